@@ -1,0 +1,136 @@
+"""Every endpoint of the bus, as data: name, message, delivery, bound, who may read and write.
+
+Nobody formats a broker key by hand. The access-rule file and the endpoint reference page are
+generated from `ENDPOINTS`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+from undula.core.errors import BusError
+from undula.messages import (
+    BrokerStatus,
+    DeviceSetRequest,
+    DevicesRequest,
+    DeviceTable,
+    ItemFinished,
+    JournalProgress,
+    LogEvent,
+    Message,
+    MoveRequest,
+    QueueRequest,
+    QueueStatus,
+    Readback,
+    ReadRequest,
+    RunDocument,
+    RunFileClosed,
+    RunOpened,
+    ScanRequest,
+)
+
+Delivery = Literal["latest", "stream", "journal", "send", "request"]
+Role = Literal["service", "client", "observer"]
+M = TypeVar("M", bound=Message)
+
+_FIELD = re.compile(r"\{(\w+)\}")
+_VALUE = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint(Generic[M]):
+    """A named target: what it carries, how it is delivered, who may use it.
+
+    Delivery: `latest` keeps the last value and publishes it; `stream` keeps the last `maxlen`;
+    `journal` keeps everything until its run is archived; `send` is published and forgotten;
+    `request` gets exactly one reply, or an error, before its deadline.
+    """
+
+    pattern: str
+    message: type[M]
+    delivery: Delivery
+    description: str
+    maxlen: int | None = None
+    readers: tuple[Role, ...] = ("service", "client", "observer")
+    writers: tuple[Role, ...] = ("service",)
+
+    def key(self, **names: str) -> str:
+        """The broker key. Raises BusError for a missing, surplus or unfit name.
+
+        >>> RUN_DOCUMENTS.key(uid="abc")
+        'runs/abc/documents'
+        """
+        fields = set(_FIELD.findall(self.pattern))
+        if fields != set(names):
+            raise BusError(
+                f"endpoint {self.pattern} needs {sorted(fields)}, got {sorted(names)}",
+                remedy="name exactly the fields of the pattern",
+            )
+        for name, value in names.items():
+            if not _VALUE.fullmatch(value):
+                raise BusError(
+                    f"{name}={value!r} is unfit for a broker key",
+                    remedy="use letters, digits, '_', '-', '.' and ':' only",
+                )
+        return self.pattern.format(**names)
+
+    @property
+    def glob(self) -> str:
+        """The pattern with `*` for each field, as access rules use it."""
+        return _FIELD.sub("*", self.pattern)
+
+
+RUN_DOCUMENTS = Endpoint(
+    "runs/{uid}/documents", RunDocument, "journal", "every document of a run, in order"
+)
+RUN_PROGRESS = Endpoint(
+    "runs/{uid}/progress", JournalProgress, "latest", "how far a journal is safe"
+)
+RUNS_OPENED = Endpoint(
+    "runs/opened", RunOpened, "stream", "runs in the order they were opened", maxlen=10_000
+)
+RUNS_CLOSED = Endpoint(
+    "runs/closed", RunFileClosed, "stream", "runs whose file is complete", maxlen=10_000
+)
+QUEUE_STATUS = Endpoint("queue/status", QueueStatus, "latest", "the whole scan queue")
+QUEUE_FINISHED = Endpoint(
+    "queue/finished", ItemFinished, "stream", "how each queue item ended", maxlen=10_000
+)
+DEVICE_TABLE = Endpoint("devices/table", DeviceTable, "latest", "all devices of the beamline")
+DEVICE_READBACK = Endpoint(
+    "devices/{name}/readback", Readback, "latest", "live values of one device"
+)
+LOG = Endpoint("log/events", LogEvent, "stream", "structured log of all services", maxlen=10_000)
+BROKER_STATUS = Endpoint("broker/status", BrokerStatus, "latest", "how safe and how full it is")
+
+_CLIENTS: tuple[Role, ...] = ("service", "client")
+ENGINE_SCAN = Endpoint(
+    "requests/engine/scan", ScanRequest, "request", "check and queue a scan",
+    readers=("service",), writers=_CLIENTS,
+)  # fmt: skip
+ENGINE_MOVE = Endpoint(
+    "requests/engine/move", MoveRequest, "request", "move axes now",
+    readers=("service",), writers=_CLIENTS,
+)  # fmt: skip
+ENGINE_READ = Endpoint(
+    "requests/engine/read", ReadRequest, "request", "read devices now",
+    readers=("service",), writers=_CLIENTS,
+)  # fmt: skip
+ENGINE_DEVICES = Endpoint(
+    "requests/engine/devices", DevicesRequest, "request", "describe all devices",
+    readers=("service",), writers=_CLIENTS,
+)  # fmt: skip
+ENGINE_DEVICE_SET = Endpoint(
+    "requests/engine/device_set", DeviceSetRequest, "request", "enable or disable a device",
+    readers=("service",), writers=_CLIENTS,
+)  # fmt: skip
+ENGINE_QUEUE = Endpoint(
+    "requests/engine/queue", QueueRequest, "request", "look at the queue or steer it",
+    readers=("service",), writers=_CLIENTS,
+)  # fmt: skip
+
+ENDPOINTS: tuple[Endpoint[Message], ...] = tuple(
+    value for value in list(globals().values()) if isinstance(value, Endpoint)
+)

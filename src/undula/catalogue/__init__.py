@@ -1,0 +1,5 @@
+"""Room: the history of runs and the stored queue, in SQLite behind a narrow repository.
+
+In: run records. Out: run records and run numbers. Called by: `scans`, `writer`, `client`.
+Not here: data of the runs (`files`).
+"""

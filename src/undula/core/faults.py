@@ -1,0 +1,67 @@
+"""Named fault points: places where a test may kill this very process.
+
+`UNDULA_FAULT=writer.flushed:17` together with `UNDULA_TEST=1` kills the process with SIGKILL at the
+17th passage of the point `writer.flushed`. Without both variables `reached` costs one comparison.
+`POINTS` lists every name; a test fails when code and list differ. With `UNDULA_FAULT_ONCE=/path`
+the kill happens only while that file exists, and removes it first, so that a restarted process lives.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+POINTS: frozenset[str] = frozenset(
+    {
+        "client.request_sent",
+        "client.reply_received",
+        "client.document_received",
+        "engine.request_received",
+        "engine.item_stored",
+        "engine.run_numbered",
+        "engine.document_emitted",
+        "engine.document_sent",
+        "engine.point_measured",
+        "engine.item_finished",
+        "engine.recovered",
+        "publisher.received",
+        "publisher.appended",
+        "publisher.acknowledged",
+        "writer.run_seen",
+        "writer.file_created",
+        "writer.document_read",
+        "writer.flushed",
+        "writer.stopped",
+        "writer.archived",
+        "writer.closed",
+        "supervisor.started_service",
+        "supervisor.ready",
+    }
+)
+
+
+def _armed() -> tuple[str, int]:
+    spec = os.environ.get("UNDULA_FAULT", "")
+    if not spec or os.environ.get("UNDULA_TEST") != "1":
+        return "", 0
+    name, _, count = spec.partition(":")
+    return name, int(count or "1")
+
+
+_name, _left = _armed()
+
+
+def reached(point: str) -> None:
+    """Say that `point` was passed; kill this process if it is the armed passage."""
+    global _left
+    if point != _name:
+        return
+    _left -= 1
+    if _left == 0:
+        token = os.environ.get("UNDULA_FAULT_ONCE")
+        if token:
+            try:
+                os.unlink(token)
+            except FileNotFoundError:
+                return
+        os.kill(os.getpid(), signal.SIGKILL)

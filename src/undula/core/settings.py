@@ -1,0 +1,66 @@
+"""The settings of one beamline, kept in `beamline.yaml` in its state folder.
+
+Written by `undula up`, read by every process of the beamline. Unknown keys are refused.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from undula.core.errors import ConfigError
+
+
+class BeamlineSettings(BaseModel):
+    """What `undula up` was told, and what a beamline may set for good."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(description="name of the beamline")
+    devices: Path | None = Field(
+        default=None, description="device file (YAML); None: the simulated beamline"
+    )
+    data: Path = Field(description="folder under which the data files are written")
+    template: str = Field(
+        default="{proposal}/{sample}/{dataset}/{number:05d}_{plan}.nxs",
+        description="path of a run's file below `data`; fields: proposal, sample, dataset, number, "
+        "plan, beamline, date",
+    )
+    broker_url: str | None = Field(
+        default=None, description="an existing Valkey/Redis server; None: the embedded one"
+    )
+    broker_limit_bytes: int = Field(
+        default=1_000_000_000, ge=0, description="memory bound of the embedded broker; 0: none"
+    )
+    file_group: str | None = Field(default=None, description="Unix group of the data files")
+    file_mode: int = Field(default=0o440, description="mode of a data file after it is closed")
+    min_free_bytes: int = Field(
+        default=500_000_000, ge=0, description="a scan is refused when the disk has less"
+    )
+    run_every_plan: bool = Field(
+        default=True, description="allow any plan of bluesky.plans by its name"
+    )
+
+
+def load_settings(path: Path) -> BeamlineSettings:
+    """Read `beamline.yaml`. Raises: ConfigError naming the file and the field."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return BeamlineSettings.model_validate(data)
+    except FileNotFoundError as exc:
+        raise ConfigError(
+            f"there is no {path}", remedy="start the beamline first: undula up"
+        ) from exc
+    except (ValidationError, yaml.YAMLError) as exc:
+        raise ConfigError(str(exc), remedy="correct the file, or run undula up again") from exc
+
+
+def save_settings(settings: BeamlineSettings, path: Path) -> None:
+    """Write `beamline.yaml` by rename, so that a reader never sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    text = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,50 @@
+"""Room: what travels on the bus, as pydantic models, one file a conversation.
+
+In: nothing. Out: message classes and their registry by tag. Imports: pydantic, `undula.core`.
+Not here: how they are packed and sent (`bus`), what is done about them.
+"""
+
+from undula.messages.base import REGISTRY, Command, Event, Message
+from undula.messages.devices import DeviceInfo, DeviceTable, Readback
+from undula.messages.errors import ErrorReport
+from undula.messages.queue import ItemFinished, QueueItem, QueueStatus
+from undula.messages.requests import (
+    DeviceSetRequest,
+    DevicesRequest,
+    MoveRequest,
+    QueueRequest,
+    ReadRequest,
+    Reply,
+    Request,
+    ScanRequest,
+)
+from undula.messages.runs import JournalProgress, RunDocument, RunFileClosed, RunOpened
+from undula.messages.services import BrokerStatus, LogEvent
+
+__all__ = [
+    "REGISTRY",
+    "BrokerStatus",
+    "Command",
+    "DeviceInfo",
+    "DeviceSetRequest",
+    "DeviceTable",
+    "DevicesRequest",
+    "ErrorReport",
+    "Event",
+    "ItemFinished",
+    "JournalProgress",
+    "LogEvent",
+    "Message",
+    "MoveRequest",
+    "QueueItem",
+    "QueueRequest",
+    "QueueStatus",
+    "ReadRequest",
+    "Readback",
+    "Reply",
+    "Request",
+    "RunDocument",
+    "RunFileClosed",
+    "RunOpened",
+    "ScanRequest",
+]

@@ -1,0 +1,60 @@
+"""Conversation: devices. What there is, and their live values."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from undula.messages.base import Event
+
+ReadoutPriority = Literal["monitored", "baseline", "async", "on_request", "continuous"]
+
+
+class DeviceInfo(Event):
+    """What a client must know of a device to list, complete and check it."""
+
+    tag: ClassVar[str] = "device_info"
+
+    name: str = Field(description="name in the device file; no dot")
+    path: str = Field(description="the Python expression that reaches it, e.g. M.samx")
+    device_class: str = Field(description="as written in the device file")
+    kind: Literal["positioner", "detector", "signal", "device"] = Field(
+        description="what it can do"
+    )
+    readout_priority: ReadoutPriority = Field(description="when a scan reads it")
+    enabled: bool = Field(description="False: listed, never touched")
+    connected: bool = Field(description="it answered")
+    problem: str = Field(default="", description="why it is not connected")
+    read_only: bool = Field(default=False, description="moves and sets are refused")
+    unit: str = Field(default="", description="engineering unit")
+    limits: tuple[float, float] | None = Field(default=None, description="low, high in its unit")
+    tags: list[str] = Field(default_factory=list, description="deviceTags")
+    description: str = Field(default="", description="for people")
+    instant: bool = Field(default=False, description="set and read return at once, without waiting")
+    takes_count_time: bool = Field(default=False, description="it can be told the count time")
+    data_keys: dict[str, Any] = Field(default_factory=dict, description="event-model data keys")
+    leased_by: str = Field(default="", description="run and owner, while a scan uses it")
+
+
+class DeviceTable(Event):
+    """All devices; published whenever one of them changes."""
+
+    tag: ClassVar[str] = "device_table"
+
+    devices: list[DeviceInfo] = Field(description="in the order of the device file")
+    source: str = Field(default="", description="the device file")
+
+
+class Readback(Event):
+    """A live reading of one device. NaN and old stamps pass, flagged."""
+
+    tag: ClassVar[str] = "readback"
+
+    name: str = Field(description="device name")
+    values: dict[str, Any] = Field(description="data key to value")
+    timestamps: dict[str, float] = Field(description="data key to device time, UTC epoch s")
+    units: dict[str, str] = Field(default_factory=dict, description="data key to unit")
+    time: float = Field(description="host time of the reading, UTC epoch s")
+    flags: list[str] = Field(default_factory=list, description="e.g. 'samx: not a number'")
+    moving: bool | None = Field(default=None, description="None when it cannot move")

@@ -1,0 +1,95 @@
+"""Conversation: what a client asks of the engine, and the one reply it gets."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from undula.messages.base import Command, Event
+from undula.messages.errors import ErrorReport
+
+
+class Request(Command):
+    """Base of all requests: who asks, under which id, until when."""
+
+    request_id: str = Field(description="made by the client; a repeated one gets the first outcome")
+    user: str = Field(default="", description="login name, for the record")
+    deadline: float = Field(description="UTC epoch s after which nobody waits for the reply")
+
+
+class ScanRequest(Request):
+    """Check a plan with its arguments, then queue it (or only check it)."""
+
+    tag: ClassVar[str] = "scan_request"
+
+    plan: str = Field(description="plan name, e.g. scan, ascan, grid_scan, or one of bluesky.plans")
+    args: list[Any] = Field(
+        default_factory=list, description="positional arguments; devices as their names"
+    )
+    kwargs: dict[str, Any] = Field(default_factory=dict, description="keyword arguments")
+    count_time_s: float | None = Field(default=None, gt=0, description="seconds per point")
+    detectors: list[str] | None = Field(
+        default=None, description="None: the devices with readout priority monitored"
+    )
+    metadata: dict[str, Any] = Field(
+        default_factory=dict, description="goes into the start document"
+    )
+    command: str = Field(default="", description="the line a person typed, for the record")
+    dry_run: bool = Field(default=False, description="check and report, queue nothing")
+
+
+class MoveRequest(Request):
+    """Move axes now, outside the queue; the reply comes when they have arrived."""
+
+    tag: ClassVar[str] = "move_request"
+
+    targets: dict[str, float | int | str] = Field(
+        min_length=1, description="device to target, in its unit"
+    )
+    relative: bool = Field(default=False, description="targets are relative to the readback")
+
+
+class ReadRequest(Request):
+    """Read devices now."""
+
+    tag: ClassVar[str] = "read_request"
+
+    devices: list[str] = Field(min_length=1, description="device names")
+
+
+class DevicesRequest(Request):
+    """Describe the devices of the beamline."""
+
+    tag: ClassVar[str] = "devices_request"
+
+
+class DeviceSetRequest(Request):
+    """Change what is known about a device at run time."""
+
+    tag: ClassVar[str] = "device_set_request"
+
+    device: str = Field(description="device name")
+    enabled: bool | None = Field(default=None, description="enable (connects) or disable")
+
+
+class QueueRequest(Request):
+    """Look at the scan queue or steer what runs."""
+
+    tag: ClassVar[str] = "queue_request"
+
+    action: Literal["list", "pause", "pause_at_point", "resume", "abort", "remove", "clear"] = (
+        Field(description="pause: now; pause_at_point: at the next point")
+    )
+    item_id: str | None = Field(default=None, description="for remove")
+    reason: str = Field(default="", description="for abort: kept in the run")
+
+
+class Reply(Event):
+    """The one reply to a request: a result, or an error."""
+
+    tag: ClassVar[str] = "reply"
+
+    request_id: str = Field(description="the request that this answers")
+    result: dict[str, Any] | None = Field(default=None, description="None when there is an error")
+    error: ErrorReport | None = Field(default=None, description="None when there is a result")

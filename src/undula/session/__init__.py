@@ -1,0 +1,4 @@
+"""Room: what a person at a prompt meets: IPython names, live table, plots, Ctrl-C.
+
+In: keys and journals. Out: text. Imports: `client`. Not here: the command line (`cli`).
+"""
