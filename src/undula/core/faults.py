@@ -3,7 +3,7 @@
 `UNDULA_FAULT=writer.flushed:17` together with `UNDULA_TEST=1` kills the process with SIGKILL at the
 17th passage of the point `writer.flushed`. Without both variables `reached` costs one comparison.
 `POINTS` lists every name; a test fails when code and list differ. With `UNDULA_FAULT_ONCE=/path`
-the kill happens only while that file exists, and removes it first, so that a restarted process lives.
+the kill happens only while that file exists, and removes it first: a restarted process lives.
 """
 
 from __future__ import annotations
