@@ -1,0 +1,149 @@
+"""Step scans in blocks, for devices that are done on return (`instant`).
+
+A custom verb of the RunEngine loops over set and read without waiting and fills column lists; the
+rows leave as one event page a block. Blocks are bounded by rows and time, rewinding is off while
+they run, progress and rows change together: so a pause loses nothing, repeats nothing and moves
+nothing twice. Public RunEngine API only: `register_command`, `declare_stream`, `collect`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import bluesky.preprocessors as bpp
+from bluesky.utils import Msg
+
+from undula.plans.step import Messages, StepRun, measure
+
+MAX_ROWS = 100
+MAX_BLOCK_S = 0.02
+VERB = "instant_block"
+
+
+class BlockRecorder:
+    """Columns of the current block, and how far the scan is. A Bluesky flyer for `collect` only."""
+
+    def __init__(self, run: StepRun) -> None:
+        self.name = VERB
+        self.parent = None
+        self.done = 0
+        self._run = run
+        self._devices = [*run.axes, *run.detectors]
+        self._rows: list[list[float]] = (
+            [[]] * (run.num or 0) if run.points is None else run.points.tolist()
+        )
+        self._keys: list[str] = []
+        self._values: dict[str, list[Any]] = {}
+        self._stamps: dict[str, list[float]] = {}
+
+    @property
+    def finished(self) -> bool:
+        """All points are taken."""
+        return self.done >= len(self._rows)
+
+    def fill(self) -> None:
+        """Take up to `MAX_ROWS` points or `MAX_BLOCK_S` seconds, whichever is less."""
+        end = time.monotonic() + MAX_BLOCK_S
+        axes = self._run.axes
+        triggers = [d.trigger for d in self._run.detectors if hasattr(d, "trigger")]
+        reads = [d.read for d in self._devices]
+        last = min(self.done + MAX_ROWS, len(self._rows))
+        while self.done < last:
+            for axis, target in zip(axes, self._rows[self.done], strict=True):
+                _finished(axis, axis.set(target))
+            for trigger in triggers:
+                trigger()
+            row: dict[str, Any] = {}
+            for read in reads:
+                row.update(read())
+            for key, reading in row.items():
+                self._values.setdefault(key, []).append(reading["value"])
+                self._stamps.setdefault(key, []).append(reading["timestamp"])
+            self.done += 1
+            if time.monotonic() > end:
+                break
+
+    def describe_collect(self) -> dict[str, Any]:
+        """Data keys of all devices, as in a descriptor."""
+        keys: dict[str, Any] = {}
+        for device in self._devices:
+            keys.update(device.describe())
+        return keys
+
+    def collect_pages(self) -> Iterator[dict[str, Any]]:
+        """The block as one page; rows are handed over exactly once."""
+        values, self._values = self._values, {}
+        stamps, self._stamps = self._stamps, {}
+        if values:
+            yield {"data": values, "timestamps": stamps}
+
+    def read_configuration(self) -> dict[str, Any]:
+        """Configuration of all devices together."""
+        return self._merged("read_configuration")
+
+    def describe_configuration(self) -> dict[str, Any]:
+        """Description of that configuration."""
+        return self._merged("describe_configuration")
+
+    def _merged(self, method: str) -> dict[str, Any]:
+        merged: dict[str, Any] = {}
+        for device in self._devices:
+            if hasattr(device, method):
+                merged.update(getattr(device, method)())
+        return merged
+
+    def kickoff(self) -> None:
+        """Part of the flyer protocol; nothing is started."""
+
+    def complete(self) -> None:
+        """Part of the flyer protocol; nothing is waited for."""
+
+
+def _finished(axis: Any, status: Any) -> None:
+    if not status.done:
+        raise RuntimeError(f"{axis.name} calls itself instant, but its set was not done on return")
+    if not status.success:
+        raise status.exception() or RuntimeError(f"{axis.name} failed to move")
+
+
+async def run_block(msg: Msg) -> None:
+    """The verb: fill one block. Registered with the RunEngine as `instant_block`."""
+    msg.obj.fill()
+
+
+def block_core(run: StepRun) -> Messages:
+    """All points in blocks; a checkpoint between two, where every pause is taken."""
+    recorder = BlockRecorder(run)
+    collect = Msg("collect", recorder, name="primary", return_payload=False)
+    fill = Msg(VERB, recorder)
+    yield Msg("declare_stream", None, recorder, name="primary", collect=True)
+    if run.points is not None and len(run.points):
+        # one ordinary set: the RunEngine stops on abort only what it has set itself
+        for axis, target in zip(run.axes, run.points[0].tolist(), strict=True):
+            yield Msg("set", axis, target, group="first")
+        if run.axes:
+            yield Msg("wait", None, group="first", timeout=run.move_timeout_s)
+    yield Msg("rewindable", None, False)
+
+    def blocks() -> Messages:
+        while not recorder.finished:
+            yield Msg("checkpoint")
+            if run.pause_requested():
+                yield Msg("pause")
+            yield fill
+            yield collect
+
+    def rest(_: Exception) -> Messages:
+        yield collect
+
+    def again() -> Messages:
+        yield Msg("rewindable", None, True)
+
+    yield from bpp.contingency_wrapper(blocks(), except_plan=rest, final_plan=again)
+
+
+def block_scan(run: StepRun) -> Messages:
+    """A whole step scan of `instant` devices, in blocks."""
+    return (yield from measure(run, block_core))

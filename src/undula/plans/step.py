@@ -1,0 +1,138 @@
+"""Step scans: generators of `Msg`, one event a point, without plan stubs in the loop.
+
+Stock plan stubs format a stack trace each, 60 % of a point; these loops yield `Msg` objects
+directly and reuse the constant ones. A pause at the next point is asked for by `pause_requested`
+and taken after the checkpoint, because a deferred pause of the RunEngine sleeps for 0.5 s.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import bluesky.preprocessors as bpp
+from bluesky.utils import Msg
+
+from undula.plans.trajectory import FloatArray
+
+Messages = Generator[Msg, Any, Any]
+DRAIN_EVERY = 200
+
+
+def never() -> bool:
+    """No pause is asked for."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class StepRun:
+    """What a step scan needs: objects and numbers, all checked before.
+
+    `points` has shape (number of points, number of axes), in each axis's unit; None counts `num`
+    times, for ever when that is None too. `move_timeout_s` and `trigger_timeout_s` are deadlines
+    of one point; None waits without end. `wait_needed` is False only when every device declares
+    itself done on return.
+    """
+
+    detectors: Sequence[Any]
+    axes: Sequence[Any] = ()
+    points: FloatArray | None = None
+    num: int | None = 1
+    md: dict[str, Any] = field(default_factory=dict)
+    baseline: Sequence[Any] = ()
+    settle_s: float = 0.0
+    delay_s: float = 0.0
+    move_timeout_s: float | None = None
+    trigger_timeout_s: float | None = None
+    wait_needed: bool = True
+    return_to: Sequence[float] | None = None
+    pause_requested: Callable[[], bool] = never
+
+
+def _read_all(devices: Sequence[Any], stream: str) -> Messages:
+    triggered = [d for d in devices if hasattr(d, "trigger")]
+    for device in triggered:
+        yield Msg("trigger", device, group="baseline")
+    if triggered:
+        yield Msg("wait", None, group="baseline")
+    yield Msg("create", None, name=stream)
+    for device in devices:
+        yield Msg("read", device)
+    yield Msg("save")
+
+
+def measure(run: StepRun, core: Callable[[StepRun], Messages]) -> Messages:
+    """The brackets of a run around its `core`: stage, open, baseline, points, baseline, close."""
+
+    def inside() -> Messages:
+        if run.baseline:
+            yield from _read_all(run.baseline, "baseline")
+        yield from core(run)
+        if run.baseline:
+            yield from _read_all(run.baseline, "baseline")
+
+    result = yield from bpp.stage_wrapper(
+        bpp.run_wrapper(inside(), md=run.md), [*run.detectors, *run.axes]
+    )
+    if run.return_to is not None:
+        # only after a run that ended by itself: after a stop or an abort nothing may move
+        for axis, position in zip(run.axes, run.return_to, strict=True):
+            yield Msg("set", axis, position, group="return")
+        yield Msg("wait", None, group="return", timeout=run.move_timeout_s)
+    return result
+
+
+def _rows(run: StepRun) -> Iterable[Sequence[float]]:
+    if run.points is not None:
+        return run.points.tolist()  # type: ignore[no-any-return]  # numpy types it as Any
+    return itertools.repeat(()) if run.num is None else itertools.repeat((), run.num)
+
+
+def step_core(run: StepRun) -> Messages:
+    """One event a point into stream `primary`."""
+    checkpoint, save = Msg("checkpoint"), Msg("save")
+    create = Msg("create", None, name="primary")
+    wait_moved = Msg("wait", None, group="set", timeout=run.move_timeout_s)
+    wait_triggered = Msg("wait", None, group="trigger", timeout=run.trigger_timeout_s)
+    settle = Msg("sleep", None, run.settle_s)
+    delay = Msg("sleep", None, run.delay_s)
+    triggers = [Msg("trigger", d, group="trigger") for d in run.detectors if hasattr(d, "trigger")]
+    reads = [Msg("read", d) for d in (*run.axes, *run.detectors)]
+    before: list[float | None] = [None] * len(run.axes)
+    axes = list(enumerate(run.axes))
+    waits = run.wait_needed
+    for number, row in enumerate(_rows(run)):
+        yield checkpoint
+        if run.pause_requested():
+            yield Msg("pause")
+        moved = False
+        for i, axis in axes:
+            if row[i] != before[i]:
+                yield Msg("set", axis, row[i], group="set")
+                before[i] = row[i]
+                moved = True
+        drain = waits or number % DRAIN_EVERY == DRAIN_EVERY - 1
+        if moved and drain:
+            yield wait_moved
+        if run.settle_s:
+            yield settle
+        for message in triggers:
+            yield message
+        if triggers and drain:
+            yield wait_triggered
+        yield create
+        for message in reads:
+            yield message
+        yield save
+        if run.delay_s:
+            yield delay
+    if not waits:
+        yield wait_moved
+        yield wait_triggered
+
+
+def step_scan(run: StepRun) -> Messages:
+    """A whole step scan, one message per action."""
+    return (yield from measure(run, step_core))

@@ -1,0 +1,149 @@
+"""Both ways of stepping give the same documents, on a real RunEngine."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from bluesky.run_engine import RunEngine
+from bluesky.utils import RunEngineInterrupted
+from event_model import DocumentNames, schema_validators
+
+from undula.plans import VERB, StepRun, block_scan, run_block, step_scan
+
+
+class Done:
+    done = True
+    success = True
+
+    def add_callback(self, callback: Callable[[Any], None]) -> None:
+        callback(self)
+
+    def exception(self, timeout: float | None = 0.0) -> BaseException | None:
+        return None
+
+
+class Axis:
+    parent = None
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.visited: list[float] = []
+        self.stopped = 0
+        self.hook: Callable[[], None] = lambda: None
+
+    def set(self, value: float) -> Done:
+        self.visited.append(value)
+        self.hook()
+        return Done()
+
+    def stop(self, *, success: bool = False) -> None:
+        self.stopped += 1
+
+    def read(self) -> dict[str, Any]:
+        return {self.name: {"value": self.visited[-1], "timestamp": time.time()}}
+
+    def describe(self) -> dict[str, Any]:
+        return {self.name: {"source": "test", "dtype": "number", "shape": []}}
+
+    def read_configuration(self) -> dict[str, Any]:
+        return {}
+
+    def describe_configuration(self) -> dict[str, Any]:
+        return {}
+
+
+class Counter(Axis):
+    def trigger(self) -> Done:
+        self.visited.append(len(self.visited) + 1.0)
+        return Done()
+
+
+@pytest.fixture
+def engine() -> RunEngine:
+    engine = RunEngine({}, context_managers=[], call_returns_result=True)
+    engine.register_command(VERB, run_block)
+    return engine
+
+
+class Collected:
+    """Documents by name, validated against event-model, and rows of the primary stream."""
+
+    def __init__(self) -> None:
+        self.docs: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self.rows: dict[int, float] = {}
+
+    def __call__(self, name: str, doc: dict[str, Any]) -> None:
+        schema_validators[DocumentNames[name]].validate(doc)
+        self.docs[name].append(doc)
+        if name == "event":
+            self.rows[doc["seq_num"]] = doc["data"]["x"]
+        if name == "event_page":
+            self.rows.update(zip(doc["seq_num"], doc["data"]["x"], strict=True))
+
+
+WAYS = {"message by message": step_scan, "in blocks": block_scan}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_point_becomes_a_row_in_order(engine: RunEngine, way: str) -> None:
+    axis, counter, got = Axis("x"), Counter("c"), Collected()
+    points = np.linspace(0, 1, 250)[:, None]
+    engine(WAYS[way](StepRun([counter], [axis], points)), got)
+    assert list(got.rows) == list(range(1, 251))
+    assert list(got.rows.values()) == points.ravel().tolist()
+    assert got.docs["stop"][0]["exit_status"] == "success"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_pause_at_the_next_point_loses_and_repeats_nothing(engine: RunEngine, way: str) -> None:
+    axis, counter, got = Axis("x"), Counter("c"), Collected()
+    points = np.linspace(0, 1, 500)[:, None]
+    ask = threading.Event()
+    axis.hook = lambda: ask.set() if len(axis.visited) == 120 else None
+
+    def asked() -> bool:
+        was = ask.is_set()
+        ask.clear()
+        return was
+
+    with pytest.raises(RunEngineInterrupted):
+        engine(WAYS[way](StepRun([counter], [axis], points, pause_requested=asked)), got)
+    assert engine.state == "paused"
+    engine.resume()
+    assert list(got.rows.values()) == points.ravel().tolist()
+    assert got.docs["stop"][0]["exit_status"] == "success"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_abort_keeps_the_rows_taken_and_stops_the_axis(engine: RunEngine, way: str) -> None:
+    axis, counter, got = Axis("x"), Counter("c"), Collected()
+    points = np.linspace(0, 1, 500)[:, None]
+    ask = threading.Event()
+    axis.hook = lambda: ask.set() if len(axis.visited) == 230 else None
+    with pytest.raises(RunEngineInterrupted):
+        engine(WAYS[way](StepRun([counter], [axis], points, pause_requested=ask.is_set)), got)
+    engine.abort("enough")
+    assert list(got.rows.values()) == points.ravel().tolist()[: len(got.rows)]
+    assert len(got.rows) >= 200
+    assert got.docs["stop"][0]["exit_status"] == "abort"
+    assert got.docs["stop"][0]["reason"] == "enough"
+    assert axis.stopped
+    assert engine.rewindable
+
+
+def test_relative_scans_return_only_when_they_ended_by_themselves(engine: RunEngine) -> None:
+    axis, counter, got = Axis("x"), Counter("c"), Collected()
+    engine(step_scan(StepRun([counter], [axis], np.array([[1.0], [2.0]]), return_to=[0.5])), got)
+    assert axis.visited == [1.0, 2.0, 0.5]
+
+
+def test_counting_without_axes_takes_the_number_of_points(engine: RunEngine) -> None:
+    counter, got = Counter("x"), Collected()
+    engine(step_scan(StepRun([counter], num=3)), got)
+    assert len(got.rows) == 3
