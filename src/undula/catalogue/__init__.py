@@ -3,3 +3,9 @@
 In: run records. Out: run records and run numbers. Called by: `scans`, `writer`, `client`.
 Not here: data of the runs (`files`).
 """
+
+from undula.catalogue.model import QueueItemRecord, RunRecord
+from undula.catalogue.ports import Catalogue
+from undula.catalogue.sqlite import SqliteCatalogue
+
+__all__ = ["Catalogue", "QueueItemRecord", "RunRecord", "SqliteCatalogue"]

@@ -3,3 +3,22 @@
 In: event-model documents. Out: files. Called by: `writer`, `client`. Imports: h5py, `messages`.
 Not here: where documents come from (`writer`).
 """
+
+from undula.files.archive import archive_path, read_archive, verify, write_archive
+from undula.files.nexus import NexusFile
+from undula.files.reading import RunData, open_run
+from undula.files.repair import clear_writing_mark
+from undula.files.snapshot import Snapshots, snapshot_path
+
+__all__ = [
+    "NexusFile",
+    "RunData",
+    "Snapshots",
+    "archive_path",
+    "clear_writing_mark",
+    "open_run",
+    "read_archive",
+    "snapshot_path",
+    "verify",
+    "write_archive",
+]

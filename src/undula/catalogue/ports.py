@@ -1,0 +1,85 @@
+"""Room: catalogue. What a history must be able to do; twin: the same class on `:memory:`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from undula.catalogue.model import ItemStatus, QueueItemRecord, RunRecord, RunStatus
+
+
+class Catalogue(Protocol):
+    """The history of runs and the stored queue. Safe to use from several threads."""
+
+    def allocate_number(self, data_folder: Path) -> int:
+        """A run number never given before, above every number of a file in `data_folder`.
+
+        It is on the disk before this returns. Only the engine calls it.
+        """
+
+    def open_run(self, run: RunRecord) -> None:
+        """Enter a run. Raises: StorageError when uid or number is there already."""
+
+    def open_runs(self) -> list[RunRecord]:
+        """Runs that are not closed, by number."""
+
+    def close_run(
+        self,
+        uid: str,
+        *,
+        exit_status: RunStatus,
+        reason: str,
+        end_time: float,
+        path: str,
+        num_events: dict[str, int],
+        archive_path: str,
+    ) -> None:
+        """Enter how a run ended; a repeated call is harmless. Raises: InputError if unknown."""
+
+    def runs(
+        self,
+        limit: int = 100,
+        text: str | None = None,
+        *,
+        device: str | None = None,
+        plan: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        status: RunStatus | None = None,
+    ) -> list[RunRecord]:
+        """Newest first. `text` is looked for in command, plan, user, path, reason, metadata."""
+
+    def run(self, key: int | str) -> RunRecord:
+        """By number or uid (or its unique beginning). Raises: InputError when there is none."""
+
+    def nth_last(self, index: int) -> RunRecord:
+        """-1 is the newest run, -2 the one before. Raises: InputError when there are fewer."""
+
+    def store_item(self, item: QueueItemRecord) -> QueueItemRecord:
+        """Keep a queue item; position 0 means at the end. Returns it with its position."""
+
+    def items(self) -> list[QueueItemRecord]:
+        """Items that wait, in order."""
+
+    def item(self, item_id: str) -> QueueItemRecord | None:
+        """An item, waiting or ended; None when it was never stored."""
+
+    def remove_item(self, item_id: str) -> bool:
+        """Forget an item altogether. False: there was none."""
+
+    def finish_item(
+        self,
+        item_id: str,
+        *,
+        exit_status: ItemStatus,
+        run_uids: list[str],
+        run_numbers: list[int],
+        reason: str = "",
+    ) -> None:
+        """Enter how an item ended; it no longer waits. A repeated call is harmless."""
+
+    def rebuild_from_files(self, folder: Path) -> int:
+        """Enter every run whose file is in `folder` and that is not known. Returns how many."""
+
+    def close(self) -> None:
+        """Close the storage."""

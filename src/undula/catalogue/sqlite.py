@@ -1,0 +1,292 @@
+"""Room: catalogue. The history in one SQLite file (write-ahead log), shared by the processes.
+
+In: records. Out: records. Every commit reaches the disk (`synchronous=FULL`): there are only a few
+in each run. One connection and one lock; `:memory:` is the twin for tests.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from undula.catalogue.model import ItemStatus, QueueItemRecord, RunRecord, RunStatus
+from undula.catalogue.scan_folder import highest_number, read_run
+from undula.core.errors import InputError, StorageError
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS counter (id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL);
+INSERT OR IGNORE INTO counter VALUES (1, 0);
+CREATE TABLE IF NOT EXISTS runs (
+    uid TEXT PRIMARY KEY, number INTEGER NOT NULL, plan TEXT NOT NULL, command TEXT NOT NULL,
+    user TEXT NOT NULL, item_id TEXT NOT NULL, path TEXT NOT NULL, start_time REAL NOT NULL,
+    end_time REAL, exit_status TEXT NOT NULL, reason TEXT NOT NULL, devices TEXT NOT NULL,
+    num_points INTEGER, metadata TEXT NOT NULL, archive_path TEXT NOT NULL);
+CREATE UNIQUE INDEX IF NOT EXISTS runs_number ON runs (number);
+CREATE INDEX IF NOT EXISTS runs_status ON runs (exit_status);
+CREATE TABLE IF NOT EXISTS items (
+    item_id TEXT PRIMARY KEY, position REAL NOT NULL, submitted REAL NOT NULL,
+    payload TEXT NOT NULL, exit_status TEXT NOT NULL, run_uids TEXT NOT NULL,
+    run_numbers TEXT NOT NULL, reason TEXT NOT NULL, finished REAL);
+CREATE INDEX IF NOT EXISTS items_status ON items (exit_status);
+"""
+_JSON = frozenset({"devices", "metadata", "payload", "run_uids", "run_numbers"})
+_RUN_FIELDS = tuple(RunRecord.model_fields)
+_ITEM_FIELDS = tuple(QueueItemRecord.model_fields)
+_BUSY_S = 10.0
+
+
+def _row(fields: tuple[str, ...], record: RunRecord | QueueItemRecord) -> list[Any]:
+    values = record.model_dump()
+    return [
+        json.dumps(values[f], default=_plain) if f in _JSON else values[f] for f in fields
+    ]  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def _fields(row: sqlite3.Row) -> dict[str, Any]:
+    return {k: json.loads(row[k]) if k in _JSON else row[k] for k in row.keys()}  # noqa: SIM118
+
+
+def _escaped(text: str) -> str:
+    return "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"
+
+
+class SqliteCatalogue:
+    """`Catalogue` on SQLite. Raises: StorageError when the file cannot be used."""
+
+    def __init__(self, path: Path | str) -> None:
+        self._path = str(path)
+        self._lock = threading.RLock()
+        self._folder_numbers: dict[str, int] = {}
+        try:
+            if self._path != ":memory:":
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(
+                self._path, timeout=_BUSY_S, check_same_thread=False, isolation_level=None
+            )
+            self._db.row_factory = sqlite3.Row
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(_SCHEMA)
+        except (sqlite3.Error, OSError) as exc:
+            raise self._error(exc) from exc
+
+    def _error(self, exc: Exception) -> StorageError:
+        return StorageError(
+            f"the catalogue {self._path} cannot be used: {exc}",
+            remedy="check disk space and the right to write; it can be rebuilt from the files",
+            where=self._path,
+        )
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield self._db
+                self._db.execute("COMMIT")
+            except sqlite3.Error as exc:
+                self._roll_back()
+                raise self._error(exc) from exc
+            except BaseException:
+                self._roll_back()
+                raise
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
+    def _read(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        with self._lock:
+            try:
+                return [_fields(row) for row in self._db.execute(query, values).fetchall()]
+            except sqlite3.Error as exc:
+                raise self._error(exc) from exc
+
+    def allocate_number(self, data_folder: Path) -> int:
+        """See `Catalogue`. The folder is looked through once a process."""
+        with self._writing() as db:
+            key = str(data_folder)
+            if key not in self._folder_numbers:
+                self._folder_numbers[key] = highest_number(Path(data_folder))
+            last = db.execute(
+                "SELECT MAX(number, (SELECT COALESCE(MAX(number), 0) FROM runs)) FROM counter"
+            ).fetchone()[0]
+            number = max(int(last), self._folder_numbers[key]) + 1
+            db.execute("UPDATE counter SET number = ?", (number,))
+        return number
+
+    def open_run(self, run: RunRecord) -> None:
+        """See `Catalogue`."""
+        marks = ",".join("?" * len(_RUN_FIELDS))
+        with self._writing() as db:
+            db.execute(
+                f"INSERT INTO runs ({','.join(_RUN_FIELDS)}) VALUES ({marks})",  # noqa: S608
+                _row(_RUN_FIELDS, run),
+            )
+
+    def open_runs(self) -> list[RunRecord]:
+        """See `Catalogue`."""
+        rows = self._read("SELECT * FROM runs WHERE exit_status = 'open' ORDER BY number")
+        return [RunRecord(**row) for row in rows]
+
+    def close_run(
+        self,
+        uid: str,
+        *,
+        exit_status: RunStatus,
+        reason: str,
+        end_time: float,
+        path: str,
+        num_events: dict[str, int],
+        archive_path: str,
+    ) -> None:
+        """See `Catalogue`."""
+        streams = {k: v for k, v in num_events.items() if k != "baseline"}
+        points = num_events.get("primary", max(streams.values(), default=0))
+        with self._writing() as db:
+            done = db.execute(
+                "UPDATE runs SET exit_status=?, reason=?, end_time=?, path=?, num_points=?, "
+                "archive_path=? WHERE uid=?",
+                (exit_status, reason, end_time, path, points, archive_path, uid),
+            )
+            if done.rowcount == 0:
+                raise InputError(f"there is no run {uid}", remedy="enter it with open_run first")
+
+    def runs(
+        self,
+        limit: int = 100,
+        text: str | None = None,
+        *,
+        device: str | None = None,
+        plan: str | None = None,
+        since: float | None = None,
+        until: float | None = None,
+        status: RunStatus | None = None,
+    ) -> list[RunRecord]:
+        """See `Catalogue`."""
+        where, values = ["1"], list[Any]()
+        for condition, value in (
+            ("plan = ?", plan),
+            ("start_time >= ?", since),
+            ("start_time <= ?", until),
+            ("exit_status = ?", status),
+            ("EXISTS (SELECT 1 FROM json_each(devices) WHERE value = ?)", device),
+            (
+                "command || ' ' || plan || ' ' || user || ' ' || path || ' ' || reason || ' ' "
+                "|| metadata LIKE ? ESCAPE '\\'",
+                None if text is None else _escaped(text),
+            ),
+        ):
+            if value is not None:
+                where.append(condition)
+                values.append(value)
+        query = f"SELECT * FROM runs WHERE {' AND '.join(where)} ORDER BY number DESC LIMIT ?"  # noqa: S608
+        return [RunRecord(**row) for row in self._read(query, *values, limit)]
+
+    def run(self, key: int | str) -> RunRecord:
+        """See `Catalogue`."""
+        if isinstance(key, int) or key.isdecimal():
+            rows = self._read("SELECT * FROM runs WHERE number = ?", int(key))
+        else:
+            prefix = _escaped(key)[1:]
+            rows = self._read("SELECT * FROM runs WHERE uid LIKE ? ESCAPE '\\' LIMIT 2", prefix)
+        if len(rows) != 1:
+            found = "several runs begin with" if rows else "there is no run"
+            raise InputError(f"{found} {key}", remedy="look at the list: undula runs")
+        return RunRecord(**rows[0])
+
+    def nth_last(self, index: int) -> RunRecord:
+        """See `Catalogue`."""
+        rows = self._read(
+            "SELECT * FROM runs ORDER BY number DESC LIMIT 1 OFFSET ?", max(-index, 1) - 1
+        )
+        if index >= 0 or not rows:
+            raise InputError(
+                f"there is no run at {index}", remedy="-1 is the newest one; see undula runs"
+            )
+        return RunRecord(**rows[0])
+
+    def store_item(self, item: QueueItemRecord) -> QueueItemRecord:
+        """See `Catalogue`."""
+        marks = ",".join("?" * len(_ITEM_FIELDS))
+        with self._writing() as db:
+            if item.position == 0:
+                last = db.execute("SELECT COALESCE(MAX(position), 0) FROM items").fetchone()[0]
+                item = item.model_copy(update={"position": float(last) + 1.0})
+            db.execute(
+                f"INSERT OR REPLACE INTO items ({','.join(_ITEM_FIELDS)}) VALUES ({marks})",  # noqa: S608
+                _row(_ITEM_FIELDS, item),
+            )
+        return item
+
+    def items(self) -> list[QueueItemRecord]:
+        """See `Catalogue`."""
+        rows = self._read("SELECT * FROM items WHERE exit_status = 'waiting' ORDER BY position")
+        return [QueueItemRecord(**row) for row in rows]
+
+    def item(self, item_id: str) -> QueueItemRecord | None:
+        """See `Catalogue`."""
+        rows = self._read("SELECT * FROM items WHERE item_id = ?", item_id)
+        return QueueItemRecord(**rows[0]) if rows else None
+
+    def remove_item(self, item_id: str) -> bool:
+        """See `Catalogue`."""
+        with self._writing() as db:
+            return db.execute("DELETE FROM items WHERE item_id = ?", (item_id,)).rowcount > 0
+
+    def finish_item(
+        self,
+        item_id: str,
+        *,
+        exit_status: ItemStatus,
+        run_uids: list[str],
+        run_numbers: list[int],
+        reason: str = "",
+    ) -> None:
+        """See `Catalogue`."""
+        with self._writing() as db:
+            done = db.execute(
+                "UPDATE items SET exit_status=?, run_uids=?, run_numbers=?, reason=?, finished=? "
+                "WHERE item_id=?",
+                (
+                    exit_status,
+                    json.dumps(run_uids),
+                    json.dumps(run_numbers),
+                    reason,
+                    time.time(),
+                    item_id,
+                ),
+            )
+            if done.rowcount == 0:
+                raise InputError(f"there is no item {item_id}", remedy="see undula queue list")
+
+    def rebuild_from_files(self, folder: Path) -> int:
+        """See `Catalogue`. Files that cannot be read, or whose number is taken, are passed over."""
+        known = {row["uid"] for row in self._read("SELECT uid FROM runs")}
+        numbers = {row["number"] for row in self._read("SELECT number FROM runs")}
+        count = 0
+        for path in sorted(Path(folder).rglob("*.nxs")):
+            fields = read_run(path)
+            if fields is None or fields["uid"] in known or fields["number"] in numbers:
+                continue
+            self.open_run(RunRecord(**fields))
+            known.add(fields["uid"])
+            numbers.add(fields["number"])
+            count += 1
+        return count
+
+    def close(self) -> None:
+        """See `Catalogue`."""
+        with self._lock:
+            self._db.close()

@@ -1,0 +1,409 @@
+"""Room: files. The NeXus file of a run, written from event-model documents while it runs.
+
+In: `(name, document)` in order. Out: one HDF5 file, followed live (SWMR) from the moment when its
+expected streams are declared, plus one linked file for each stream declared after that.
+Called by: `writer`. Not here: default plot (`plot`), growth (`columns`), fixed parts (`layout`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+import h5py
+
+from undula.core.clock import iso
+from undula.core.errors import StorageError
+from undula.files.columns import StreamTable
+from undula.files.documents import (
+    Device,
+    Document,
+    KeyLayout,
+    devices,
+    dimensions,
+    expected_streams,
+    h5_name,
+    key_layout,
+)
+from undula.files.layout import (
+    FINAL_FIELDS,
+    cut,
+    device_group,
+    link_configuration,
+    link_main_value,
+    nx_group,
+    write_configuration,
+    write_entry,
+    write_value,
+)
+from undula.files.places import Place, can_follow_live, storage_error
+from undula.files.plot import Plot
+
+PATIENCE_EVENTS = 1000
+"""Events of other streams after which a file without a primary stream is opened to readers."""
+
+
+class Stream:
+    """One stream of a run: its table and its descriptors."""
+
+    def __init__(self, name: str, table: StreamTable) -> None:
+        self.name = name
+        self.table = table
+        self.devices: list[Device] = []
+        self.external: dict[str, KeyLayout] = {}
+        self.homes: dict[str, list[Any]] = {}
+
+
+class NexusFile:
+    """The file of one run. Not thread-safe.
+
+    `create` never touches an existing file: a name that is taken by another run gets a suffix, see
+    `path`. All errors of the file system come as StorageError and leave the instance unusable.
+    """
+
+    def __init__(self, file: Any, place: Place, start: Document, *, live: bool, hold: bool) -> None:
+        self._file = file
+        self._place = place
+        self._start = start
+        self._may_live = live
+        self._hold = hold
+        self._streams: dict[str, Stream] = {}
+        self._stream_of: dict[str, Stream] = {}
+        self._late: dict[str, LateFile] = {}
+        self._resources: dict[str, Document] = {}
+        self._linked: set[str] = set()
+        self._other: list[tuple[str, Document]] = []
+        self._plot: Plot | None = None
+        self._main: str | None = None
+        self._opened = False
+        self._dirty = False
+        self.closed = False
+        self.num_events: dict[str, int] = {}
+        self._entry = write_entry(file, place.path, start)
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        start: Document,
+        *,
+        live: bool | None = None,
+        hold: bool = False,
+    ) -> NexusFile:
+        """A new file for the run of `start`.
+
+        Args:
+            path: the wanted name; a foreign file there makes it `NAME_1`.
+            start: the start document.
+            live: let readers follow (SWMR); None: where the file system can.
+            hold: keep the file hidden until `publish` (a rebuilding).
+        Raises: StorageError naming the folder.
+        """
+        place = Place(path, str(start["uid"]))
+        try:
+            file = h5py.File(place.hidden, "x", libver=("v110", "v110"))
+            may_live = can_follow_live(path.parent) if live is None else live
+            return cls(file, place, start, live=may_live, hold=hold)
+        except OSError as exc:
+            raise storage_error(exc, path.parent) from exc
+
+    @property
+    def path(self) -> Path:
+        """The file's name (before `publish`: the one it is going to get)."""
+        return self._place.path
+
+    @property
+    def uid(self) -> str:
+        """Uid of the run."""
+        return str(self._start["uid"])
+
+    @property
+    def live(self) -> bool:
+        """A reader may follow the file."""
+        return self._opened and self._may_live
+
+    @property
+    def handle(self) -> Any:
+        """The open h5py file, for a snapshot."""
+        return self._file
+
+    def write(self, name: str, doc: Document) -> None:
+        """Take one document; call `flush` from time to time."""
+        try:
+            self._write(name, doc)
+        except OSError as exc:
+            raise storage_error(exc, self.path.parent) from exc
+
+    def _write(self, name: str, doc: Document) -> None:
+        if name == "descriptor":
+            self._declare(doc)
+        elif name in ("event", "event_page"):
+            self._take_event(name, doc)
+        elif name == "stream_resource":
+            self._resources[str(doc["uid"])] = doc
+            if not self._opened:
+                self._link_resource(doc)
+        elif name in ("resource", "datum", "datum_page"):
+            self._other.append((name, doc))
+        elif name == "stream_datum":
+            self._take_datum(doc)
+
+    def _declare(self, doc: Document) -> None:
+        name = str(doc.get("name") or "primary")
+        if self._opened and name not in self._streams:
+            late = self._late.get(name)
+            if late is None:
+                late = self._late[name] = LateFile.create(self.path, name, self._start)
+                self._streams[name] = late.stream
+            self._lay_out(late.stream, late.entry, doc, main=False)
+            late.open_to_readers(live=self._may_live, hold=self._hold)
+        else:
+            stream = self._streams.get(name)
+            if stream is None:
+                group = nx_group(self._entry["collection"], h5_name(name), "NXcollection")
+                stream = Stream(name, StreamTable(group, float(self._start["time"])))
+                self._streams[name] = stream
+            entry = self._late[name].entry if name in self._late else self._entry
+            self._lay_out(stream, entry, doc, main=name == "primary" and name not in self._late)
+        self._stream_of[str(doc["uid"])] = self._streams[name]
+        self._dirty = True
+
+    def _lay_out(self, stream: Stream, entry: Any, doc: Document, *, main: bool) -> None:
+        """Datasets of the data keys that the stream does not have yet."""
+        write_configuration(entry, doc)
+        known = {d.name for d in stream.devices}
+        for device in devices(self._start, doc):
+            group = device_group(entry, device) if main else stream.table.group
+            for key in device.keys:
+                layout = key_layout(key, doc["data_keys"][key])
+                if layout.external:
+                    stream.external.setdefault(key, layout)
+                    stream.homes.setdefault(key, [group, stream.table.group] if main else [group])
+                elif key not in stream.table.columns:
+                    stream.table.add_column(group, layout)
+            if main:
+                link_main_value(group, device)
+                link_configuration(entry, group, device.name)
+            if device.name not in known:
+                stream.devices.append(device)
+
+    def _take_event(self, name: str, doc: Document) -> None:
+        stream = self._stream_of[str(doc["descriptor"])]
+        if not self._opened and self._ready(stream):
+            self._open_to_readers()
+        if name == "event":
+            stream.table.event(doc)
+        else:
+            stream.table.page(doc)
+        self.num_events[stream.name] = stream.table.rows
+        self._dirty = True
+
+    def _ready(self, stream: Stream) -> bool:
+        """All streams are declared that a reader must find."""
+        expected = expected_streams(self._start)
+        if expected is not None and expected <= set(self._streams):
+            return True
+        if "primary" in self._streams and stream.name == "primary":
+            return True
+        return sum(self.num_events.values()) >= PATIENCE_EVENTS
+
+    def _open_to_readers(self) -> None:
+        """Lay out the plot, begin SWMR and give the file its name."""
+        self._lay_plot()
+        self._opened = True
+        if self._may_live:
+            self._file.swmr_mode = True
+        else:
+            self._file.flush()
+        if not self._hold:
+            self._place.publish()
+
+    def _lay_plot(self) -> None:
+        self._main = self._main_stream()
+        if self._main is None or self._plot is not None:
+            return
+        stream = self._streams[self._main]
+        self._plot = Plot(self._entry, self._start, stream.devices, stream.table)
+        if not self._plot.signals and stream.external:
+            self._plot.draw_external(next(iter(stream.external.values())))
+
+    def _main_stream(self) -> str | None:
+        if "primary" in self._streams:
+            return "primary"
+        hinted = [name for _, name in dimensions(self._start)]
+        others = [n for n in self._streams if n != "baseline"]
+        named = [n for n in hinted if n in self._streams]
+        return next(iter([*named, *others]), None)
+
+    def _take_datum(self, doc: Document) -> None:
+        stream = self._stream_of.get(str(doc.get("descriptor")))
+        if stream is not None:
+            stop = int(doc["seq_nums"]["stop"]) - 1
+            self.num_events[stream.name] = max(self.num_events.get(stream.name, 0), stop)
+
+    def _link_resource(self, doc: Document) -> None:
+        """An external link to a data file that somebody else wrote (HDF5 only)."""
+        if doc["uid"] in self._linked or "hdf5" not in str(doc.get("mimetype")):
+            return
+        key = str(doc["data_key"])
+        dataset = (doc.get("parameters") or {}).get("dataset")
+        stream = next((s for s in self._streams.values() if key in s.external), None)
+        if dataset is None or stream is None:
+            return
+        target = unquote(urlparse(str(doc["uri"])).path)
+        relative = os.path.relpath(target, self.path.parent)
+        target = target if relative.startswith("..") else relative
+        for group in stream.homes[key]:
+            name, count = h5_name(key), 1
+            while name in group or group.get(name, getlink=True) is not None:
+                count += 1
+                name = f"{h5_name(key)}_{count}"
+            group[name] = h5py.ExternalLink(target, str(dataset))
+        self._linked.add(str(doc["uid"]))
+
+    def flush(self) -> bool:
+        """Write what is pending and hand it to the kernel. False: there was nothing."""
+        if not self._dirty:
+            return False
+        try:
+            for stream in self._streams.values():
+                rows = stream.table.flush()
+                if self._plot is not None and stream.name == self._main:
+                    self._plot.fill(rows)
+                stream.table.flush_datasets()
+            self._file.flush()
+            for late in self._late.values():
+                late.file.flush()
+        except OSError as exc:
+            raise storage_error(exc, self.path.parent) from exc
+        self._dirty = False
+        return True
+
+    def publish(self) -> Path:
+        """Give a held file its name (replacing a damaged one of the same run)."""
+        for late in self._late.values():
+            late.place.publish()
+        return self._place.publish()
+
+    def close(self, stop: Document | None) -> Path:
+        """Complete and close the file. Without a stop document it stays `open` and can be rebuilt.
+
+        Returns: the file's path. Raises: StorageError.
+        """
+        if self.closed:
+            return self.path
+        self.flush()
+        try:
+            if stop is not None:
+                self._finish(stop)
+                self._file.flush()
+            self._close_files()
+        except OSError as exc:
+            raise storage_error(exc, self.path.parent) from exc
+        self.publish()
+        self.closed = True
+        return self.path
+
+    def abandon(self) -> None:
+        """Let go of the file after an error; a hidden one is removed, a named one stays."""
+        self.closed = True
+        try:
+            self._close_files()
+        except (OSError, RuntimeError, ValueError):
+            return
+        finally:
+            self._place.forget()
+            for late in self._late.values():
+                late.place.forget()
+
+    def _close_files(self) -> None:
+        for late in self._late.values():
+            late.file.close()
+        self._file.close()
+
+    def _finish(self, stop: Document) -> None:
+        for stream in self._streams.values():
+            for column in stream.table.columns.values():
+                column.widen()
+        for name, late in self._late.items():
+            self._entry["collection"][h5_name(name)] = h5py.ExternalLink(
+                late.place.path.name, f"/entry/collection/{h5_name(name)}"
+            )
+            late.finish(stop)
+        for doc in self._resources.values():
+            self._link_resource(doc)
+        if self._plot is not None:
+            self._plot.refill()
+        else:
+            self._lay_plot()
+            if self._plot is not None:
+                self._plot.refill()
+        self._write_resources()
+        write_final(self._entry, self._start, stop)
+
+    def _write_resources(self) -> None:
+        docs = [*(("stream_resource", d) for d in self._resources.values()), *self._other]
+        if docs:
+            folder = nx_group(self._entry["collection"], "resources", "NXcollection")
+            for number, (name, doc) in enumerate(docs):
+                write_value(folder, f"{number:05d}_{name}", dict(doc))
+
+
+def write_final(entry: Any, start: Document, stop: Document) -> None:
+    """Fill the fields that only the end knows."""
+    texts = {
+        "end_time": iso(float(stop["time"])),
+        "exit_status": str(stop["exit_status"]),
+        "reason": str(stop.get("reason") or ""),
+    }
+    for name, size in FINAL_FIELDS.items():
+        entry[name][()] = cut(texts[name].replace("\0", ""), size)
+    entry["duration"][()] = float(stop["time"]) - float(start["time"])
+
+
+class LateFile:
+    """The linked file of a stream declared when the main file was open to readers already."""
+
+    def __init__(self, file: Any, place: Place, name: str, start: Document) -> None:
+        self.file = file
+        self.place = place
+        self._start = start
+        self.entry = write_entry(file, place.path, start)
+        group = nx_group(self.entry["collection"], h5_name(name), "NXcollection")
+        self.stream = Stream(name, StreamTable(group, float(start["time"])))
+
+    @classmethod
+    def create(cls, master: Path, name: str, start: Mapping[str, Any]) -> LateFile:
+        """`MASTER_STREAM.nxs` beside the main file; named at its close."""
+        place = Place(master.with_stem(f"{master.stem}_{h5_name(name)}"), str(start["uid"]))
+        return cls(h5py.File(place.hidden, "x", libver=("v110", "v110")), place, name, start)
+
+    def open_to_readers(self, *, live: bool, hold: bool) -> None:
+        """Lay out the plot, begin SWMR and give the file its name."""
+        Plot(self.entry, self._start, self.stream.devices, self.stream.table)
+        if live:
+            self.file.swmr_mode = True
+        self.file.flush()
+        if not hold:
+            self.place.publish()
+
+    def finish(self, stop: Document) -> None:
+        """Fill the final fields."""
+        write_final(self.entry, self._start, stop)
+
+
+def check_writable(folder: Path) -> None:
+    """Raises: StorageError when a file cannot be made in `folder`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise storage_error(exc, folder) from exc
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StorageError(
+            f"{folder} cannot be written",
+            remedy="give this service's user the right to write there",
+            where=str(folder),
+        )

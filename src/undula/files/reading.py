@@ -1,0 +1,193 @@
+"""Room: files. A run's file as arrays, while it is written and afterwards.
+
+In: a path. Out: numpy arrays by data key. Called by: `client`, people. The file is opened anew for
+each look, so that a reader neither holds it nor sees old sizes. While it is written it is opened by
+SWMR; where that is impossible, its snapshot is read.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+import h5py
+import numpy as np
+
+from undula.core.errors import InputError, StorageError
+from undula.files.snapshot import snapshot_path
+
+_OWN = ("seq_num", "elapsed_time", "time")
+
+
+@contextmanager
+def open_file(path: Path) -> Iterator[Any]:
+    """The h5py file, however it can be read now. Raises: StorageError."""
+    file = None
+    for place, swmr in ((path, False), (path, True), (snapshot_path(path), False)):
+        try:
+            file = h5py.File(place, "r", swmr=swmr)
+            break
+        except (OSError, ValueError):
+            continue
+    if file is None:
+        known = path.exists()
+        raise StorageError(
+            f"{path} cannot be read yet" if known else f"there is no file {path}",
+            remedy="wait for the first point, or rebuild it: undula runs rebuild NUMBER"
+            if known
+            else "check the path with undula runs; it appears with the first point",
+            where=str(path),
+        )
+    try:
+        yield file
+    finally:
+        file.close()
+
+
+def _value(data: Any, rows: int | None = None) -> Any:
+    text = h5py.check_string_dtype(data.dtype) is not None
+    if text:
+        data = data.asstr()
+    if rows is None:
+        return data[()]
+    return data[:rows]
+
+
+class RunData:
+    """Readings of one stream of a run, by data key; every look reads the file anew.
+
+    All arrays have as many rows as there are complete points.
+    """
+
+    def __init__(self, path: Path, stream: str = "primary") -> None:
+        self.path = Path(path)
+        self.stream_name = stream
+
+    def _group(self, file: Any) -> Any:
+        group = file["entry/collection"].get(self.stream_name)
+        if group is None:
+            raise InputError(
+                f"{self.path.name} has no stream {self.stream_name!r}",
+                remedy=f"choose one of {', '.join(self._streams(file)) or 'none yet'}",
+            )
+        return group
+
+    @staticmethod
+    def _streams(file: Any) -> list[str]:
+        folder = file["entry/collection"]
+        found = []
+        for name in folder:
+            node = folder.get(name)
+            if isinstance(node, h5py.Group) and "seq_num" in node:
+                found.append(name)
+        return found
+
+    def streams(self) -> list[str]:
+        """Names of the streams that the file has now."""
+        with open_file(self.path) as file:
+            return self._streams(file)
+
+    def stream(self, name: str) -> RunData:
+        """Another stream of the same run, e.g. `baseline`."""
+        return RunData(self.path, name)
+
+    @staticmethod
+    def _keys(group: Any) -> list[str]:
+        return [
+            k
+            for k in group
+            if k not in _OWN
+            and not (k.endswith("_timestamp") and k.removesuffix("_timestamp") in group)
+            and isinstance(group.get(k), h5py.Dataset)
+        ]
+
+    def keys(self) -> list[str]:
+        """Data keys, then `seq_num`, `elapsed_time` (s) and `time` (UTC epoch s)."""
+        with open_file(self.path) as file:
+            return [*self._keys(self._group(file)), *_OWN]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.keys()
+
+    def __len__(self) -> int:
+        with open_file(self.path) as file:
+            return int(self._group(file)["seq_num"].shape[0])
+
+    def _rows(self, group: Any, key: str) -> Any:
+        if key not in group:
+            raise InputError(
+                f"{self.path.name} has no data key {key!r}",
+                remedy=f"choose one of {', '.join([*self._keys(group), *_OWN])}",
+            )
+        rows = int(group["seq_num"].shape[0])
+        return _value(group[key], rows)
+
+    def __getitem__(self, key: str) -> Any:
+        """numpy array, first axis is the point. Raises: InputError for an unknown key."""
+        with open_file(self.path) as file:
+            return self._rows(self._group(file), key)
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Data key to unit."""
+        with open_file(self.path) as file:
+            group = self._group(file)
+            return {k: str(group[k].attrs.get("units", "")) for k in (*self._keys(group), *_OWN)}
+
+    @property
+    def timestamps(self) -> dict[str, Any]:
+        """Data key to device times, UTC epoch s."""
+        with open_file(self.path) as file:
+            group = self._group(file)
+            return {
+                k: self._rows(group, f"{k}_timestamp")
+                for k in self._keys(group)
+                if f"{k}_timestamp" in group
+            }
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Fields of the entry: title, start_time, end_time, exit_status, reason, ..."""
+        with open_file(self.path) as file:
+            entry = file["entry"]
+            return {k: _value(v) for k, v in entry.items() if isinstance(v, h5py.Dataset)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """All arrays at once, of equal length."""
+        with open_file(self.path) as file:
+            group = self._group(file)
+            return {k: self._rows(group, k) for k in (*self._keys(group), *_OWN)}
+
+    def plot(self) -> dict[str, Any]:
+        """The default plot: `signal`, `axes` (names) and `values` (name to array)."""
+        with open_file(self.path) as file:
+            group = file["entry"].get("data")
+            if group is None or "signal" not in group.attrs:
+                return {"signal": None, "axes": [], "values": {}}
+            axes = [str(a) for a in np.atleast_1d(group.attrs.get("axes", [])) if str(a) != "."]
+            names = [str(group.attrs["signal"]), *axes]
+            values = {n: _value(group[n]) for n in dict.fromkeys(names) if n in group}
+            return {"signal": names[0], "axes": axes, "values": values}
+
+    def to_csv(self, file: TextIO) -> int:
+        """Scalar readings as a table with units in the head. Returns: rows written."""
+        units, columns = self.units, self.to_dict()
+        chosen = {k: v for k, v in columns.items() if np.ndim(v) == 1}
+        out = csv.writer(file)
+        out.writerow([f"{k} ({units[k]})" if units.get(k) else k for k in chosen])
+        rows = list(zip(*(v.tolist() for v in chosen.values()), strict=False))
+        out.writerows(rows)
+        return len(rows)
+
+
+def open_run(path: Path | str, stream: str = "primary") -> RunData:
+    """The data of a run, while it runs and afterwards. Raises: StorageError when it is not there.
+
+    Example: `open_run("00017_scan.nxs")["bpm4i"]`.
+    """
+    data = RunData(Path(path), stream)
+    with open_file(data.path):
+        return data

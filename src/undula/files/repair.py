@@ -1,0 +1,101 @@
+"""Room: files. Make a file readable whose writer was killed: clear the mark "being written".
+
+Rebuilding from the journal is preferred (`undula.writer.rebuild`); this is for files without one.
+The mark is the status byte of an HDF5 superblock of version 2 or 3, guarded by a checksum.
+Source: HDF5 file format specification 3.0, section II.A; Bob Jenkins, lookup3 (public domain).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from undula.core.errors import StorageError
+
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_FLAGS_AT = 11
+_EOF_AT = 28
+_CHECKSUM_AT = 44
+_MASK = 0xFFFFFFFF
+
+
+def _rotate(value: int, bits: int) -> int:
+    return ((value << bits) | (value >> (32 - bits))) & _MASK
+
+
+def lookup3(data: bytes) -> int:
+    """Bob Jenkins' lookup3 hash of `data` with initial value 0.
+
+    >>> hex(lookup3(b"Four score and seven years ago"))
+    '0x17770551'
+    """
+    a = b = c = (0xDEADBEEF + len(data)) & _MASK
+    blocks = max(0, (len(data) - 1) // 12)
+    for at in range(blocks):
+        part = data[12 * at : 12 * at + 12]
+        a = (a + int.from_bytes(part[0:4], "little")) & _MASK
+        b = (b + int.from_bytes(part[4:8], "little")) & _MASK
+        c = (c + int.from_bytes(part[8:12], "little")) & _MASK
+        a = ((a - c) & _MASK) ^ _rotate(c, 4)
+        c = (c + b) & _MASK
+        b = ((b - a) & _MASK) ^ _rotate(a, 6)
+        a = (a + c) & _MASK
+        c = ((c - b) & _MASK) ^ _rotate(b, 8)
+        b = (b + a) & _MASK
+        a = ((a - c) & _MASK) ^ _rotate(c, 16)
+        c = (c + b) & _MASK
+        b = ((b - a) & _MASK) ^ _rotate(a, 19)
+        a = (a + c) & _MASK
+        c = ((c - b) & _MASK) ^ _rotate(b, 4)
+        b = (b + a) & _MASK
+    tail = data[12 * blocks :]
+    if not tail:
+        return c
+    tail = tail.ljust(12, b"\0")
+    a = (a + int.from_bytes(tail[0:4], "little")) & _MASK
+    b = (b + int.from_bytes(tail[4:8], "little")) & _MASK
+    c = (c + int.from_bytes(tail[8:12], "little")) & _MASK
+    for target, source, bits in (
+        ("c", "b", 14), ("a", "c", 11), ("b", "a", 25), ("c", "b", 16),
+        ("a", "c", 4), ("b", "a", 14), ("c", "b", 24),
+    ):  # fmt: skip
+        values = {"a": a, "b": b, "c": c}
+        mixed = ((values[target] ^ values[source]) - _rotate(values[source], bits)) & _MASK
+        a, b, c = (mixed if n == target else values[n] for n in "abc")
+    return c
+
+
+def clear_writing_mark(path: Path) -> bool:
+    """Let every reader open a file whose writer is dead. False: there was no mark.
+
+    Call only when no process writes the file. Raises: StorageError when it is no such file, or when
+    its end is missing.
+    """
+    try:
+        with path.open("r+b") as file:
+            head = bytearray(file.read(_CHECKSUM_AT + 4))
+            _check(path, head)
+            if head[_FLAGS_AT] == 0:
+                return False
+            head[_FLAGS_AT] = 0
+            head[_CHECKSUM_AT:] = lookup3(bytes(head[:_CHECKSUM_AT])).to_bytes(4, "little")
+            file.seek(0)
+            file.write(head)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as exc:
+        raise StorageError(
+            f"{path} cannot be repaired: {exc}", remedy="check its owner and mode"
+        ) from exc
+    return True
+
+
+def _check(path: Path, head: bytearray) -> None:
+    remedy = "rebuild the file from its journal: undula runs rebuild NUMBER"
+    if len(head) < _CHECKSUM_AT + 4 or head[:8] != _SIGNATURE or head[8] not in (2, 3):
+        raise StorageError(f"{path} is no HDF5 file with superblock 2 or 3", remedy=remedy)
+    if head[9] != 8 or head[10] != 8:
+        raise StorageError(f"{path} has unusual offset sizes", remedy=remedy)
+    end = int.from_bytes(head[_EOF_AT : _EOF_AT + 8], "little")
+    if path.stat().st_size < end:
+        raise StorageError(f"{path} is truncated", remedy=remedy)
