@@ -111,3 +111,8 @@ def beamline_paths(name: str) -> BeamlinePaths:
             remedy="set TMPDIR or XDG_RUNTIME_DIR to a shorter folder",
         )
     return BeamlinePaths(name=name, state=Path(state_home) / "undula" / name, run=run)
+
+
+def default_beamline() -> str:
+    """Name of the beamline when none is given: `$UNDULA_BEAMLINE`, else `default`."""
+    return os.environ.get("UNDULA_BEAMLINE") or "default"

@@ -1,0 +1,111 @@
+"""What a person may pass to a plan, as plain data for the bus, and as the line for the record.
+
+In: device proxies, numbers, texts, lists, arrays. Out: names, numbers, texts, lists. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from undula.core.errors import InputError
+
+
+@runtime_checkable
+class Named(Protocol):
+    """Anything that stands for a device: a proxy has a `device_name`."""
+
+    @property
+    def device_name(self) -> str:
+        """Name of the device in the device file."""
+
+
+def plain(value: Any) -> Any:
+    """`value` as data that may travel: proxies become names, arrays become lists.
+
+    Raises: InputError for anything that is neither a device nor plain data.
+
+    >>> plain([np.float64(0.5), (1, None)])
+    [0.5, [1, None]]
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, Named):
+        return value.device_name
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, Iterable):
+        return [plain(inner) for inner in value]
+    raise InputError(
+        f"{value!r} cannot be sent to the engine",
+        remedy="pass devices, numbers, texts, or lists of them",
+    )
+
+
+def names(devices: Iterable[Any] | str | None) -> list[str] | None:
+    """Device names of a list of proxies and names; one name may stand alone.
+
+    >>> names("diode"), names(["diode"]), names(None)
+    (['diode'], ['diode'], None)
+    """
+    if devices is None:
+        return None
+    given = [devices] if isinstance(devices, str | Named) else list(devices)
+    found = [plain(device) for device in given]
+    for device in found:
+        if not isinstance(device, str):
+            raise InputError(f"{device!r} is no device", remedy="name devices")
+    return found
+
+
+def targets(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Device to target from `(samx, 3, "samy", 4)` or `samx=3, samy=4`.
+
+    >>> targets(("samx", 3), {"samy": 4})
+    {'samx': 3, 'samy': 4}
+    """
+    if len(args) % 2 or not (args or kwargs):
+        raise InputError(
+            f"{len(args)} arguments do not pair up to devices and targets",
+            remedy="give a device and its target, e.g. mv(samx, 3)",
+        )
+    result: dict[str, Any] = {}
+    for device, target in zip(args[::2], args[1::2], strict=True):
+        name = plain(device)
+        if not isinstance(name, str):
+            raise InputError(f"{device!r} is no device", remedy="give a device, then its target")
+        if name in result:
+            raise InputError(f"{name} is named twice", remedy="give one target for each device")
+        result[name] = plain(target)
+    for name, target in kwargs.items():
+        if name in result:
+            raise InputError(f"{name} is named twice", remedy="give one target for each device")
+        result[name] = plain(target)
+    return result
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, Named):
+        return value.device_name
+    if isinstance(value, np.ndarray):
+        return repr(value.tolist())
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_written(inner) for inner in value) + "]"
+    return repr(plain(value))
+
+
+def command_line(plan: str, args: Iterable[Any], kwargs: Mapping[str, Any]) -> str:
+    """The call as a person could type it in the shell.
+
+    >>> command_line("scan", ["samx", -1, 1, 21], {"time": 0.1})
+    "scan('samx', -1, 1, 21, time=0.1)"
+    """
+    parts = [_written(a) for a in args]
+    parts += [f"{key}={_written(value)}" for key, value in kwargs.items() if value is not None]
+    return f"{plan}({', '.join(parts)})"

@@ -1,0 +1,283 @@
+"""The client: everything a person or program does with a running beamline, from Python.
+
+In: calls. Out: requests to the engine, and what the bus, the history and the files answer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from undula.bus.endpoints import (
+    DEVICE_READBACK,
+    ENGINE_DEVICE_SET,
+    ENGINE_MOVE,
+    ENGINE_READ,
+    ENGINE_SCAN,
+)
+from undula.bus.ports import Connector
+from undula.client.arguments import command_line, names, plain, targets
+from undula.client.devices import Devices, Reading
+from undula.client.link import MOVE_TIMEOUT_S, Background, Link
+from undula.client.queue import QueueView
+from undula.client.runs import Runs
+from undula.client.scans import Accepted, Cursors, ScanHandle
+from undula.client.stop import StopReport, stop_motion
+from undula.core.errors import ConfigError, ServiceError
+from undula.core.ids import new_id
+from undula.core.paths import BeamlinePaths, beamline_paths, default_beamline
+from undula.core.settings import load_settings
+from undula.messages import Readback
+
+SCAN_TIMEOUT_S = 60.0
+"""Checking a scan reads limits live and computes every point: seconds until the reply."""
+
+MoveProgress = Callable[[Readback], None]
+
+
+def connect(beamline: str | None = None) -> Client:
+    """A client of a running beamline.
+
+    Args:
+        beamline: its name; None: `$UNDULA_BEAMLINE`, else `default`.
+
+    Raises: ServiceError when it does not run; BusError when its broker cannot be reached.
+    """
+    from undula.bus import broker
+
+    paths = beamline_paths(beamline or default_beamline())
+    try:
+        settings = load_settings(paths.config)
+    except ConfigError as exc:
+        if paths.config.exists():
+            raise
+        raise ServiceError(
+            f"beamline {paths.name!r} is not running",
+            remedy="start it: undula up (or see it all at once: undula demo)",
+        ) from exc
+    connector = broker.connect(paths, settings, role="client", client_name="client")
+    return Client(connector, paths)
+
+
+class Client:
+    """A running beamline. Made by `connect`; may be used as a context manager."""
+
+    def __init__(
+        self, connector: Connector, paths: BeamlinePaths | None = None, user: str | None = None
+    ) -> None:
+        self.link = Link(connector, user)
+        self.paths = paths
+        self.devices = Devices(self)
+        self.queue = QueueView(self.link)
+        self.runs = Runs(paths.catalogue if paths else None)
+
+    # -- scans ------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        plan: str,
+        *args: Any,
+        time: float | None = None,
+        detectors: Iterable[Any] | str | None = None,
+        metadata: dict[str, Any] | None = None,
+        command: str = "",
+        **kwargs: Any,
+    ) -> ScanHandle:
+        """Check a plan and queue it; returns at once when it is accepted.
+
+        Args:
+            plan: its name.
+            args: device proxies or names, numbers, lists.
+            time: count time per point, seconds.
+            detectors: devices to read; None: those with readout priority `monitored`.
+            metadata: goes into the start document.
+            command: the line for the record; by default the call as typed in the shell.
+            kwargs: further arguments of the plan.
+
+        Raises: InputError, LimitError, BusyError ... when the engine refuses it: nothing moved.
+        """
+        cursors = Cursors.now(self.link.connector)
+        accepted = self._scan(False, plan, args, kwargs, time, detectors, metadata, command)
+        return ScanHandle(self, accepted, cursors)
+
+    def check(
+        self,
+        plan: str,
+        *args: Any,
+        time: float | None = None,
+        detectors: Iterable[Any] | str | None = None,
+        **kwargs: Any,
+    ) -> Accepted:
+        """Check a plan and queue nothing: points (the first 1000), estimate, file, warnings."""
+        return self._scan(True, plan, args, kwargs, time, detectors, None, "")
+
+    def _scan(
+        self,
+        dry_run: bool,
+        plan: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        time: float | None,
+        detectors: Iterable[Any] | str | None,
+        metadata: dict[str, Any] | None,
+        command: str,
+    ) -> Accepted:
+        wanted = names(detectors)
+        options = {**kwargs, "time": time, "detectors": wanted}
+        request_id = new_id()
+        line = command or command_line(plan, args, options)
+        result = self.link.ask(
+            ENGINE_SCAN,
+            SCAN_TIMEOUT_S,
+            request_id=request_id,
+            plan=plan,
+            args=plain(args),
+            kwargs=plain(kwargs),
+            count_time_s=time,
+            detectors=wanted,
+            metadata=plain(metadata or {}),
+            command=line,
+            dry_run=dry_run,
+        )
+        return Accepted.of({"item_id": request_id, "command": line, **result})
+
+    def run_plan(self, name: str, *args: Any, wait: bool = True, **options: Any) -> ScanHandle:
+        """Any plan by name: `run_plan("grid_scan", "samx", -1, 1, 5, "samy", 0, 2, 5)`.
+
+        Options: `time`, `detectors`, `metadata`, `command` as in `submit`, and the plan's own.
+        With `wait` it returns when the scan has ended and raises UndulaError when it failed.
+        """
+        handle = self.submit(name, *args, **options)
+        return handle.wait() if wait else handle
+
+    def scan(self, *args: Any, **options: Any) -> ScanHandle:
+        """`scan(samx, -1, 1, 21, time=0.1)`: equal steps, the last number counts points."""
+        return self.run_plan("scan", *args, **options)
+
+    def rel_scan(self, *args: Any, **options: Any) -> ScanHandle:
+        """`rel_scan(samx, -1, 1, 21)`: as `scan`, around the present position; goes back."""
+        return self.run_plan("rel_scan", *args, **options)
+
+    def list_scan(self, *args: Any, **options: Any) -> ScanHandle:
+        """`list_scan(samx, [0, 0.1, 0.5])`: given positions."""
+        return self.run_plan("list_scan", *args, **options)
+
+    def grid_scan(self, *args: Any, **options: Any) -> ScanHandle:
+        """`grid_scan(samy, 0, 2, 5, samx, -1, 1, 21, snake=True)`: slowest axis first."""
+        return self.run_plan("grid_scan", *args, **options)
+
+    def count(self, *args: Any, **options: Any) -> ScanHandle:
+        """`count(num=10, time=0.1)`: readings without motion."""
+        return self.run_plan("count", *args, **options)
+
+    def ascan(self, *args: Any, **options: Any) -> ScanHandle:
+        """`ascan(samx, 0, 1, 10, 0.1)`: SPEC's form, 10 intervals are 11 points; count time."""
+        return self.run_plan("ascan", *args, **options)
+
+    def dscan(self, *args: Any, **options: Any) -> ScanHandle:
+        """`dscan(samx, -1, 1, 10, 0.1)`: SPEC's relative form; goes back."""
+        return self.run_plan("dscan", *args, **options)
+
+    def mesh(self, *args: Any, **options: Any) -> ScanHandle:
+        """`mesh(samx, -1, 1, 10, samy, 0, 1, 5, 0.1)`: SPEC's grid, intervals, first is fast."""
+        return self.run_plan("mesh", *args, **options)
+
+    def ct(self, *args: Any, **options: Any) -> ScanHandle:
+        """`ct(1.0)`: one reading of so many seconds."""
+        return self.run_plan("ct", *args, **options)
+
+    def timescan(self, *args: Any, **options: Any) -> ScanHandle:
+        """`timescan(0.1)`: readings until it is stopped."""
+        return self.run_plan("timescan", *args, **options)
+
+    # -- moves and readings -----------------------------------------------------------------
+
+    def mv(
+        self, *args: Any, progress: MoveProgress | None = None, **axes: Any
+    ) -> dict[str, dict[str, Any]]:
+        """Move and wait: `mv(samx, 3)`, `mv("samx", 3, "samy", 4)`, `mv(samx=3)`.
+
+        `progress` gets the readbacks on the way, at most 10 a second, on another thread.
+        Returns the readbacks: device to `{"value", "unit"}`.
+        Raises: LimitError, BusyError, DeviceError, InputError; nothing moved when it is refused.
+        """
+        return self.start_move(targets(args, axes), False, progress).result()  # type: ignore[no-any-return]  # Background carries any result
+
+    def mvr(
+        self, *args: Any, progress: MoveProgress | None = None, **axes: Any
+    ) -> dict[str, dict[str, Any]]:
+        """Move by a distance from the readback, and wait; as `mv`."""
+        return self.start_move(targets(args, axes), True, progress).result()  # type: ignore[no-any-return]  # Background carries any result
+
+    def start_move(
+        self, to: dict[str, Any], relative: bool = False, progress: MoveProgress | None = None
+    ) -> Background:
+        """Move on another thread; `result()` waits for the readbacks."""
+
+        def call() -> dict[str, Any]:
+            with self._watched(to, progress):
+                result = self.link.ask(ENGINE_MOVE, MOVE_TIMEOUT_S, targets=to, relative=relative)
+            return dict(result["readbacks"])
+
+        return Background(call)
+
+    @contextmanager
+    def _watched(self, devices: Iterable[str], progress: MoveProgress | None) -> Iterator[None]:
+        if progress is None:
+            yield
+            return
+        watch = progress
+
+        def moving(readback: Readback) -> None:
+            if readback.moving:
+                watch(readback)
+
+        subscriptions = [
+            self.link.connector.subscribe(DEVICE_READBACK, moving, name=name) for name in devices
+        ]
+        try:
+            yield
+        finally:
+            for subscription in subscriptions:
+                subscription.close()
+
+    def read(self, *devices: Any) -> dict[str, Reading]:
+        """Read now: device to data key to `{"value", "timestamp" (UTC epoch s), "unit"}`."""
+        return self.read_flagged(*devices)[0]
+
+    def read_flagged(self, *devices: Any) -> tuple[dict[str, Reading], list[str]]:
+        """As `read`, with what is odd about the readings, e.g. `samx: not a number`."""
+        result = self.link.ask(ENGINE_READ, 60.0, devices=names(devices))
+        return result["readings"], list(result.get("flags", []))
+
+    def enable(self, device: Any, enabled: bool) -> None:
+        """Enable (and connect) or disable a device."""
+        self.link.ask(ENGINE_DEVICE_SET, 60.0, device=plain(device), enabled=enabled)
+
+    def stop(self) -> StopReport:
+        """Stop motion, whatever is queued or busy. Raises: ServiceError when not confirmed."""
+        if self.paths is None:
+            raise ServiceError("this client has no stop path", remedy="use undula stop")
+        return stop_motion(self.paths)
+
+    @property
+    def data_folder(self) -> Path | None:
+        """Where the beamline's files go; None when the client has no settings."""
+        return None if self.paths is None else load_settings(self.paths.config).data
+
+    def close(self) -> None:
+        """Close the connection; nothing stops at the beamline."""
+        self.link.connector.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        name = self.paths.name if self.paths else f"pid {os.getpid()}"
+        return f"<client of beamline {name}>"

@@ -1,0 +1,90 @@
+"""The scan queue from a client: look, pause, resume, abort, remove, clear."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from undula.bus.endpoints import ENGINE_QUEUE, QUEUE_STATUS
+from undula.client.link import Link
+from undula.messages import QueueItem, QueueStatus
+
+
+class QueueView:
+    """What runs and what waits; each action returns the queue as it is afterwards."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def _do(self, action: str, **fields: Any) -> QueueStatus:
+        result = self._link.ask(ENGINE_QUEUE, action=action, **fields)
+        return QueueStatus.model_validate(result["status"])
+
+    @property
+    def last(self) -> QueueStatus | None:
+        """The status last published, without asking the engine; None before the first."""
+        return self._link.connector.get(QUEUE_STATUS)
+
+    def list(self) -> QueueStatus:
+        """The queue now."""
+        return self._do("list")
+
+    @property
+    def status(self) -> QueueStatus:
+        """The queue now."""
+        return self.list()
+
+    def pause(self) -> QueueStatus:
+        """Pause now: motion stops, the point is taken again on resume."""
+        return self._do("pause")
+
+    def pause_at_point(self) -> QueueStatus:
+        """Pause at the next point."""
+        return self._do("pause_at_point")
+
+    def resume(self) -> QueueStatus:
+        """Go on."""
+        return self._do("resume")
+
+    def abort(self, reason: str = "") -> QueueStatus:
+        """End the running scan, with clean-up; the file keeps what was measured."""
+        return self._do("abort", reason=reason)
+
+    def remove(self, item: str | QueueItem) -> QueueStatus:
+        """Take a waiting scan out."""
+        item_id = item.item_id if isinstance(item, QueueItem) else item
+        return self._do("remove", item_id=item_id)
+
+    def clear(self) -> QueueStatus:
+        """Take all waiting scans out."""
+        return self._do("clear")
+
+    def __iter__(self) -> Iterator[QueueItem]:
+        return iter(self.list().waiting)
+
+    def __len__(self) -> int:
+        return len(self.list().waiting)
+
+    def __repr__(self) -> str:
+        return queue_text(self.list())
+
+
+def queue_text(status: QueueStatus) -> str:
+    """The queue in a few lines."""
+    head = status.state
+    if status.running is not None:
+        head += f": {status.running.command}"
+        if status.run_number is not None:
+            head += f", run {status.run_number}"
+        total = status.running.num_points
+        head += f", {status.points_done}" + (f" of {total}" if total else "") + " points"
+    lines = [head]
+    if status.waiting_for:
+        lines.append(f"waiting for {status.waiting_for}")
+    if status.message:
+        lines.append(status.message)
+    lines += [
+        f"  {n}. {item.command}  ({item.user}, {item.item_id[:8]})"
+        for n, item in enumerate(status.waiting, 1)
+    ]
+    return "\n".join(lines)

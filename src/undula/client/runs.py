@@ -1,0 +1,105 @@
+"""The history of runs from a client: find them, open their files, get their data as arrays.
+
+`client.runs[-1].data["samx"]`, `client.runs[12]`, `client.runs.search(text="knife")`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from undula.core.errors import InputError, ServiceError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from undula.catalogue import Catalogue, RunRecord
+
+
+class Run:
+    """One run: its record in the history, and its data from the file."""
+
+    def __init__(self, record: RunRecord) -> None:
+        self.record = record
+
+    @property
+    def number(self) -> int:
+        """Run number, never reused."""
+        return self.record.number
+
+    @property
+    def uid(self) -> str:
+        """Uid of the start document."""
+        return self.record.uid
+
+    @property
+    def path(self) -> Path:
+        """The NeXus file."""
+        return Path(self.record.path)
+
+    @property
+    def status(self) -> str:
+        """`success`, `abort`, `fail`, or `running`."""
+        return str(self.record.status or "running")
+
+    @property
+    def data(self) -> dict[str, np.ndarray]:
+        """Data key to array, shape (points, ...), of the primary stream, in the keys' units."""
+        return self.opened.data()
+
+    @property
+    def opened(self) -> Any:
+        """The file, as `undula.files.reading` gives it: data, units, streams, tree."""
+        from undula.files.reading import open_run
+
+        return open_run(self.path)
+
+    def __repr__(self) -> str:
+        return f"<run {self.number}: {self.record.command}, {self.status}, {self.path}>"
+
+
+class Runs:
+    """The runs of the beamline: by number, by place from the end (`runs[-1]`), or searched."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._open: Catalogue | None = None
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The repository itself. Raises: ServiceError when this client has none."""
+        if self._path is None:
+            raise ServiceError("this client has no history", remedy="use undula.client.connect()")
+        if self._open is None:
+            from undula.catalogue import Catalogue
+
+            self._open = Catalogue(self._path)
+        return self._open
+
+    def search(self, **filters: Any) -> list[Run]:
+        """Newest first. Filters: `text`, `plan`, `device`, `since` (UTC epoch s), `status`,
+        `limit`."""
+        given = {key: value for key, value in filters.items() if value is not None}
+        return [Run(record) for record in self.catalogue.runs(**given)]
+
+    def __getitem__(self, index: int) -> Run:
+        """A run by its number; negative: counted from the newest. Raises: InputError."""
+        if index < 0:
+            found = self.search(limit=-index)
+            if len(found) >= -index:
+                return found[-index - 1]
+        else:
+            record = self.catalogue.run(index)
+            if record is not None:
+                return Run(record)
+        raise InputError(f"there is no run {index}", remedy="see undula runs")
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self.search())
+
+    def __len__(self) -> int:
+        return len(self.search())
+
+    def __repr__(self) -> str:
+        return "\n".join(map(repr, self.search(limit=10))) or "no runs"
