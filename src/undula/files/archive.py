@@ -2,7 +2,8 @@
 
 Layout: a magic line, then for each document a 4-byte big-endian length and that many bytes of
 msgpack (`index`, `name`, `doc`, `sent`), then a zero length and the SHA-256 of everything before.
-Arrays are extension 1: length of the head, head (dtype and shape as msgpack), raw bytes. A damaged archive is refused, never half-read.
+Arrays are extension 1: length of the head, head (dtype and shape as msgpack), raw bytes. A damaged
+archive is refused, never half-read.
 """
 
 from __future__ import annotations

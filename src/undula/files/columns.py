@@ -234,7 +234,7 @@ class StreamTable:
 
     def event(self, doc: Mapping[str, Any]) -> None:
         """Take one event."""
-        seq = int(doc["seq_num"])
+        seq, _, _ = int(doc["seq_num"]), doc["data"].keys(), doc["timestamps"].keys()
         row = self.rows_of_seq.get(seq)
         if row is None:
             self.rows_of_seq[seq] = self.rows
@@ -261,6 +261,9 @@ class StreamTable:
     def page(self, doc: Mapping[str, Any]) -> None:
         """Take an event page; the quick way when all its points are new."""
         seqs = [int(s) for s in doc["seq_num"]]
+        for values in (doc["time"], *doc["data"].values(), *doc["timestamps"].values()):
+            if len(values) != len(seqs):
+                raise ValueError("an event page has columns of unequal length")
         if any(s in self.rows_of_seq for s in seqs) or len(set(seqs)) != len(seqs):
             for at, seq in enumerate(seqs):
                 self.event(

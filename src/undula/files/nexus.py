@@ -8,7 +8,8 @@ Called by: `writer`. Not here: default plot (`plot`), growth (`columns`), fixed 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -16,7 +17,6 @@ from urllib.parse import unquote, urlparse
 import h5py
 
 from undula.core.clock import iso
-from undula.core.errors import StorageError
 from undula.files.columns import StreamTable
 from undula.files.documents import (
     Device,
@@ -110,6 +110,16 @@ class NexusFile:
         except OSError as exc:
             raise storage_error(exc, path.parent) from exc
 
+    @contextmanager
+    def _storage(self) -> Iterator[None]:
+        """What HDF5 and the file system raise, as StorageError."""
+        try:
+            yield
+        except OSError as exc:
+            raise storage_error(exc, self.path.parent) from exc
+        except RuntimeError as exc:
+            raise storage_error(OSError(str(exc)), self.path.parent) from exc
+
     @property
     def path(self) -> Path:
         """The file's name (before `publish`: the one it is going to get)."""
@@ -119,6 +129,16 @@ class NexusFile:
     def uid(self) -> str:
         """Uid of the run."""
         return str(self._start["uid"])
+
+    @property
+    def replaces(self) -> bool:
+        """A file of this run is there already and is going to be replaced by `publish`."""
+        return not self._place.published and self.path.exists()
+
+    @property
+    def readable(self) -> bool:
+        """Laid out and named: a snapshot makes sense."""
+        return self._opened and self._place.published
 
     @property
     def live(self) -> bool:
@@ -132,10 +152,8 @@ class NexusFile:
 
     def write(self, name: str, doc: Document) -> None:
         """Take one document; call `flush` from time to time."""
-        try:
+        with self._storage():
             self._write(name, doc)
-        except OSError as exc:
-            raise storage_error(exc, self.path.parent) from exc
 
     def _write(self, name: str, doc: Document) -> None:
         if name == "descriptor":
@@ -268,7 +286,7 @@ class NexusFile:
         """Write what is pending and hand it to the kernel. False: there was nothing."""
         if not self._dirty:
             return False
-        try:
+        with self._storage():
             for stream in self._streams.values():
                 rows = stream.table.flush()
                 if self._plot is not None and stream.name == self._main:
@@ -277,8 +295,6 @@ class NexusFile:
             self._file.flush()
             for late in self._late.values():
                 late.file.flush()
-        except OSError as exc:
-            raise storage_error(exc, self.path.parent) from exc
         self._dirty = False
         return True
 
@@ -296,13 +312,11 @@ class NexusFile:
         if self.closed:
             return self.path
         self.flush()
-        try:
+        with self._storage():
             if stop is not None:
                 self._finish(stop)
                 self._file.flush()
             self._close_files()
-        except OSError as exc:
-            raise storage_error(exc, self.path.parent) from exc
         self.publish()
         self.closed = True
         return self.path
@@ -393,17 +407,3 @@ class LateFile:
     def finish(self, stop: Document) -> None:
         """Fill the final fields."""
         write_final(self.entry, self._start, stop)
-
-
-def check_writable(folder: Path) -> None:
-    """Raises: StorageError when a file cannot be made in `folder`."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise storage_error(exc, folder) from exc
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise StorageError(
-            f"{folder} cannot be written",
-            remedy="give this service's user the right to write there",
-            where=str(folder),
-        )

@@ -1,0 +1,48 @@
+"""Process: the writer. Puts connector, catalogue and service together; `--beamline NAME`.
+
+SIGTERM ends it with exit code 0 after a flush; open runs are rebuilt and continued at its next
+start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+from undula.bus.broker import connect
+from undula.catalogue import SqliteCatalogue
+from undula.core import log, notify
+from undula.core.paths import beamline_paths
+from undula.core.settings import load_settings
+from undula.writer import WriterService
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run until SIGTERM. Returns: exit code."""
+    parser = argparse.ArgumentParser(prog="undula-writer", description="Writes the NeXus files.")
+    parser.add_argument("--beamline", required=True, help="name of the beamline")
+    options = parser.parse_args(argv)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    paths = beamline_paths(options.beamline)
+    log.configure("writer", paths.logs)
+    settings = load_settings(paths.config)
+    connector = connect(paths, settings, role="service", client_name="writer")
+    catalogue = SqliteCatalogue(paths.catalogue)
+    try:
+        service = WriterService(connector, catalogue, settings)
+        service.recover()
+        notify.ready()
+        service.run(stop, notify.heartbeat)
+    finally:
+        catalogue.close()
+        connector.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
