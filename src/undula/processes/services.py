@@ -1,0 +1,76 @@
+"""The services of a beamline: what `undula up` hands to the supervisor.
+
+In: paths and settings. Out: `ServiceSpec`s. Called by: `cli`. Not here: starting them
+(`supervisor`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from undula.bus import broker
+from undula.core.paths import BeamlinePaths
+from undula.core.settings import BeamlineSettings
+from undula.processes.supervisor_model import ServiceSpec
+
+_KEPT_PREFIXES = ("EPICS_", "UNDULA_", "XDG_", "PYTHON", "LC_", "HDF5_", "OPHYD_", "VIRTUAL_")
+_KEPT = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "TZ", "USER", "LOGNAME", "LD_LIBRARY_PATH"})
+
+
+def kept_environment() -> dict[str, str]:
+    """Variables of `undula up` that a later supervisor must give to the services it restarts.
+
+    Only what concerns running them: secrets in the environment stay out of the state folder.
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if (name in _KEPT or name.startswith(_KEPT_PREFIXES))
+        and not name.startswith(("UNDULA_FAULT", "UNDULA_TEST", "UNDULA_NOTIFY", "UNDULA_SERVICE"))
+    }
+
+
+def service_specs(paths: BeamlinePaths, settings: BeamlineSettings) -> list[ServiceSpec]:
+    """The services in the order in which they start; they stop in the reverse order.
+
+    Prepares the embedded broker (folder, access rules, measured fsync policy) unless
+    `settings.broker_url` names an existing one.
+    """
+    specs: list[ServiceSpec] = []
+    on_broker: tuple[str, ...] = ()
+    if settings.broker_url is None:
+        specs.append(_broker(paths, settings))
+        on_broker = ("broker",)
+    specs += [
+        _python(paths, "writer", needs=on_broker, stop_timeout_s=10.0),
+        _python(paths, "publisher", needs=on_broker, stop_timeout_s=5.0),
+        _python(paths, "engine", needs=("publisher", *on_broker), stop_timeout_s=10.0),
+    ]
+    return specs
+
+
+def _broker(paths: BeamlinePaths, settings: BeamlineSettings) -> ServiceSpec:
+    return ServiceSpec(
+        name="broker",
+        argv=tuple(broker.prepare(paths, settings)),
+        env=kept_environment(),
+        ready="broker",
+        ready_path=str(paths.broker_socket),
+        ready_timeout_s=60.0,
+        stop_timeout_s=10.0,
+    )
+
+
+def _python(
+    paths: BeamlinePaths, name: str, *, needs: tuple[str, ...], stop_timeout_s: float
+) -> ServiceSpec:
+    module = f"undula.processes.{name}"
+    return ServiceSpec(
+        name=name,
+        argv=(sys.executable, "-m", module, "--beamline", paths.name),
+        env=kept_environment(),
+        needs=needs,
+        ready_timeout_s=60.0,
+        stop_timeout_s=stop_timeout_s,
+    )
