@@ -100,8 +100,8 @@ class Client:
         Raises: InputError, LimitError, BusyError ... when the engine refuses it: nothing moved.
         """
         cursors = Cursors.now(self.link.connector)
-        accepted = self._scan(False, plan, args, kwargs, time, detectors, metadata, command)
-        return ScanHandle(self, accepted, cursors)
+        options = {"time": time, "detectors": detectors, "metadata": metadata, "command": command}
+        return ScanHandle(self, self._scan(False, plan, args, kwargs, options), cursors)
 
     def check(
         self,
@@ -112,7 +112,7 @@ class Client:
         **kwargs: Any,
     ) -> Accepted:
         """Check a plan and queue nothing: points (the first 1000), estimate, file, warnings."""
-        return self._scan(True, plan, args, kwargs, time, detectors, None, "")
+        return self._scan(True, plan, args, kwargs, {"time": time, "detectors": detectors})
 
     def _scan(
         self,
@@ -120,15 +120,13 @@ class Client:
         plan: str,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        time: float | None,
-        detectors: Iterable[Any] | str | None,
-        metadata: dict[str, Any] | None,
-        command: str,
+        options: dict[str, Any],
     ) -> Accepted:
-        wanted = names(detectors)
-        options = {**kwargs, "time": time, "detectors": wanted}
+        time, wanted = options["time"], names(options["detectors"])
         request_id = new_id()
-        line = command or command_line(plan, args, options)
+        line = options.get("command") or command_line(
+            plan, args, {**kwargs, "time": time, "detectors": wanted}
+        )
         result = self.link.ask(
             ENGINE_SCAN,
             SCAN_TIMEOUT_S,
@@ -138,7 +136,7 @@ class Client:
             kwargs=plain(kwargs),
             count_time_s=time,
             detectors=wanted,
-            metadata=plain(metadata or {}),
+            metadata=plain(options.get("metadata") or {}),
             command=line,
             dry_run=dry_run,
         )

@@ -1,6 +1,6 @@
 """The client's line to the engine: requests with id, user and deadline, and the plain answers.
 
-In: what to ask. Out: the result of the reply, or the error it carries. Used by the rest of `client`.
+In: what to ask. Out: the result of the reply, or the error it carries.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ class QueueView:
 
 def queue_text(status: QueueStatus) -> str:
     """The queue in a few lines."""
-    head = status.state
+    head: str = status.state
     if status.running is not None:
         head += f": {status.running.command}"
         if status.run_number is not None:

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from undula.core.errors import InputError, ServiceError
+from undula.core.errors import ServiceError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from undula.catalogue import Catalogue, RunRecord
+    from undula.files.reading import RunData
 
 
 class Run:
@@ -41,16 +40,11 @@ class Run:
     @property
     def status(self) -> str:
         """`success`, `abort`, `fail`, or `running`."""
-        return str(self.record.status or "running")
+        return "running" if self.record.exit_status == "open" else self.record.exit_status
 
     @property
-    def data(self) -> dict[str, np.ndarray]:
-        """Data key to array, shape (points, ...), of the primary stream, in the keys' units."""
-        return self.opened.data()
-
-    @property
-    def opened(self) -> Any:
-        """The file, as `undula.files.reading` gives it: data, units, streams, tree."""
+    def data(self) -> RunData:
+        """Arrays by data key: `data["samx"]`, shape (points, ...); also `units`, `to_dict()`."""
         from undula.files.reading import open_run
 
         return open_run(self.path)
@@ -72,9 +66,9 @@ class Runs:
         if self._path is None:
             raise ServiceError("this client has no history", remedy="use undula.client.connect()")
         if self._open is None:
-            from undula.catalogue import Catalogue
+            from undula.catalogue import SqliteCatalogue
 
-            self._open = Catalogue(self._path)
+            self._open = SqliteCatalogue(self._path)
         return self._open
 
     def search(self, **filters: Any) -> list[Run]:
@@ -85,15 +79,8 @@ class Runs:
 
     def __getitem__(self, index: int) -> Run:
         """A run by its number; negative: counted from the newest. Raises: InputError."""
-        if index < 0:
-            found = self.search(limit=-index)
-            if len(found) >= -index:
-                return found[-index - 1]
-        else:
-            record = self.catalogue.run(index)
-            if record is not None:
-                return Run(record)
-        raise InputError(f"there is no run {index}", remedy="see undula runs")
+        catalogue = self.catalogue
+        return Run(catalogue.nth_last(index) if index < 0 else catalogue.run(index))
 
     def __iter__(self) -> Iterator[Run]:
         return iter(self.search())

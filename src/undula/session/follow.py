@@ -1,0 +1,122 @@
+"""Follow a scan at a terminal: show it, and answer Ctrl-C.
+
+The first Ctrl-C stops motion and pauses, the second aborts with clean-up. Ctrl-C during a move
+stops the axes at once. In: a `ScanHandle`, a `Display`. Out: how it ended.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from undula.client import Background, Client, ScanHandle
+from undula.core.errors import UndulaError
+from undula.session.display import Display
+
+
+@contextmanager
+def on_ctrl_c(action: Callable[[int], None]) -> Iterator[None]:
+    """Call `action(n)` in a thread of its own at the n-th Ctrl-C, and raise nothing.
+
+    A thread, because a signal may come while this thread holds a lock that the action needs. Only
+    the main thread may take signals: elsewhere this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    count = 0
+
+    def handler(_: int, __: FrameType | None) -> None:
+        nonlocal count
+        count += 1
+        threading.Thread(target=action, args=(count,), daemon=True).start()
+
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class ScanInterrupt:
+    """What Ctrl-C does during a scan; `texts` are what the person is to be told."""
+
+    def __init__(self, client: Client, handle: ScanHandle) -> None:
+        self._client, self._handle = client, handle
+        self.texts: list[str] = []
+
+    def __call__(self, count: int) -> None:
+        """The first pauses, the second aborts; what fails is told."""
+        try:
+            if count == 1:
+                self.texts.append(self._pause())
+            else:
+                self.texts.append("aborting, with clean-up ...")
+                self._handle.cancel("Ctrl-C")
+        except UndulaError as exc:
+            self.texts.append(str(exc))
+
+    def _pause(self) -> str:
+        status = self._client.queue.last
+        mine = status and status.running and status.running.item_id == self._handle.item_id
+        if not mine:
+            return "the scan still waits in the queue; Ctrl-C again takes it out"
+        self._client.queue.pause()
+        return (
+            "motion stopped, scan paused: resume() or `undula queue resume` goes on,\n"
+            "abort() or `undula queue abort` ends it; Ctrl-C again aborts"
+        )
+
+
+def follow(
+    client: Client,
+    handle: ScanHandle,
+    display: Display,
+    leave_when_paused: bool = False,
+) -> bool:
+    """Show a scan until it has ended.
+
+    Args:
+        client: the client that asked for it.
+        handle: the scan.
+        display: where it is shown.
+        leave_when_paused: return to the prompt once a Ctrl-C has paused it.
+
+    Returns: True when it has ended, False when it was left paused.
+    """
+    interrupt = ScanInterrupt(client, handle)
+    told = 0
+    try:
+        with on_ctrl_c(interrupt):
+            for step in handle.steps():
+                display.step(step, client.queue.last if step.idle else None)
+                for text in interrupt.texts[told:]:
+                    display.note(text)
+                    told += 1
+                if leave_when_paused and told and step.idle and _paused(client):
+                    return False
+    finally:
+        display.close()
+    return True
+
+
+def _paused(client: Client) -> bool:
+    status = client.queue.last
+    return status is not None and status.state == "paused"
+
+
+def wait_for_move(client: Client, move: Background, tell: Callable[[str], None]) -> Any:
+    """The readbacks of a move; Ctrl-C stops the axes at once and raises what the engine says."""
+
+    def stop(_: int) -> None:
+        try:
+            tell(str(client.stop()))
+        except UndulaError as exc:
+            tell(str(exc))
+
+    with on_ctrl_c(stop):
+        return move.result()
