@@ -1,9 +1,8 @@
 """Room: files. A run's journal kept beside its file: `<file>.docs`.
 
-Layout: a magic line, then for each document a 4-byte big-endian length and that many bytes of
-msgpack (`index`, `name`, `doc`, `sent`), then a zero length and the SHA-256 of everything before.
-Arrays are extension 1: length of the head, head (dtype and shape as msgpack), raw bytes. A damaged
-archive is refused, never half-read.
+Layout: a magic line, then for each document a 4-byte big-endian length and that many bytes (the
+message as it stood in the journal), then a zero length and the SHA-256 of everything before. A
+damaged archive is refused, never half-read.
 """
 
 from __future__ import annotations
@@ -12,18 +11,14 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import numpy as np
-import ormsgpack
-
+from undula.bus.codec import decode, encode
 from undula.core.errors import StorageError
 from undula.messages import RunDocument
 
 MAGIC = b"UNDULA DOCUMENTS 1\n"
-_ARRAY = 1
 _LENGTH_BYTES = 4
-_HEAD_BYTES = 2
 _DIGEST_BYTES = 32
 
 
@@ -34,41 +29,6 @@ def archive_path(path: Path) -> Path:
     '00001_scan.nxs.docs'
     """
     return path.with_name(path.name + ".docs")
-
-
-def _encode(value: Any) -> Any:
-    if isinstance(value, np.ndarray) and value.dtype.kind in "fiubcSUMm":
-        array = np.ascontiguousarray(value)
-        head = ormsgpack.packb([array.dtype.str, list(value.shape)])
-        return ormsgpack.Ext(
-            _ARRAY, len(head).to_bytes(_HEAD_BYTES, "big") + head + array.tobytes()
-        )
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    if isinstance(value, set | frozenset):
-        return sorted(value)
-    if isinstance(value, complex):
-        return [value.real, value.imag]
-    raise TypeError(f"{type(value).__name__} cannot be archived")
-
-
-def _decode(tag: int, data: bytes) -> Any:
-    if tag != _ARRAY:
-        raise StorageError(f"unknown extension {tag} in an archive", remedy="update Undula")
-    size = int.from_bytes(data[:_HEAD_BYTES], "big") + _HEAD_BYTES
-    dtype, shape = ormsgpack.unpackb(data[_HEAD_BYTES:size])
-    return np.frombuffer(data[size:], dtype=np.dtype(dtype)).reshape(shape)
-
-
-def _pack(document: RunDocument) -> bytes:
-    fields = {
-        "v": RunDocument.version,
-        "index": document.index,
-        "name": document.name,
-        "doc": document.doc,
-        "sent": document.sent,
-    }
-    return ormsgpack.packb(fields, default=_encode, option=ormsgpack.OPT_NON_STR_KEYS)
 
 
 def write_archive(path: Path, documents: Iterable[RunDocument]) -> int:
@@ -84,7 +44,7 @@ def write_archive(path: Path, documents: Iterable[RunDocument]) -> int:
             digest = hashlib.sha256(MAGIC)
             file.write(MAGIC)
             for document in documents:
-                payload = _pack(document)
+                payload = encode(document)
                 record = len(payload).to_bytes(_LENGTH_BYTES, "big") + payload
                 digest.update(record)
                 file.write(record)
@@ -146,12 +106,9 @@ def verify(path: Path) -> int:
 def read_archive(path: Path) -> Iterator[RunDocument]:
     """The documents in order; the checksum is verified before the first one is given out.
 
-    Raises: StorageError for a damaged archive or one of a newer version.
+    Raises: StorageError for a damaged archive, WireError for one of a newer version.
     """
     verify(path)
     with path.open("rb") as file:
         for payload in _records(file, path):
-            fields = ormsgpack.unpackb(payload, ext_hook=_decode, option=ormsgpack.OPT_NON_STR_KEYS)
-            if fields.pop("v") > RunDocument.version:
-                raise _damaged(path, "it was written by a newer Undula")
-            yield RunDocument(**fields)
+            yield decode(payload, RunDocument)

@@ -50,6 +50,7 @@ class Column:
     def __init__(self, group: Any, layout: KeyLayout) -> None:
         self.layout = layout
         self.group = group
+        self._home = str(group.name)
         self.name = h5_name(layout.key)
         self.aside: dict[int, Any] = {}
         self.dtype = layout.dtype
@@ -64,6 +65,12 @@ class Column:
         )
         self.times.attrs["units"] = "s"
         self.times.attrs["long_name"] = "device time, UTC, since 1970-01-01"
+
+    def rebind(self, file: Any) -> None:
+        """Go on in another handle of the same file."""
+        self.group = file[self._home]
+        self.data = self.group[self.name]
+        self.times = self.group[f"{self.name}_timestamp"]
 
     def _make(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Any:
         per_point = max(1, int(np.prod([max(n, 1) for n in shape]))) * max(1, dtype.itemsize)
@@ -196,6 +203,7 @@ class StreamTable:
 
     def __init__(self, group: Any, start_time: float) -> None:
         self.group = group
+        self._home = str(group.name)
         self.columns: dict[str, Column] = {}
         self.rows_of_seq: dict[int, int] = {}
         self.rows = 0
@@ -217,6 +225,19 @@ class StreamTable:
         data.attrs["units"] = unit
         data.attrs["long_name"] = text
         return data
+
+    def rebind(self, file: Any) -> None:
+        """Go on in another handle of the same file; nothing may be pending."""
+        self.group = file[self._home]
+        for column in self.columns.values():
+            column.rebind(file)
+        self.elapsed, self.time = self.group["elapsed_time"], self.group["time"]
+        self.seq_num = self.group["seq_num"]
+
+    @property
+    def must_widen(self) -> bool:
+        """A column holds values aside that its type cannot hold."""
+        return any(column.aside for column in self.columns.values())
 
     def add_column(self, group: Any, layout: KeyLayout) -> Column:
         """Lay a data key out in `group`; a link in the stream's group leads to it."""

@@ -55,6 +55,7 @@ class Stream:
         self.devices: list[Device] = []
         self.external: dict[str, KeyLayout] = {}
         self.homes: dict[str, list[Any]] = {}
+        self.paths: dict[str, list[str]] = {}
 
 
 class NexusFile:
@@ -199,7 +200,9 @@ class NexusFile:
                 layout = key_layout(key, doc["data_keys"][key])
                 if layout.external:
                     stream.external.setdefault(key, layout)
-                    stream.homes.setdefault(key, [group, stream.table.group] if main else [group])
+                    homes = [group, stream.table.group] if main else [group]
+                    stream.homes.setdefault(key, homes)
+                    stream.paths.setdefault(key, [str(g.name) for g in homes])
                 elif key not in stream.table.columns:
                     stream.table.add_column(group, layout)
             if main:
@@ -314,8 +317,12 @@ class NexusFile:
         self.flush()
         with self._storage():
             if stop is not None:
-                self._finish(stop)
-                self._file.flush()
+                write_final(self._entry, self._start, stop)
+                for late in self._late.values():
+                    late.finish(stop)
+                if self._must_restructure():
+                    self._reopen()
+                    self._restructure()
             self._close_files()
         self.publish()
         self.closed = True
@@ -336,9 +343,46 @@ class NexusFile:
     def _close_files(self) -> None:
         for late in self._late.values():
             late.file.close()
+            late.place.edited()
         self._file.close()
+        self._place.edited()
 
-    def _finish(self, stop: Document) -> None:
+    def _must_restructure(self) -> bool:
+        """Something is to be added that may not be done while readers follow."""
+        unlinked = any(uid not in self._linked for uid in self._resources)
+        return (
+            self._plot is None
+            or bool(self._late or self._resources or self._other)
+            or unlinked
+            or any(s.table.must_widen for s in self._streams.values())
+        )
+
+    def _reopen(self) -> None:
+        """End SWMR. Links and types are changed in a copy, which then takes the file's place.
+
+        HDF5 forbids most of it in a file that is followed (deleting there crashes the process), and
+        a reader may hold the old one.
+        """
+        if not self.live:
+            return
+        table_of = [s.table for n, s in self._streams.items() if n not in self._late]
+        self._file.close()
+        self._file = self._place.edit()
+        self._entry = self._file["entry"]
+        for table in table_of:
+            table.rebind(self._file)
+        if self._plot is not None:
+            self._plot.rebind(self._entry)
+        for stream in self._streams.values():
+            if stream.name not in self._late:
+                stream.homes = {k: [self._file[p] for p in v] for k, v in stream.paths.items()}
+        for late in self._late.values():
+            if late.stream.table.must_widen:
+                late.file.close()
+                late.file = late.place.edit()
+                late.stream.table.rebind(late.file)
+
+    def _restructure(self) -> None:
         for stream in self._streams.values():
             for column in stream.table.columns.values():
                 column.widen()
@@ -346,17 +390,13 @@ class NexusFile:
             self._entry["collection"][h5_name(name)] = h5py.ExternalLink(
                 late.place.path.name, f"/entry/collection/{h5_name(name)}"
             )
-            late.finish(stop)
         for doc in self._resources.values():
             self._link_resource(doc)
+        if self._plot is None:
+            self._lay_plot()
         if self._plot is not None:
             self._plot.refill()
-        else:
-            self._lay_plot()
-            if self._plot is not None:
-                self._plot.refill()
         self._write_resources()
-        write_final(self._entry, self._start, stop)
 
     def _write_resources(self) -> None:
         docs = [*(("stream_resource", d) for d in self._resources.values()), *self._other]

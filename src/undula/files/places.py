@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 import h5py
 
@@ -73,6 +75,7 @@ class Place:
         self._wanted = wanted
         self._uid = uid
         self.published = False
+        self._copy: Path | None = None
         try:
             wanted.parent.mkdir(parents=True, exist_ok=True)
             self.path = find_place(wanted, uid)
@@ -119,10 +122,25 @@ class Place:
         self.hidden.replace(self.path)
         return True
 
+    def edit(self) -> Any:
+        """A copy of the closed file, open for changes; `edited` puts it in the file's place."""
+        current = self.path if self.published else self.hidden
+        self._copy = self.hidden.with_suffix(".edit")
+        shutil.copyfile(current, self._copy)
+        return h5py.File(self._copy, "r+", libver=("v110", "v110"))
+
+    def edited(self) -> None:
+        """Put the changed copy, now closed, in the file's place; nothing if there is none."""
+        if self._copy is not None:
+            self._copy.replace(self.path if self.published else self.hidden)
+            self._copy = None
+
     def forget(self) -> None:
         """Remove the hidden file of a writing that was given up."""
         if not self.published:
             self.hidden.unlink(missing_ok=True)
+        if self._copy is not None:
+            self._copy.unlink(missing_ok=True)
 
 
 def storage_error(exc: OSError, folder: Path) -> StorageError:

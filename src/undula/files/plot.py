@@ -56,14 +56,19 @@ class Plot:
         keys = {k for fields in axes for k in fields}
         self.signals = signals(devices, table, keys)
         self.grid: Grid | None = grid(start) if self.signals else None
+        self._cells: dict[str, Any] = {}
         self._axes = [fields[0] for fields in axes]
         if self.grid is not None and len(axes) == len(self.grid.shape) and self._all_scalar():
-            self._cells: dict[str, Any] = {}
             self._lay_grid(self.grid)
         else:
             self.grid = None
             self._lay_lines(axes)
         self._mark()
+
+    def rebind(self, entry: Any) -> None:
+        """Go on in another handle of the same file."""
+        self.group = entry["data"]
+        self._cells = {key: self.group[h5_name(key)] for key in self._cells}
 
     def _all_scalar(self) -> bool:
         return all(self._table.columns[k].layout.scalar for k in (*self.signals, *self._axes))
