@@ -8,14 +8,65 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
+from typing import Any
 
 from undula.bus import broker
+from undula.core.errors import ConfigError
 from undula.core.paths import BeamlinePaths
-from undula.core.settings import BeamlineSettings
+from undula.core.settings import BeamlineSettings, load_settings, save_settings
 from undula.processes.supervisor_model import ServiceSpec
 
 _KEPT_PREFIXES = ("EPICS_", "UNDULA_", "XDG_", "PYTHON", "LC_", "HDF5_", "OPHYD_", "VIRTUAL_")
 _KEPT = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "TZ", "USER", "LOGNAME", "LD_LIBRARY_PATH"})
+
+
+SIMULATED = "simulated"
+
+
+def choose_settings(
+    paths: BeamlinePaths,
+    *,
+    devices: Path | None = None,
+    data: Path | None = None,
+    broker_url: str | None = None,
+) -> BeamlineSettings:
+    """The beamline's settings, those kept before with what is given now; written to its folder.
+
+    Args:
+        devices: device file; `simulated` takes back an earlier one; None keeps it.
+        data: data folder; None keeps the earlier one, at first `undula-data/NAME` in the home.
+    Raises: ConfigError for an absent device file or a data folder that cannot be made.
+    """
+    default = BeamlineSettings(name=paths.name, data=Path.home() / "undula-data" / paths.name)
+    kept = load_settings(paths.config) if paths.config.exists() else default
+    changes: dict[str, Any] = {}
+    if devices is not None:
+        changes["devices"] = None if str(devices) == SIMULATED else _existing(devices)
+    if data is not None:
+        changes["data"] = data.expanduser().absolute()
+    if broker_url is not None:
+        changes["broker_url"] = broker_url
+    settings = kept.model_copy(update=changes)
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise ConfigError(
+            f"the data folder {settings.data} cannot be made: {exc.strerror}",
+            remedy="name another one: undula up --data FOLDER",
+        ) from exc
+    save_settings(settings, paths.config)
+    return settings
+
+
+def _existing(path: Path) -> Path:
+    found = path.expanduser().absolute()
+    if not found.is_file():
+        raise ConfigError(
+            f"there is no device file {found}",
+            remedy=f"name an existing YAML file, or --devices {SIMULATED}",
+        )
+    return found
 
 
 def kept_environment() -> dict[str, str]:

@@ -1,0 +1,39 @@
+"""The door: one `undula` command, put together from modules that each add their commands.
+
+In: arguments. Out: exit codes. Each module of `MODULES` has `register(app)`. `undula stop` is
+looked at first and loads nothing else: motion stops before the rest would even be imported.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+
+import typer
+
+MODULES = ("services", "logs", "doctor", "stop", "scans", "devices", "runs", "demo", "shell")
+HELP = "Run experiments at a synchrotron beamline. Begin with: undula demo"
+
+
+def build(modules: tuple[str, ...] = MODULES) -> typer.Typer:
+    """The application with the commands of `modules`."""
+    app = typer.Typer(
+        help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    )
+
+    @app.callback()
+    def _undula() -> None:
+        """Keeps `undula NAME` even when there is a single command."""
+
+    _undula.__doc__ = HELP
+    for module in modules:
+        if find_spec(f"undula.cli.{module}") is not None:
+            import_module(f"undula.cli.{module}").register(app)
+    return app
+
+
+def main() -> None:
+    """Entry point of the `undula` script."""
+    modules = ("stop",) if sys.argv[1:2] == ["stop"] else MODULES
+    build(modules)(prog_name="undula")
