@@ -162,7 +162,7 @@ def plain_run(
                 "seq_num": n + 1,
                 "time": 101.0 + n,
                 "data": {"x": float(n % width), "y": float(n // width), "det": n + 1},
-                "timestamps": {k: 100.5 + n for k in keys},
+                "timestamps": dict.fromkeys(keys, 100.5 + n),
             },
         )
         for n in range(points)
@@ -196,7 +196,7 @@ def test_baseline_readings_stand_before_and_after(documents_of, write) -> None:
     path = write(documents_of(bp.scan([HW.det], HW.motor, -1, 1, 3), baseline=[HW.motor2]))
     baseline = open_run(path).stream("baseline")
     assert len(baseline) == 2
-    assert "motor2" in baseline.keys()
+    assert "motor2" in baseline
     assert silx_default(path)[0] == "det"
 
 
@@ -291,7 +291,7 @@ def test_an_unwritable_folder_is_named_with_the_remedy(tmp_path: Path) -> None:
     from undula.core.errors import StorageError
 
     (tmp_path / "taken").write_text("a file where a folder should be")
-    with pytest.raises(StorageError, match="taken.*Remedy"):
+    with pytest.raises(StorageError, match=r"taken.*Remedy"):
         NexusFile.create(tmp_path / "taken" / "a.nxs", plain_run(1)[0][1])
 
 
