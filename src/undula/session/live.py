@@ -35,7 +35,6 @@ class RunView:
         self.times: list[float] = []
         self.seq_nums: list[int] = []
         self._primary = ""
-        self._others: set[str] = set()
 
     # -- folding ----------------------------------------------------------------------------
 
@@ -51,9 +50,12 @@ class RunView:
             self.stop = doc
         return 0
 
+    def is_primary(self, doc: dict[str, Any]) -> bool:
+        """True for an event document of the primary stream."""
+        return doc.get("descriptor") == self._primary
+
     def _describe(self, doc: dict[str, Any]) -> None:
         if doc.get("name", "primary") != "primary":
-            self._others.add(doc["uid"])
             return
         self._primary = doc["uid"]
         keys = doc["data_keys"]

@@ -1,0 +1,161 @@
+"""Commands about devices: `devices`, `read`, `mv`, `mvr`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from undula.cli import parsing
+from undula.cli.output import (
+    EXIT_HELP,
+    BeamlineOption,
+    JsonOption,
+    connected,
+    kind,
+    number_text,
+    print_json,
+    table,
+)
+from undula.client import describe
+from undula.core.errors import InputError
+from undula.messages import DeviceInfo, Readback
+from undula.session.follow import wait_for_move
+
+Words = Annotated[list[str] | None, typer.Argument(help="DEVICE TARGET [DEVICE TARGET ...]")]
+SETTINGS = {"ignore_unknown_options": True}
+
+
+def _state(info: DeviceInfo) -> str:
+    if not info.enabled:
+        return "disabled"
+    if not info.connected:
+        return f"not connected: {info.problem}"
+    return f"used by {info.leased_by}" if info.leased_by else "ok"
+
+
+def _limits(info: DeviceInfo) -> str:
+    return "" if info.limits is None else f"{info.limits[0]:g}..{info.limits[1]:g}"
+
+
+def devices_text(devices: list[DeviceInfo], width: int = 0) -> str:
+    """A table of devices."""
+    head = ["device", "kind", "class", "readout", "unit", "limits", "state"]
+    rows = [
+        [i.path, i.kind, i.device_class.rpartition(".")[2], i.readout_priority, i.unit, _limits(i),
+         _state(i)]
+        for i in devices
+    ]  # fmt: skip
+    return table(head, rows, width)
+
+
+@kind
+def devices(
+    name: Annotated[str | None, typer.Argument(help="One device, in full.")] = None,
+    as_json: JsonOption = False,
+    beamline: BeamlineOption = None,
+) -> None:
+    """List the devices, or describe one. Example: undula devices samx"""
+    with connected(beamline) as client:
+        if name is None:
+            found = client.devices.table()
+            if as_json:
+                print_json([info.model_dump(mode="json") for info in found])
+            else:
+                print(devices_text(found))
+            return
+        info = client.devices.info(name)
+    if as_json:
+        print_json(info)
+        return
+    print(describe(info))
+    for key, value in info.model_dump(mode="json").items():
+        if key != "data_keys":
+            print(f"  {key:<18}{value}")
+    for key, about in info.data_keys.items():
+        print(f"  reads {key}: {about.get('dtype')} {about.get('units') or ''}".rstrip())
+
+
+def reading_rows(readings: dict[str, dict[str, dict[str, Any]]]) -> list[list[str]]:
+    """One row for each value: device, key, value, unit."""
+    return [
+        [device if i == 0 else "", key, number_text(entry["value"]), str(entry.get("unit") or "")]
+        for device, reading in readings.items()
+        for i, (key, entry) in enumerate(reading.items())
+    ]
+
+
+@kind
+def read(
+    names: Annotated[list[str] | None, typer.Argument(help="Device names.")] = None,
+    as_json: JsonOption = False,
+    beamline: BeamlineOption = None,
+) -> None:
+    """Read devices now. Example: undula read samx diode"""
+    if not names:
+        raise InputError("no device was named", remedy="e.g. undula read samx")
+    with connected(beamline) as client:
+        readings, flags = client.read_flagged(*names)
+    if as_json:
+        print_json({"readings": readings, "flags": flags})
+        return
+    print(table(["device", "key", "value", "unit"], reading_rows(readings)))
+    for flag in flags:
+        print(f"flag: {flag}")
+
+
+class _Progress:
+    """Readbacks on one line that is written over, at a terminal only."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._on = not quiet and sys.stdout.isatty()
+        self._now: dict[str, str] = {}
+
+    def __call__(self, readback: Readback) -> None:
+        value = readback.values.get(readback.name, next(iter(readback.values.values()), ""))
+        unit = readback.units.get(readback.name, next(iter(readback.units.values()), ""))
+        self._now[readback.name] = f"{readback.name} {number_text(value)} {unit}".strip()
+        if self._on:
+            print("\r\x1b[K" + "   ".join(self._now.values()), end="", flush=True)
+
+    def end(self) -> None:
+        """Clear the line."""
+        if self._on and self._now:
+            print("\r\x1b[K", end="", flush=True)
+
+
+def _move(words: list[str], relative: bool, as_json: bool, beamline: str | None) -> None:
+    to = parsing.move_arguments(words)
+    with connected(beamline) as client:
+        progress = _Progress(as_json)
+        move = client.start_move(to, relative, progress)
+        try:
+            readbacks = wait_for_move(client, move, lambda text: print(f"\n{text}"))
+        finally:
+            progress.end()
+    if as_json:
+        print_json({"readbacks": readbacks})
+        return
+    for name, entry in readbacks.items():
+        print(f"{name} {number_text(entry['value'])} {entry.get('unit') or ''}".rstrip())
+
+
+@kind
+def mv(words: Words = None, as_json: JsonOption = False, beamline: BeamlineOption = None) -> None:
+    """Move and wait; Ctrl-C stops. Example: undula mv samx 3 samy -1"""
+    _move(words or [], False, as_json, beamline)
+
+
+@kind
+def mvr(words: Words = None, as_json: JsonOption = False, beamline: BeamlineOption = None) -> None:
+    """Move by a distance and wait; Ctrl-C stops. Example: undula mvr samx -0.1"""
+    _move(words or [], True, as_json, beamline)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("devices", epilog=EXIT_HELP)(devices)
+    app.command("read", epilog=EXIT_HELP)(read)
+    app.command("mv", context_settings=SETTINGS, epilog=EXIT_HELP)(mv)
+    app.command("mvr", context_settings=SETTINGS, epilog=EXIT_HELP)(mvr)

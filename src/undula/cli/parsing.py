@@ -1,0 +1,155 @@
+"""Words of a command line as arguments of a plan. Pure.
+
+`-1` is a number, `samx` a name, `0:1:11` eleven positions, `1,2,5` a list, `key=value` a keyword.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from undula.core.errors import InputError
+
+_KEYWORD = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
+_RANGE = re.compile(r"([^:]+):([^:]+):([^:]+)")
+_NAME = re.compile(r"[A-Za-z_][\w.-]*")
+_WORDS = {"true": True, "false": False, "none": None}
+
+
+def number(text: str) -> int | float | None:
+    """The number that `text` is, None when it is none.
+
+    Raises: InputError for NaN and infinity.
+
+    >>> number("-1"), number("-.5e-3"), number("samx")
+    (-1, -0.0005, None)
+    """
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    if not math.isfinite(value):
+        raise InputError(f"{text} is not a finite number", remedy="give a finite number")
+    return value
+
+
+def value(text: str) -> Any:
+    """One word as a number, a list, a truth value, or a name.
+
+    >>> value("0:1:3"), value("1,2.5"), value("true"), value("samx")
+    ([0.0, 0.5, 1.0], [1, 2.5], True, 'samx')
+    """
+    found = number(text)
+    if found is not None:
+        return found
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    span = _RANGE.fullmatch(text)
+    if span is not None:
+        return _positions(text, *span.groups())
+    inner = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if "," in inner or inner is not text:
+        return [value(part.strip()) for part in inner.split(",") if part.strip()]
+    if text.startswith("-"):
+        raise InputError(
+            f"{text} is neither an option nor a number", remedy="see the command with --help"
+        )
+    return text
+
+
+def _positions(text: str, start: str, stop: str, num: str) -> list[float]:
+    low, high, count = number(start), number(stop), number(num)
+    if low is None or high is None or not isinstance(count, int) or count < 1:
+        raise InputError(
+            f"{text} is no range", remedy="write START:STOP:NUM with a whole number of positions"
+        )
+    return [float(x) for x in np.linspace(low, high, count)]
+
+
+def arguments(words: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
+    """Positional and keyword arguments of a plan.
+
+    >>> arguments(["samx", "-1", "1", "21", "delay=0.5"])
+    (['samx', -1, 1, 21], {'delay': 0.5})
+    """
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    for word in words:
+        keyword = _KEYWORD.fullmatch(word)
+        if keyword is None:
+            if kwargs:
+                raise InputError(
+                    f"{word} stands behind a keyword", remedy="write keywords at the end"
+                )
+            args.append(value(word))
+        elif keyword[1] in kwargs:
+            raise InputError(f"{keyword[1]} is given twice", remedy="give it once")
+        else:
+            kwargs[keyword[1]] = value(keyword[2])
+    return args, kwargs
+
+
+def line_arguments(words: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
+    """Arguments of `undula scan`: AXIS START STOP, as often as wanted, then the number of points.
+
+    Raises: InputError that names the word that does not fit.
+
+    >>> line_arguments(["samx", "-1", "1", "samy", "0", "2", "21"])[0]
+    ['samx', -1, 1, 'samy', 0, 2, 21]
+    """
+    usage = "write AXIS START STOP [AXIS START STOP ...] NUM, e.g. samx -1 1 21"
+    args, kwargs = arguments(words)
+    if len(args) >= 8 and len(args) % 4 == 0 and all(isinstance(a, str) for a in args[::4]):
+        raise InputError(
+            "each axis has its own number of points: that is a grid",
+            remedy=f"use undula grid {' '.join(words)}, or give the number once, at the end",
+        )
+    if len(args) < 4 or len(args) % 3 != 1:
+        raise InputError(f"{len(args)} words do not make a scan", remedy=usage)
+    for i in range(0, len(args) - 1, 3):
+        _check_axis(args[i], args[i + 1 : i + 3], usage)
+    if isinstance(args[-1], bool) or not isinstance(args[-1], int) or args[-1] < 1:
+        raise InputError(f"the number of points is {args[-1]}", remedy=usage)
+    return args, kwargs
+
+
+def _check_axis(axis: Any, numbers: list[Any], usage: str) -> None:
+    if not isinstance(axis, str) or not _NAME.fullmatch(axis):
+        raise InputError(f"{axis} stands where an axis is expected", remedy=usage)
+    for given in numbers:
+        if isinstance(given, bool) or not isinstance(given, int | float):
+            raise InputError(f"{given} is no position of {axis}", remedy=usage)
+
+
+def move_arguments(words: Sequence[str]) -> dict[str, Any]:
+    """Device to target, from `samx 3 samy 4`.
+
+    >>> move_arguments(["samx", "-3", "shutter", "open"])
+    {'samx': -3, 'shutter': 'open'}
+    """
+    usage = "write DEVICE TARGET [DEVICE TARGET ...], e.g. samx 3"
+    if not words or len(words) % 2:
+        raise InputError(f"{len(words)} words do not pair up", remedy=usage)
+    found: dict[str, Any] = {}
+    for name, target in zip(words[::2], words[1::2], strict=True):
+        if not _NAME.fullmatch(name):
+            raise InputError(f"{name} stands where a device is expected", remedy=usage)
+        if name in found:
+            raise InputError(f"{name} is named twice", remedy="give one target for each device")
+        found[name] = value(target)
+    return found
+
+
+def names(text: str | None) -> list[str] | None:
+    """Device names of `--detectors diode,ion1`; None when none are given."""
+    if text is None:
+        return None
+    return [part for part in text.replace(",", " ").split() if part]

@@ -1,0 +1,234 @@
+"""Commands of the history: `undula runs [list|show N|data N|plot N|rebuild N]`."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from undula.cli.output import (
+    EXIT_HELP,
+    BeamlineOption,
+    JsonOption,
+    kind,
+    print_json,
+    table,
+)
+from undula.client import Run, Runs
+from undula.core.errors import InputError, ServiceError
+from undula.core.paths import beamline_paths, default_beamline
+from undula.session.display import wants_colour
+from undula.session.plot import curve, heat_map
+from undula.session.table import duration_text
+
+Number = Annotated[int, typer.Argument(help="Run number; -1 is the newest.")]
+Text = Annotated[str | None, typer.Option("--text", help="In command, user, path, reason.")]
+Device = Annotated[str | None, typer.Option("--device", help="Read or moved by the run.")]
+Plan = Annotated[str | None, typer.Option("--plan", help="Plan name.")]
+Since = Annotated[
+    str | None, typer.Option("--since", help="2026-03-01, or 12h, 3d: so long ago until now.")
+]
+Status = Annotated[str | None, typer.Option("--status", help="open, success, abort or fail.")]
+Limit = Annotated[int, typer.Option("--limit", help="At most so many, newest first.", min=1)]
+
+_AGO = re.compile(r"(\d+(?:\.\d+)?)([mhdw])")
+_AGO_S = {"m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+STATUSES = ("open", "success", "abort", "fail")
+SETTINGS = {"ignore_unknown_options": True}
+
+
+def since_time(text: str, now: float) -> float:
+    """A date or a span ago as UTC epoch seconds; a date without a zone is local.
+
+    >>> since_time("2h", 10_000.0)
+    2800.0
+    """
+    ago = _AGO.fullmatch(text)
+    if ago is not None:
+        return now - float(ago[1]) * _AGO_S[ago[2]]
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError as exc:
+        raise InputError(
+            f"{text!r} is no date", remedy="write 2026-03-01, 2026-03-01T12:00, 12h or 3d"
+        ) from exc
+
+
+def _when(stamp: float) -> str:
+    return datetime.fromtimestamp(stamp, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _runs(beamline: str | None) -> Runs:
+    paths = beamline_paths(beamline or default_beamline())
+    if not paths.catalogue.exists():
+        raise ServiceError(f"beamline {paths.name!r} has no history", remedy="start it: undula up")
+    return Runs(paths.catalogue)
+
+
+def _list(beamline: str | None, as_json: bool, **filters: Any) -> None:
+    if filters.get("status") not in (None, *STATUSES):
+        raise InputError(
+            f"{filters['status']!r} is no status", remedy=f"choose one of {', '.join(STATUSES)}"
+        )
+    if filters.get("since") is not None:
+        filters["since"] = since_time(filters["since"], time.time())
+    found = _runs(beamline).search(**filters)
+    if as_json:
+        print_json([run.record.model_dump(mode="json") for run in found])
+        return
+    rows = [
+        [run.number, _when(run.record.start_time), run.status, run.record.num_points or "",
+         run.record.command]
+        for run in found
+    ]  # fmt: skip
+    print(table(["run", "started", "status", "points", "command"], rows) if rows else "no runs")
+
+
+@kind
+def list_runs(
+    text: Text = None,
+    device: Device = None,
+    plan: Plan = None,
+    since: Since = None,
+    status: Status = None,
+    limit: Limit = 20,
+    as_json: JsonOption = False,
+    beamline: BeamlineOption = None,
+) -> None:
+    """List runs, newest first. Example: undula runs list --device samx --since 3d"""
+    _list(
+        beamline, as_json,
+        text=text, device=device, plan=plan, since=since, status=status, limit=limit,
+    )  # fmt: skip
+
+
+@kind
+def show(number: Number, as_json: JsonOption = False, beamline: BeamlineOption = None) -> None:
+    """Everything the history knows of a run. Example: undula runs show 12"""
+    record = _runs(beamline)[number].record
+    if as_json:
+        print_json(record.model_dump(mode="json"))
+        return
+    print(f"run {record.number}: {record.exit_status}")
+    rows = {
+        "command": record.command,
+        "plan": record.plan,
+        "user": record.user,
+        "started": _when(record.start_time),
+        "duration": duration_text((record.end_time or time.time()) - record.start_time),
+        "points": "" if record.num_points is None else record.num_points,
+        "devices": ", ".join(record.devices),
+        "reason": record.reason,
+        "file": record.path,
+        "archive": record.archive_path,
+        "uid": record.uid,
+    }
+    for key, value in rows.items():
+        if value != "":
+            print(f"  {key:<10}{value}")
+
+
+@kind
+def data(
+    number: Number,
+    csv: Annotated[bool, typer.Option("--csv", help="Scalar readings as CSV (default).")] = False,  # noqa: ARG001  # says what happens anyway
+    as_json: JsonOption = False,
+    beamline: BeamlineOption = None,
+) -> None:
+    """The data of a run. Example: undula runs data 12 --csv > run12.csv"""
+    run_data = _runs(beamline)[number].data
+    if as_json:
+        print_json({"units": run_data.units, "data": run_data.to_dict()})
+    else:
+        run_data.to_csv(sys.stdout)
+
+
+def plot_text(run: Run, colour: bool) -> list[str]:
+    """The default plot of a run's file as text."""
+    found = run.data.plot()
+    signal, axes, values = found["signal"], found["axes"], found["values"]
+    if signal is None or signal not in values:
+        raise InputError(f"run {run.number} has nothing to plot", remedy="see undula runs data")
+    y = np.asarray(values[signal], dtype=np.float64)
+    if y.ndim == 2:
+        ranges = [_range(values.get(name)) for name in (*axes, None, None)[:2]]
+        return heat_map(
+            y.tolist(), title=f"run {run.number}: {signal} over {' and '.join(axes)}",
+            y_range=ranges[0], x_range=ranges[1], x_label=axes[-1] if axes else "", colour=colour,
+        )  # fmt: skip
+    if y.ndim != 1:
+        raise InputError(
+            f"run {run.number}: {signal} has shape {y.shape}", remedy="open the file instead"
+        )
+    x = np.asarray(values.get(axes[0]) if axes else np.arange(len(y)), dtype=np.float64)
+    return curve(
+        x.tolist(), y.tolist(), title=f"run {run.number}: {signal}",
+        x_label=axes[0] if axes else "point", height=16, colour=colour,
+    )  # fmt: skip
+
+
+def _range(values: Any) -> tuple[float, float] | None:
+    if values is None:
+        return None
+    array = np.asarray(values, dtype=np.float64)
+    return float(np.nanmin(array)), float(np.nanmax(array))
+
+
+@kind
+def plot(number: Number, beamline: BeamlineOption = None) -> None:
+    """The default plot of a run in the terminal. Example: undula runs plot 12"""
+    print("\n".join(plot_text(_runs(beamline)[number], wants_colour(sys.stdout))))
+
+
+@kind
+def rebuild(number: Number, as_json: JsonOption = False, beamline: BeamlineOption = None) -> None:
+    """Make a run's file anew from its archived journal. Example: undula runs rebuild 12"""
+    from undula.writer.rebuild import rebuild as make_anew
+
+    run = _runs(beamline)[number]
+    archive = Path(run.record.archive_path or f"{run.record.path}.docs")
+    if not archive.exists():
+        raise InputError(
+            f"run {run.number} has no archive {archive}",
+            remedy="a run that is open has its journal in the broker; wait for its end",
+        )
+    path = make_anew(archive, run.path)
+    if as_json:
+        print_json({"number": run.number, "path": str(path)})
+    else:
+        print(f"run {run.number}: {path}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(help="The history of runs.", invoke_without_command=True)
+
+    @group.callback()
+    @kind
+    def default(
+        context: typer.Context,
+        text: Text = None,
+        device: Device = None,
+        plan: Plan = None,
+        since: Since = None,
+        status: Status = None,
+        limit: Limit = 20,
+        as_json: JsonOption = False,
+        beamline: BeamlineOption = None,
+    ) -> None:
+        if context.invoked_subcommand is None:
+            _list(
+                beamline, as_json,
+                text=text, device=device, plan=plan, since=since, status=status, limit=limit,
+            )  # fmt: skip
+
+    group.command("list", epilog=EXIT_HELP)(list_runs)
+    for name, command in (("show", show), ("data", data), ("plot", plot), ("rebuild", rebuild)):
+        group.command(name, context_settings=SETTINGS, epilog=EXIT_HELP)(command)
+    app.add_typer(group, name="runs")

@@ -1,0 +1,219 @@
+"""Commands that scan: `scan`, `plan`, `grid`, `count`, `ascan`, `dscan`, `mesh`, `ct`, `timescan`.
+
+In: words. Out: a live table and plot, or JSON lines. Checking is the engine's.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from undula.cli import parsing
+from undula.cli.output import (
+    EXIT_HELP,
+    FAILED,
+    BeamlineOption,
+    JsonOption,
+    connected,
+    kind,
+    print_json,
+    table,
+)
+from undula.client import Accepted, Client, ScanHandle, Step, event_rows
+from undula.messages import QueueStatus
+from undula.session.display import Display, TextDisplay, Views, result_dict
+from undula.session.follow import follow
+from undula.session.table import duration_text
+
+Words = Annotated[
+    list[str] | None, typer.Argument(help="Arguments; negative numbers are written as they are.")
+]
+Time = Annotated[float | None, typer.Option("--time", help="Count time per point, seconds.")]
+Detectors = Annotated[
+    str | None,
+    typer.Option("--detectors", help="Comma-separated. Default: all that are monitored."),
+]
+Snake = Annotated[bool, typer.Option("--snake", help="Run back on every other line of a grid.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and report, move nothing.")]
+NoPlot = Annotated[bool, typer.Option("--no-plot", help="Table only.")]
+Detach = Annotated[bool, typer.Option("--detach", help="Queue it and return at once.")]
+Relative = Annotated[bool, typer.Option("--relative", help="Around the present position.")]
+
+Parse = Callable[[Sequence[str]], tuple[list[Any], dict[str, Any]]]
+SETTINGS = {"ignore_unknown_options": True}
+"""Lets `-1` through as an argument; a word that is neither is refused by name."""
+
+DIRECT: dict[str, tuple[str, str]] = {
+    "count": ("count", "Read without moving. Example: undula count 10 --time 0.1"),
+    "grid": ("grid_scan", "A map, slowest axis first. Example: undula grid samy 0 2 5 samx -1 1 9"),
+    "list-scan": ("list_scan", "Given positions. Example: undula list-scan samx 0,0.1,0.5"),
+    "ascan": ("ascan", "SPEC: intervals, count time. Example: undula ascan samx -1 1 20 0.1"),
+    "dscan": ("dscan", "SPEC, relative, goes back. Example: undula dscan samx -1 1 20 0.1"),
+    "mesh": ("mesh", "SPEC grid. Example: undula mesh samx -1 1 10 samy 0 1 5 0.1"),
+    "ct": ("ct", "One reading of so many seconds. Example: undula ct 1"),
+    "timescan": ("timescan", "Readings in time. Example: undula timescan 0.1 100"),
+}
+
+
+class JsonDisplay(Views):
+    """One JSON line for everything that happens."""
+
+    def step(self, step: Step, status: QueueStatus | None = None) -> None:  # noqa: ARG002
+        """Print runs and points as they come."""
+        self.fold(step)
+        if step.opened is not None:
+            print_json({"event": "run_opened", **step.opened.model_dump()})
+        document, view = step.document, self.view
+        if document is None or view is None or document.name not in ("event", "event_page"):
+            return
+        if view.is_primary(document.doc):
+            for row in event_rows(document.name, document.doc):
+                print_json({"event": "point", "run": view.number, **row})
+
+    def note(self, text: str) -> None:
+        """A line for the person, apart from the data."""
+        print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+def _dry_run(checked: Accepted, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {name: getattr(checked, name) for name in Accepted.__dataclass_fields__}
+            | {"dry_run": True}
+        )
+        return
+    known = "unknown" if checked.num_points is None else str(checked.num_points)
+    estimate = "unknown" if checked.estimate_s is None else duration_text(checked.estimate_s)
+    print(f"{checked.command}\n  points     {known}\n  estimate   {estimate}")
+    print(f"  detectors  {', '.join(checked.detectors) or 'none'}\n  file       {checked.path}")
+    for warning in checked.warnings:
+        print(f"  warning    {warning}")
+    if checked.points:
+        rows = [[n, *map(float, point)] for n, point in enumerate(checked.points, 1)]
+        print(table(["point", *checked.axes], rows))
+    print("nothing was moved")
+
+
+def _detached(handle: ScanHandle, as_json: bool) -> None:
+    if as_json:
+        print_json({"event": "accepted", "item_id": handle.item_id, "command": _line()})
+    else:
+        print(f"queued: {handle.accepted.command}\n  item {handle.item_id}")
+
+
+def show_scan(client: Client, handle: ScanHandle, as_json: bool, plot: bool) -> int:
+    """Follow a scan to its end on stdout; returns the exit code."""
+    display: Display = JsonDisplay() if as_json else TextDisplay(plot=plot)
+    for warning in handle.accepted.warnings:
+        display.note(f"warning: {warning}")
+    follow(client, handle, display)
+    ended = handle.finished
+    if as_json:
+        print_json({"event": "finished", **result_dict(handle, display.views)})
+    elif ended is not None and ended.exit_status != "success" and not display.views:
+        print(f"{handle.accepted.command}: {ended.exit_status}, {ended.reason}")
+    return 0 if ended is not None and ended.exit_status == "success" else FAILED
+
+
+def _line() -> str:
+    return shlex.join(["undula", *sys.argv[1:]])
+
+
+def run_command(
+    plan: str,
+    args: list[Any],
+    kwargs: dict[str, Any],
+    *,
+    beamline: str | None,
+    as_json: bool,
+    dry_run: bool = False,
+    no_plot: bool = False,
+    detach: bool = False,
+    **options: Any,
+) -> None:
+    """Check, queue and show one plan; exits with 1 when it did not succeed."""
+    with connected(beamline) as client:
+        if dry_run:
+            _dry_run(client.check(plan, *args, **options, **kwargs), as_json)
+            return
+        handle = client.submit(plan, *args, command=_line(), **options, **kwargs)
+        if detach:
+            _detached(handle, as_json)
+            return
+        code = show_scan(client, handle, as_json, plot=not no_plot)
+    if code:
+        raise typer.Exit(code)
+
+
+@kind
+def scan(
+    words: Words = None,
+    time: Time = None,
+    detectors: Detectors = None,
+    relative: Relative = False,
+    dry_run: DryRun = False,
+    no_plot: NoPlot = False,
+    as_json: JsonOption = False,
+    detach: Detach = False,
+    beamline: BeamlineOption = None,
+) -> None:
+    """Scan axes in equal steps: AXIS START STOP [AXIS START STOP ...] NUM.
+
+    Example: undula scan samx -1 1 21 --time 0.1 --detectors diode
+    """
+    args, kwargs = parsing.line_arguments(words or [])
+    run_command(
+        "rel_scan" if relative else "scan", args, kwargs,
+        time=time, detectors=parsing.names(detectors), dry_run=dry_run, no_plot=no_plot,
+        as_json=as_json, detach=detach, beamline=beamline,
+    )  # fmt: skip
+
+
+def _command(plan: str | None, text: str) -> Callable[..., None]:
+    """A command for `plan`; None: the first word names it."""
+
+    @kind
+    def command(
+        words: Words = None,
+        time: Time = None,
+        detectors: Detectors = None,
+        snake: Snake = False,
+        dry_run: DryRun = False,
+        no_plot: NoPlot = False,
+        as_json: JsonOption = False,
+        detach: Detach = False,
+        beamline: BeamlineOption = None,
+    ) -> None:
+        given = list(words or [])
+        if plan is None and not given:
+            from undula.core.errors import InputError
+
+            raise InputError("no plan was named", remedy="e.g. undula plan count 10")
+        name = plan or given.pop(0)
+        args, kwargs = parsing.arguments(given)
+        if snake:
+            kwargs["snake_axes"] = True
+        run_command(
+            name, args, kwargs,
+            time=time, detectors=parsing.names(detectors), dry_run=dry_run, no_plot=no_plot,
+            as_json=as_json, detach=detach, beamline=beamline,
+        )  # fmt: skip
+
+    command.__doc__ = f"{text}\n\n{EXIT_HELP}"
+    return command
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("scan", context_settings=SETTINGS, epilog=EXIT_HELP)(scan)
+    any_plan = _command(None, "Any plan by name. Example: undula plan spiral samx samy ...")
+    app.command("plan", context_settings=SETTINGS)(any_plan)
+    for name, (plan, text) in DIRECT.items():
+        app.command(name, context_settings=SETTINGS)(_command(plan, text))

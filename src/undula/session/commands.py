@@ -1,0 +1,249 @@
+"""The names that a person has in `undula shell`: plans, moves, readings, queue, peak statistics.
+
+In: a client. Out: a namespace of functions that show what they do. Nothing here decides; `client`
+does.
+"""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from undula.client import (
+    Client,
+    DeviceProxy,
+    PeakStats,
+    ScanHandle,
+    StopReport,
+    command_line,
+    main_value,
+)
+from undula.client.arguments import targets
+from undula.core.errors import InputError
+from undula.messages import QueueStatus, Readback
+from undula.session.display import TextDisplay
+from undula.session.follow import follow, wait_for_move
+from undula.session.groups import Group
+from undula.session.live import RunView
+
+PLANS: dict[str, str] = {
+    "scan": "scan(samx, -1, 1, 21, time=0.1): equal steps; the last number counts points.",
+    "rel_scan": "rel_scan(samx, -1, 1, 21): around the present position; goes back.",
+    "list_scan": "list_scan(samx, [0, 0.1, 0.5]): given positions.",
+    "grid_scan": "grid_scan(samy, 0, 2, 5, samx, -1, 1, 9, snake_axes=True): a map.",
+    "count": "count(10, time=0.1): readings without motion.",
+    "ascan": "ascan(samx, 0, 1, 10, 0.1): SPEC's form, intervals and count time.",
+    "dscan": "dscan(samx, -1, 1, 10, 0.1): SPEC's relative form; goes back.",
+    "mesh": "mesh(samx, -1, 1, 10, samy, 0, 1, 5, 0.1): SPEC's grid, intervals.",
+    "ct": "ct(1): one reading of so many seconds.",
+    "timescan": "timescan(0.1, 100): readings in time.",
+}
+
+
+class Shell:
+    """What the shell knows: the client, the last scan, and the functions a person types."""
+
+    def __init__(self, client: Client, plot: bool = True) -> None:
+        self.client = client
+        self.plot = plot
+        self.view: RunView | None = None
+        self._paused: ScanHandle | None = None
+
+    # -- scans ------------------------------------------------------------------------------
+
+    def run(self, plan: str, *args: Any, **options: Any) -> ScanHandle:
+        """Run any plan by name, live: run("spiral", samx, samy, ...)."""
+        handle = self.client.submit(plan, *args, **options)
+        for warning in handle.accepted.warnings:
+            _say(f"warning: {warning}")
+        return self._follow(handle)
+
+    def _follow(self, handle: ScanHandle) -> ScanHandle:
+        display = TextDisplay(plot=self.plot)
+        ended = follow(self.client, handle, display, leave_when_paused=sys.stdin.isatty())
+        self.view = display.view or self.view
+        self._paused = None if ended else handle
+        return handle
+
+    def pause(self) -> QueueStatus:
+        """Pause the running scan now."""
+        return self.client.queue.pause()
+
+    def resume(self) -> None:
+        """Go on with the paused scan, live again when it was started here."""
+        self.client.queue.resume()
+        if self._paused is not None:
+            self._follow(self._paused)
+
+    def abort(self, reason: str = "") -> None:
+        """End the running or paused scan, with clean-up."""
+        self.client.queue.abort(reason or "aborted in the shell")
+        if self._paused is not None:
+            self._follow(self._paused)
+
+    def stop(self) -> StopReport:
+        """Stop motion, whatever is queued or busy."""
+        return self.client.stop()
+
+    # -- moves and readings -----------------------------------------------------------------
+
+    def _move(self, to: dict[str, Any], relative: bool, show: bool) -> None:
+        progress = _show_readback if show and sys.stdout.isatty() else None
+        move = self.client.start_move(to, relative, progress)
+        readbacks = wait_for_move(self.client, move, _say)
+        if show:
+            if progress is not None:
+                sys.stdout.write("\r\x1b[K")
+            for name, entry in readbacks.items():
+                _say(f"{name} {entry['value']:g} {entry.get('unit') or ''}".rstrip())
+
+    def mv(self, *args: Any, **axes: Any) -> None:
+        """mv(samx, 3) or mv(samx=3, samy=4): move and wait; Ctrl-C stops."""
+        self._move(targets(args, axes), relative=False, show=False)
+
+    def mvr(self, *args: Any, **axes: Any) -> None:
+        """mvr(samx, 0.1): move by a distance and wait; Ctrl-C stops."""
+        self._move(targets(args, axes), relative=True, show=False)
+
+    def umv(self, *args: Any, **axes: Any) -> None:
+        """Move and show the readback on the way."""
+        self._move(targets(args, axes), relative=False, show=True)
+
+    def umvr(self, *args: Any, **axes: Any) -> None:
+        """Move by a distance and show the readback on the way."""
+        self._move(targets(args, axes), relative=True, show=True)
+
+    def read(self, *devices: Any) -> None:
+        """read(samx, diode): read now and show values with units."""
+        readings, flags = self.client.read_flagged(*devices)
+        for device, reading in readings.items():
+            for key, entry in reading.items():
+                place = key if key == device else f"{device}  {key}"
+                _say(f"{place:<24}{_number(entry['value']):>12} {entry.get('unit') or ''}".rstrip())
+        for flag in flags:
+            _say(f"flag: {flag}")
+
+    def wm(self, *axes: Any) -> None:
+        """wm(samx, samy): where they are, and their limits."""
+        names = [str(axis) for axis in axes]
+        if not names:
+            raise InputError("no axis was named", remedy="wm(samx), or wa() for all")
+        readings = self.client.read(*names)
+        _say(f"{'axis':<20}{'position':>12} {'low':>10} {'high':>10}  unit")
+        for name in names:
+            info = self.client.devices.info(name)
+            low, high = info.limits if info.limits is not None else (None, None)
+            position = _number(main_value(name, readings[info.name]))
+            ends = f"{_number(low):>10} {_number(high):>10}"
+            _say(f"{info.path:<20}{position:>12} {ends}  {info.unit}".rstrip())
+
+    def wa(self) -> None:
+        """Where all positioners are."""
+        table = self.client.devices.table()
+        axes = [i.name for i in table if i.kind == "positioner" and i.enabled and i.connected]
+        self.wm(*axes)
+
+    # -- the last scan ----------------------------------------------------------------------
+
+    def _stats(self) -> PeakStats:
+        stats = self.view.stats() if self.view is not None else None
+        if stats is None:
+            raise InputError("there is no peak yet", remedy="scan an axis against a detector first")
+        return stats
+
+    def _defined(self, name: str) -> float:
+        value = getattr(self._stats(), name)
+        if value is None:
+            raise InputError(
+                f"{name} is not defined for the last scan", remedy="scan over the whole peak"
+            )
+        return float(value)
+
+    def cen(self) -> float:
+        """Middle between the half heights of the last scan, in the axis's unit."""
+        return self._defined("cen")
+
+    def com(self) -> float:
+        """Centre of mass of the last scan, in the axis's unit."""
+        return self._defined("com")
+
+    def fwhm(self) -> float:
+        """Full width at half maximum of the last scan, in the axis's unit."""
+        return self._defined("fwhm")
+
+    def peak(self) -> float:
+        """Position of the highest point of the last scan, in the axis's unit."""
+        return self._stats().peak[0]
+
+    def _goto(self, position: float) -> None:
+        view = self.view
+        axes = list(view.start.get("motors") or []) if view is not None else []
+        if len(axes) != 1:
+            raise InputError(f"the last scan moved {len(axes)} axes", remedy="move them with mv")
+        _say(command_line("mv", axes, {}).replace("')", f"', {position:g})"))
+        self.umv(axes[0], position)
+
+    def goto_peak(self) -> None:
+        """Move to the highest point of the last scan."""
+        self._goto(self.peak())
+
+    def goto_cen(self) -> None:
+        """Move to the middle between the half heights of the last scan."""
+        self._goto(self.cen())
+
+    def goto_com(self) -> None:
+        """Move to the centre of mass of the last scan."""
+        self._goto(self.com())
+
+    # -- the names --------------------------------------------------------------------------
+
+    def _plan(self, name: str, text: str) -> Callable[..., ScanHandle]:
+        def plan(*args: Any, **options: Any) -> ScanHandle:
+            return self.run(name, *args, **options)
+
+        plan.__name__, plan.__doc__ = name, text
+        return plan
+
+    def namespace(self) -> dict[str, Any]:
+        """Every name of the shell. Devices are there by name where no other name is hidden."""
+        names: dict[str, Any] = {
+            "client": self.client,
+            "devices": self.client.devices,
+            "queue": self.client.queue,
+            "runs": self.client.runs,
+            "dev": Group(self.client, "dev"),
+            "run": self.run,
+        }
+        names.update({name: self._plan(name, text) for name, text in PLANS.items()})
+        for name in (
+            "mv", "mvr", "umv", "umvr", "wm", "wa", "read", "stop", "pause", "resume", "abort",
+            "cen", "com", "peak", "fwhm", "goto_peak", "goto_cen", "goto_com",
+        ):  # fmt: skip
+            names[name] = getattr(self, name)
+        table = self.client.devices.table()
+        groups = {info.path.split(".")[0] for info in table if "." in info.path} | {"M", "D"}
+        for root in groups - set(names):
+            names[root] = Group(self.client, root)
+        for info in table:
+            hides = info.name in names or hasattr(builtins, info.name)
+            if info.name.isidentifier() and not keyword.iskeyword(info.name) and not hides:
+                names[info.name] = DeviceProxy(self.client, info.name)
+        return names
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _number(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, int | float) else "" if value is None else str(value)
+
+
+def _show_readback(readback: Readback) -> None:
+    values = "   ".join(f"{k} {_number(v)}" for k, v in readback.values.items())
+    sys.stdout.write(f"\r\x1b[K{values}")
+    sys.stdout.flush()

@@ -1,0 +1,51 @@
+"""`M`, `D` and `dev` in the shell: groups of devices, followed by attribute.
+
+A device's path (`M.samx`) is the expression that reaches it. In: a client. Out: proxies.
+"""
+
+from __future__ import annotations
+
+from undula.client import Client, DeviceProxy, describe
+from undula.core.errors import InputError
+from undula.messages import DeviceInfo
+
+
+class Group:
+    """Devices whose path begins with `path`; the whole beamline when it is `dev`."""
+
+    def __init__(self, client: Client, path: str) -> None:
+        self._client = client
+        self._path = path
+
+    def _members(self) -> list[DeviceInfo]:
+        table = self._client.devices.table()
+        if self._path == "dev":
+            return table
+        return [info for info in table if info.path.startswith(self._path + ".")]
+
+    def __getattr__(self, name: str) -> DeviceProxy | Group:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        members = self._members()
+        wanted = f"{self._path}.{name}"
+        for info in members:
+            if wanted == info.path or (self._path == "dev" and name == info.name):
+                return DeviceProxy(self._client, info.name)
+        if any(info.path.startswith(wanted + ".") for info in members):
+            return Group(self._client, wanted)
+        raise AttributeError(f"{self._path} has no device {name!r}; see {self._path}")
+
+    def __getitem__(self, name: str) -> DeviceProxy | Group:
+        try:
+            return getattr(self, name)  # type: ignore[no-any-return]  # getattr is untyped
+        except AttributeError as exc:
+            raise InputError(str(exc), remedy="see undula devices") from exc
+
+    def __dir__(self) -> list[str]:
+        if self._path == "dev":
+            return [info.name for info in self._members()]
+        depth = self._path.count(".") + 1
+        return sorted({info.path.split(".")[depth] for info in self._members()})
+
+    def __repr__(self) -> str:
+        return "\n".join(describe(info) for info in self._members()) or f"{self._path}: no devices"

@@ -1,0 +1,57 @@
+"""`undula shell`: a bare IPython with the beamline's names in it.
+
+An `UndulaError` is shown in one line, what, where and remedy, without a traceback. In: a client.
+Out: the exit code of a given command, or the prompt until the person leaves it.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from undula.client import Client
+from undula.core.errors import UndulaError
+from undula.session.commands import Shell
+
+BANNER = """Undula, {beamline}. Devices: dev, {groups}. Plans: scan, grid_scan, count, ascan ...
+Try: dev    wa()    scan(samx, -1, 1, 21, time=0.1)    scan?    runs    exit
+"""
+
+
+def show_error(
+    shell: Any, kind: Any, value: BaseException, trace: Any, tb_offset: Any = None
+) -> None:
+    """IPython's handler for `UndulaError`: one line on stderr."""
+    del shell, kind, trace, tb_offset
+    sys.stderr.write(f"{value}\n")
+    sys.stderr.flush()
+
+
+def make_ipython(client: Client, plot: bool = True) -> tuple[Any, dict[str, Any]]:
+    """An IPython with the beamline's names, and these names."""
+    from IPython.terminal.interactiveshell import TerminalInteractiveShell
+    from traitlets.config import Config
+
+    names = Shell(client, plot).namespace()
+    config = Config()
+    config.TerminalInteractiveShell.banner1 = ""
+    config.TerminalInteractiveShell.confirm_exit = False
+    config.TerminalInteractiveShell.autocall = 0
+    if not sys.stdout.isatty():
+        config.TerminalInteractiveShell.colors = "nocolor"
+        config.HistoryManager.enabled = False
+    shell = TerminalInteractiveShell(config=config, user_ns=dict(names))
+    shell.set_custom_exc((UndulaError,), show_error)
+    return shell, names
+
+
+def run_shell(client: Client, command: str | None = None, plot: bool = True) -> int:
+    """The prompt, or one `command` (Python as typed there). Returns the exit code."""
+    shell, names = make_ipython(client, plot)
+    if command is not None:
+        return 0 if shell.run_cell(command).success else 1
+    groups = ", ".join(sorted(n for n, v in names.items() if type(v).__name__ == "Group"))
+    beamline = client.paths.name if client.paths is not None else "a beamline"
+    sys.stdout.write(BANNER.format(beamline=beamline, groups=groups))
+    shell.mainloop()
+    return 0
