@@ -39,7 +39,7 @@ from undula.files.layout import (
     write_entry,
     write_value,
 )
-from undula.files.places import Place, can_follow_live, storage_error
+from undula.files.places import Place, can_follow_live, check_space, storage_error
 from undula.files.plot import Plot
 
 PATIENCE_EVENTS = 1000
@@ -104,6 +104,7 @@ class NexusFile:
         Raises: StorageError naming the folder.
         """
         place = Place(path, str(start["uid"]))
+        check_space(path.parent)
         try:
             file = h5py.File(place.hidden, "x", libver=("v110", "v110"))
             may_live = can_follow_live(path.parent) if live is None else live
@@ -289,6 +290,7 @@ class NexusFile:
         """Write what is pending and hand it to the kernel. False: there was nothing."""
         if not self._dirty:
             return False
+        check_space(self.path.parent)
         with self._storage():
             for stream in self._streams.values():
                 rows = stream.table.flush()

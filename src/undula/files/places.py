@@ -19,6 +19,8 @@ from undula.core.errors import StorageError
 
 NO_SWMR = ("nfs", "cifs", "smb", "9p", "fuse.sshfs")
 MAX_SUFFIX = 1000
+RESERVE_BYTES = 32 << 20
+"""Room that is left on the disk, so that open files can still be closed in order."""
 
 
 def filesystem(path: Path, mounts: Path = Path("/proc/mounts")) -> str:
@@ -43,6 +45,20 @@ def filesystem(path: Path, mounts: Path = Path("/proc/mounts")) -> str:
 def can_follow_live(folder: Path, mounts: Path = Path("/proc/mounts")) -> bool:
     """False on network file systems, where HDF5 promises no reading during writing."""
     return not filesystem(folder, mounts).startswith(NO_SWMR)
+
+
+def check_space(folder: Path) -> None:
+    """Raises: StorageError when the disk is all but full.
+
+    Asked before HDF5 writes, because a write that fails inside HDF5 leaves the library unsound (the
+    process may crash when it opens the next file).
+    """
+    try:
+        info = os.statvfs(folder)
+    except OSError as exc:
+        raise storage_error(exc, folder) from exc
+    if info.f_bavail * info.f_frsize < RESERVE_BYTES:
+        raise storage_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), folder)
 
 
 def run_uid_of(path: Path) -> str | None:

@@ -187,6 +187,21 @@ def test_a_folder_that_refuses_costs_no_point(bench: Bench) -> None:
     assert open_run(bench.wanted)["det"].tolist() == bench.values("det")
 
 
+def test_a_full_disk_costs_no_point(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = bench.writer()
+    bench.open()
+    bench.give(1, 12)
+    bench.until(service, lambda: bench.wanted.exists() and len(open_run(bench.wanted)) == 10)
+    with monkeypatch.context() as full:
+        full.setattr("undula.files.places.RESERVE_BYTES", 1 << 60)
+        bench.give(13, len(bench.journal))
+        bench.until(service, lambda: service.open_runs[0].problem)
+        assert "free space" in service.status()
+        assert bench.closed() == []
+    bench.until(service, bench.closed)
+    assert open_run(bench.wanted)["det"].tolist() == bench.values("det")
+
+
 def test_documents_given_twice_or_malformed_do_no_harm(bench: Bench) -> None:
     service = bench.writer()
     bench.open()
