@@ -1,0 +1,60 @@
+# Undula: what one does with a clone. `make` alone says what there is.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+SEED ?= $(shell date +%s)
+WORKERS ?= 2
+
+.PHONY: help demo test unit lint format docs bench soak interop lock clean
+help:  ## Say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+$(STAMP): requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $(STAMP)
+
+demo: $(STAMP)  ## A simulated beamline: two scans, a file, a plot; then a shell at a terminal
+	$(BIN)/undula demo
+
+test: lint docs unit  ## Everything that must hold before a change is taken
+
+unit: $(STAMP)  ## The tests alone
+	$(BIN)/pytest -n $(WORKERS) -m "not soak and not interop"
+
+lint: $(STAMP)  ## Form, types, layers, unused code
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/vulture
+
+format: $(STAMP)  ## Put the code into form
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+docs: $(STAMP)  ## The documentation, in docs/_build; a warning is an error
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build
+
+bench: $(STAMP)  ## Measure against the peers, in one run
+	$(BIN)/python -m bench
+
+soak: $(STAMP)  ## Long random tests; SEED=n repeats one
+	@echo "seed $(SEED); to repeat: make soak SEED=$(SEED)"
+	UNDULA_SOAK_SEED=$(SEED) $(BIN)/pytest -m soak --timeout 3600
+
+interop: $(STAMP)  ## Against software that others wrote
+	$(BIN)/pytest -m interop --timeout 900
+
+lock: $(STAMP)  ## Pin the requirements anew, without any address
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header \
+		--python-version 3.11 --extra dev pyproject.toml -o requirements.lock
+
+clean:  ## Remove what was made here
+	rm -rf $(VENV) build dist docs/_build .mypy_cache .ruff_cache .pytest_cache \
+		.import_linter_cache .grimp_cache .hypothesis
+	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
