@@ -12,7 +12,9 @@ from importlib.util import find_spec
 
 import typer
 
-MODULES = ("services", "logs", "doctor", "stop", "scans", "devices", "runs", "demo", "shell")
+MODULES = (
+    "services", "logs", "doctor", "stop", "scans", "devices", "queue", "runs", "demo", "shell",
+)  # fmt: skip
 HELP = "Run experiments at a synchrotron beamline. Begin with: undula demo"
 
 

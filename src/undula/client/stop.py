@@ -6,17 +6,10 @@ the hardware instead (`undula stop` starts a stopper process).
 
 from __future__ import annotations
 
-import json
-import socket
-import time
 from dataclasses import dataclass, field
-from typing import Any
 
-from undula.core.errors import ServiceError
 from undula.core.paths import BeamlinePaths
-
-REPLY_TIMEOUT_S = 1.0
-MAX_REPLY_BYTES = 1_000_000
+from undula.core.stop_line import CONFIRM_S, ask_stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,37 +24,10 @@ class StopReport:
         return text + "".join(f"; NOT stopped {name}: {why}" for name, why in self.failed.items())
 
 
-def stop_motion(paths: BeamlinePaths, timeout_s: float = REPLY_TIMEOUT_S) -> StopReport:
+def stop_motion(paths: BeamlinePaths, timeout_s: float = CONFIRM_S) -> StopReport:
     """Stop every device that moves or that a run touched.
 
     Raises: ServiceError when the engine does not confirm within `timeout_s` seconds.
     """
-    try:
-        line = _ask(str(paths.stop_socket), timeout_s)
-        reply: dict[str, Any] = json.loads(line)
-        return StopReport(
-            stopped=[str(name) for name in reply.get("stopped", [])],
-            failed={str(k): str(v) for k, v in dict(reply.get("failed", {})).items()},
-        )
-    except (OSError, ValueError) as exc:
-        raise ServiceError(
-            f"the engine did not confirm the stop ({exc or type(exc).__name__})",
-            remedy="run undula stop, which also works without the engine, or use the hardware stop",
-            where=str(paths.stop_socket),
-        ) from exc
-
-
-def _ask(path: str, timeout_s: float) -> bytes:
-    end = time.monotonic() + timeout_s
-    received = b""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
-        link.settimeout(timeout_s)
-        link.connect(path)
-        link.sendall(b"stop\n")
-        while b"\n" not in received and len(received) < MAX_REPLY_BYTES:
-            link.settimeout(max(0.001, end - time.monotonic()))
-            chunk = link.recv(65536)
-            if not chunk:
-                break
-            received += chunk
-    return received
+    reply = ask_stop(paths.stop_socket, timeout_s)
+    return StopReport(stopped=reply["stopped"], failed=reply["failed"])

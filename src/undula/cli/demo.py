@@ -1,0 +1,184 @@
+"""Command `undula demo`: a whole beamline in a temporary folder, scanned live, in one command.
+
+In: nothing. Out: two live scans, a NeXus file and its plot; at a terminal then a prompt. Everything
+is taken down and removed at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from undula.cli.output import EXIT_HELP, FAILED, kind
+from undula.cli.scans import show_scan
+from undula.client import Client, connect
+from undula.core.errors import ServiceError, UndulaError
+from undula.core.paths import BeamlinePaths, beamline_paths
+from undula.session.tree import file_tree
+
+NAME = "demo"
+FILE_WAIT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tour:
+    """What the demo scans: plan, arguments, detector, count time in seconds."""
+
+    plan: str
+    args: tuple[Any, ...]
+    detectors: tuple[str, ...]
+    time: float | None
+
+
+SIMULATED = (
+    Tour("scan", ("samx", -2, 2, 31), ("diode",), 0.02),
+    Tour("grid_scan", ("samy", -1, 1, 9, "samx", -1.5, 1.5, 25), ("diode",), 0.005),
+)
+
+
+class _Say:
+    """Progress lines with the seconds since the start."""
+
+    def __init__(self) -> None:
+        self._begin = time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        print(f"[{time.monotonic() - self._begin:4.1f} s] {text}", flush=True)
+
+
+@contextmanager
+def _folder(keep: bool, say: _Say) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="undula-demo-"))
+    (folder / "run").mkdir(mode=0o700)
+    before = {name: os.environ.get(name) for name in ("XDG_STATE_HOME", "XDG_RUNTIME_DIR")}
+    os.environ["XDG_STATE_HOME"] = str(folder / "state")
+    os.environ["XDG_RUNTIME_DIR"] = str(folder / "run")
+    try:
+        yield folder
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        if keep:
+            say(f"kept: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _services(folder: Path, devices: Path | None, say: _Say) -> Iterator[BeamlinePaths]:
+    from undula.processes.bringup import StartError, bring_up
+    from undula.processes.services import choose_settings, service_specs
+    from undula.processes.supervisor_client import take_down
+
+    paths = beamline_paths(NAME)
+    settings = choose_settings(paths, devices=devices, data=folder / "data")
+    try:
+        bring_up(paths, lambda: service_specs(paths, settings), lambda _: None)
+    except StartError as exc:
+        for line in exc.output:
+            print(f"  | {line}", file=sys.stderr)
+        raise
+    say("broker, publisher, engine and writer are up")
+    try:
+        yield paths
+    finally:
+        take_down(paths)
+        say("all services are down")
+
+
+def _scan(client: Client, tour: Tour) -> int:
+    handle = client.submit(
+        tour.plan, *tour.args, detectors=list(tour.detectors), time=tour.time,
+        metadata={"sample": "demo"},
+    )  # fmt: skip
+    code = show_scan(client, handle, as_json=False, plot=True)
+    for opened in handle.opened:
+        if handle.file_closed(opened.uid, FILE_WAIT_S) is None:
+            raise ServiceError(
+                f"the file of run {opened.number} was not complete after {FILE_WAIT_S:g} s",
+                remedy="see undula logs --service writer",
+            )
+    return code
+
+
+def _tours(client: Client, tours: tuple[Tour, ...], say: _Say) -> int:
+    code = 0
+    for tour in tours:
+        say(f"{tour.plan} {' '.join(map(str, tour.args))}")
+        code = code or _scan(client, tour)
+    return code
+
+
+def _show_file(client: Client, say: _Say) -> None:
+    from undula.cli.runs import plot_text
+    from undula.session.display import wants_colour
+
+    run = client.runs[-1]
+    say(f"the file of run {run.number}:")
+    print("\n".join(file_tree(run.path)))
+    print("\n".join(plot_text(run, wants_colour(sys.stdout))))
+    print(f"file: {run.path}", flush=True)
+
+
+@kind
+def demo(
+    epics: Annotated[bool, typer.Option("--epics", help="Real Channel Access, own IOC.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the folder with the files.")] = False,
+) -> None:
+    """Start a beamline, scan it live, show the file; at a terminal stay with the shell.
+
+    Example: undula demo --epics
+    """
+    say = _Say()
+    with ExitStack() as stack:
+        folder = stack.enter_context(_folder(keep, say))
+        devices: Path | None = None
+        tours: tuple[Tour, ...] = SIMULATED
+        if epics:
+            devices, tours = stack.enter_context(_epics(folder, say))
+        say(f"starting a beamline in {folder}")
+        stack.enter_context(_services(folder, devices, say))
+        client = stack.enter_context(connect(NAME))
+        code = _tours(client, tours, say)
+        _show_file(client, say)
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            _stay(client)
+    if code:
+        raise typer.Exit(FAILED)
+
+
+def _stay(client: Client) -> None:
+    from undula.session.shell import run_shell
+
+    try:
+        run_shell(client)
+    except UndulaError as exc:
+        print(exc, file=sys.stderr)
+
+
+@contextmanager
+def _epics(folder: Path, say: _Say) -> Iterator[tuple[Path, tuple[Tour, ...]]]:
+    """caproto's mini_beamline as an IOC of its own, and the device file for it."""
+    from undula.devices.demo_ioc import running_ioc
+
+    with running_ioc(folder) as ioc:
+        say(f"caproto's mini_beamline serves {ioc.prefix} on port {ioc.port}")
+        yield ioc.device_file, (Tour("scan", ("ph", -5, 5, 21), ("ph_det",), None),)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("demo", epilog=EXIT_HELP)(demo)

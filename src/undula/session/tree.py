@@ -1,0 +1,51 @@
+"""The tree of an HDF5 file as text: names, classes, shapes, units. It only reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+MAX_CHILDREN = 12
+
+
+def file_tree(path: Path, width: int = 80) -> list[str]:
+    """One line for each group and data set, indented; long groups are cut with a count.
+
+    Raises: StorageError when the file cannot be read.
+    """
+    from undula.files.reading import open_file
+
+    lines = [path.name]
+    with open_file(path) as file:
+        _walk(file, "  ", lines)
+    return [line[: width - 1] + "…" if len(line) > width else line for line in lines]
+
+
+def _walk(group: Any, indent: str, lines: list[str]) -> None:
+    names = list(group)
+    for name in names[:MAX_CHILDREN]:
+        node = group.get(name)
+        if node is None:
+            lines.append(f"{indent}{name} -> (not there)")
+        elif isinstance(node, h5py.Group):
+            kind = node.attrs.get("NX_class")
+            lines.append(f"{indent}{name}" + (f": {_text(kind)}" if kind is not None else "/"))
+            if group.get(name, getlink=True).__class__ is h5py.HardLink:
+                _walk(node, indent + "  ", lines)
+        else:
+            lines.append(f"{indent}{name} {_about(node)}")
+    if len(names) > MAX_CHILDREN:
+        lines.append(f"{indent}... and {len(names) - MAX_CHILDREN} more")
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _about(node: Any) -> str:
+    shape = "x".join(map(str, node.shape)) or "scalar"
+    kind = "text" if h5py.check_string_dtype(node.dtype) is not None else str(node.dtype)
+    units = node.attrs.get("units")
+    return f"{shape} {kind}" + (f" ({_text(units)})" if units is not None and len(units) else "")
