@@ -85,7 +85,22 @@ class Connector(Protocol):
         """
 
     def reply(self, request: Request, reply: Reply) -> None:
-        """Server side: answer, exactly once; keep the outcome for a day."""
+        """Server side: answer, exactly once; keep the outcome for a day.
+
+        Raises: BusError when this connector has not taken the request, or has answered it.
+        """
+
+    def answer_abandoned(
+        self,
+        endpoints: Sequence[Endpoint[R]] | None = None,
+        resolve: Callable[[R], Reply | None] | None = None,
+    ) -> int:
+        """Server side, once at the start: answer what a dead server took and left unanswered.
+
+        Of `endpoints`, by default of all request endpoints.
+        `resolve` may know the outcome (a queued scan, for instance); otherwise the answer is an
+        OutcomeUnknownError report. Returns how many were answered.
+        """
 
     def close(self) -> None:
         """Close all connections and subscriptions."""

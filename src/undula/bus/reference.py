@@ -1,0 +1,66 @@
+"""Room: the message bus. The endpoint reference page and the access rules, written from the code.
+
+In: `ENDPOINTS`. Out: `docs/reference/endpoints.md` and `docs/reference/broker_access.acl`; a test
+fails when they differ. Run: `python -m undula.bus.reference --write` in the project folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from undula.bus.access import reference_text
+from undula.bus.endpoints import ENDPOINTS
+
+_HEAD = """\
+# Endpoints
+
+Every name on the bus. This page is generated from the code; do not edit it.
+
+Deliveries: `latest` keeps the last value and publishes it; `stream` keeps the last entries up to
+its bound; `journal` keeps everything until its run is archived; `send` is published and forgotten;
+`request` gets exactly one reply, or an error, before its deadline.
+
+A request of id `ID` is answered in the list `replies/ID`; its outcome is kept for a day in
+`outcomes/ID`.
+
+| endpoint | carries | delivery | bound | readers | writers | what it is |
+| --- | --- | --- | --- | --- | --- | --- |
+"""
+
+
+def endpoints_page() -> str:
+    """The reference page, markdown."""
+    rows = [
+        f"| `{e.pattern}` | `{e.message.__name__}` | {e.delivery} | {e.maxlen or ''} "
+        f"| {', '.join(e.readers)} | {', '.join(e.writers)} | {e.description} |"
+        for e in ENDPOINTS
+    ]
+    return _HEAD + "\n".join(rows) + "\n"
+
+
+PAGES = {
+    Path("docs/reference/endpoints.md"): endpoints_page,
+    Path("docs/reference/broker_access.acl"): reference_text,
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Compare the pages with the code, or write them. Exit: 0 equal or written, 1 different."""
+    parser = argparse.ArgumentParser(description="Endpoint reference and access rules.")
+    parser.add_argument("--write", action="store_true", help="rewrite the pages")
+    arguments = parser.parse_args(argv)
+    different = 0
+    for path, text in PAGES.items():
+        if arguments.write:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text(), encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != text():
+            sys.stderr.write(f"{path} differs: run python -m undula.bus.reference --write\n")
+            different = 1
+    return different
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,30 @@
+"""Fixtures for everybody: one broker a test worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from undula.testing.local_broker import LocalBroker
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[LocalBroker]:
+    """A running broker, shared by all tests of this worker: use your own names and uids."""
+    local = LocalBroker()
+    try:
+        local.start()
+        yield local
+    finally:
+        local.close()
+
+
+@pytest.fixture
+def own_broker() -> Iterator[LocalBroker]:
+    """A broker that one test may kill; not started yet."""
+    local = LocalBroker()
+    try:
+        yield local
+    finally:
+        local.close()
