@@ -1,0 +1,103 @@
+"""EPICS IOCs that others wrote, started in a process of their own on loopback.
+
+Used by `undula demo --epics` and by tests. The IOCs are caproto's examples `mini_beamline` (a
+pinhole and its detector) and `fake_motor_record` (a full motor record). Needs the extra `epics`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from undula.core.errors import ServiceError
+
+MINI_BEAMLINE_FILE = Path(__file__).with_name("mini_beamline.yaml")
+"""Device file of caproto's mini_beamline."""
+START_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunningIoc:
+    """An IOC: its process id, and the environment in which a client finds it."""
+
+    pid: int
+    env: dict[str, str]
+
+
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def loopback_environment() -> dict[str, str]:
+    """Channel Access on loopback only, on free ports of its own."""
+    server, repeater = str(_free_port()), str(_free_port())
+    return {
+        "EPICS_CA_ADDR_LIST": f"127.0.0.1:{server}",
+        "EPICS_CA_AUTO_ADDR_LIST": "NO",
+        "EPICS_CA_SERVER_PORT": server,
+        "EPICS_CA_REPEATER_PORT": repeater,
+        "EPICS_CAS_SERVER_PORT": server,
+        "EPICS_CAS_INTF_ADDR_LIST": "127.0.0.1",
+        "EPICS_CAS_BEACON_ADDR_LIST": "127.0.0.1",
+        "EPICS_CAS_AUTO_BEACON_ADDR_LIST": "NO",
+    }
+
+
+@contextlib.contextmanager
+def running_ioc(module: str, prefix: str, probe_pv: str) -> Iterator[RunningIoc]:
+    """Start an IOC, wait until it answers, end it afterwards. Raises: ServiceError.
+
+    Args:
+        module: Python module of the IOC.
+        prefix: prefix of its PVs.
+        probe_pv: a PV that answers when it is ready.
+    """
+    env = loopback_environment()
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, "--prefix", prefix, "--interfaces", "127.0.0.1"],
+        env={**os.environ, **env},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        script = f"from caproto.sync.client import read; read({probe_pv!r}, timeout=20)"
+        probe = subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, **env},
+            capture_output=True,
+            text=True,
+            timeout=START_TIMEOUT_S,
+            check=False,
+        )
+        if probe.returncode:
+            raise ServiceError(
+                f"the IOC {module} does not answer: {probe.stderr.strip()[-200:]}",
+                remedy="install the extra epics: pip install 'undula[epics]'",
+            )
+        yield RunningIoc(process.pid, env)
+    finally:
+        process.terminate()
+        try:
+            process.wait(5.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def mini_beamline() -> contextlib.AbstractContextManager[RunningIoc]:
+    """caproto's mini_beamline under the prefix `mini:`."""
+    return running_ioc("caproto.ioc_examples.mini_beamline", "mini:", "mini:current")
+
+
+def fake_motor(prefix: str = "sim:") -> contextlib.AbstractContextManager[RunningIoc]:
+    """caproto's fake motor record under `sim:mtr1` to `mtr3`."""
+    return running_ioc("caproto.ioc_examples.fake_motor_record", prefix, f"{prefix}mtr1")

@@ -1,0 +1,217 @@
+"""One device that was built: its object, whatever library it comes from, seen in one way."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from typing import Any, Literal
+
+from undula.core.errors import DeviceError
+from undula.devices.description import DeviceEntry
+from undula.messages import DeviceInfo
+
+CALL_TIMEOUT_S = 5.0
+SPEED_KEPT_S = 2.0
+EXTERNAL_TIMEOUT_S = 30.0
+
+
+class LoadedDevice:
+    """A device of the registry. `obj` is None while it is disabled."""
+
+    def __init__(self, entry: DeviceEntry, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self.entry = entry
+        self.name = entry.name
+        self.obj: Any = None
+        self.enabled = entry.enabled
+        self.connected = False
+        self.problem = ""
+        self.loop = loop
+        self._speed: tuple[float, float | None, float] = (-math.inf, None, 0.0)
+        self._description: dict[str, Any] = {}
+
+    @property
+    def read_only(self) -> bool:
+        """Sets are refused."""
+        return self.entry.read_only
+
+    @property
+    def movable(self) -> bool:
+        """It can be set."""
+        if self.obj is None or not hasattr(self.obj, "set"):
+            return False
+        return bool(getattr(self.obj, "write_access", True))
+
+    @property
+    def instant(self) -> bool:
+        """Synchronous set and read, done on return, by the device's own word."""
+        return bool(getattr(self.obj, "instant", False))
+
+    @property
+    def unit(self) -> str:
+        """Engineering unit; '' when it has none."""
+        unit = getattr(self.obj, "egu", None)
+        if isinstance(unit, str):
+            return unit
+        keys = self.describe()
+        first: dict[str, Any] = keys.get(self.name) or next(iter(keys.values()), {})
+        return str(first.get("units") or "")
+
+    def call(self, result: Any, timeout_s: float = CALL_TIMEOUT_S) -> Any:
+        """The value of a synchronous or asynchronous call. Raises: DeviceError when it is late."""
+        if not asyncio.iscoroutine(result):
+            return result
+        if self.loop is None:
+            result.close()
+            raise DeviceError("it needs a running loop", remedy="report this", device=self.name)
+        try:
+            return asyncio.run_coroutine_threadsafe(result, self.loop).result(timeout_s)
+        except TimeoutError as exc:
+            raise DeviceError(
+                f"no answer within {timeout_s:g} s",
+                remedy="check its controller and the network",
+                device=self.name,
+            ) from exc
+
+    def describe(self) -> dict[str, Any]:
+        """Event-model data keys, kept after the first success."""
+        if not self._description and self.obj is not None and self.connected:
+            self._description = dict(self.call(self.obj.describe()))
+        return self._description
+
+    def read(self) -> dict[str, Any]:
+        """Data key to value and timestamp. Raises: DeviceError."""
+        if self.obj is None:
+            raise DeviceError(
+                f"it is not there: {self.problem or 'disabled'}",
+                remedy=f"undula devices enable {self.name}",
+                device=self.name,
+            )
+        try:
+            return dict(self.call(self.obj.read()))
+        except DeviceError:
+            raise
+        except Exception as exc:  # a driver may raise anything while it reads
+            raise DeviceError(
+                f"it cannot be read: {type(exc).__name__}: {exc}",
+                remedy="check its controller and the network",
+                device=self.name,
+            ) from exc
+
+    def position(self) -> float:
+        """Readback, in its unit. Raises: DeviceError."""
+        place = getattr(self.obj, "position", None)
+        if isinstance(place, int | float):
+            return float(place)
+        reading = self.read()
+        found = reading.get(self.name) or next(iter(reading.values()))
+        return float(found["value"])
+
+    def limits(self) -> tuple[float, float] | None:
+        """Low and high, read live, in its unit; None when it has none."""
+        low_signal: Any = getattr(self.obj, "low_limit_travel", None)
+        high_signal: Any = getattr(self.obj, "high_limit_travel", None)
+        if hasattr(low_signal, "get_value") and hasattr(high_signal, "get_value"):
+            low, high = self.call(low_signal.get_value()), self.call(high_signal.get_value())
+        elif hasattr(low_signal, "get") and hasattr(high_signal, "get"):
+            low, high = low_signal.get(), high_signal.get()
+        else:
+            limits = self.entry.device_config.get("limits") or getattr(self.obj, "limits", None)
+            if not limits or limits[0] is None or limits[1] is None:
+                return None
+            low, high = limits
+        low, high = float(low), float(high)
+        return (low, high) if low < high else None
+
+    def _velocity(self) -> tuple[float | None, float]:
+        asked, speed, acceleration_s = self._speed
+        if time.monotonic() - asked < SPEED_KEPT_S:
+            return speed, acceleration_s
+        speed = self._number("velocity")
+        acceleration_s = self._number("acceleration_time") or self._number("acceleration") or 0.0
+        self._speed = (time.monotonic(), speed, acceleration_s)
+        return speed, acceleration_s
+
+    def _number(self, attribute: str) -> float | None:
+        found: Any = getattr(self.obj, attribute, None)
+        if hasattr(found, "get_value"):
+            found = self.call(found.get_value())
+        elif hasattr(found, "get"):
+            found = found.get()
+        return float(found) if isinstance(found, int | float) else None
+
+    def move_duration_s(self, start: float, target: float) -> float | None:
+        """Expected duration of a move, from velocity and acceleration time; None when unknown."""
+        if self.instant:
+            return 0.0
+        speed, acceleration_s = self._velocity()
+        if not speed or speed <= 0:
+            return None
+        return abs(target - start) / speed + 2.0 * acceleration_s
+
+    def _count_signal(self) -> Any:
+        config = self.entry.count_time or self.entry.user_parameter
+        path = config.get("signal") or config.get("count_time_signal")
+        if not path:
+            if hasattr(self.obj, "preset_time"):
+                path = "preset_time"
+            elif hasattr(getattr(self.obj, "cam", None), "acquire_time"):
+                path = "cam.acquire_time"
+            else:
+                return None
+        found = self.obj
+        for part in str(path).split("."):
+            found = getattr(found, part)
+        return found
+
+    @property
+    def takes_count_time(self) -> bool:
+        """It can be told the count time."""
+        return hasattr(self.obj, "set_count_time") or self._count_signal() is not None
+
+    def set_count_time(self, count_time_s: float) -> None:
+        """Count for so many seconds at the next trigger. Raises: DeviceError."""
+        if hasattr(self.obj, "set_count_time"):
+            self.obj.set_count_time(count_time_s)
+            return
+        try:
+            self._count_signal().set(count_time_s).wait(CALL_TIMEOUT_S)
+        except Exception as exc:  # a driver may raise anything
+            raise DeviceError(
+                f"it did not take the count time {count_time_s:g} s: {exc}",
+                remedy="check the signal under countTime in the device file",
+                device=self.name,
+            ) from exc
+
+    @property
+    def group(self) -> str:
+        """M for what moves, D for the rest, unless the device file says otherwise."""
+        moves = self.movable and not self.read_only
+        return self.entry.group or ("M" if moves else "D")
+
+    def info(self) -> DeviceInfo:
+        """What a client must know of it."""
+        kind: Literal["positioner", "detector", "signal", "device"] = "device"
+        if self.movable:
+            kind = "positioner"
+        elif self.obj is not None:
+            kind = "detector" if hasattr(self.obj, "trigger") else "signal"
+        usable = self.connected and self.obj is not None
+        return DeviceInfo(
+            name=self.name,
+            path=f"{self.group}.{self.name}",
+            device_class=self.entry.device_class,
+            kind=kind,
+            readout_priority=self.entry.readout_priority,
+            enabled=self.enabled,
+            connected=self.connected,
+            problem=self.problem,
+            read_only=self.read_only,
+            unit=self.unit if usable else "",
+            limits=self.limits() if usable and self.movable else None,
+            tags=self.entry.device_tags,
+            description=self.entry.description,
+            instant=self.instant,
+            takes_count_time=self.takes_count_time if usable else False,
+            data_keys=self.describe() if usable else {},
+        )
