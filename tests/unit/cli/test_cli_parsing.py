@@ -1,0 +1,88 @@
+"""Words of a command line become arguments; what does not fit is refused with a remedy."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from undula.cli import parsing
+from undula.cli.main import build
+from undula.core.errors import InputError
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_every_number_is_read_as_it_was_written(number: float) -> None:
+    assert parsing.value(repr(number)) == number
+
+
+def test_ranges_lists_names_and_keywords() -> None:
+    args, kwargs = parsing.arguments(["samx", "0:1:3", "[1,-2]", "a,b", "delay=-0.5", "snake=true"])
+
+    assert args == ["samx", [0.0, 0.5, 1.0], [1, -2], ["a", "b"]]
+    assert kwargs == {"delay": -0.5, "snake": True}
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        ([], "0 words do not make a scan"),
+        (["samx", "-1", "1"], "3 words do not make a scan"),
+        (["samx", "-1", "1", "2.5"], "the number of points is 2.5"),
+        (["samx", "-1", "1", "0"], "the number of points is 0"),
+        (["1", "-1", "1", "5"], "1 stands where an axis is expected"),
+        (["samx", "a", "1", "5"], "a is no position of samx"),
+        (["samx", "nan", "1", "5"], "nan is not a finite number"),
+        (["samx", "--tme", "1", "5"], "--tme is neither an option nor a number"),
+        (["samx", "-1", "1", "5", "samy", "0", "2", "5"], "that is a grid"),
+    ],
+)
+def test_a_scan_that_does_not_fit_names_the_word(words: list[str], what: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parsing.line_arguments(words)
+    assert what in str(caught.value)
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize("words", [["samx"], [], ["3", "samx"], ["samx", "1", "samx", "2"]])
+def test_a_move_that_does_not_fit_is_refused(words: list[str]) -> None:
+    with pytest.raises(InputError):
+        parsing.move_arguments(words)
+
+
+def invoke(*words: str, **environment: str) -> tuple[int, str]:
+    result = CliRunner().invoke(build(), list(words), env=environment)
+    return result.exit_code, result.output
+
+
+def test_negative_numbers_need_no_quoting(tmp_path: object) -> None:
+    code, output = invoke(
+        "scan", "samx", "-1", "-.5e-1", "21", "--time", "0.1", XDG_STATE_HOME=str(tmp_path)
+    )
+    assert "is not running. Remedy: start it: undula up" in output
+    assert code == 3
+
+
+def test_wrong_words_exit_with_2_and_one_line() -> None:
+    code, output = invoke("scan", "samx", "-1", "1", "x")
+    assert code == 2
+    assert output.startswith("undula: the number of points is x. Remedy: write AXIS START STOP")
+    assert len(output.splitlines()) == 1
+
+
+def test_an_error_is_json_when_a_program_listens() -> None:
+    code, output = invoke("mv", "samx", "--json")
+    assert code == 2
+    assert '"category": "input"' in output
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["scan", "plan", "grid", "count", "mv", "mvr", "read", "devices", "queue", "runs", "shell",
+     "demo"],
+)  # fmt: skip
+def test_every_command_has_a_help_page(name: str) -> None:
+    code, output = invoke(name, "--help")
+    assert code == 0
+    assert "Usage" in output

@@ -1,0 +1,150 @@
+"""What a person sees: 80 columns, no colour unless at a terminal."""
+
+from __future__ import annotations
+
+import io
+import math
+import time
+
+import pytest
+
+from undula.client import Step
+from undula.messages import RunDocument, RunOpened
+from undula.session.display import TextDisplay
+from undula.session.live import RunView
+from undula.session.plot import curve, heat_map
+from undula.session.table import TableText, progress_text, summary_lines
+
+KEYS = {
+    "samx": {"dtype": "number", "shape": [], "units": "mm"},
+    "diode": {"dtype": "number", "shape": [], "units": "counts"},
+}
+HINTS = {"dimensions": [[["samx"], "primary"]]}
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def steps(points: int = 5, total: int = 5) -> list[Step]:
+    start = {"uid": "r", "time": 100.0, "num_points": total, "detectors": ["diode"], "hints": HINTS}
+    found = [("start", start), ("descriptor", {"uid": "p", "name": "primary", "data_keys": KEYS})]
+    for i in range(points):
+        data = {"samx": i / 2, "diode": [0.0, 1.0, 4.0, 1.0, 0.0][i % 5]}
+        event = {"descriptor": "p", "seq_num": i + 1, "time": 101.0 + i, "data": data}
+        found.append(("event", event))
+    found.append(("stop", {"time": 106.0, "exit_status": "success", "reason": ""}))
+    opened = RunOpened(
+        uid="r", number=7, plan_name="scan", command="scan samx 0 2 5", path="d/7.nxs", time=100.0
+    )
+    return [Step(opened=opened)] + [
+        Step(document=RunDocument(index=i, name=name, doc=doc))
+        for i, (name, doc) in enumerate(found, 1)
+    ]
+
+
+def shown(out: io.StringIO, plot: bool = False) -> str:
+    display = TextDisplay(out, plot=plot)
+    for step in steps():
+        display.step(step)
+    display.close()
+    return out.getvalue()
+
+
+def test_a_scan_written_to_a_file() -> None:
+    assert (
+        shown(io.StringIO())
+        == """\
+run 7: scan samx 0 2 5
+ point        samx       diode
+              (mm)    (counts)
+     1           0           0
+     2      0.5000           1
+     3           1           4
+     4      1.5000           1
+     5           2           0
+run 7: success, 5 of 5 points, 6.0 s
+  peak    diode = 4 counts at samx = 1 mm
+  along samx: com 1 mm, cen 1 mm, fwhm 0.66667 mm
+  file    d/7.nxs
+"""
+    )
+
+
+def test_a_plot_fits_80_columns_and_has_no_colour_in_a_file() -> None:
+    text = shown(io.StringIO(), plot=True)
+
+    assert "diode (counts)" in text
+    assert "samx (mm)" in text
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_no_color_is_heard_at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b[36m" in shown(Terminal(), plot=True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[36m" not in shown(Terminal(), plot=True)
+
+
+def test_a_thousand_points_are_drawn_in_few_redraws_at_a_terminal() -> None:
+    out = Terminal()
+    display = TextDisplay(out, plot=True)
+    begin = time.monotonic()
+
+    for step in steps(points=5000, total=5000):
+        display.step(step)
+
+    redraws = out.getvalue().count("\x1b[J")
+    assert redraws <= (time.monotonic() - begin) * 10 + 2
+    assert "points not shown" in out.getvalue()
+
+
+def test_progress_has_a_bar_and_the_time_left() -> None:
+    view = RunView()
+    for step in steps(points=2)[:-1]:
+        if step.document is not None:
+            view.feed(step.document.name, step.document.doc)
+
+    assert progress_text(view, 102.0) == "█████████░░░░░░░░░░░░░░░ 2/5  3.0 s left"
+
+
+def test_columns_that_do_not_fit_are_named() -> None:
+    view = RunView()
+    keys = {f"detector_{i}": {"dtype": "number", "shape": []} for i in range(9)}
+    view.feed("start", {"uid": "r", "time": 0.0})
+    view.feed("descriptor", {"uid": "p", "name": "primary", "data_keys": keys})
+
+    head = TableText(view.columns).head()
+
+    assert max(map(len, head)) <= 80
+    assert head[-1] == "not shown: detector_6, detector_7, detector_8"
+
+
+def test_a_failed_run_says_why() -> None:
+    view = RunView(3)
+    view.feed("start", {"uid": "r", "time": 0.0, "num_points": 9})
+    view.feed("stop", {"time": 75.0, "exit_status": "fail", "reason": "samx did not arrive"})
+
+    assert summary_lines(view, 0.0) == [
+        "run 3: fail, 0 of 9 points, 1 min 15 s",
+        "  reason  samx did not arrive",
+    ]
+
+
+def test_a_map_puts_the_first_line_at_the_bottom_and_leaves_gaps_blank() -> None:
+    lines = heat_map([[0, 1], [2, math.nan]], title="d", width=19, x_range=(0, 1), y_range=(5, 6))
+
+    assert lines == [
+        "          d  0 to 2",
+        "        6│@@@@",
+        "        5│....++++",
+        "         └0      1",
+    ]
+
+
+@pytest.mark.parametrize("y", [[math.nan, math.nan], [1.0, 1.0], [0.0, math.nan]])
+def test_odd_curves_are_plotted_all_the_same(y: list[float]) -> None:
+    assert curve([0.0, 1.0], y, title="d")

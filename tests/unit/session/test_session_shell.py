@@ -1,0 +1,114 @@
+"""The names in the shell, on an engine that answers by the contract."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import Any
+
+import pytest
+
+from undula.bus.endpoints import QUEUE_STATUS
+from undula.client import Client
+from undula.core.errors import InputError
+from undula.messages import QueueStatus
+from undula.session.commands import Shell
+from undula.session.display import QuietDisplay
+from undula.session.follow import follow
+from undula.session.shell import make_ipython
+from undula.testing.toy_engine import ToyEngine
+
+
+def test_after_a_scan_the_peak_is_known_and_can_be_gone_to(
+    shell: Shell, engine: ToyEngine, capsys: Any
+) -> None:
+    names = shell.namespace()
+
+    names["scan"](names["samx"], -1, 2, 31, detectors=[names["diode"]])
+    names["goto_cen"]()
+
+    assert names["cen"]() == pytest.approx(0.5, abs=0.01)
+    assert names["fwhm"]() == pytest.approx(0.706, rel=0.02)
+    assert engine.samx.position == pytest.approx(0.5, abs=0.01)
+    assert "run 1: success, 31 of 31 points" in capsys.readouterr().out
+
+
+def test_before_any_scan_there_is_no_peak(shell: Shell) -> None:
+    with pytest.raises(InputError, match="there is no peak yet"):
+        shell.goto_peak()
+
+
+def test_a_path_is_the_expression_that_reaches_a_device(shell: Shell) -> None:
+    names = shell.namespace()
+
+    assert eval("M.samx", names) == names["dev"].samx == names["samx"]  # the claim itself
+    assert repr(names["M"]) == "M.samx positioner, ophyd.sim.Toy, -10..10 mm"
+    assert dir(names["dev"]) == ["diode", "samx"]
+    with pytest.raises(AttributeError, match="M has no device 'diode'"):
+        _ = names["M"].diode
+
+
+def test_where_an_axis_is(shell: Shell, capsys: Any) -> None:
+    shell.mv("samx", 1.5)
+    shell.wa()
+    shell.read("samx")
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "M.samx                       1.5        -10         10  mm"
+    assert lines[2] == "samx                             1.5 mm"
+
+
+def test_errors_are_one_line_in_the_prompt(client: Client, capsys: Any) -> None:
+    ipython, _ = make_ipython(client, plot=False)
+
+    result = ipython.run_cell("mv(samx, 99)")
+
+    assert not result.success
+    shown = capsys.readouterr()
+    assert shown.err == "[samx] 99 mm is outside. Remedy: stay inside.\n"
+    assert "Traceback" not in shown.out
+
+
+def send_ctrl_c_when(client: Client, state: str, points: int = 0) -> threading.Event:
+    """Send this process SIGINT once the queue has reached a state."""
+    sent = threading.Event()
+
+    def watch(status: QueueStatus) -> None:
+        if status.state == state and not sent.is_set():
+            sent.set()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    client.link.connector.subscribe(QUEUE_STATUS, watch)
+    return sent
+
+
+def test_the_first_ctrl_c_pauses_and_resume_goes_on(
+    shell: Shell, client: Client, engine: ToyEngine
+) -> None:
+    engine.diode.exposure_time = 0.02
+    handle = client.submit("count", num=15)
+    display = QuietDisplay()
+    sent = send_ctrl_c_when(client, "running")
+
+    ended = follow(client, handle, display, leave_when_paused=True)
+
+    assert sent.is_set()
+    assert not ended
+    client.queue.resume()
+    assert handle.wait(10).status == "success"
+    assert len(list(handle.events())) == 15
+
+
+def test_the_second_ctrl_c_aborts(client: Client, engine: ToyEngine) -> None:
+    engine.diode.exposure_time = 0.02
+    handle = client.submit("count", num=200)
+    send_ctrl_c_when(client, "running")
+    send_ctrl_c_when(client, "paused")
+
+    ended = follow(client, handle, QuietDisplay())
+
+    assert ended
+    assert handle.status == "abort"
+    assert handle.finished is not None
+    assert handle.finished.reason == "Ctrl-C"
