@@ -69,7 +69,9 @@ def running_ioc(module: str, prefix: str, probe_pv: str) -> Iterator[RunningIoc]
         stderr=subprocess.DEVNULL,
     )
     try:
-        script = f"from caproto.sync.client import read; read({probe_pv!r}, timeout=20)"
+        script = (
+            f"from caproto.sync.client import read; read({probe_pv!r}, timeout=20, repeater=False)"
+        )
         probe = subprocess.run(
             [sys.executable, "-c", script],
             env={**os.environ, **env},

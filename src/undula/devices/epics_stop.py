@@ -5,6 +5,8 @@ Light on purpose: the stopper process imports nothing else of the devices. Clien
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Sequence
 
 
@@ -13,19 +15,22 @@ def stop_all(pairs: Sequence[tuple[str, float]], timeout_s: float) -> dict[str, 
     if not pairs:
         return {}
     try:
-        from caproto.threading.client import Context
+        from caproto.sync.client import write
     except ImportError:
         return {pv: "caproto is not installed (extra epics)" for pv, _ in pairs}
-    result: dict[str, str | None] = {}
-    context = Context()
-    channels = context.get_pvs(*(pv for pv, _ in pairs), timeout=timeout_s)
-    for channel, (pv, value) in zip(channels, pairs, strict=True):
+    result: dict[str, str | None] = {pv: f"no answer within {timeout_s:g} s" for pv, _ in pairs}
+
+    def work(pv: str, value: float) -> None:
         try:
-            channel.wait_for_connection(timeout=timeout_s)
-            channel.write(value, wait=False)
-            channel.read(timeout=timeout_s)  # the answer to a read proves that the write arrived
+            write(pv, value, notify=True, timeout=timeout_s, repeater=False)
             result[pv] = None
-        except Exception as exc:  # name it and go on to the next: the others must be stopped too
+        except Exception as exc:  # name it; the others must be stopped too
             result[pv] = f"{type(exc).__name__}: {exc}"
-    context.disconnect()
+
+    threads = [threading.Thread(target=work, args=pair, daemon=True) for pair in pairs]
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + 2.0 * timeout_s
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
     return result

@@ -21,6 +21,22 @@ class LogEvent(Event):
     fields: dict[str, Any] = Field(default_factory=dict, description="the rest")
 
 
+def log_event(event: dict[str, Any]) -> LogEvent:
+    """A structlog event as a message; what is not plain data becomes text."""
+    known = ("service", "level", "event", "time")
+    return LogEvent(
+        service=str(event.get("service", "")),
+        level=str(event.get("level", "info")),
+        event=str(event.get("event", "")),
+        time=float(event.get("time", 0.0)),
+        fields={
+            k: v if isinstance(v, str | int | float | bool | None) else str(v)
+            for k, v in event.items()
+            if k not in known
+        },
+    )
+
+
 class BrokerStatus(Event):
     """How safe the broker is and how full."""
 

@@ -1,0 +1,141 @@
+"""Process: the engine. Devices, scan queue, direct moves and the stop path, in one process.
+
+One engine a beamline, held by a file lock. It first makes safe what a dead predecessor had touched
+and ends its runs, then serves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import signal
+import sys
+from pathlib import Path
+from typing import IO
+
+from bluesky.run_engine import RunEngine
+
+from undula.bus.broker import connect
+from undula.bus.outbox import Outbox
+from undula.catalogue import SqliteCatalogue
+from undula.core import log, notify
+from undula.core.errors import BusyError, UndulaError
+from undula.core.paths import BeamlinePaths, beamline_paths
+from undula.core.settings import BeamlineSettings, load_settings
+from undula.devices.description import load_device_file
+from undula.devices.registry import Registry
+from undula.devices.sim import SIMULATED_FILE
+from undula.messages import QueueItem, ScanRequest
+from undula.scans.leases import Leases
+from undula.scans.moves import Mover
+from undula.scans.recovery import end_open_runs, end_started_items, make_safe
+from undula.scans.runner import ScanRunner
+from undula.scans.safety import Touched
+from undula.scans.service import EngineService
+from undula.scans.stop import StopServer, stop_all
+
+
+def _only_one(paths: BeamlinePaths) -> IO[str]:
+    lock = (paths.state / "engine.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        raise BusyError(
+            f"another engine holds {lock.name}", remedy="stop it first: undula down"
+        ) from exc
+    return lock
+
+
+def _load_devices(settings: BeamlineSettings, engine: RunEngine) -> tuple[Registry, Path]:
+    source = settings.devices or SIMULATED_FILE
+    devices = Registry(load_device_file(source))
+    notify.status(f"connecting {len(devices.names())} devices")
+    devices.connect(loop=engine.loop)
+    for name in devices.names():
+        if devices[name].problem:
+            log.get_logger().warning(
+                "device_not_connected", device=name, problem=devices[name].problem
+            )
+    return devices, source
+
+
+def _stored(catalogue: SqliteCatalogue) -> list[tuple[QueueItem, ScanRequest]]:
+    return [
+        (
+            QueueItem.model_validate(record.payload["item"]),
+            ScanRequest.model_validate(record.payload["request"]),
+        )
+        for record in catalogue.items()
+    ]
+
+
+def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
+    """Run the engine until SIGTERM. Raises: UndulaError when it cannot start."""
+    lock = _only_one(paths)
+    engine = RunEngine({}, context_managers=[], call_returns_result=True)
+    devices, source = _load_devices(settings, engine)
+    touched, leases = Touched(paths.touched, devices), Leases()
+    make_safe(paths.touched, devices, engine.loop)
+    connector = connect(paths, settings, role="service", client_name="engine")
+    outbox = Outbox(paths.publisher_socket)
+    outbox.start()
+    catalogue = SqliteCatalogue(paths.catalogue)
+    service = EngineService(connector, devices, settings, outbox, source=str(source))
+    log.add_sink(service.log)
+    runner = ScanRunner(
+        devices,
+        settings,
+        catalogue,
+        outbox,
+        touched=touched,
+        leases=leases,
+        engine=engine,
+        changed=service.queue_changed,
+        finished=service.item_finished,
+    )
+    service.attach(runner, Mover(engine.loop, devices, leases, touched, service.show_readback))
+
+    def stop() -> tuple[list[str], dict[str, str]]:
+        result = stop_all(runner.active_objects(), engine.loop)
+        runner.stop_requested()
+        return result
+
+    stopping = StopServer(paths.stop_socket, stop)
+    runs = end_open_runs(catalogue, connector, outbox)
+    end_started_items(catalogue, connector, runs)
+    connector.answer_abandoned()
+    runner.start(_stored(catalogue))
+    service.publish_table()
+    service.queue_changed()
+    signal.signal(signal.SIGTERM, lambda *_: service.close())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    notify.ready(f"{len(devices.names())} devices")
+    log.get_logger().info("engine_ready", devices=len(devices.names()), recovered=len(runs))
+    service.run()
+    runner.close("the services were taken down")
+    service.finish()
+    outbox.drained(5.0)
+    outbox.close()
+    stopping.close()
+    connector.close()
+    catalogue.close()
+    lock.close()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point: `python -m undula.processes.engine --beamline NAME`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--beamline", required=True, help="name of the beamline")
+    paths = beamline_paths(parser.parse_args(argv).beamline)
+    log.configure("engine", paths.logs)
+    try:
+        serve(paths, load_settings(paths.config))
+    except UndulaError as error:
+        log.get_logger().error("engine_failed", error=str(error))
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""From a checked request to the generator that the RunEngine runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import bluesky.plans as bp
+import bluesky.preprocessors as bpp
+from bluesky.utils import Msg
+
+from undula.core.errors import UndulaError
+from undula.core.settings import BeamlineSettings
+from undula.devices.registry import Registry
+from undula.plans import StepRun, block_scan, step_scan
+from undula.plans.step import Messages
+from undula.scans.check import MOVE_MARGIN_S, CheckedScan, check_limits
+from undula.scans.metadata import start_metadata
+
+
+def baseline_of(scan: CheckedScan, devices: Registry) -> list[str]:
+    """Devices read before and after: readout priority baseline, usable, not part of the scan."""
+    names = devices.by_priority("baseline")
+    return [
+        n for n in names if n not in scan.devices and devices[n].enabled and devices[n].connected
+    ]
+
+
+def set_count_time(scan: CheckedScan, devices: Registry) -> bool:
+    """Tell the detectors their count time; True when none of them takes one."""
+    seconds = scan.count_time_s
+    if not seconds:
+        return False
+    takers = [n for n in scan.detectors if devices[n].takes_count_time]
+    for name in takers:
+        devices[name].set_count_time(seconds)
+    return not takers
+
+
+def declared_plan(
+    scan: CheckedScan,
+    devices: Registry,
+    settings: BeamlineSettings,
+    pause_requested: Callable[[], bool],
+) -> Messages:
+    """The generator of a declared plan: in blocks when every device is `instant`."""
+    form, path = scan.form, scan.trajectory
+    if form is None:
+        raise ValueError("not a declared plan")
+    alone = set_count_time(scan, devices)
+    baseline = baseline_of(scan, devices)
+    count_time_s = scan.count_time_s or 0.0
+    used = [devices[n] for n in scan.devices]
+    instant = all(d.instant for d in used) and not alone and not form.delay_s
+    run = StepRun(
+        detectors=[devices[n].obj for n in scan.detectors],
+        axes=[devices[n].obj for n in scan.axes],
+        points=None if path is None else path.points,
+        num=form.num,
+        md=start_metadata(scan, devices, settings, baseline),
+        baseline=[devices[n].obj for n in baseline],
+        settle_s=count_time_s if alone else 0.0,
+        delay_s=form.delay_s,
+        move_timeout_s=scan.move_timeout_s,
+        trigger_timeout_s=3.0 * count_time_s + MOVE_MARGIN_S,
+        wait_needed=not instant,
+        return_to=scan.origin if form.returns else None,
+        pause_requested=pause_requested,
+    )
+    return block_scan(run) if instant and form.num is not None else step_scan(run)
+
+
+def resolve(value: Any, devices: Registry) -> Any:
+    """Plan arguments with names of devices replaced by the devices."""
+    if isinstance(value, str):
+        return devices[value].obj if value in devices.names() else value
+    if isinstance(value, list | tuple):
+        return [resolve(v, devices) for v in value]
+    if isinstance(value, dict):
+        return {k: resolve(v, devices) for k, v in value.items()}
+    return value
+
+
+def foreign_plan(
+    scan: CheckedScan,
+    devices: Registry,
+    settings: BeamlineSettings,
+    pause_requested: Callable[[], bool],
+) -> Messages:
+    """A plan of `bluesky.plans`, with our metadata, each `set` checked before it is sent."""
+    set_count_time(scan, devices)
+    request = scan.request
+    plan = getattr(bp, request.plan)(
+        *(resolve(v, devices) for v in request.args),
+        **{k: resolve(v, devices) for k, v in request.kwargs.items()},
+    )
+    baseline = baseline_of(scan, devices)
+    by_id = {id(devices[n].obj): devices[n] for n in scan.devices}
+
+    def watch(msg: Msg) -> tuple[Messages | None, Messages | None]:
+        if msg.command == "set" and id(msg.obj) in by_id and isinstance(msg.args[0], int | float):
+            check_limits(by_id[id(msg.obj)], [float(msg.args[0])])
+        if msg.command == "checkpoint" and pause_requested():
+            return None, _pause()
+        return None, None
+
+    md = start_metadata(scan, devices, settings, baseline)
+    for key in ("plan_name", "num_points", "num_intervals", "shape", "hints", "motors"):
+        md.pop(key, None)  # the plan knows these better
+    plan = bpp.inject_md_wrapper(plan, md)
+    if baseline:
+        plan = bpp.baseline_wrapper(plan, [devices[n].obj for n in baseline])
+    return bpp.plan_mutator(plan, watch)  # type: ignore[no-any-return]  # bluesky is untyped
+
+
+def _pause() -> Messages:
+    yield Msg("pause")
+
+
+def build_plan(
+    scan: CheckedScan,
+    devices: Registry,
+    settings: BeamlineSettings,
+    pause_requested: Callable[[], bool],
+) -> Messages:
+    """The generator for `scan`. Raises: UndulaError when a device refuses its count time."""
+    make = declared_plan if scan.form is not None else foreign_plan
+    return make(scan, devices, settings, pause_requested)
+
+
+def explain(exc: BaseException, waiting: str) -> str:
+    """Why a run ended, for its stop document and for people; one line."""
+    if isinstance(exc, UndulaError):
+        return str(exc)
+    cause = exc.__cause__ or exc
+    if isinstance(cause, UndulaError):
+        return str(cause)
+    if type(exc).__name__ == "WaitForTimeoutError":
+        return f"{waiting or 'a device'} did not finish within its deadline"
+    text = " ".join(str(cause).split())[:500]
+    return f"{type(cause).__name__}: {text}" if text else type(cause).__name__

@@ -1,0 +1,263 @@
+"""The check before anything moves: names, kinds, limits of every point, time, disk.
+
+In: a `ScanRequest` and the devices. Out: a `CheckedScan`, or the first error that a person should
+mend. Used when a request comes, and again when its scan starts. Touches no axis.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import bluesky.plans as bp
+import numpy as np
+
+from undula.core.errors import DeviceError, InputError, LimitError
+from undula.core.settings import BeamlineSettings
+from undula.devices.registry import LoadedDevice, Registry
+from undula.messages import ScanRequest
+from undula.plans import FORMS, StepForm, Trajectory, parse_form
+from undula.plans.trajectory import FloatArray
+from undula.scans.places import check_room
+
+POINT_OVERHEAD_S = 0.002
+SAMPLED_MOVES = 500
+MOVE_MARGIN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedScan:
+    """A request that may run: its devices and, for a declared plan, its numbers."""
+
+    request: ScanRequest
+    axes: tuple[str, ...]
+    detectors: tuple[str, ...]
+    form: StepForm | None = None
+    trajectory: Trajectory | None = None
+    origin: tuple[float, ...] = ()
+    num_points: int | None = None
+    estimate_s: float | None = None
+    move_timeout_s: float | None = None
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def count_time_s(self) -> float | None:
+        """Seconds per point; the plan's own argument wins over the option."""
+        own = self.form.count_time_s if self.form else None
+        return own if own is not None else self.request.count_time_s
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """All devices that the scan uses."""
+        return (*self.axes, *self.detectors)
+
+
+def usable(devices: Registry, name: object, role: str) -> LoadedDevice:
+    """The device, if it exists, is enabled and connected. Raises: InputError, DeviceError."""
+    if not isinstance(name, str) or name not in devices.names():
+        near = devices.suggest(name) if isinstance(name, str) else None
+        raise InputError(
+            f"there is no device {name!r}",
+            remedy=f"did you mean {near}? " if near else "see undula devices",
+        )
+    device = devices[name]
+    if not device.enabled:
+        raise DeviceError(
+            f"it is disabled{': ' + device.problem if device.problem else ''}",
+            remedy=f"enable it (undula devices enable {name}) or leave it out as {role}",
+            device=name,
+        )
+    if not device.connected:
+        raise DeviceError(
+            f"it is not connected: {device.problem}",
+            remedy="switch it on, check the network, then undula devices enable NAME",
+            device=name,
+        )
+    return device
+
+
+def _axis(devices: Registry, name: object) -> LoadedDevice:
+    device = usable(devices, name, "an axis")
+    if not hasattr(device.obj, "set"):
+        raise InputError(
+            "it cannot be moved",
+            remedy="name a positioner; see undula devices",
+            device=device.name,
+        )
+    if device.read_only:
+        raise InputError("it is read-only", remedy="ask staff to lift readOnly", device=device.name)
+    return device
+
+
+def check_limits(device: LoadedDevice, targets: Sequence[float] | FloatArray) -> None:
+    """Every target against limits read now. Raises: LimitError naming the point."""
+    limits = device.limits()
+    values = np.asarray(targets, dtype=np.float64)
+    if not np.all(np.isfinite(values)):
+        raise InputError(
+            "a target is not a finite number", remedy="give numbers", device=device.name
+        )
+    if limits is None or limits[0] >= limits[1]:
+        return
+    low, high = limits
+    bad = np.flatnonzero((values < low) | (values > high))
+    if not len(bad):
+        return
+    first, unit = int(bad[0]), device.unit
+    side, limit = ("above the high", high) if values[first] > high else ("below the low", low)
+    at = f"point {first + 1} of {len(values)}: " if len(values) > 1 else ""
+    raise LimitError(
+        f"{at}target {values[first]:g} {unit} is {side} limit {limit:g} {unit}".replace("  ", " "),
+        remedy=f"choose {low:g}..{high:g} {unit}, or ask staff to move the soft limit".replace(
+            " ,", ","
+        ),
+        device=device.name,
+    )
+
+
+def _detectors(devices: Registry, wanted: Iterable[str] | None, axes: Sequence[str]) -> list[str]:
+    if wanted is not None:
+        names = list(dict.fromkeys(wanted))
+        for name in names:
+            usable(devices, name, "a detector")
+        return [n for n in names if n not in axes]
+    return [
+        n
+        for n in devices.by_priority("monitored")
+        if n not in axes and devices[n].enabled and devices[n].connected
+    ]
+
+
+def _motion(
+    axes: Sequence[LoadedDevice], path: Trajectory, origin: Sequence[float]
+) -> tuple[float, float | None]:
+    """Expected time of all moves, seconds, and the deadline of a single one (None: unknown)."""
+    legs = np.vstack([np.asarray(origin, dtype=np.float64)[None, :], path.points])
+    chosen = np.unique(np.linspace(0, len(legs) - 2, min(SAMPLED_MOVES, len(legs) - 1)).astype(int))
+    total, longest, known = 0.0, 0.0, True
+    for i in chosen:
+        slowest = 0.0
+        for k, axis in enumerate(axes):
+            if legs[i][k] == legs[i + 1][k]:
+                continue
+            duration = axis.move_duration_s(float(legs[i][k]), float(legs[i + 1][k]))
+            known = known and duration is not None
+            slowest = max(slowest, duration or 0.0)
+        total += slowest
+        longest = max(longest, slowest)
+    # the longest single way bounds moves that were not sampled
+    for k, axis in enumerate(axes):
+        span = axis.move_duration_s(float(legs[:, k].min()), float(legs[:, k].max()))
+        known = known and span is not None
+        longest = max(longest, span or 0.0)
+    total *= (len(legs) - 1) / max(1, len(chosen))
+    return total, (3.0 * longest + MOVE_MARGIN_S if known else None)
+
+
+def _bytes_per_point(devices: Registry, names: Iterable[str]) -> int:
+    total = 0
+    for name in names:
+        for key in devices[name].describe().values():
+            size = np.dtype(key.get("dtype_numpy") or "<f8").itemsize
+            total += int(np.prod(key.get("shape") or [1])) * size
+    return total
+
+
+def _check_declared(
+    request: ScanRequest, devices: Registry, settings: BeamlineSettings
+) -> CheckedScan:
+    form = parse_form(request.plan, request.args, request.kwargs)
+    axes = [_axis(devices, name) for name in form.axes]
+    wanted = request.detectors if request.detectors is not None else form.detectors
+    detectors = _detectors(devices, wanted, form.axes)
+    if not detectors and not axes:
+        raise InputError(
+            "nothing would be read: no device has readout priority monitored",
+            remedy="name detectors, e.g. --detectors diode",
+        )
+    path, origin = form.trajectory, tuple(axis.position() for axis in axes)
+    if path is not None:
+        path = path.shifted(origin) if path.relative else path
+        for k, axis in enumerate(axes):
+            check_limits(axis, path.points[:, k])
+    own = form.count_time_s
+    count_time_s = own if own is not None else request.count_time_s
+    motion_s, timeout_s = _motion(axes, path, origin) if path is not None else (0.0, None)
+    per_point = (count_time_s or 0.0) + form.delay_s + POINT_OVERHEAD_S
+    estimate = None if form.num is None else motion_s + form.num * per_point
+    check_room(settings, (form.num or 1) * _bytes_per_point(devices, [*form.axes, *detectors]))
+    deaf = [n for n in detectors if count_time_s and not devices[n].takes_count_time]
+    warnings = (
+        (f"{', '.join(deaf)} cannot take the count time: read once, after it",) if deaf else ()
+    )
+    return CheckedScan(
+        request=request,
+        axes=form.axes,
+        detectors=tuple(detectors),
+        form=form,
+        trajectory=path,
+        origin=origin,
+        num_points=form.num,
+        estimate_s=estimate,
+        move_timeout_s=timeout_s,
+        warnings=warnings,
+    )
+
+
+def named_devices(value: Any, devices: Registry) -> list[str]:
+    """Names of devices anywhere in plan arguments, in order, each once."""
+    if isinstance(value, str):
+        return [value] if value in devices.names() else []
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return list(dict.fromkeys(n for v in value for n in named_devices(v, devices)))
+    return []
+
+
+def _check_foreign(
+    request: ScanRequest, devices: Registry, settings: BeamlineSettings
+) -> CheckedScan:
+    function = getattr(bp, request.plan, None)
+    if (
+        function is None
+        or request.plan.startswith("_")
+        or not inspect.isgeneratorfunction(function)
+    ):
+        raise InputError(
+            f"there is no plan {request.plan!r}",
+            remedy=f"choose one of {', '.join(sorted(FORMS))}, or a plan of bluesky.plans",
+        )
+    args = list(request.args)
+    first = next(iter(inspect.signature(function).parameters), "")
+    if first == "detectors" and not (args and isinstance(args[0], list)):
+        args.insert(0, _detectors(devices, request.detectors, ()))
+    for value in args:
+        if isinstance(value, str):
+            usable(devices, value, "an argument")
+    try:
+        inspect.signature(function).bind(*args, **request.kwargs)
+    except TypeError as exc:
+        raise InputError(
+            f"{request.plan}: {exc}",
+            remedy=f"its arguments are {inspect.signature(function)}",
+        ) from exc
+    names = named_devices([*args, request.kwargs], devices)
+    for name in names:
+        usable(devices, name, "an argument")
+    check_room(settings, _bytes_per_point(devices, names))
+    return CheckedScan(
+        request=request.model_copy(update={"args": args}),
+        axes=tuple(n for n in names if hasattr(devices[n].obj, "set")),
+        detectors=tuple(n for n in names if not hasattr(devices[n].obj, "set")),
+        warnings=("its points are not known beforehand: each move is checked before it is sent",),
+    )
+
+
+def check_scan(request: ScanRequest, devices: Registry, settings: BeamlineSettings) -> CheckedScan:
+    """Check the whole request. Raises: InputError, LimitError, DeviceError, StorageError."""
+    if request.plan in FORMS:
+        return _check_declared(request, devices, settings)
+    return _check_foreign(request, devices, settings)

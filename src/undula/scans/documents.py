@@ -1,0 +1,104 @@
+"""From the RunEngine to the journal: the one subscriber.
+
+It runs inline in the RunEngine's loop, so it only counts, packs and hands over. In: documents.
+Out: packed documents with their place in the journal, to the outbox.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from undula.bus.codec import encode_document
+from undula.bus.endpoints import RUN_DOCUMENTS, RUNS_OPENED
+from undula.core.faults import reached
+from undula.messages import RunOpened
+from undula.scans.ports import Documents
+
+
+@dataclass(slots=True)
+class OpenRun:
+    """What is known of a run while it is open."""
+
+    uid: str
+    number: int
+    path: Path
+    key: str
+    index: int = 0
+    points: int = 0
+    streams: dict[str, str] = field(default_factory=dict)
+    exit_status: str = ""
+
+
+class DocumentGate:
+    """Subscriber of the RunEngine.
+
+    `opening(start)` is called with each start document before anything is sent; it records the run
+    and returns its file's path. `reason()` is put into a stop document that has none.
+    """
+
+    def __init__(
+        self,
+        outbox: Documents,
+        opening: Callable[[dict[str, Any]], Path],
+        reason: Callable[[], str],
+    ) -> None:
+        self._outbox = outbox
+        self._opening = opening
+        self._reason = reason
+        self.item_id = ""
+        self.open: OpenRun | None = None
+        self.closed: list[OpenRun] = []
+
+    def begin(self, item_id: str) -> None:
+        """A new queue item starts: forget the runs of the one before."""
+        self.item_id, self.open, self.closed = item_id, None, []
+
+    def __call__(self, name: str, doc: dict[str, Any]) -> None:
+        """Take one document; never blocks."""
+        reached("engine.document_emitted")
+        if name == "start":
+            self._start(doc)
+        run = self.open
+        if run is None:
+            return
+        if name == "descriptor":
+            run.streams[doc["uid"]] = doc.get("name", "primary")
+        elif name == "event":
+            if run.streams.get(doc["descriptor"]) == "primary":
+                run.points = max(run.points, doc["seq_num"])
+            reached("engine.point_measured")
+        elif name == "event_page":
+            run.points = max(run.points, *doc["seq_num"])
+            reached("engine.point_measured")
+        elif name == "stop":
+            run.exit_status = doc["exit_status"]
+            if run.exit_status != "success" and not doc.get("reason"):
+                doc = {**doc, "reason": self._reason()}
+        run.index += 1
+        self._outbox.put(run.key, run.index, encode_document(run.index, name, doc, time.time()))
+        if name == "stop":
+            self.closed.append(run)
+            self.open = None
+
+    def _start(self, doc: dict[str, Any]) -> None:
+        path = self._opening(doc)
+        uid = doc["uid"]
+        self.open = OpenRun(
+            uid=uid, number=doc["scan_id"], path=path, key=RUN_DOCUMENTS.key(uid=uid)
+        )
+        self._outbox.announce(
+            RUNS_OPENED,
+            RunOpened(
+                uid=uid,
+                number=doc["scan_id"],
+                plan_name=str(doc.get("plan_name", "")),
+                command=str(doc.get("command", "")),
+                path=str(path),
+                item_id=self.item_id,
+                time=doc["time"],
+            ),
+        )

@@ -1,0 +1,86 @@
+"""The start document's contents beyond what event-model asks for: who, what, with what, where."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+from undula import __version__
+from undula.core.settings import BeamlineSettings
+from undula.devices.registry import LoadedDevice, Registry
+from undula.scans.check import CheckedScan
+from undula.scans.places import DEFAULTS
+
+
+def _about(device: LoadedDevice) -> dict[str, Any]:
+    info = device.info()
+    about: dict[str, Any] = {
+        "device_class": info.device_class,
+        "kind": info.kind,
+        "unit": info.unit,
+        "readout_priority": info.readout_priority,
+        "description": info.description,
+        "keys": list(info.data_keys),
+        "config": device.entry.device_config,
+    }
+    role = getattr(device.obj, "nx_class", None) or device.entry.user_parameter.get("nx_class")
+    if role:
+        about["nx_class"] = role
+    return about
+
+
+def _keys(device: LoadedDevice) -> list[str]:
+    hints = getattr(device.obj, "hints", None) or {}
+    return list(hints.get("fields") or device.describe())
+
+
+def versions() -> dict[str, str]:
+    """Versions of what takes part in a run."""
+    packages = ("bluesky", "ophyd", "event-model", "numpy", "h5py")
+    found = {name: version(name) for name in packages}
+    return {"undula": __version__, "python": platform.python_version(), **found}
+
+
+def start_metadata(
+    scan: CheckedScan, devices: Registry, settings: BeamlineSettings, baseline: list[str]
+) -> dict[str, Any]:
+    """Metadata of a run, fit for event-model: plain numbers, text, lists and dicts only."""
+    request = scan.request
+    md: dict[str, Any] = {**DEFAULTS, **request.metadata}
+    md.update(
+        plan_name=request.plan,
+        command=request.command,
+        user=request.user,
+        beamline=settings.name,
+        motors=list(scan.axes),
+        detectors=list(scan.detectors),
+        baseline_devices=baseline,
+        expects_streams=["primary", "baseline"] if baseline else ["primary"],
+        versions=versions(),
+        devices={n: _about(devices[n]) for n in dict.fromkeys((*scan.devices, *baseline))},
+    )
+    if scan.count_time_s is not None:
+        md["count_time_s"] = scan.count_time_s
+    if scan.num_points is not None:
+        md["num_points"] = scan.num_points
+        md["num_intervals"] = scan.num_points - 1
+    path = scan.trajectory
+    if path is None:
+        return md
+    columns = [_keys(devices[n]) for n in path.axes]
+    if path.is_grid:
+        md.update(
+            shape=list(path.shape),
+            extents=[list(e) for e in path.extents],
+            snaking=[bool(s) for s in path.snaking],
+            axes_values=[v.tolist() for v in path.axes_values],
+        )
+        md["hints"] = {
+            "dimensions": [[keys, "primary"] for keys in columns],
+            "gridding": "rectilinear",
+        }
+    else:
+        md["shape"] = list(path.shape)
+        md["hints"] = {"dimensions": [[[k for keys in columns for k in keys], "primary"]]}
+    return md

@@ -1,0 +1,163 @@
+"""Direct moves: outside the queue, several at once, arbitrated by leases.
+
+In: a `MoveRequest`. Out: a `Reply` when all axes have arrived. `set` is called on the engine's
+loop and its status awaited there; no RunEngine is needed, so one long move blocks no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from undula.core.errors import DeviceError, InputError, TimeoutUndulaError, UndulaError
+from undula.devices.registry import LoadedDevice, Registry
+from undula.messages import ErrorReport, MoveRequest, Reply
+from undula.scans.check import MOVE_MARGIN_S, check_limits, usable
+from undula.scans.leases import Leases
+from undula.scans.safety import Touched
+
+READBACK_EVERY_S = 0.1
+
+
+class Mover:
+    """Runs direct moves on `loop`. `show(name, moving)` publishes a readback and may be slow."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        devices: Registry,
+        leases: Leases,
+        touched: Touched,
+        show: Callable[[str, bool], None],
+    ) -> None:
+        self._loop = loop
+        self._devices = devices
+        self._leases = leases
+        self._touched = touched
+        self._show = show
+
+    def start(self, request: MoveRequest, reply: Callable[[Reply], None]) -> None:
+        """Check, then move; `reply` is called exactly once, here or on the loop."""
+        holder = f"a move by {request.user or 'somebody'} ({request.request_id[:8]})"
+        try:
+            axes = [self._axis(name) for name in request.targets]
+            targets = [self._target(axis, request) for axis in axes]
+            limit_s = self._deadline_s(axes, targets)
+            self._leases.take(request.targets, holder)
+        except UndulaError as error:
+            reply(Reply(request_id=request.request_id, error=ErrorReport.of(error)))
+            return
+        self._touched.add(holder, request.targets)
+        asyncio.run_coroutine_threadsafe(
+            self._move(
+                request, axes=axes, targets=targets, limit_s=limit_s, holder=holder, reply=reply
+            ),
+            self._loop,
+        )
+
+    def _axis(self, name: str) -> LoadedDevice:
+        device = usable(self._devices, name, "an axis")
+        if not hasattr(device.obj, "set"):
+            raise InputError("it cannot be moved", remedy="name a positioner", device=name)
+        if device.read_only:
+            raise InputError("it is read-only", remedy="ask staff to lift readOnly", device=name)
+        return device
+
+    def _target(self, axis: LoadedDevice, request: MoveRequest) -> float | int | str:
+        target = request.targets[axis.name]
+        if isinstance(target, str):
+            return target
+        if request.relative:
+            target = axis.position() + target
+        check_limits(axis, [float(target)])
+        return target
+
+    def _deadline_s(
+        self, axes: Sequence[LoadedDevice], targets: Sequence[float | int | str]
+    ) -> float | None:
+        longest = 0.0
+        for axis, target in zip(axes, targets, strict=True):
+            if isinstance(target, str):
+                continue
+            duration = axis.move_duration_s(axis.position(), float(target))
+            if duration is None:
+                return None
+            longest = max(longest, duration)
+        return 3.0 * longest + MOVE_MARGIN_S
+
+    async def _move(
+        self,
+        request: MoveRequest,
+        *,
+        axes: Sequence[LoadedDevice],
+        targets: Sequence[float | int | str],
+        limit_s: float | None,
+        holder: str,
+        reply: Callable[[Reply], None],
+    ) -> None:
+        begin = time.monotonic()
+        try:
+            statuses = {
+                a.name: self._awaitable(a.obj.set(t)) for a, t in zip(axes, targets, strict=True)
+            }
+            await self._arrived(statuses, limit_s)
+        except Exception as exc:  # drivers raise anything; the asker gets it as the one reply
+            error = (
+                exc if isinstance(exc, UndulaError) else _device_error(exc, list(request.targets))
+            )
+            answer = Reply(request_id=request.request_id, error=ErrorReport.of(error))
+        else:
+            result = {"duration_s": time.monotonic() - begin, "names": list(request.targets)}
+            answer = Reply(request_id=request.request_id, result=result)
+        finally:
+            self._leases.release(holder)
+            self._touched.drop(holder)
+        for axis in axes:
+            self._show(axis.name, False)
+        reply(answer)
+
+    def _awaitable(self, status: Any) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = self._loop.create_future()
+
+        def settle() -> None:
+            if future.done():
+                return
+            if status.success:
+                future.set_result(None)
+            else:
+                exc = status.exception(0)
+                future.set_exception(exc or RuntimeError("the move did not succeed"))
+
+        status.add_callback(lambda _: self._loop.call_soon_threadsafe(settle))
+        return future
+
+    async def _arrived(
+        self, waiting: dict[str, asyncio.Future[None]], limit_s: float | None
+    ) -> None:
+        end = None if limit_s is None else time.monotonic() + limit_s
+        while True:
+            done, pending = await asyncio.wait(waiting.values(), timeout=READBACK_EVERY_S)
+            for future in done:
+                future.result()
+            if not pending:
+                return
+            late = [n for n, f in waiting.items() if f in pending]
+            if end is not None and time.monotonic() > end:
+                raise TimeoutUndulaError(
+                    f"it did not arrive within {limit_s:.0f} s",
+                    remedy="look at the axis; it may be blocked, in fault or slower than declared",
+                    device=", ".join(late),
+                )
+            for name in late:
+                self._show(name, True)
+
+
+def _device_error(exc: Exception, names: Sequence[str]) -> DeviceError:
+    text = str(exc) or "the move did not succeed; it was stopped or the device refused"
+    return DeviceError(
+        f"{type(exc).__name__}: {text}",
+        remedy="look at the device; undula read NAME shows where it is",
+        device=", ".join(names),
+    )

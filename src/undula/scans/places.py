@@ -1,0 +1,62 @@
+"""Where the file of a run goes, and whether there is room for it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from undula.core.clock import iso, now
+from undula.core.errors import ConfigError, StorageError
+from undula.core.settings import BeamlineSettings
+
+_UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
+DEFAULTS = {"proposal": "no_proposal", "sample": "no_sample", "dataset": "dataset"}
+
+
+def _part(value: Any) -> str:
+    if isinstance(value, dict):
+        value = value.get("name", "")
+    text = _UNFIT.sub("_", str(value)).strip("._")
+    return text or "unnamed"
+
+
+def run_path(settings: BeamlineSettings, metadata: dict[str, Any], plan: str, number: int) -> Path:
+    """The NeXus file of run `number`, by the beamline's template. Raises: ConfigError."""
+    fields = {k: _part(metadata.get(k) or default) for k, default in DEFAULTS.items()}
+    try:
+        relative = settings.template.format(
+            **fields, plan=_part(plan), beamline=settings.name, number=number, date=iso(now())[:10]
+        )
+    except (KeyError, ValueError, IndexError) as exc:
+        raise ConfigError(
+            f"the file template {settings.template!r} is wrong: {exc}",
+            remedy="use proposal, sample, dataset, number, plan, beamline and date only",
+        ) from exc
+    return settings.data / relative
+
+
+def check_room(settings: BeamlineSettings, needed_bytes: int) -> None:
+    """Raise StorageError when the data folder cannot be written or has no room."""
+    folder = settings.data
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise StorageError(
+            f"the data folder {folder} cannot be made: {exc.strerror}",
+            remedy="choose another with undula up --data, or correct its owner and mode",
+        ) from exc
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StorageError(
+            f"the data folder {folder} cannot be written",
+            remedy="correct its owner and mode, or choose another with undula up --data",
+        )
+    free = shutil.disk_usage(folder).free
+    if free < settings.min_free_bytes + needed_bytes:
+        raise StorageError(
+            f"{folder} has {free / 1e9:.2f} GB free, the scan needs {needed_bytes / 1e9:.2f} GB "
+            f"and {settings.min_free_bytes / 1e9:.2f} GB must stay free",
+            remedy="free some space, or choose another folder with undula up --data",
+        )

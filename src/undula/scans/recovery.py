@@ -1,0 +1,135 @@
+"""After an engine's death: make the hardware safe, then end what was left open.
+
+In: what the dead engine had touched, the catalogue's open runs, their journals. Out: stopped and
+unstaged devices, the missing stop documents. Runs before the first request is served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from undula.bus.codec import encode_document
+from undula.bus.endpoints import QUEUE_FINISHED, RUN_DOCUMENTS, RUNS_OPENED
+from undula.bus.journal import read_all
+from undula.bus.ports import Connector
+from undula.catalogue import Catalogue, RunRecord
+from undula.core.clock import now
+from undula.core.faults import reached
+from undula.core.log import get_logger
+from undula.devices.registry import Registry
+from undula.messages import ItemFinished, RunDocument, RunOpened
+from undula.scans.ports import Documents
+from undula.scans.safety import left_behind
+from undula.scans.stop import stop_all
+
+REASON = "the engine died; its successor stopped the devices and closed the run"
+
+
+def make_safe(
+    touched: Path, devices: Registry, loop: asyncio.AbstractEventLoop | None
+) -> tuple[list[str], dict[str, str]]:
+    """Stop and unstage what a dead engine had touched. Returns stopped names, and failures."""
+    names = [n for n in left_behind(touched) if n in devices.names() and devices[n].connected]
+    stopped, failed = stop_all({n: devices[n].obj for n in names}, loop)
+    for name in names:
+        unstage = getattr(devices[name].obj, "unstage", None)
+        if unstage is None:
+            continue
+        try:
+            result = unstage()
+            if asyncio.iscoroutine(result) and loop is not None:
+                asyncio.run_coroutine_threadsafe(result, loop).result(5.0)
+        except Exception as exc:  # a driver may raise anything; the others must be unstaged too
+            failed[name] = f"{type(exc).__name__}: {exc}"
+    if names:
+        get_logger().warning("hardware_made_safe", stopped=stopped, failed=failed)
+    touched.unlink(missing_ok=True)
+    return stopped, failed
+
+
+def _stop_document(start: dict[str, Any], journal: list[RunDocument]) -> dict[str, Any]:
+    streams: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for entry in journal:
+        if entry.name == "descriptor":
+            streams[entry.doc["uid"]] = entry.doc.get("name", "primary")
+        elif entry.name == "event":
+            counts[streams[entry.doc["descriptor"]]] += 1
+        elif entry.name == "event_page":
+            counts[streams[entry.doc["descriptor"]]] += len(entry.doc["seq_num"])
+    return {
+        "uid": str(uuid4()),
+        "time": now(),
+        "run_start": start["uid"],
+        "exit_status": "fail",
+        "reason": REASON,
+        "num_events": dict(counts),
+    }
+
+
+def _end_run(run: RunRecord, connector: Connector, outbox: Documents) -> None:
+    journal = read_all(connector, run.uid)
+    key = RUN_DOCUMENTS.key(uid=run.uid)
+    if journal and journal[-1].name == "stop":
+        return
+    if not journal:
+        outbox.announce(
+            RUNS_OPENED,
+            RunOpened(
+                uid=run.uid,
+                number=run.number,
+                plan_name=run.plan,
+                command=run.command,
+                path=run.path,
+                item_id=run.item_id,
+                time=run.start_time,
+            ),
+        )
+        outbox.put(key, 1, encode_document(1, "start", run.metadata, time.time()))
+    index = max(len(journal), 1) + 1
+    stop = _stop_document(run.metadata, journal)
+    outbox.put(key, index, encode_document(index, "stop", stop, time.time()))
+    outbox.wait_acknowledged(key, index, 10.0)
+    get_logger().warning("run_closed_after_death", run=run.number, documents=index)
+
+
+def end_open_runs(catalogue: Catalogue, connector: Connector, outbox: Documents) -> list[RunRecord]:
+    """Write the missing stop documents; the runs that were open.
+
+    The outbox must be connected: its handshake says that everything the dead engine had sent is in
+    the journals.
+    """
+    runs = catalogue.open_runs()
+    for run in runs:
+        _end_run(run, connector, outbox)
+    reached("engine.recovered")
+    return runs
+
+
+def end_started_items(catalogue: Catalogue, connector: Connector, runs: list[RunRecord]) -> None:
+    """Items whose run was open end as failed; the others stay in the queue."""
+    for record in catalogue.items():
+        mine = [r for r in runs if r.item_id == record.item_id]
+        if not mine:
+            continue
+        finished = ItemFinished(
+            item_id=record.item_id,
+            exit_status="fail",
+            run_uids=[r.uid for r in mine],
+            run_numbers=[r.number for r in mine],
+            reason=REASON,
+            time=now(),
+        )
+        catalogue.finish_item(
+            finished.item_id,
+            exit_status="fail",
+            run_uids=finished.run_uids,
+            run_numbers=finished.run_numbers,
+            reason=REASON,
+        )
+        connector.append(QUEUE_FINISHED, finished)

@@ -1,0 +1,378 @@
+"""The queue's worker: one RunEngine, one thread, one scan at a time.
+
+In: checked requests, steering (pause, resume, abort). Out: documents by way of the gate, changes of
+the queue by way of `changed`. Pausing, aborting and cleaning up stay the RunEngine's; here stands
+only what it is told and what is written down.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from bluesky.run_engine import RunEngine
+from bluesky.utils import RunEngineInterrupted
+
+from undula.catalogue import Catalogue, QueueItemRecord, RunRecord
+from undula.core.clock import now
+from undula.core.errors import BusyError, InputError, UndulaError
+from undula.core.faults import reached
+from undula.core.log import get_logger
+from undula.core.settings import BeamlineSettings
+from undula.devices.registry import Registry
+from undula.messages import ItemFinished, QueueItem, QueueStatus, ScanRequest
+from undula.messages.queue import QueueState
+from undula.plans import VERB, run_block
+from undula.scans.build import build_plan, explain
+from undula.scans.check import CheckedScan, check_scan
+from undula.scans.documents import DocumentGate
+from undula.scans.leases import Leases
+from undula.scans.places import run_path
+from undula.scans.ports import Documents
+from undula.scans.queue import ScanQueue
+from undula.scans.safety import Touched
+
+RESUME_BELOW = 0.2
+SHOW_WAIT_AFTER_S = 1.0
+
+
+class ScanRunner:
+    """Runs the queue. All methods may be called from any thread."""
+
+    def __init__(
+        self,
+        devices: Registry,
+        settings: BeamlineSettings,
+        catalogue: Catalogue,
+        outbox: Documents,
+        *,
+        touched: Touched,
+        leases: Leases,
+        engine: RunEngine,
+        changed: Callable[[], None],
+        finished: Callable[[ItemFinished], None],
+    ) -> None:
+        self.devices = devices
+        self.settings = settings
+        self.leases = leases
+        self._catalogue = catalogue
+        self._touched = touched
+        self._changed = changed
+        self._finished = finished
+        self._gate = DocumentGate(outbox, self._opening, lambda: self._reason)
+        self._engine = engine
+        engine.scan_id_source = self._next_number
+        engine.waiting_hook = self._waits
+        engine.register_command(VERB, run_block)
+        engine.subscribe(self._gate)
+        self._lock = threading.Condition()
+        self._queue = ScanQueue()
+        self._requests: dict[str, ScanRequest] = {}
+        self._state: QueueState = "idle"
+        self._message = ""
+        self._reason = ""
+        self._pause_at_point = False
+        self._paused_for_room = False
+        self._command: Literal["", "resume", "abort"] = ""
+        self._waiting: tuple[float, str] | None = None
+        self._checked: CheckedScan | None = None
+        self._closing = False
+        self._thread = threading.Thread(target=self._work, name="scans", daemon=True)
+
+    # ---- asked by the service -------------------------------------------------------------
+
+    def start(self, stored: list[tuple[QueueItem, ScanRequest]]) -> None:
+        """Begin with the items that were stored before a restart."""
+        with self._lock:
+            for item, request in stored:
+                self._queue = self._queue.submitted(item)
+                self._requests[item.item_id] = request
+        self._thread.start()
+
+    def submit(self, request: ScanRequest, scan: CheckedScan) -> QueueItem:
+        """Store a checked request and put it at the end of the queue."""
+        item = QueueItem(
+            item_id=request.request_id,
+            command=request.command,
+            plan=request.plan,
+            user=request.user,
+            submitted=now(),
+            num_points=scan.num_points,
+            estimate_s=scan.estimate_s,
+        )
+        payload = {"item": item.model_dump(), "request": request.model_dump()}
+        self._catalogue.store_item(
+            QueueItemRecord(item_id=item.item_id, submitted=item.submitted, payload=payload)
+        )
+        reached("engine.item_stored")
+        with self._lock:
+            self._queue = self._queue.submitted(item)
+            self._requests[item.item_id] = request
+            self._lock.notify_all()
+        self._changed()
+        return item
+
+    def status(self) -> QueueStatus:
+        """The whole queue now."""
+        with self._lock:
+            run, waiting = self._gate.open, self._waiting
+            text = ""
+            if waiting and time.monotonic() - waiting[0] > SHOW_WAIT_AFTER_S:
+                text = f"{waiting[1]}, since {time.monotonic() - waiting[0]:.0f} s"
+            return QueueStatus(
+                state=self._state,
+                running=self._queue.running,
+                run_uid=run.uid if run else None,
+                run_number=run.number if run else None,
+                points_done=run.points if run else 0,
+                waiting_for=text,
+                waiting=list(self._queue.waiting),
+                message=self._message,
+            )
+
+    def pause(self, *, at_point: bool, message: str = "paused by request") -> None:
+        """Pause now, or at the next point. Raises: BusyError when nothing runs."""
+        with self._lock:
+            if self._state == "paused":
+                return
+            if self._state not in ("running", "pausing"):
+                raise BusyError("nothing runs that could be paused", remedy="see undula queue list")
+            self._message, self._state = message, "pausing"
+            self._pause_at_point = at_point
+        if not at_point:
+            self._engine.request_pause(defer=False)
+        self._changed()
+
+    def resume(self) -> None:
+        """Go on; the interrupted point is taken again. Raises: BusyError."""
+        with self._lock:
+            if self._state != "paused":
+                raise BusyError(
+                    f"the queue is {self._state}, not paused", remedy="nothing to resume"
+                )
+            self._command, self._paused_for_room = "resume", False
+            self._lock.notify_all()
+
+    def abort(self, reason: str) -> None:
+        """End the running scan with clean-up; what was taken is kept. Raises: BusyError."""
+        with self._lock:
+            if self._queue.running is None:
+                raise BusyError(
+                    "nothing runs that could be aborted", remedy="see undula queue list"
+                )
+            self._reason, self._message = reason or "aborted by request", reason
+            paused = self._state == "paused"
+            self._command, self._state = "abort", "aborting"
+            self._lock.notify_all()
+        if not paused and self._engine.state in ("running", "pausing"):
+            self._engine.abort(self._reason)
+        self._changed()
+
+    def remove(self, item_id: str | None) -> None:
+        """Take a waiting item, or with None all of them, out of the queue. Raises: InputError."""
+        with self._lock:
+            if item_id is None:
+                gone = [i.item_id for i in self._queue.waiting]
+            elif item_id:
+                gone = [item_id]
+            else:
+                raise InputError("no item was named", remedy="see undula queue list for the ids")
+            for one in gone:
+                self._queue = self._queue.removed(one)
+        for one in gone:
+            self._end(ItemFinished(item_id=one, exit_status="removed", time=now()))
+        self._changed()
+
+    def watch_room(self, fill: float, broker_full: bool) -> None:
+        """Pause while documents cannot leave; go on by itself when there is room again."""
+        with self._lock:
+            running, paused_for_room = self._state == "running", self._paused_for_room
+            paused = self._state == "paused"
+        if running and (fill >= 0.5 or broker_full):
+            why = "the broker is nearly full" if broker_full else "documents wait for the broker"
+            with self._lock:
+                self._paused_for_room = True
+            self.pause(at_point=fill < 0.8, message=f"paused by itself: {why}")
+        elif paused and paused_for_room and fill < RESUME_BELOW and not broker_full:
+            self.resume()
+
+    def close(self, reason: str) -> None:
+        """Abort what runs and end the thread."""
+        with self._lock:
+            self._closing = True
+            self._lock.notify_all()
+            running = self._queue.running is not None
+        if running:
+            try:
+                self.abort(reason)
+            except BusyError:
+                get_logger().info("scan_ended_before_abort")
+        if self._thread.is_alive():
+            self._thread.join(10.0)
+
+    def stop_requested(self) -> None:
+        """Motion was stopped from outside: what runs is aborted, nothing moves on. Never blocks."""
+
+        def work() -> None:
+            try:
+                self.abort("stopped: undula stop")
+            except BusyError:
+                get_logger().info("stopped_while_idle")
+
+        threading.Thread(target=work, name="abort", daemon=True).start()
+
+    def active_objects(self) -> dict[str, Any]:
+        """Devices that must stop when motion stops: of the scan and of all direct moves."""
+        return {n: self.devices[n].obj for n in self._touched.names()}
+
+    # ---- called by the RunEngine ----------------------------------------------------------
+
+    def _next_number(self, _: Any) -> int:
+        number = self._catalogue.allocate_number(self.settings.data)
+        reached("engine.run_numbered")
+        return number
+
+    def _opening(self, start: dict[str, Any]) -> Path:
+        scan = self._checked
+        path = run_path(
+            self.settings, start, str(start.get("plan_name", "run")), int(start["scan_id"])
+        )
+        self._catalogue.open_run(
+            RunRecord(
+                uid=start["uid"],
+                number=start["scan_id"],
+                plan=str(start.get("plan_name", "")),
+                command=str(start.get("command", "")),
+                user=str(start.get("user", "")),
+                item_id=self._gate.item_id,
+                path=str(path),
+                start_time=start["time"],
+                devices=list(scan.devices) if scan else [],
+                num_points=scan.num_points if scan else None,
+                metadata=dict(start),
+            )
+        )
+        return path
+
+    def _waits(self, statuses: Any) -> None:
+        self._waiting = None if statuses is None else (time.monotonic(), _names(statuses))
+
+    def _asked_to_pause(self) -> bool:
+        if not self._pause_at_point:
+            return False
+        self._pause_at_point = False
+        return True
+
+    # ---- the thread -----------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                self._lock.wait_for(lambda: self._closing or self._queue.waiting)
+                if self._closing:
+                    return
+                self._queue = self._queue.started()
+                item = self._queue.running
+                self._state, self._message, self._reason = "running", "", ""
+                self._command, self._pause_at_point = "", False
+            if item is not None:
+                self._changed()
+                self._run_item(item, self._requests[item.item_id])
+
+    def _run_item(self, item: QueueItem, request: ScanRequest) -> None:
+        self._gate.begin(item.item_id)
+        holder = f"scan {item.command or item.plan!r} of {item.user or 'somebody'}"
+        status: Literal["success", "abort", "fail"] = "fail"
+        try:
+            self._checked = scan = check_scan(request, self.devices, self.settings)
+            self._lease(scan, holder)
+            self._touched.add(item.item_id, scan.devices)
+            plan = build_plan(scan, self.devices, self.settings, self._asked_to_pause)
+            status = self._drive(plan)
+        except Exception as exc:  # whatever a plan or driver raises ends this item, not the engine
+            self._reason = explain(exc, self._waiting[1] if self._waiting else "")
+            get_logger().warning("scan_failed", command=item.command, reason=self._reason)
+        finally:
+            self._touched.drop(item.item_id)
+            self.leases.release(holder)
+        runs = [*self._gate.closed, *([self._gate.open] if self._gate.open else [])]
+        with self._lock:
+            self._queue = self._queue.finished()
+            self._state, self._message = "idle", self._reason
+            self._waiting, self._checked = None, None
+            self._requests.pop(item.item_id, None)
+        self._end(
+            ItemFinished(
+                item_id=item.item_id,
+                exit_status=status,
+                run_uids=[r.uid for r in runs],
+                run_numbers=[r.number for r in runs],
+                reason=self._reason,
+                time=now(),
+            )
+        )
+        reached("engine.item_finished")
+        self._changed()
+
+    def _lease(self, scan: CheckedScan, holder: str) -> None:
+        begin = time.monotonic()
+        while other := self.leases.wait_free(scan.devices, 0.5):
+            self._waiting = (begin, f"waiting for {other}")
+            if self._command == "abort" or self._closing:
+                raise UndulaError(self._reason or "aborted", remedy="submit it again")
+        self._waiting = None
+        self.leases.take(scan.devices, holder)
+
+    def _drive(self, plan: Any) -> Literal["success", "abort", "fail"]:
+        def call() -> Any:
+            return self._engine(plan)
+
+        while True:
+            try:
+                result = call()
+            except RunEngineInterrupted:
+                result = None
+            if self._engine.state != "paused":
+                break
+            call = self._paused()
+        if result is None:
+            return "abort"
+        return "success" if result.exit_status == "success" else "abort"
+
+    def _paused(self) -> Callable[[], Any]:
+        with self._lock:
+            if self._command != "abort":
+                self._state = "paused"
+        self._changed()
+        with self._lock:
+            self._lock.wait_for(lambda: self._command)
+            command, self._command = self._command, ""
+            self._state = "running" if command == "resume" else "aborting"
+            if command == "resume":
+                self._message = ""
+        self._changed()
+        if command == "resume":
+            return self._engine.resume  # type: ignore[no-any-return]  # bluesky is untyped
+        return lambda: self._engine.abort(self._reason)
+
+    def _end(self, finished: ItemFinished) -> None:
+        self._catalogue.finish_item(
+            finished.item_id,
+            exit_status=finished.exit_status,
+            run_uids=finished.run_uids,
+            run_numbers=finished.run_numbers,
+            reason=finished.reason,
+        )
+        self._finished(finished)
+
+
+def _names(statuses: Any) -> str:
+    names = []
+    for status in statuses:
+        owner = getattr(status, "device", None) or getattr(status, "obj", None)
+        name = getattr(owner, "name", "") or getattr(status, "name", "")
+        names.append(str(name) or "a device")
+    return ", ".join(sorted(set(names)))

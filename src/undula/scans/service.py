@@ -1,0 +1,317 @@
+"""The engine's request loop: takes requests from the bus, answers each exactly once.
+
+The main thread takes; checks run one after the other on a thread of their own, reads and the start
+of moves on a small pool; everything said on the bus leaves by `Outgoing`. No decision is made here.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from undula.bus.endpoints import (
+    BROKER_STATUS,
+    DEVICE_READBACK,
+    DEVICE_TABLE,
+    ENGINE_DEVICE_SET,
+    ENGINE_DEVICES,
+    ENGINE_MOVE,
+    ENGINE_QUEUE,
+    ENGINE_READ,
+    ENGINE_SCAN,
+    LOG,
+    QUEUE_FINISHED,
+    QUEUE_STATUS,
+    Endpoint,
+)
+from undula.bus.ports import Connector
+from undula.core import notify
+from undula.core.errors import BusError, UndulaError
+from undula.core.faults import reached
+from undula.core.log import get_logger
+from undula.core.settings import BeamlineSettings
+from undula.devices.registry import Registry
+from undula.messages import (
+    BrokerStatus,
+    DeviceSetRequest,
+    DevicesRequest,
+    DeviceTable,
+    ErrorReport,
+    ItemFinished,
+    MoveRequest,
+    QueueRequest,
+    ReadRequest,
+    Reply,
+    Request,
+    ScanRequest,
+)
+from undula.messages.services import log_event
+from undula.scans.check import CheckedScan, check_scan, usable
+from undula.scans.moves import Mover
+from undula.scans.outgoing import Outgoing
+from undula.scans.places import run_path
+from undula.scans.ports import Documents
+from undula.scans.runner import ScanRunner
+
+ENDPOINTS: tuple[Endpoint[Any], ...] = (
+    ENGINE_SCAN,
+    ENGINE_MOVE,
+    ENGINE_READ,
+    ENGINE_DEVICES,
+    ENGINE_DEVICE_SET,
+    ENGINE_QUEUE,
+)
+WATCH_EVERY_S = 0.05
+STATUS_EVERY_S = 0.5
+SHOWN_POINTS = 1000
+
+
+class EngineService:
+    """Requests in, replies and statuses out."""
+
+    def __init__(
+        self,
+        connector: Connector,
+        devices: Registry,
+        settings: BeamlineSettings,
+        outbox: Documents,
+        *,
+        source: str,
+    ) -> None:
+        self._connector = connector
+        self._devices = devices
+        self._settings = settings
+        self._outbox = outbox
+        self._source = source
+        self._outgoing = Outgoing()
+        self._checks = ThreadPoolExecutor(1, "check")
+        self._pool = ThreadPoolExecutor(8, "request")
+        self._closing = threading.Event()
+        self._broker_full = False
+        self._runner: ScanRunner | None = None
+        self._mover: Mover | None = None
+
+    def attach(self, runner: ScanRunner, mover: Mover) -> None:
+        """Give it what it steers."""
+        self._runner, self._mover = runner, mover
+
+    @property
+    def runner(self) -> ScanRunner:
+        """The queue's worker."""
+        if self._runner is None:
+            raise RuntimeError("attach was not called")
+        return self._runner
+
+    # ---- what is said on the bus -----------------------------------------------------------
+
+    def queue_changed(self) -> None:
+        """Publish the queue soon."""
+        self._outgoing.say(lambda: self._connector.put(QUEUE_STATUS, self.runner.status()))
+
+    def item_finished(self, finished: ItemFinished) -> None:
+        """Publish how an item ended."""
+        self._outgoing.say(lambda: _ignore(self._connector.append(QUEUE_FINISHED, finished)))
+
+    def show_readback(self, name: str, moving: bool) -> None:
+        """Publish the reading of one device soon."""
+
+        def send() -> None:
+            reading = self._devices.reading(name).model_copy(update={"moving": moving})
+            self._connector.put(DEVICE_READBACK, reading, name=name)
+
+        self._outgoing.say(send)
+
+    def log(self, event: dict[str, Any]) -> None:
+        """Put a log event on the bounded endpoint soon."""
+        message = log_event(event)
+        self._outgoing.say(lambda: _ignore(self._connector.append(LOG, message)))
+
+    def publish_table(self) -> None:
+        """Publish all devices."""
+        self._outgoing.say(lambda: self._connector.put(DEVICE_TABLE, self._table()))
+
+    def _table(self) -> DeviceTable:
+        held = self.runner.leases.held()
+        infos = [
+            self._devices[n].info().model_copy(update={"leased_by": held.get(n, "")})
+            for n in self._devices.names()
+        ]
+        return DeviceTable(devices=infos, source=self._source)
+
+    # ---- the loop --------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Serve until `close`; the broker may go and come back."""
+        subscription = self._connector.subscribe(BROKER_STATUS, self._broker_said)
+        watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
+        watcher.start()
+        try:
+            while not self._closing.is_set():
+                try:
+                    taken = self._connector.take_requests(ENDPOINTS, block_s=0.25)
+                except BusError as error:
+                    get_logger().warning("broker_away", error=str(error))
+                    self._closing.wait(0.2)
+                    continue
+                for _, request in taken:
+                    reached("engine.request_received")
+                    self._dispatch(request)
+        finally:
+            subscription.close()
+            watcher.join(2.0)
+            self._checks.shutdown(wait=False, cancel_futures=True)
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def close(self) -> None:
+        """End `run`; safe in a signal handler."""
+        self._closing.set()
+
+    def finish(self) -> None:
+        """Say what waits to be said."""
+        self._outgoing.close()
+
+    def _broker_said(self, status: BrokerStatus) -> None:
+        limit = status.limit_bytes
+        self._broker_full = bool(limit) and status.used_bytes > 0.8 * limit
+
+    def _watch(self) -> None:
+        said = 0.0
+        while not self._closing.wait(WATCH_EVERY_S):
+            try:
+                self.runner.watch_room(self._outbox.fill, self._broker_full)
+            except UndulaError as error:
+                get_logger().info("pause_not_possible", error=str(error))
+            if time.monotonic() - said > STATUS_EVERY_S:
+                said = time.monotonic()
+                status = self.runner.status()
+                notify.heartbeat(f"{status.state}, {status.points_done} points")
+                if status.state != "idle":
+                    self.queue_changed()
+
+    def _dispatch(self, request: Request) -> None:
+        if isinstance(request, ScanRequest):
+            self._checks.submit(self._answer, request, lambda: self._scan(request))
+        elif isinstance(request, MoveRequest) and self._mover is not None:
+            self._pool.submit(self._move, self._mover, request)
+        elif isinstance(request, ReadRequest):
+            self._pool.submit(self._answer, request, lambda: self._read(request.devices))
+        elif isinstance(request, QueueRequest):
+            self._pool.submit(self._answer, request, lambda: self._steer(request))
+        elif isinstance(request, DeviceSetRequest):
+            self._pool.submit(self._answer, request, lambda: self._set_device(request))
+        elif isinstance(request, DevicesRequest):
+            self._pool.submit(self._answer, request, lambda: self._table().model_dump())
+
+    def _answer(self, request: Request, work: Callable[[], dict[str, Any]]) -> None:
+        try:
+            reply = Reply(request_id=request.request_id, result=work())
+        except Exception as exc:  # the asker gets whatever went wrong, as the one reply
+            if not isinstance(exc, UndulaError):
+                get_logger().exception("request_failed", request=type(request).__name__)
+            reply = Reply(request_id=request.request_id, error=ErrorReport.of(exc))
+        self._reply(request, reply)
+
+    def _reply(self, request: Request, reply: Reply) -> None:
+        self._outgoing.say(lambda: self._connector.reply(request, reply))
+
+    # ---- what is asked ---------------------------------------------------------------------
+
+    def _scan(self, request: ScanRequest) -> dict[str, Any]:
+        scan = check_scan(request, self._devices, self._settings)
+        result = _described(scan, self._settings)
+        if not request.dry_run:
+            self.runner.submit(request, scan)
+        return result
+
+    def _move(self, mover: Mover, request: MoveRequest) -> None:
+        def answer(reply: Reply) -> None:
+            self._pool.submit(self._reply, request, self._with_readbacks(reply))
+
+        try:
+            mover.start(request, answer)
+        except Exception as exc:  # a driver may raise anything while its position is read
+            get_logger().exception("move_failed", targets=list(request.targets))
+            answer(Reply(request_id=request.request_id, error=ErrorReport.of(exc)))
+
+    def _with_readbacks(self, reply: Reply) -> Reply:
+        if reply.result is None:
+            return reply
+        readbacks = {}
+        for name in reply.result["names"]:
+            reading = self._devices.reading(name)
+            key = name if name in reading.values else next(iter(reading.values))
+            readbacks[name] = {"value": reading.values[key], "unit": self._devices[name].unit}
+        result = {"readbacks": readbacks, "duration_s": reply.result["duration_s"]}
+        return reply.model_copy(update={"result": result})
+
+    def _read(self, names: list[str]) -> dict[str, Any]:
+        for name in names:
+            usable(self._devices, name, "a device to read")
+        readings: dict[str, Any] = {}
+        flags: list[str] = []
+        for name in names:
+            reading = self._devices.reading(name)
+            flags += reading.flags
+            readings[name] = {
+                key: {
+                    "value": value,
+                    "timestamp": reading.timestamps.get(key),
+                    "unit": reading.units.get(key, ""),
+                }
+                for key, value in reading.values.items()
+            }
+        return {"readings": readings, "flags": flags}
+
+    def _set_device(self, request: DeviceSetRequest) -> dict[str, Any]:
+        if request.device not in self._devices.names():
+            usable(self._devices, request.device, "a device")
+        self.runner.leases.take([request.device], f"request {request.request_id[:8]}")
+        try:
+            if request.enabled is True:
+                self._devices.enable(request.device)
+            elif request.enabled is False:
+                self._devices.disable(request.device)
+        finally:
+            self.runner.leases.release(f"request {request.request_id[:8]}")
+        self.publish_table()
+        return self._devices[request.device].info().model_dump()
+
+    def _steer(self, request: QueueRequest) -> dict[str, Any]:
+        runner, action = self.runner, request.action
+        if action in ("pause", "pause_at_point"):
+            runner.pause(at_point=action == "pause_at_point")
+        elif action == "resume":
+            runner.resume()
+        elif action == "abort":
+            runner.abort(request.reason)
+        elif action == "remove":
+            runner.remove(request.item_id or "")
+        elif action == "clear":
+            runner.remove(None)
+        return {"status": runner.status().model_dump()}
+
+
+def _ignore(_: object) -> None:
+    """Drop a value where a callable must return nothing."""
+
+
+def _described(scan: CheckedScan, settings: BeamlineSettings) -> dict[str, Any]:
+    request, path = scan.request, scan.trajectory
+    pattern = run_path(settings, request.metadata, request.plan, 0)
+    result: dict[str, Any] = {
+        "item_id": request.request_id,
+        "command": request.command,
+        "num_points": scan.num_points,
+        "estimate_s": scan.estimate_s,
+        "warnings": list(scan.warnings),
+        "axes": list(scan.axes),
+        "detectors": list(scan.detectors),
+        "path": str(pattern.with_name(pattern.name.replace("00000", "NNNNN"))),
+    }
+    if request.dry_run and path is not None:
+        result["points"] = path.points[:SHOWN_POINTS].tolist()
+        result["extents"] = [[float(c.min()), float(c.max())] for c in path.points.T]
+    return result

@@ -1,0 +1,106 @@
+"""The stop path: its own socket and thread, needing neither broker nor RunEngine.
+
+`stop()` is called on every touched device, each in its own thread, so that one hanging driver
+does not keep the others moving. One line in (`stop`), one JSON line out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from undula.core.log import get_logger
+
+ANSWER_WITHIN_S = 0.5
+
+
+def stop_device(obj: Any, loop: asyncio.AbstractEventLoop | None) -> None:
+    """Call `stop()` of one device, synchronous or not. Raises what the device raises."""
+    stop = getattr(obj, "stop", None)
+    if stop is None:
+        return
+    takes_success = "success" in inspect.signature(stop).parameters
+    if inspect.iscoroutinefunction(stop):
+        if loop is None:
+            raise RuntimeError("it can be stopped from a running loop only")
+        coroutine = stop(success=False) if takes_success else stop()
+        asyncio.run_coroutine_threadsafe(coroutine, loop).result(ANSWER_WITHIN_S)
+        return
+    _ = stop(success=False) if takes_success else stop()
+
+
+def stop_all(
+    objects: dict[str, Any], loop: asyncio.AbstractEventLoop | None
+) -> tuple[list[str], dict[str, str]]:
+    """Stop all at once; names that were stopped, and name to error for the others."""
+    errors: dict[str, str] = {}
+    done: set[str] = set()
+
+    def work(name: str, obj: Any) -> None:
+        try:
+            stop_device(obj, loop)
+        except Exception as exc:  # a driver may raise anything; the others must be stopped too
+            errors[name] = f"{type(exc).__name__}: {exc}"
+        done.add(name)
+
+    threads = [threading.Thread(target=work, args=pair, daemon=True) for pair in objects.items()]
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + ANSWER_WITHIN_S
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    failed = {
+        n: errors.get(n, f"no answer within {ANSWER_WITHIN_S} s")
+        for n in objects
+        if n in errors or n not in done
+    }
+    return [n for n in objects if n not in failed], failed
+
+
+class StopServer:
+    """Listens on the stop socket for the life of the engine."""
+
+    def __init__(self, path: Path, stop: Callable[[], tuple[list[str], dict[str, str]]]) -> None:
+        self._path = path
+        self._stop = stop
+        path.unlink(missing_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.bind(str(path))
+        path.chmod(0o660)
+        self._socket.listen(16)
+        self._thread = threading.Thread(target=self._serve, name="stop", daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            with connection:
+                connection.settimeout(ANSWER_WITHIN_S)
+                with contextlib.suppress(OSError):
+                    self._answer(connection)
+
+    def _answer(self, connection: socket.socket) -> None:
+        if not connection.recv(64).startswith(b"stop"):
+            connection.sendall(b'{"error": "send the line: stop"}\n')
+            return
+        stopped, failed = self._stop()
+        connection.sendall(json.dumps({"stopped": stopped, "failed": failed}).encode() + b"\n")
+        get_logger().warning("motion_stopped", stopped=stopped, failed=failed)
+
+    def close(self) -> None:
+        """Stop listening and remove the socket."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._path.unlink(missing_ok=True)
