@@ -15,7 +15,7 @@ from undula.cli.output import BeamlineOption, JsonOption, kind
 from undula.core.errors import InputError
 from undula.core.log import LEVELS
 from undula.core.paths import beamline_paths, default_beamline
-from undula.processes.logs import Filter, follow, last_events
+from undula.processes.logs import Filter, LogBook
 
 _HEAD = ("time", "level", "service", "event")
 
@@ -47,10 +47,11 @@ def logs(
         raise InputError(f"{level!r} is no level", remedy=f"use one of {', '.join(LEVELS)}")
     folder = beamline_paths(beamline or default_beamline()).logs
     wanted = Filter(level, service)
-    for event in last_events(folder, lines, wanted):
+    book = LogBook(folder, wanted)
+    for event in book.last(lines):
         _show(event, as_json)
     if following:
-        for event in follow(folder, wanted):
+        for event in book.follow():
             _show(event, as_json)
 
 

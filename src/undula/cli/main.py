@@ -1,20 +1,23 @@
 """The door: one `undula` command, put together from modules that each add their commands.
 
-In: arguments. Out: exit codes. Each module of `MODULES` has `register(app)`. `undula stop` is
-looked at first and loads nothing else: motion stops before the rest would even be imported.
+In: arguments. Out: exit codes. Each module of `MODULES` has `register(app)`. A command of `QUICK`
+loads its own module only: motion stops before the rest would even be imported.
 """
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.util import find_spec
 
 import typer
 
 MODULES = (
     "services", "logs", "doctor", "stop", "scans", "devices", "queue", "runs", "demo", "shell",
 )  # fmt: skip
+QUICK = {
+    "stop": "stop", "up": "services", "down": "services", "restart": "services",
+    "status": "services", "logs": "logs", "doctor": "doctor",
+}  # fmt: skip
 HELP = "Run experiments at a synchrotron beamline. Begin with: undula demo"
 
 
@@ -30,12 +33,11 @@ def build(modules: tuple[str, ...] = MODULES) -> typer.Typer:
 
     _undula.__doc__ = HELP
     for module in modules:
-        if find_spec(f"undula.cli.{module}") is not None:
-            import_module(f"undula.cli.{module}").register(app)
+        import_module(f"undula.cli.{module}").register(app)
     return app
 
 
 def main() -> None:
     """Entry point of the `undula` script."""
-    modules = ("stop",) if sys.argv[1:2] == ["stop"] else MODULES
-    build(modules)(prog_name="undula")
+    quick = QUICK.get(sys.argv[1] if len(sys.argv) > 1 else "")
+    build((quick,) if quick else MODULES)(prog_name="undula")

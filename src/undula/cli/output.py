@@ -7,19 +7,20 @@ aborted, 2 wrong input, 3 not running, 4 busy.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
-import numpy as np
 import typer
-from pydantic import BaseModel
 
-from undula.client import Client, connect
 from undula.core.errors import UndulaError
+
+if TYPE_CHECKING:
+    from undula.client import Client
 
 OK, FAILED, BAD_INPUT, NOT_RUNNING, BUSY = 0, 1, 2, 3, 4
 EXIT_CODES = {
@@ -89,6 +90,8 @@ def show_error(error: UndulaError, as_json: bool = False) -> None:
 @contextmanager
 def connected(beamline: str | None) -> Iterator[Client]:
     """A client, closed at the end."""
+    from undula.client import connect
+
     client = connect(beamline)
     try:
         yield client
@@ -97,24 +100,20 @@ def connected(beamline: str | None) -> Iterator[Client]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    return str(value)
+    return value.model_dump(mode="json") if hasattr(value, "model_dump") else str(value)
 
 
 def _finite(value: Any) -> Any:
-    """JSON has no NaN: it becomes null."""
-    if isinstance(value, np.ndarray | np.generic):
+    """JSON has no NaN: it becomes null. Arrays and models are known by what they can do."""
+    if hasattr(value, "tolist"):
         value = value.tolist()
-    if isinstance(value, float) and not np.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
         return {str(key): _finite(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(inner) for inner in value]
-    if isinstance(value, BaseModel):
+    if hasattr(value, "model_dump"):
         return _finite(value.model_dump())
     return value
 
@@ -132,7 +131,7 @@ def number_text(value: Any) -> str:
     """
     if isinstance(value, float):
         return f"{value:.6g}"
-    if isinstance(value, np.ndarray):
+    if getattr(value, "shape", ()):
         return f"array {value.shape}"
     if isinstance(value, list | tuple) and len(value) > 4:
         return f"array ({len(value)},)"

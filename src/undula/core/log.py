@@ -11,6 +11,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable, MutableMapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,13 @@ def _deliver(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
     raise structlog.DropEvent
 
 
+def _name_service(
+    service: str, _: Any, __: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    event.setdefault("service", service)  # context variables do not reach other threads
+    return event
+
+
 def configure(service: str, folder: Path | None, level: str = "info") -> None:
     """Write this process's events to `folder/service.jsonl` (None: to added sinks only)."""
     with _lock:
@@ -61,6 +69,7 @@ def configure(service: str, folder: Path | None, level: str = "info") -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            partial(_name_service, service),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt=None, key="time"),
             structlog.processors.format_exc_info,
@@ -70,7 +79,6 @@ def configure(service: str, folder: Path | None, level: str = "info") -> None:
         cache_logger_on_first_use=False,
     )
     structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(service=service)
 
 
 def add_sink(sink: Sink) -> None:

@@ -5,7 +5,6 @@ In: `logs/*.jsonl`. Out: events as dicts, oldest first. Called by: `cli`. Not he
 
 from __future__ import annotations
 
-import heapq
 import json
 import time
 from collections import deque
@@ -72,32 +71,42 @@ def _time(event: Event) -> float:
     return float(stamp) if isinstance(stamp, int | float) else 0.0
 
 
-def last_events(folder: Path, lines: int, wanted: Filter) -> list[Event]:
-    """The last `lines` events wanted, of all services, oldest first."""
-    streams: list[deque[Event]] = []
-    for path in sorted(folder.glob("*.jsonl")):
-        try:
-            offset = max(0, path.stat().st_size - TAIL_BYTES)
-        except OSError:
-            continue
-        tail = _Tail(path, offset, path.stat().st_ino)
-        streams.append(deque((e for e in tail.read() if wanted(e)), maxlen=lines))
-    merged = heapq.merge(*(sorted(stream, key=_time) for stream in streams), key=_time)
-    return list(deque(merged, maxlen=lines))
+class LogBook:
+    """All log files of one beamline, read once and then followed without a gap.
+
+    Args:
+        folder: where the services' `*.jsonl` files are.
+        wanted: which events are given out.
+    """
+
+    def __init__(self, folder: Path, wanted: Filter) -> None:
+        self._folder = folder
+        self._wanted = wanted
+        self._tails: dict[Path, _Tail] = {}
+
+    def last(self, lines: int) -> list[Event]:
+        """The last `lines` events wanted, of all services, oldest first."""
+        return list(deque(self._read(), maxlen=lines))
+
+    def follow(self) -> Iterator[Event]:
+        """Events written since the last look, without end; also of services that start later."""
+        while True:
+            events = self._read()
+            yield from events
+            if not events:
+                time.sleep(POLL_S)
+
+    def _read(self) -> list[Event]:
+        for path in sorted(self._folder.glob("*.jsonl")):
+            if path not in self._tails:
+                self._tails[path] = _near_end(path)
+        events = [e for tail in self._tails.values() for e in tail.read() if self._wanted(e)]
+        return sorted(events, key=_time)
 
 
-def follow(folder: Path, wanted: Filter) -> Iterator[Event]:
-    """Events as they are written from now on, without end; also of services that start later."""
-    tails = {path: _at_end(path) for path in folder.glob("*.jsonl")}
-    while True:
-        for path in folder.glob("*.jsonl"):
-            tails.setdefault(path, _Tail(path))
-        events = [event for tail in tails.values() for event in tail.read() if wanted(event)]
-        yield from sorted(events, key=_time)
-        if not events:
-            time.sleep(POLL_S)
-
-
-def _at_end(path: Path) -> _Tail:
-    found = path.stat()
-    return _Tail(path, found.st_size, found.st_ino)
+def _near_end(path: Path) -> _Tail:
+    try:
+        found = path.stat()
+    except OSError:
+        return _Tail(path)
+    return _Tail(path, max(0, found.st_size - TAIL_BYTES), found.st_ino)

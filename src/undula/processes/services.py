@@ -96,7 +96,7 @@ def service_specs(paths: BeamlinePaths, settings: BeamlineSettings) -> list[Serv
     specs += [
         _python(paths, "writer", needs=on_broker, stop_timeout_s=10.0),
         _python(paths, "publisher", needs=on_broker, stop_timeout_s=5.0),
-        _python(paths, "engine", needs=("publisher", *on_broker), stop_timeout_s=10.0),
+        _python(paths, "engine", needs=on_broker, stop_timeout_s=10.0),
     ]
     return specs
 

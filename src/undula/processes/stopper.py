@@ -19,7 +19,7 @@ from undula.processes import supervisor_client
 from undula.processes.supervisor_model import read_json
 
 STOP_TIMEOUT_S = 2.0
-StopCommand = tuple[str, float | int | str]
+StopCommand = tuple[str, float]
 
 
 def commands(paths: BeamlinePaths) -> dict[str, list[StopCommand]]:
@@ -53,7 +53,8 @@ def _write(wanted: dict[str, list[StopCommand]]) -> dict[str, str]:
         return {}
     from undula.devices import epics_stop
 
-    unreached = epics_stop.stop_all(pairs, STOP_TIMEOUT_S)
+    results = epics_stop.stop_all(pairs, STOP_TIMEOUT_S)
+    unreached = {pv: why for pv, why in results.items() if why is not None}
     return {
         name: "; ".join(f"{pv}: {unreached[pv]}" for pv, _ in list_ if pv in unreached)
         for name, list_ in wanted.items()

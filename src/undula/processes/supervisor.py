@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from undula.core import clock, faults, procs
@@ -303,6 +304,8 @@ class Supervisor:
         self._notify.close()
         for leftover in self._paths.run.glob("*.sock"):
             leftover.unlink(missing_ok=True)
+        with suppress(OSError):  # somebody keeps something else there
+            self._paths.run.rmdir()
         model.state_file(self._paths).unlink(missing_ok=True)
         model.spec_file(self._paths).unlink(missing_ok=True)
         self._log("supervisor_ended", failure=self._failure)

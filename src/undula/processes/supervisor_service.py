@@ -50,7 +50,8 @@ class Service:
 
         A heartbeat counts for an adopted service: its READY may have gone to a dead supervisor.
         """
-        self.text = text or self.text
+        if text or kind == "ready":
+            self.text = text  # an empty heartbeat keeps the last text
         self.heard = clock.now()
         self.quiet = False
         adopted = self.child is not None and self.child.adopted
