@@ -45,6 +45,9 @@ SIMULATED = (
     Tour("grid_scan", ("samy", -1, 1, 9, "samx", -1.5, 1.5, 25), ("diode",), 0.005),
 )
 
+# Its detector tells its value twice a second: a shorter count time would read it before that.
+EPICS = (Tour("scan", ("ph_mtr", -10, 10, 15), ("ph_det",), 0.6),)
+
 
 class _Say:
     """Progress lines with the seconds since the start."""
@@ -57,20 +60,36 @@ class _Say:
 
 
 @contextmanager
-def _folder(keep: bool, say: _Say) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="undula-demo-"))
-    (folder / "run").mkdir(mode=0o700)
-    before = {name: os.environ.get(name) for name in ("XDG_STATE_HOME", "XDG_RUNTIME_DIR")}
-    os.environ["XDG_STATE_HOME"] = str(folder / "state")
-    os.environ["XDG_RUNTIME_DIR"] = str(folder / "run")
+def _environment(changes: dict[str, str]) -> Iterator[None]:
+    """Environment variables for this process and those it starts, put back at the end."""
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
     try:
-        yield folder
+        yield
     finally:
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _folder(keep: bool, say: _Say) -> Iterator[Path]:
+    """A temporary folder with state, sockets and data; kept when wanted or when a start failed."""
+    folder = Path(tempfile.mkdtemp(prefix="undula-demo-"))
+    (folder / "run").mkdir(mode=0o700)
+    places = {
+        "XDG_STATE_HOME": str(folder / "state"),
+        "XDG_RUNTIME_DIR": str(folder / "run"),
+    }
+    try:
+        with _environment(places):
+            yield folder
+    except ServiceError:
+        keep = True
+        raise
+    finally:
         if keep:
             say(f"kept: {folder}")
         else:
@@ -118,7 +137,7 @@ def _tours(client: Client, tours: tuple[Tour, ...], say: _Say) -> int:
     code = 0
     for tour in tours:
         say(f"{tour.plan} {' '.join(map(str, tour.args))}")
-        code = code or _scan(client, tour)
+        code = _scan(client, tour) or code
     return code
 
 
@@ -148,12 +167,13 @@ def demo(
         devices: Path | None = None
         tours: tuple[Tour, ...] = SIMULATED
         if epics:
-            devices, tours = stack.enter_context(_epics(folder, say))
+            devices, tours = stack.enter_context(_epics(say)), EPICS
         say(f"starting a beamline in {folder}")
         stack.enter_context(_services(folder, devices, say))
         client = stack.enter_context(connect(NAME))
         code = _tours(client, tours, say)
-        _show_file(client, say)
+        if not code:
+            _show_file(client, say)
         if sys.stdin.isatty() and sys.stdout.isatty():
             _stay(client)
     if code:
@@ -170,13 +190,13 @@ def _stay(client: Client) -> None:
 
 
 @contextmanager
-def _epics(folder: Path, say: _Say) -> Iterator[tuple[Path, tuple[Tour, ...]]]:
-    """caproto's mini_beamline as an IOC of its own, and the device file for it."""
-    from undula.devices.demo_ioc import running_ioc
+def _epics(say: _Say) -> Iterator[Path]:
+    """caproto's mini_beamline as an IOC of its own; gives the device file for it."""
+    from undula.devices.demo_ioc import MINI_BEAMLINE_FILE, mini_beamline
 
-    with running_ioc(folder) as ioc:
-        say(f"caproto's mini_beamline serves {ioc.prefix} on port {ioc.port}")
-        yield ioc.device_file, (Tour("scan", ("ph", -5, 5, 21), ("ph_det",), None),)
+    with mini_beamline() as ioc, _environment(ioc.env):
+        say(f"caproto's mini_beamline serves Channel Access, pid {ioc.pid}")
+        yield MINI_BEAMLINE_FILE
 
 
 def register(app: typer.Typer) -> None:

@@ -73,9 +73,9 @@ def measure(run: StepRun, core: Callable[[StepRun], Messages]) -> Messages:
         if run.baseline:
             yield from _read_all(run.baseline, "baseline")
 
-    result = yield from bpp.stage_wrapper(
-        bpp.run_wrapper(inside(), md=run.md), [*run.detectors, *run.axes]
-    )
+    # injected, because a message cannot be made with a keyword called `command`
+    bracketed = bpp.inject_md_wrapper(bpp.run_wrapper(inside()), run.md)
+    result = yield from bpp.stage_wrapper(bracketed, [*run.detectors, *run.axes])
     if run.return_to is not None:
         # only after a run that ended by itself: after a stop or an abort nothing may move
         for axis, position in zip(run.axes, run.return_to, strict=True):
