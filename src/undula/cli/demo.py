@@ -10,21 +10,22 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from undula.cli.output import EXIT_HELP, FAILED, kind
-from undula.cli.scans import show_scan
-from undula.client import Client, connect
 from undula.core.errors import ServiceError, UndulaError
 from undula.core.paths import BeamlinePaths, beamline_paths
-from undula.session.tree import file_tree
+
+if TYPE_CHECKING:
+    from undula.client import Client
 
 NAME = "demo"
 FILE_WAIT_S = 10.0
@@ -104,6 +105,7 @@ def _services(folder: Path, devices: Path | None, say: _Say) -> Iterator[Beamlin
 
     paths = beamline_paths(NAME)
     settings = choose_settings(paths, devices=devices, data=folder / "data")
+    threading.Thread(target=_load, daemon=True).start()
     try:
         bring_up(paths, lambda: service_specs(paths, settings), lambda _: None)
     except StartError as exc:
@@ -118,7 +120,14 @@ def _services(folder: Path, devices: Path | None, say: _Say) -> Iterator[Beamlin
         say("all services are down")
 
 
+def _load() -> None:
+    """Load what the scans need, while the services start."""
+    from undula.cli import scans  # noqa: F401  # loading it is the purpose
+
+
 def _scan(client: Client, tour: Tour) -> int:
+    from undula.cli.scans import show_scan
+
     handle = client.submit(
         tour.plan, *tour.args, detectors=list(tour.detectors), time=tour.time,
         metadata={"sample": "demo"},
@@ -144,6 +153,7 @@ def _tours(client: Client, tours: tuple[Tour, ...], say: _Say) -> int:
 def _show_file(client: Client, say: _Say) -> None:
     from undula.cli.runs import plot_text
     from undula.session.display import wants_colour
+    from undula.session.tree import file_tree
 
     run = client.runs[-1]
     say(f"the file of run {run.number}:")
@@ -170,6 +180,8 @@ def demo(
             devices, tours = stack.enter_context(_epics(say)), EPICS
         say(f"starting a beamline in {folder}")
         stack.enter_context(_services(folder, devices, say))
+        from undula.client import connect
+
         client = stack.enter_context(connect(NAME))
         code = _tours(client, tours, say)
         if not code:

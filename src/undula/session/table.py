@@ -116,6 +116,17 @@ def _with_unit(value: float, unit: str) -> str:
     return f"{value:.5g} {unit}".rstrip()
 
 
+def _peak_place(view: RunView, signal: str) -> str:
+    values = [-math.inf if math.isnan(value) else value for value in view.values(signal)]
+    row = view.rows[values.index(max(values))]
+    places = [
+        f"{column.key} = {_with_unit(row[i], column.unit)}"
+        for i, column in enumerate(view.columns)
+        if column.axis
+    ]
+    return ", ".join(places)
+
+
 def summary_lines(view: RunView, now: float, path: str | None = None) -> list[str]:
     """The end of a run for people: status, peak, centre of mass, width, file."""
     number = f"run {view.number}" if view.number is not None else "run"
@@ -130,7 +141,7 @@ def summary_lines(view: RunView, now: float, path: str | None = None) -> list[st
     if signal is not None and stats is not None:
         axis, unit, _ = view.x
         height = _with_unit(stats.peak[1], view.unit(signal))
-        lines.append(f"  peak    {signal} = {height} at {axis} = {_with_unit(stats.peak[0], unit)}")
+        lines.append(f"  peak    {signal} = {height} at {_peak_place(view, signal)}")
         if not view.is_map:
             parts = [
                 f"{name} {_with_unit(value, unit)}"

@@ -8,6 +8,8 @@ from typing import Any
 import h5py
 
 MAX_CHILDREN = 12
+OPENED = ("collection", "primary")
+"""Collections that are walked; the others are counted."""
 
 
 def file_tree(path: Path, width: int = 80) -> list[str]:
@@ -32,7 +34,9 @@ def _walk(group: Any, indent: str, lines: list[str]) -> None:
         elif isinstance(node, h5py.Group):
             kind = node.attrs.get("NX_class")
             lines.append(f"{indent}{name}" + (f": {_text(kind)}" if kind is not None else "/"))
-            if group.get(name, getlink=True).__class__ is h5py.HardLink:
+            if _text(kind) == "NXcollection" and name not in OPENED:
+                lines[-1] += f", {len(node)} entries"
+            elif isinstance(group.get(name, getlink=True), h5py.HardLink):
                 _walk(node, indent + "  ", lines)
         else:
             lines.append(f"{indent}{name} {_about(node)}")
