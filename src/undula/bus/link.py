@@ -116,9 +116,8 @@ class Link:
                     f"{address.shown!r} is no broker URL",
                     remedy="write redis://[user:password@]host:port, rediss:// or unix://path",
                 ) from exc
-            cls = parsed.pop("connection_class", UnixDomainSocketConnection)
-            if cls is Connection and "path" in parsed:
-                cls = UnixDomainSocketConnection
+            default = UnixDomainSocketConnection if "path" in parsed else Connection
+            cls = parsed.pop("connection_class", default)
             options = {k: v for k, v in options.items() if v is not None} | parsed
         else:
             options["path"] = address.url
@@ -234,8 +233,11 @@ class Pool:
             self._busy.add(link)
         try:
             link.connect()
+            if self._closed:
+                raise closed_error()
         except BaseException:
             self._forget(link)
+            link.close()
             raise
         return link
 

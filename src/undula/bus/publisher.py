@@ -80,6 +80,7 @@ class _Links:
     append: Link
     confirm: Link
     broken: bool = False
+    marked: _Held | None = None
 
 
 class Publisher:
@@ -283,6 +284,7 @@ class Publisher:
             held.again = True
         self._queue.extendleft(reversed(self._unconfirmed))
         self._unconfirmed.clear()
+        self._appended_last = None
         self._links = None
 
     def _reconnect(self) -> None:
@@ -432,26 +434,39 @@ class Publisher:
                 self._changed.wait_for(lambda: self._closing, pause)
 
     def _confirm(self, links: _Links, last: _Held | None) -> None:
-        """Acknowledge everything up to `last`, once the append-only file holds it."""
-        with self._changed:
-            if last is None or last not in self._unconfirmed:
-                return
-        commands: list[Command] = [("PEXPIRE", _MARK, 86_400_000)]
+        """Acknowledge everything up to `last`, once the append-only file holds it.
+
+        The mark is written once and then waited for, however long the disk takes.
+        """
+        commands: list[Command] = []
+        if links.marked is None:
+            with self._changed:
+                if last is None or last not in self._unconfirmed:
+                    return
+            links.marked = last
+            commands.append(("PEXPIRE", _MARK, 86_400_000))
+        marked = links.marked
         if self._append_only:
             commands.append(("WAITAOF", 1, 0, _WAIT_MS))
-        wrote, *confirmed = links.confirm.pipe(commands)
-        if wrote != 1:  # nothing written: what WAITAOF said means nothing
+        replies = links.confirm.pipe(commands) if commands else [[1, 0]]
+        if commands[:1] == [("PEXPIRE", _MARK, 86_400_000)] and replies[0] != 1:
+            links.marked = None  # nothing written: what WAITAOF said means nothing
             links.confirm.call("SET", _MARK, "1")
             return
-        reply = confirmed[0] if confirmed else [1, 0]
-        if isinstance(reply, Exception):
-            if "appendonly is disabled" not in str(reply) and "unknown command" not in str(reply):
-                raise reply
-            self._append_only = False
-            get_logger().warning("broker_keeps_no_file", why=str(reply))
-        elif reply[0] < 1:
+        if self._append_only and not self._confirmed(replies[-1]):
             return
-        self._note_acknowledged(links, last)
+        links.marked = None
+        self._note_acknowledged(links, marked)
+
+    def _confirmed(self, reply: Any) -> bool:
+        """Whether `WAITAOF` said yes; a server without a file is taken at its word."""
+        if not isinstance(reply, Exception):
+            return bool(reply[0] >= 1)
+        if "appendonly is disabled" not in str(reply) and "unknown command" not in str(reply):
+            raise reply
+        self._append_only = False
+        get_logger().warning("broker_keeps_no_file", why=str(reply))
+        return True
 
     def _note_acknowledged(self, links: _Links, last: _Held) -> None:
         number = 0

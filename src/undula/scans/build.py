@@ -38,10 +38,7 @@ def set_count_time(scan: CheckedScan, devices: Registry) -> bool:
 
 
 def declared_plan(
-    scan: CheckedScan,
-    devices: Registry,
-    settings: BeamlineSettings,
-    pause_requested: Callable[[], bool],
+    scan: CheckedScan, devices: Registry, pause_requested: Callable[[], bool]
 ) -> Messages:
     """The generator of a declared plan: in blocks when every device is `instant`."""
     form, path = scan.form, scan.trajectory
@@ -57,7 +54,6 @@ def declared_plan(
         axes=[devices[n].obj for n in scan.axes],
         points=None if path is None else path.points,
         num=form.num,
-        md=start_metadata(scan, devices, settings, baseline),
         baseline=[devices[n].obj for n in baseline],
         settle_s=count_time_s if alone else 0.0,
         delay_s=form.delay_s,
@@ -82,12 +78,9 @@ def resolve(value: Any, devices: Registry) -> Any:
 
 
 def foreign_plan(
-    scan: CheckedScan,
-    devices: Registry,
-    settings: BeamlineSettings,
-    pause_requested: Callable[[], bool],
+    scan: CheckedScan, devices: Registry, pause_requested: Callable[[], bool]
 ) -> Messages:
-    """A plan of `bluesky.plans`, with our metadata, each `set` checked before it is sent."""
+    """A plan of `bluesky.plans`, each `set` checked before it is sent."""
     set_count_time(scan, devices)
     request = scan.request
     plan = getattr(bp, request.plan)(
@@ -104,10 +97,6 @@ def foreign_plan(
             return None, _pause()
         return None, None
 
-    md = start_metadata(scan, devices, settings, baseline)
-    for key in ("plan_name", "num_points", "num_intervals", "shape", "hints", "motors"):
-        md.pop(key, None)  # the plan knows these better
-    plan = bpp.inject_md_wrapper(plan, md)
     if baseline:
         plan = bpp.baseline_wrapper(plan, [devices[n].obj for n in baseline])
     return bpp.plan_mutator(plan, watch)  # type: ignore[no-any-return]  # bluesky is untyped
@@ -122,10 +111,18 @@ def build_plan(
     devices: Registry,
     settings: BeamlineSettings,
     pause_requested: Callable[[], bool],
-) -> Messages:
-    """The generator for `scan`. Raises: UndulaError when a device refuses its count time."""
+) -> tuple[Messages, dict[str, Any]]:
+    """The generator for `scan`, and the metadata of its runs; a foreign plan keeps its own words.
+
+    Raises: UndulaError when a device refuses its count time.
+    """
     make = declared_plan if scan.form is not None else foreign_plan
-    return make(scan, devices, settings, pause_requested)
+    plan = make(scan, devices, pause_requested)
+    md = start_metadata(scan, devices, settings, baseline_of(scan, devices))
+    if scan.form is None:
+        for key in ("plan_name", "motors", "hints"):
+            md.pop(key, None)
+    return plan, md
 
 
 def explain(exc: BaseException, waiting: str) -> str:

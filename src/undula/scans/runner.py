@@ -290,11 +290,13 @@ class ScanRunner:
             self._checked = scan = check_scan(request, self.devices, self.settings)
             self._lease(scan, holder)
             self._touched.add(item.item_id, scan.devices)
-            plan = build_plan(scan, self.devices, self.settings, self._asked_to_pause)
-            status = self._drive(plan)
+            plan, md = build_plan(scan, self.devices, self.settings, self._asked_to_pause)
+            status = self._drive(plan, md)
         except Exception as exc:  # whatever a plan or driver raises ends this item, not the engine
             self._reason = explain(exc, self._waiting[1] if self._waiting else "")
-            get_logger().warning("scan_failed", command=item.command, reason=self._reason)
+            get_logger().warning(
+                "scan_failed", command=item.command, reason=self._reason, exc_info=True
+            )
         finally:
             self._touched.drop(item.item_id)
             self.leases.release(holder)
@@ -326,9 +328,9 @@ class ScanRunner:
         self._waiting = None
         self.leases.take(scan.devices, holder)
 
-    def _drive(self, plan: Any) -> Literal["success", "abort", "fail"]:
+    def _drive(self, plan: Any, md: dict[str, Any]) -> Literal["success", "abort", "fail"]:
         def call() -> Any:
-            return self._engine(plan)
+            return self._engine(plan, **md)
 
         while True:
             try:
