@@ -20,6 +20,19 @@ from undula.core.errors import ServiceError
 MINI_BEAMLINE_FILE = Path(__file__).with_name("mini_beamline.yaml")
 """Device file of caproto's mini_beamline."""
 START_TIMEOUT_S = 30.0
+_PROBE = """
+import sys, time
+from caproto import CaprotoTimeoutError
+from caproto.sync.client import read
+end = time.monotonic() + float(sys.argv[2])
+while True:  # short tries: caproto repeats a lost search only after half its timeout
+    try:
+        read(sys.argv[1], timeout=0.3, repeater=False)
+        break
+    except (CaprotoTimeoutError, OSError):
+        if time.monotonic() > end:
+            raise
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +82,12 @@ def running_ioc(module: str, prefix: str, probe_pv: str) -> Iterator[RunningIoc]
         stderr=subprocess.DEVNULL,
     )
     try:
-        script = (
-            f"from caproto.sync.client import read; read({probe_pv!r}, timeout=20, repeater=False)"
-        )
         probe = subprocess.run(
-            [sys.executable, "-c", script],
+            [sys.executable, "-c", _PROBE, probe_pv, str(START_TIMEOUT_S)],
             env={**os.environ, **env},
             capture_output=True,
             text=True,
-            timeout=START_TIMEOUT_S,
+            timeout=2 * START_TIMEOUT_S,
             check=False,
         )
         if probe.returncode:

@@ -24,9 +24,10 @@ class LoadedDevice:
         self.name = entry.name
         self.obj: Any = None
         self.enabled = entry.enabled
-        self.connected = False
-        self.problem = ""
         self.loop = loop
+        self._answered = False
+        self._problem = ""
+        self._unit = ""
         self._speed: tuple[float, float | None, float] = (-math.inf, None, 0.0)
         self._description: dict[str, Any] = {}
 
@@ -34,6 +35,26 @@ class LoadedDevice:
     def read_only(self) -> bool:
         """Sets are refused."""
         return self.entry.read_only
+
+    @property
+    def connected(self) -> bool:
+        """It answered, and its connection has not been lost since (where its library says so)."""
+        return self._answered and bool(getattr(self.obj, "connected", True))
+
+    @connected.setter
+    def connected(self, answered: bool) -> None:
+        self._answered = answered
+
+    @property
+    def problem(self) -> str:
+        """Why it is not connected; '' when it is, or was never asked to be."""
+        if self._problem or not self._answered or self.connected:
+            return self._problem
+        return "its connection was lost"
+
+    @problem.setter
+    def problem(self, problem: str) -> None:
+        self._problem = problem
 
     @property
     def movable(self) -> bool:
@@ -53,9 +74,11 @@ class LoadedDevice:
         unit = getattr(self.obj, "egu", None)
         if isinstance(unit, str):
             return unit
-        keys = self.describe()
-        first: dict[str, Any] = keys.get(self.name) or next(iter(keys.values()), {})
-        return str(first.get("units") or "")
+        if not self._unit and self.connected:
+            keys = self.describe()
+            first: dict[str, Any] = keys.get(self.name) or next(iter(keys.values()), {})
+            self._unit = str(first.get("units") or self._value("motor_egu") or "")
+        return self._unit
 
     def call(self, result: Any, timeout_s: float = CALL_TIMEOUT_S) -> Any:
         """The value of a synchronous or asynchronous call. Raises: DeviceError when it is late."""
@@ -133,12 +156,15 @@ class LoadedDevice:
         return speed, acceleration_s
 
     def _number(self, attribute: str) -> float | None:
+        found = self._value(attribute)
+        return float(found) if isinstance(found, int | float) else None
+
+    def _value(self, attribute: str) -> Any:
+        """What a signal of the device holds now, or a plain attribute; None without one."""
         found: Any = getattr(self.obj, attribute, None)
         if hasattr(found, "get_value"):
-            found = self.call(found.get_value())
-        elif hasattr(found, "get"):
-            found = found.get()
-        return float(found) if isinstance(found, int | float) else None
+            return self.call(found.get_value())
+        return found.get() if hasattr(found, "get") else found
 
     def move_duration_s(self, start: float, target: float) -> float | None:
         """Expected duration of a move, from velocity and acceleration time; None when unknown."""
@@ -149,33 +175,50 @@ class LoadedDevice:
             return None
         return abs(target - start) / speed + 2.0 * acceleration_s
 
-    def _count_signal(self) -> Any:
-        config = self.entry.count_time or self.entry.user_parameter
-        path = config.get("signal") or config.get("count_time_signal")
-        if not path:
-            if hasattr(self.obj, "preset_time"):
-                path = "preset_time"
-            elif hasattr(getattr(self.obj, "cam", None), "acquire_time"):
-                path = "cam.acquire_time"
-            else:
+    def _count_path(self) -> str:
+        """Where the count time goes: as the device file says, else by the usual names; or ''."""
+        declared = self.entry.count_time.get("signal")
+        declared = declared or self.entry.user_parameter.get("count_time_signal")
+        if declared:
+            return str(declared)
+        if hasattr(self.obj, "preset_time"):
+            return "preset_time"
+        return "cam.acquire_time" if hasattr(getattr(self.obj, "cam", None), "acquire_time") else ""
+
+    def count_signal(self) -> Any:
+        """The signal that takes the count time, seconds; None without one.
+
+        Raises: DeviceError when the device file names one that is not there.
+        """
+        found = self.obj if self._count_path() else None
+        for part in self._count_path().split("."):
+            if found is None:
                 return None
-        found = self.obj
-        for part in str(path).split("."):
+            if not hasattr(found, part):
+                raise DeviceError(
+                    f"it has no signal {self._count_path()} to take the count time",
+                    remedy="correct countTime in the device file",
+                    device=self.name,
+                )
             found = getattr(found, part)
         return found
 
     @property
     def takes_count_time(self) -> bool:
         """It can be told the count time."""
-        return hasattr(self.obj, "set_count_time") or self._count_signal() is not None
+        return hasattr(self.obj, "set_count_time") or bool(self._count_path())
 
     def set_count_time(self, count_time_s: float) -> None:
         """Count for so many seconds at the next trigger. Raises: DeviceError."""
         if hasattr(self.obj, "set_count_time"):
             self.obj.set_count_time(count_time_s)
             return
+        signal = self.count_signal()
         try:
-            self._count_signal().set(count_time_s).wait(CALL_TIMEOUT_S)
+            if hasattr(signal, "get_value"):
+                self.call(_set_and_await(signal, count_time_s))
+            else:
+                signal.set(count_time_s).wait(CALL_TIMEOUT_S)
         except Exception as exc:  # a driver may raise anything
             raise DeviceError(
                 f"it did not take the count time {count_time_s:g} s: {exc}",
@@ -190,13 +233,18 @@ class LoadedDevice:
         return self.entry.group or ("M" if moves else "D")
 
     def info(self) -> DeviceInfo:
-        """What a client must know of it."""
+        """What a client must know of it. A device that fails to answer is shown with that."""
         kind: Literal["positioner", "detector", "signal", "device"] = "device"
         if self.movable:
             kind = "positioner"
         elif self.obj is not None:
             kind = "detector" if hasattr(self.obj, "trigger") else "signal"
-        usable = self.connected and self.obj is not None
+        connected, problem, live = self.connected, self.problem, dict[str, Any]()
+        if connected:
+            try:
+                live = self._live()
+            except Exception as exc:  # a driver may raise anything; the table must be shown
+                problem = f"{type(exc).__name__}: {exc}"
         return DeviceInfo(
             name=self.name,
             path=f"{self.group}.{self.name}",
@@ -204,14 +252,24 @@ class LoadedDevice:
             kind=kind,
             readout_priority=self.entry.readout_priority,
             enabled=self.enabled,
-            connected=self.connected,
-            problem=self.problem,
+            connected=connected,
+            problem=problem,
             read_only=self.read_only,
-            unit=self.unit if usable else "",
-            limits=self.limits() if usable and self.movable else None,
             tags=self.entry.device_tags,
             description=self.entry.description,
             instant=self.instant,
-            takes_count_time=self.takes_count_time if usable else False,
-            data_keys=self.describe() if usable else {},
+            **live,
         )
+
+    def _live(self) -> dict[str, Any]:
+        """What only the device itself can say."""
+        return {
+            "unit": self.unit,
+            "limits": self.limits() if self.movable else None,
+            "takes_count_time": self.takes_count_time,
+            "data_keys": self.describe(),
+        }
+
+
+async def _set_and_await(signal: Any, value: float) -> None:
+    await signal.set(value)

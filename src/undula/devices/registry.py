@@ -112,7 +112,7 @@ class Registry:
             name=name,
             values=values,
             timestamps=stamps,
-            units={k: str(v.get("units") or "") for k, v in device.describe().items()},
+            units=_units(device),
             time=host,
             flags=flags(values, stamps, host),
             moving=_moving(device.obj) if device.movable else None,
@@ -135,6 +135,7 @@ class Registry:
             apply_config(device)
             device.connected = True
             device.describe()
+            device.count_signal()
         except Exception as exc:  # a driver may raise anything; the other devices must load
             text = str(exc) if isinstance(exc, UndulaError) else f"{type(exc).__name__}: {exc}"
             self._failed(device, " ".join(text.split())[:300])
@@ -194,6 +195,14 @@ def apply_config(device: LoadedDevice) -> None:
             target(value)
         else:
             setattr(obj, key, value)
+
+
+def _units(device: LoadedDevice) -> dict[str, str]:
+    """Data key to unit; the device's own unit where its main key does not say."""
+    units = {key: str(about.get("units") or "") for key, about in device.describe().items()}
+    if not units.get(device.name, "-"):
+        units[device.name] = device.unit
+    return units
 
 
 def _moving(obj: Any) -> bool | None:
