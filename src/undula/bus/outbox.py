@@ -176,8 +176,8 @@ class Outbox:
         """Hang up; what is not sent yet is lost with this object: call `drained` before."""
         if self._closed.is_set():
             return
-        os.eventfd_write(self._wake, 1)
         self._closed.set()
+        os.eventfd_write(self._wake, 1)  # after the flag, or the thread may look at it too early
         if self._thread.is_alive():
             self._thread.join()
         os.close(self._wake)
