@@ -6,6 +6,7 @@ In: log files of the beamline. Out: one line an event.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -51,8 +52,9 @@ def logs(
     for event in book.last(lines):
         _show(event, as_json)
     if following:
-        for event in book.follow():
-            _show(event, as_json)
+        with suppress(KeyboardInterrupt):
+            for event in book.follow():
+                _show(event, as_json)
 
 
 def _show(event: dict[str, Any], as_json: bool) -> None:

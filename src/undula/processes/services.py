@@ -36,7 +36,8 @@ def choose_settings(
     Args:
         devices: device file; `simulated` takes back an earlier one; None keeps it.
         data: data folder; None keeps the earlier one, at first `undula-data/NAME` in the home.
-    Raises: ConfigError for an absent device file or a data folder that cannot be made.
+    Raises: ConfigError for an absent device file, all faults of a wrong one, or a data folder that
+        cannot be made. Nothing was changed then.
     """
     default = BeamlineSettings(name=paths.name, data=Path.home() / "undula-data" / paths.name)
     kept = load_settings(paths.config) if paths.config.exists() else default
@@ -66,6 +67,9 @@ def _existing(path: Path) -> Path:
             f"there is no device file {found}",
             remedy=f"name an existing YAML file, or --devices {SIMULATED}",
         )
+    from undula.devices.description import load_device_file  # brings ophyd along
+
+    load_device_file(found)
     return found
 
 

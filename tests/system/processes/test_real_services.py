@@ -1,0 +1,65 @@
+"""The real services, started by `undula up` on the simulated beamline."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from undula.core import procs
+from undula.processes import supervisor_client
+
+
+def undula(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from undula.cli import main; main()", *words],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+        env={**os.environ, "UNDULA_BEAMLINE": "t", "COLUMNS": "200"},
+    )
+
+
+@pytest.fixture
+def running(beamline, tmp_path):
+    done = undula("up", "--data", str(tmp_path / "data"), "--json")
+    assert done.returncode == 0, done.stderr
+    return beamline
+
+
+def test_a_beamline_comes_up_says_what_a_power_cut_costs_and_leaves_nothing(running) -> None:
+    state = json.loads(undula("status", "--json").stdout)
+    assert [row["state"] for row in state["services"]] == ["ready"] * 4
+    assert state["broker"]["fsync"] in ("always", "everysec")
+    pids = [row["pid"] for row in state["services"]]
+    done = undula("down")
+    assert done.returncode == 0, done.stderr
+    assert [pid for pid in pids if procs.start_ticks(pid) is not None] == []
+    assert not running.paths.run.exists()
+
+
+def test_each_killed_service_comes_back_and_the_beamline_is_usable(running) -> None:
+    for name in ("writer", "publisher", "engine", "broker"):
+        before = running.pid(name)
+        running.kill(before)
+        running.until(
+            lambda name=name, before=before: (
+                running.row(name)["state"] == "ready" and running.pid(name) != before
+            ),
+            f"{name} did not come back",
+            timeout_s=20.0,
+        )
+    read = undula("read", "samx", "--json")
+    assert read.returncode == 0, read.stdout + read.stderr
+
+
+def test_a_wrong_device_file_is_refused_before_anything_starts(beamline, tmp_path) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("samx:\n  deviceClass: no.SuchClass\n  enabeld: true\n")
+    done = undula("up", "--devices", str(wrong), "--data", str(tmp_path / "data"))
+    assert done.returncode == 2, done.stderr
+    assert "wrong.yaml" in done.stderr
+    assert not supervisor_client.is_up(beamline.paths)
+    assert supervisor_client.living(beamline.paths) == {}
