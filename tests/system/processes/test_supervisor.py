@@ -1,8 +1,11 @@
 """The supervisor on real processes: order, restart, adoption, refusal, an end without remains."""
 
-import os
+import json
+import socket
+import subprocess
 import sys
 import textwrap
+from contextlib import suppress
 
 import pytest
 
@@ -75,7 +78,7 @@ def test_a_service_that_keeps_ending_waits_longer_each_time(beamline) -> None:
     log = (beamline.paths.logs / "supervisor.jsonl").read_text().splitlines()
     times = {"service_ended": [], "service_started": []}
     for line in log:
-        event = supervisor_model.json.loads(line)
+        event = json.loads(line)
         if event["event"] in times:
             times[event["event"]].append(event["time"])
     waits = [
@@ -234,15 +237,12 @@ def test_the_supervisor_answers_nonsense_and_lives_on(beamline) -> None:
 
 
 def _send_raw(beamline, payload: bytes) -> None:
-    import contextlib
-    import socket
-
-    with socket.socket(socket.AF_UNIX) as sock, contextlib.suppress(OSError):
+    with socket.socket(socket.AF_UNIX) as sock, suppress(OSError):
         sock.settimeout(5.0)
         sock.connect(str(beamline.paths.supervisor_socket))
         sock.sendall(payload)
         sock.recv(100)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock, contextlib.suppress(OSError):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock, suppress(OSError):
         sock.sendto(payload, str(beamline.paths.notify_socket))
 
 
@@ -254,8 +254,9 @@ def test_a_beamline_that_is_not_up_says_how_to_start_it(beamline) -> None:
 def test_the_supervisor_needs_little_memory(beamline) -> None:
     beamline.up([beamline.service("writer")])
     assert beamline.status()["supervisor"]["pss_bytes"] < 16_000_000
-    loaded = os.popen(
-        f"{sys.executable} -c 'import undula.processes.supervisor, sys;"
-        ' print(*{"pydantic", "structlog", "redis", "yaml", "numpy"} & set(sys.modules))\''
-    ).read()
-    assert loaded.strip() == ""
+    code = (
+        "import undula.processes.supervisor, sys;"
+        "print(*{'pydantic', 'structlog', 'redis', 'yaml', 'numpy'} & set(sys.modules))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert loaded.stdout.strip() == b""
