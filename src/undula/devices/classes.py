@@ -64,4 +64,4 @@ def constructor_keys(cls: type[Any]) -> set[str]:
         keys |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
-    return keys - {"self", "name", "parent"}
+    return keys - {"self", "name", "parent", "world"}

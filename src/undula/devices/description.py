@@ -20,6 +20,7 @@ from undula.devices.classes import constructor_keys, find_class, mapped
 from undula.devices.errors import DeviceFileError, Fault
 from undula.messages.devices import ReadoutPriority
 
+Outcome = Literal["used", "mapped", "ignored"]
 LEGACY = {
     "deviceType": "the class says what it is",
     "acquisitionConfig": "readoutPriority says when it is read",
@@ -29,9 +30,13 @@ LEGACY = {
     "id": "an id of a database that is not used",
     "onFailureAction": "onFailure says it",
 }
+NOT_AS_IN_BEC: dict[str, tuple[Outcome, str]] = {
+    "softwareTrigger": ("mapped", "whatever can be triggered is triggered at each point"),
+    "onFailure": ("ignored", "a read that fails ends the run; its points are kept"),
+}
 BEC_SIM_KEYS = {"device_access", "sim_init", "proxy", "auto_monitor", "labels", "device_mapping"}
+OWN_NAME = "name"
 RESERVED = {"wm", "wa", "keys", "values", "items", "show_all", "read", "devices", "M", "D", "dev"}
-MAX_INCLUDES = 20
 
 
 class DeviceEntry(BaseModel):
@@ -67,7 +72,7 @@ class DeviceEntry(BaseModel):
         default_factory=dict, alias="userParameter", description="free form"
     )
     group: Literal["M", "D"] | None = Field(default=None, description="which group shows it")
-    count_time: dict[str, str] = Field(
+    count_time: dict[Literal["signal"], str] = Field(
         default_factory=dict, alias="countTime", description="signal: the one that takes seconds"
     )
     stop: dict[str, float] = Field(
@@ -86,7 +91,7 @@ class KeyReport:
 
     device: str
     key: str
-    outcome: Literal["used", "mapped", "ignored"]
+    outcome: Outcome
     reason: str = ""
 
 
@@ -123,7 +128,7 @@ class _Reader:
         self.report: list[KeyReport] = []
         self.lines: dict[str, tuple[str, int]] = {}
         self.raw: dict[str, dict[str, Any]] = {}
-        self._includes = 0
+        self._reading: list[Path] = []
 
     def fault(self, file: Path, line: int, what: str, remedy: str) -> None:
         self.faults.append(Fault(file.name, line, what, remedy))
@@ -134,6 +139,15 @@ class _Reader:
         except OSError as exc:
             self.fault(path, 0, f"{path} cannot be read: {exc.strerror}", "check the path")
             return
+        except UnicodeDecodeError as exc:
+            line = exc.object[: exc.start].count(b"\n") + 1
+            self.fault(path, line, "this is not UTF-8 text", "save the file as UTF-8")
+            return
+        self._reading.append(path.resolve())
+        self._parse(text, path)
+        self._reading.pop()
+
+    def _parse(self, text: str, path: Path) -> None:
         loader = _Loader(text)
         try:
             node = loader.get_single_node()
@@ -144,20 +158,35 @@ class _Reader:
             else:
                 self._mapping(loader, node, path)
         except yaml.YAMLError as exc:
-            mark = getattr(exc, "problem_mark", None)
-            line = mark.line + 1 if mark else 1
-            what = getattr(exc, "problem", None) or "the YAML is wrong"
-            hint = "use spaces, not tabs" if "\\t" in str(what) else "correct the YAML here"
-            self.fault(path, line, f"YAML: {what}", hint)
+            self._yaml_fault(path, exc)
         finally:
             loader.dispose()
 
+    def _yaml_fault(self, path: Path, exc: yaml.YAMLError) -> None:
+        mark = getattr(exc, "problem_mark", None)
+        what = str(getattr(exc, "problem", None) or getattr(exc, "reason", "it cannot be read"))
+        hint = "correct the YAML here"
+        if "\\t" in what:
+            hint = "use spaces, not tabs"
+        elif "constructor for the tag" in what:
+            what, hint = (
+                what.replace("could not determine a constructor for the", "unknown"),
+                ("take the tag away; only plain values and !include are read"),
+            )
+        self.fault(path, mark.line + 1 if mark else 1, f"YAML: {what}", hint)
+
     def _mapping(self, loader: _Loader, node: yaml.MappingNode, path: Path) -> None:
+        here: set[str] = set()
         for key_node, value_node in node.value:
             name, line = str(key_node.value), key_node.start_mark.line + 1
             if self._included(loader, value_node, path):
                 continue
-            if name in self.raw:
+            if name in self.raw and name not in here:
+                file, before = self.lines[name]
+                why = f"{path.name}:{line} replaces {file}:{before}"
+                self.report = [r for r in self.report if r.device != name]
+                self.report.append(KeyReport(name, "(whole entry)", "ignored", why))
+            if name in here:
                 self.fault(
                     path, line, f"{name} stands twice", "keep one of them, or rename the other"
                 )
@@ -165,6 +194,7 @@ class _Reader:
             if not isinstance(value_node, yaml.MappingNode):
                 self.fault(path, line, f"{name} is not a mapping", "give it deviceClass and so on")
                 continue
+            here.add(name)
             self._keys(loader, name, value_node, path, line)
 
     def _included(self, loader: _Loader, node: yaml.Node, path: Path) -> bool:
@@ -173,12 +203,12 @@ class _Reader:
             return False
         for one in nodes:
             found = loader.construct_object(one)
-            self._includes += 1
             target = Path(found.path).expanduser()
             target = target if target.is_absolute() else path.parent / target
-            if self._includes > MAX_INCLUDES:
-                self.fault(path, found.line, "too many includes", "do files include each other?")
-                return True
+            if target.resolve() in self._reading:
+                what = f"{path.name} and {target.name} include each other"
+                self.fault(path, found.line, what, "take one !include away")
+                continue
             self.read(target)
         return True
 
@@ -186,7 +216,7 @@ class _Reader:
         self, loader: _Loader, name: str, node: yaml.MappingNode, path: Path, line: int
     ) -> None:
         values: dict[str, Any] = {}
-        for key_node, value_node in node.value:
+        for key_node, value_node in _pairs(loader, node):
             key, at = str(key_node.value), key_node.start_mark.line + 1
             if key in values:
                 self.fault(path, at, f"{name}: {key} stands twice", "keep one of them")
@@ -197,10 +227,35 @@ class _Reader:
                 remedy = f"did you mean {near[0]}" if near else f"use one of {', '.join(KEYS)}"
                 self.fault(path, at, f"{name}: there is no key {key}", remedy)
             else:
-                values[key] = loader.construct_object(value_node, deep=True)
                 self.lines[f"{name}.{key}"] = (path.name, at)
+                self._inner_lines(f"{name}.{key}", value_node, path)
+                try:
+                    values[key] = loader.construct_object(value_node, deep=True)
+                except yaml.YAMLError as exc:
+                    self._yaml_fault(path, exc)
         self.raw[name] = values
         self.lines[name] = (path.name, line)
+
+    def _inner_lines(self, name: str, node: yaml.Node, path: Path) -> None:
+        """Lines of the keys below a key; a key that stands twice there is a fault."""
+        if not isinstance(node, yaml.MappingNode):
+            return
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            inner, at = f"{name}.{key_node.value}", key_node.start_mark.line + 1
+            if inner in seen:
+                self.fault(path, at, f"{inner} stands twice", "keep one of them")
+            seen.add(inner)
+            self.lines[inner] = (path.name, at)
+
+
+def _pairs(loader: _Loader, node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
+    """Keys and values of a mapping; what `<<` merges in comes first, where it is not overridden."""
+    own = [pair for pair in node.value if not pair[0].tag.endswith(":merge")]
+    loader.flatten_mapping(node)
+    names = {key.value for key, _ in own}
+    merged = {key.value: (key, value) for key, value in node.value[: len(node.value) - len(own)]}
+    return [*(pair for name, pair in merged.items() if name not in names), *own]
 
 
 def _place(reader: _Reader, *keys: str) -> tuple[str, int]:
@@ -217,7 +272,7 @@ def _name_fault(name: str) -> str:
 
 def _entry(reader: _Reader, name: str, values: dict[str, Any]) -> DeviceEntry | None:
     def fault(key: str, what: str, remedy: str) -> None:
-        file, line = _place(reader, f"{name}.{key}", name)
+        file, line = _place(reader, f"{name}.{key}", f"{name}.{key.partition('.')[0]}", name)
         reader.faults.append(Fault(file, line, what, remedy))
 
     if problem := _name_fault(name):
@@ -239,7 +294,8 @@ def _entry(reader: _Reader, name: str, values: dict[str, Any]) -> DeviceEntry | 
                 )
         return None
     for key in given:
-        reader.report.append(KeyReport(name, key, "used"))
+        outcome, reason = NOT_AS_IN_BEC.get(key, ("used", ""))
+        reader.report.append(KeyReport(name, key, outcome, reason))
     return _class_checked(reader, entry, fault)
 
 
@@ -250,10 +306,13 @@ def _class_checked(reader: _Reader, entry: DeviceEntry, fault: Any) -> DeviceEnt
         tags = list(dict.fromkeys([*tags, *map(str, config.pop("deviceTags"))]))
         reason = "a key of the device, not of its class"
         reader.report.append(KeyReport(entry.name, "deviceConfig.deviceTags", "mapped", reason))
+    if OWN_NAME in config and config[OWN_NAME] == entry.name:
+        config.pop(OWN_NAME)
+        reader.report.append(KeyReport(entry.name, "deviceConfig.name", "used", ""))
     limits = config.get("limits")
     if limits is not None and not _is_range(limits):
         fault(
-            "deviceConfig",
+            "deviceConfig.limits",
             f"{entry.name}: limits is {limits!r}",
             "give two numbers, low then high, e.g. [-50, 50]",
         )
@@ -269,7 +328,7 @@ def _class_checked(reader: _Reader, entry: DeviceEntry, fault: Any) -> DeviceEnt
         reader.report.append(KeyReport(entry.name, "deviceClass", "mapped", f"{target}: {why}"))
     known = constructor_keys(cls)
     for key in list(config):
-        if key in known or key == "limits" or hasattr(cls, key):
+        if key in known or key == "limits" or (hasattr(cls, key) and key != OWN_NAME):
             continue
         if key in BEC_SIM_KEYS:
             config.pop(key)
@@ -278,7 +337,7 @@ def _class_checked(reader: _Reader, entry: DeviceEntry, fault: Any) -> DeviceEnt
             continue
         near = difflib.get_close_matches(key, known, 1)
         fault(
-            "deviceConfig",
+            f"deviceConfig.{key}",
             f"{entry.name}: {entry.device_class} takes no {key}",
             f"did you mean {near[0]}" if near else f"it takes {', '.join(sorted(known))}",
         )

@@ -54,6 +54,22 @@ def _faults(tmp_path: Path, text: str) -> list[str]:
         (GOOD.replace("samx", "_samx"), 1, "underscore", "letters"),
         (GOOD + "  deviceConfig: {limits: [5, -5]}\n", 5, "limits is [5, -5]", "low then high"),
         (GOOD + "  deviceConfig: {velocty: 5}\n", 5, "takes no velocty", "did you mean velocity"),
+        (
+            GOOD + "  deviceConfig:\n    delay: 0\n    velocty: 5\n",
+            7,
+            "takes no velocty",
+            "did you mean velocity",
+        ),
+        (
+            GOOD + "  deviceConfig:\n    delay: 0\n    delay: 1\n",
+            7,
+            "samx.deviceConfig.delay stands twice",
+            "keep one",
+        ),
+        (GOOD + "  description: !!python/name:os.system\n", 5, "unknown tag", "only plain values"),
+        (GOOD + "  countTime: {signl: x}\n", 5, "countTime", "signal"),
+        (GOOD + "more: !include none.yaml\n", 0, "cannot be read", "check the path"),
+        (GOOD + "more: !include devices.yaml\n", 5, "include each other", "take one"),
         (GOOD + "  connectionTimeout: -1\n", 5, "connectionTimeout is -1", "greater than 0"),
     ],
 )
@@ -61,9 +77,9 @@ def test_a_fault_is_named_with_line_and_remedy(
     tmp_path: Path, text: str, line: int, what: str, remedy: str
 ) -> None:
     faults = _faults(tmp_path, text)
-    assert any(f"devices.yaml:{line}:" in f and what in f and remedy in f for f in faults), (
-        "\n".join(faults)
-    )
+    assert any(
+        (f"devices.yaml:{line}:" in f or not line) and what in f and remedy in f for f in faults
+    ), "\n".join(faults)
 
 
 def test_every_fault_of_a_file_is_reported_at_once(tmp_path: Path) -> None:
@@ -81,6 +97,40 @@ def test_included_files_are_read(tmp_path: Path) -> None:
     path = tmp_path / "devices.yaml"
     path.write_text(GOOD + "optics: !include more.yaml\n")
     assert [e.name for e in load_device_file(path).entries] == ["samx", "samy"]
+
+
+def test_a_later_include_replaces_a_device_and_the_report_says_so(tmp_path: Path) -> None:
+    (tmp_path / "more.yaml").write_text(GOOD.replace("baseline", "monitored"))
+    path = tmp_path / "devices.yaml"
+    path.write_text(GOOD + "optics: [!include more.yaml]\n")
+    file = load_device_file(path)
+    assert [e.readout_priority for e in file.entries] == ["monitored"]
+    assert "samx: (whole entry) ignored: more.yaml:1 replaces devices.yaml:1" in report_lines(
+        file.report
+    )
+
+
+def test_a_device_may_be_merged_from_another(tmp_path: Path) -> None:
+    path = tmp_path / "devices.yaml"
+    path.write_text(GOOD.replace("samx:", "samx: &axis") + "samy:\n  <<: *axis\n  enabled: false\n")
+    assert [e.enabled for e in load_device_file(path).entries] == [True, False]
+
+
+def test_a_file_that_is_no_text_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "devices.yaml"
+    path.write_bytes(GOOD.encode() + b"  description: \xff\n")
+    with pytest.raises(DeviceFileError, match=r"devices\.yaml:5: this is not UTF-8"):
+        load_device_file(path)
+
+
+def test_keys_that_mean_less_than_in_bec_are_reported(tmp_path: Path) -> None:
+    path = tmp_path / "devices.yaml"
+    path.write_text(
+        GOOD + "  onFailure: retry\n  deviceType: x\n  deviceConfig: {sim_init: {}, delay: 0}\n"
+    )
+    report = "\n".join(report_lines(load_device_file(path).report))
+    for key in ("onFailure", "deviceType", "deviceConfig.sim_init"):
+        assert f"samx: {key} ignored: " in report
 
 
 def test_needed_devices_come_first(tmp_path: Path) -> None:
