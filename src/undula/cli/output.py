@@ -84,7 +84,7 @@ def show_error(error: UndulaError, as_json: bool = False) -> None:
             }
         )
     else:
-        print(f"undula: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
 
 
 @contextmanager

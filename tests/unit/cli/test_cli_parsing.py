@@ -67,7 +67,7 @@ def test_negative_numbers_need_no_quoting(tmp_path: object) -> None:
 def test_wrong_words_exit_with_2_and_one_line() -> None:
     code, output = invoke("scan", "samx", "-1", "1", "x")
     assert code == 2
-    assert output.startswith("undula: the number of points is x. Remedy: write AXIS START STOP")
+    assert output.startswith("error: the number of points is x. Remedy: write AXIS START STOP")
     assert len(output.splitlines()) == 1
 
 
