@@ -10,7 +10,6 @@ Requests are entries of a stream that the server reads as a consumer group: the 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -221,12 +220,9 @@ class BrokerConnector:
     def _await_reply(self, message: Request) -> Reply:
         list_key, kept_key = f"replies/{message.request_id}", f"outcomes/{message.request_id}"
         while (left := message.deadline - now()) > 0:
-            started = time.monotonic()
             try:
                 popped = self.run([("BLPOP", list_key, f"{min(left, _BLOCK_S):.3f}")], again=False)
                 payload = popped[0][1] if popped[0] else None
-                if payload is None and time.monotonic() - started < _BLOCK_S / 2 and left > 1:
-                    payload = self.run([("GET", kept_key)], again=True)[0]
             except BusError as exc:
                 if self._closed.is_set() or not isinstance(exc.__cause__, LOST):
                     raise

@@ -96,7 +96,9 @@ class Publisher:
         self, socket_path: Path, address: Address, status: Callable[[Link], BrokerStatus]
     ) -> None:
         self._path, self._address, self._status = socket_path, address, status
-        self._changed = threading.Condition()
+        lock = threading.Lock()
+        self._changed = threading.Condition(lock)
+        self._arrived = threading.Condition(lock)  # for the appending thread alone
         self._queue: deque[_Held] = deque()  # received, not appended
         self._unconfirmed: deque[_Held] = deque()  # appended, not acknowledged
         self._held_bytes = 0
@@ -150,6 +152,7 @@ class Publisher:
             self._closing = True
             links = self._links
             self._changed.notify_all()
+            self._arrived.notify_all()
         if links is not None and not flushed:
             links.append.hang_up()
             links.confirm.hang_up()
@@ -226,8 +229,10 @@ class Publisher:
             engine.received = frame.seq
             self._queue.append(_Held(engine, frame))
             self._held_bytes += len(frame.payload)
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: self._held_bytes < HELD_BYTES or self._closing)
+            if len(self._queue) == 1:
+                self._arrived.notify()
+            if self._held_bytes > HELD_BYTES:
+                self._changed.wait_for(lambda: self._held_bytes < HELD_BYTES or self._closing)
         reached("publisher.received")
 
     # Appending.
@@ -265,7 +270,7 @@ class Publisher:
         """Wait for something to append and for links; None when closing."""
         while True:
             with self._changed:
-                self._changed.wait_for(
+                self._arrived.wait_for(
                     lambda: (
                         self._closing or self._queue or self._links is None or self._links.broken
                     )
@@ -323,7 +328,7 @@ class Publisher:
             if not links.broken:
                 get_logger().warning("broker_lost", why=str(error))
             links.broken = True
-            self._changed.notify_all()
+            self._arrived.notify_all()
         links.append.hang_up()
         links.confirm.hang_up()
 

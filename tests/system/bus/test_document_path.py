@@ -245,7 +245,8 @@ def test_a_full_broker_delays_and_loses_nothing(own_broker: LocalBroker, process
     uid = new_id()
     key = RUN_DOCUMENTS.key(uid=uid)
     big = new_id()
-    outbox.put(RUN_DOCUMENTS.key(uid=big), 1, _document(1, 40_000_000))
+    for n in range(1, 41):
+        outbox.put(RUN_DOCUMENTS.key(uid=big), n, _document(n, 1_000_000))
     assert outbox.drained(10.0)
     restart = own_broker.settings.model_copy(update={"broker_limit_bytes": 30_000_000})
     own_broker.kill()
