@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import bluesky.plans as bp
@@ -14,7 +15,7 @@ from event_model import DocumentNames, schema_validators
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undula.core.errors import LimitError
+from undula.core.errors import DeviceError, InputError, LimitError
 from undula.devices.description import load_device_file
 from undula.devices.registry import Registry
 from undula.devices.sim import (
@@ -68,6 +69,84 @@ def test_a_closed_shutter_leaves_no_beam(world: SimWorld) -> None:
     shutter = SimShutter("shutter", world=world)
     shutter.set(0)
     assert SimMonitor("i0", world=world).counted(1.0) == 0
+
+
+def test_a_shutter_takes_words_and_closes_in_an_emergency(world: SimWorld) -> None:
+    shutter = SimShutter("shutter", world=world)
+    assert shutter.set("closed").success
+    assert shutter.position == 0
+    shutter.set("open")
+    shutter.stop(success=True)
+    assert shutter.position == 1
+    shutter.stop()
+    assert shutter.position == 0
+    with pytest.raises(InputError, match="give open or closed"):
+        shutter.set("ajar")
+
+
+def test_a_reading_between_scans_is_live_and_in_a_scan_what_was_triggered(world: SimWorld) -> None:
+    gap = SimPositioner("slit_gap", start=2.0, world=world)
+    monitor = SimMonitor("i0", world=world)
+    monitor.trigger()
+    gap.set(0.0)
+    assert monitor.read()["i0"]["value"] == 0
+    gap.set(2.0)
+    monitor.stage()
+    monitor.trigger()
+    gap.set(0.0)
+    assert monitor.read() == monitor.read()
+    assert monitor.read()["i0"]["value"] > 0
+
+
+def test_a_stopped_count_ends_at_once_and_without_success(world: SimWorld) -> None:
+    monitor = SimMonitor("i0", world=world)
+    monitor.set_count_time(60.0)
+    assert not monitor.instant
+    status = monitor.trigger()
+    assert not status.done
+    monitor.stop()
+    assert status.done
+    assert isinstance(status.exception(), DeviceError)
+
+
+def test_a_count_takes_its_time_and_a_new_one_ends_the_old(world: SimWorld) -> None:
+    monitor = SimMonitor("i0", world=world)
+    monitor.set_count_time(0.05)
+    begin = time.monotonic()
+    first = monitor.trigger()
+    second = monitor.trigger()
+    assert first.done
+    assert not first.success
+    second.wait(5.0)
+    assert time.monotonic() - begin >= 0.05
+
+
+@pytest.mark.parametrize("bad", [-1.0, float("nan"), float("inf")])
+def test_a_count_time_must_be_a_time(world: SimWorld, bad: float) -> None:
+    with pytest.raises(InputError, match="give 0 s or more"):
+        SimMonitor("i0", world=world).set_count_time(bad)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), "far"])
+def test_an_axis_refuses_what_is_no_place(world: SimWorld, bad: float) -> None:
+    with pytest.raises(InputError, match="give a number"):
+        SimPositioner("x", world=world).set(bad)
+
+
+def test_a_step_of_an_instant_axis_and_a_counter_costs_microseconds(world: SimWorld) -> None:
+    axis, monitor = SimPositioner("samx", world=world), SimMonitor("diode", world=world)
+
+    def hundred_us() -> float:
+        begin = time.perf_counter()
+        for i in range(100):
+            axis.set(i / 100)
+            monitor.trigger()
+            axis.read()
+            monitor.read()
+        return (time.perf_counter() - begin) * 1e6
+
+    monitor.stage()
+    assert min(hundred_us() for _ in range(20)) / 100 < 100.0
 
 
 def test_closing_the_slits_takes_flux_away(world: SimWorld) -> None:

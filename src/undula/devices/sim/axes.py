@@ -6,9 +6,11 @@ import math
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from undula.core.errors import DeviceError, LimitError
+import numpy as np
+
+from undula.core.errors import DeviceError, InputError, LimitError
 from undula.devices.sim.base import SimDevice
 from undula.devices.sim.status import SimStatus
 from undula.devices.sim.timer import TIMER
@@ -52,6 +54,8 @@ class SimPositioner(SimDevice):
         world: SimWorld = WORLD,
     ) -> None:
         super().__init__(name, unit, precision)
+        if not velocity > 0:
+            raise InputError(f"velocity is {velocity}", remedy="give more than 0", device=name)
         self.limits = (float(limits[0]), float(limits[1])) if limits else (0.0, 0.0)
         self.tolerance = tolerance
         self.update_frequency = update_frequency
@@ -99,10 +103,18 @@ class SimPositioner(SimDevice):
         stamp = self._stamp if self._status is None else time.time()
         return {self.name: {"value": self.position, "timestamp": stamp}}
 
+    def describe(self) -> dict[str, Any]:
+        """Data key of the readback, with the limits that it has."""
+        keys = super().describe()
+        low, high = self.limits
+        if low < high:
+            keys[self.name]["limits"] = {"control": {"low": low, "high": high}}
+        return keys
+
     def check_value(self, target: float) -> None:
-        """Raises: LimitError, DeviceError for what is no finite number."""
-        if not math.isfinite(target):
-            raise DeviceError(f"{target} is no place", remedy="give a number", device=self.name)
+        """Raises: LimitError; InputError for what is no finite number."""
+        if not isinstance(target, int | float | np.number) or not math.isfinite(target):
+            raise InputError(f"{target!r} is no place", remedy="give a number", device=self.name)
         low, high = self.limits
         if low < high and not low <= target <= high:
             raise LimitError(
@@ -115,7 +127,7 @@ class SimPositioner(SimDevice):
         """Move there. Raises: LimitError."""
         self.check_value(target)
         if not self._takes_time:
-            self._to = target
+            self._to = float(target)
             self._stamp = time.time()
             return self._done
         self.stop()
@@ -165,7 +177,29 @@ class SimPositioner(SimDevice):
 
 
 class SimShutter(SimPositioner):
-    """A fast shutter: 1 is open, 0 is closed. Closes when a scan ends."""
+    """A fast shutter: 1 or `open`, 0 or `closed`. Closes when it is stopped in an emergency."""
+
+    WORDS: ClassVar[dict[str, int]] = {"open": 1, "closed": 0}
 
     def __init__(self, name: str, *, role: str = "shutter", world: SimWorld = WORLD) -> None:
         super().__init__(name, limits=[0, 1], unit="", role=role, start=1.0, world=world)
+
+    def check_value(self, target: float | str) -> None:
+        """Raises: InputError for what is neither open nor closed."""
+        number = self.WORDS.get(target) if isinstance(target, str) else target
+        if number not in (0, 1):
+            raise InputError(
+                f"{target!r} is no state of a shutter",
+                remedy="give open or closed",
+                device=self.name,
+            )
+
+    def set(self, target: float | str) -> SimStatus:
+        """Open or close it."""
+        self.check_value(target)
+        return super().set(self.WORDS[target] if isinstance(target, str) else target)
+
+    def stop(self, *, success: bool = False) -> None:
+        """Close it, unless all is well: then it stays as it is."""
+        if not success:
+            self.set(0)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from typing import Any
 
+from undula.core.errors import DeviceError, InputError
 from undula.devices.sim.status import DoneStatus, SimStatus
+from undula.devices.sim.timer import TIMER
 
 
 class SimDevice:
@@ -66,7 +70,11 @@ class SimDevice:
 
 
 class SimCounter(SimDevice):
-    """A device that counts for a time: triggered, then read."""
+    """A device that counts for a time: triggered, then read.
+
+    While staged, a reading is what the last trigger counted; otherwise it is counted anew, so that
+    a look between scans shows the beam as it is.
+    """
 
     NOMINAL_S = 0.1
 
@@ -75,7 +83,9 @@ class SimCounter(SimDevice):
         self.count_time_s = 0.0
         self._last: Any = None
         self._stamp = 0.0
-        self._run = 0
+        self._staged = False
+        self._pending: SimStatus | None = None
+        self._lock = threading.Lock()
 
     @property
     def instant(self) -> bool:
@@ -83,7 +93,11 @@ class SimCounter(SimDevice):
         return self.count_time_s == 0.0
 
     def set_count_time(self, count_time_s: float) -> None:
-        """Count for so many seconds at each trigger; 0 takes no time."""
+        """Count for so many seconds at each trigger; 0 takes no time. Raises: InputError."""
+        if not 0.0 <= count_time_s < math.inf:
+            raise InputError(
+                f"{count_time_s} s is no count time", remedy="give 0 s or more", device=self.name
+            )
         self.count_time_s = count_time_s
 
     def counted(self, count_time_s: float) -> Any:
@@ -91,8 +105,8 @@ class SimCounter(SimDevice):
         raise NotImplementedError
 
     def value(self) -> Any:
-        """The last counts; a nominal count when it was never triggered."""
-        if self._last is None:
+        """The last counts while staged, else new ones."""
+        if self._last is None or not self._staged:
             self._take()
         return self._last
 
@@ -106,27 +120,43 @@ class SimCounter(SimDevice):
         return {self.name: {"value": value, "timestamp": self._stamp}}
 
     def trigger(self) -> SimStatus:
-        """Count; done after the count time."""
-        from undula.devices.sim.timer import TIMER
-
+        """Count; done after the count time. A count that is going on is given up."""
         if not self.count_time_s:
             self._take()
             return self._done
         status = SimStatus(self)
-        self._run += 1
-        run = self._run
-
-        def end() -> None:
-            if run == self._run:
-                self._take()
-            status.finish()
-
-        TIMER.after(self.count_time_s, end)
+        self._give_up(status, "a new count was started")
+        TIMER.after(self.count_time_s, lambda: self._counted(status))
         return status
 
+    def _counted(self, status: SimStatus) -> None:
+        with self._lock:
+            if self._pending is not status:
+                return
+            self._pending = None
+        self._take()
+        status.finish()
+
+    def _give_up(self, successor: SimStatus | None, why: str) -> None:
+        with self._lock:
+            status, self._pending = self._pending, successor
+        if status is not None:
+            status.finish(DeviceError(why, remedy="trigger it again", device=self.name))
+
     def stop(self, *, success: bool = False) -> None:  # noqa: ARG002  # part of the protocol
-        """Forget a count that is going on."""
-        self._run += 1
+        """Give up a count that is going on: its status ends without success."""
+        self._give_up(None, "the count was stopped")
+
+    def stage(self) -> list[Any]:
+        """Take part in a run: from now on a reading is what a trigger counted."""
+        self._staged, self._last = True, None
+        return [self]
+
+    def unstage(self) -> list[Any]:
+        """Take part no more; a count that is going on is given up."""
+        self._staged = False
+        self._give_up(None, "the count was stopped")
+        return [self]
 
     def read_configuration(self) -> dict[str, Any]:
         """The count time, seconds."""

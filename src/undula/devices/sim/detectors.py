@@ -20,7 +20,8 @@ class SimMonitor(SimCounter):
     """A counter with Poisson noise; what it counts follows from its role.
 
     Args:
-        role: i0, i1, diode, or anything else for a beam monitor; its name by default.
+        role: i0, i1, diode (fluorescence), scatter, or anything else for a beam monitor; its name
+            by default.
     """
 
     dtype = "integer"

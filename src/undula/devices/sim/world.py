@@ -96,6 +96,8 @@ class SimWorld:
             return 0.5 * flux * math.exp(-self.absorption())
         if role in ("diode", "fluorescence"):
             return flux * (0.002 + 0.1 * self.iron() * (self.absorption() - 0.2))
+        if role == "scatter":
+            return flux * (0.002 + 0.05 * self.iron())
         return 0.05 * flux
 
     def poisson(self, mean: float) -> int:
