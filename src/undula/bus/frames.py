@@ -14,7 +14,7 @@ from undula.core.errors import WireError
 
 MAX_FRAME_BYTES = 70_000_000
 
-HELLO = 1  # payload: id of the engine's life
+HELLO = 1  # payload: id of the engine's life; index: frames handed over before
 DOCUMENT = 2  # index: place in the journal
 ENTRY = 3  # index: bound of the stream
 

@@ -201,7 +201,10 @@ class Outbox:
         try:
             connection.settimeout(5.0)
             connection.connect(str(self._path))
-            hello = frames.pack_frame(frames.HELLO, 0, 0, "", self._engine_id.encode())
+            with self._changed:
+                handed_over = self._seq
+            engine_id = self._engine_id.encode()
+            hello = frames.pack_frame(frames.HELLO, 0, handed_over, "", engine_id)
             connection.sendall(hello)
             connection.setblocking(False)
         except OSError:

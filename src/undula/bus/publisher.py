@@ -53,6 +53,7 @@ class _Engine:
 
     engine_id: str
     connection: socket.socket | None = None
+    maybe_sent: int = 0  # frames up to here may have been appended by a publisher before
     received: int = 0
     appended: int = 0
     acknowledged: int = 0
@@ -186,7 +187,7 @@ class Publisher:
                 buffer += data
                 for frame in frames.unpack_frames(buffer):
                     if frame.kind == HELLO:
-                        engine = self._greet(earlier, connection, str(frame.payload, "ascii"))
+                        engine = self._greet(earlier, connection, frame)
                     elif engine is None:
                         raise WireError("no hello", remedy="connect only the engine here")
                     else:
@@ -203,9 +204,11 @@ class Publisher:
                 self._changed.notify_all()
 
     def _greet(
-        self, earlier: list[socket.socket], connection: socket.socket, engine_id: str
+        self, earlier: list[socket.socket], connection: socket.socket, hello: Frame
     ) -> _Engine:
         """Answer a hello once everything from earlier connections is appended, and safe."""
+
+        engine_id = str(hello.payload, "ascii")
 
         def settled() -> bool:
             busy = any(other in self._readers for other in earlier)
@@ -215,7 +218,7 @@ class Publisher:
             self._changed.wait_for(lambda: self._closing or settled())
             known = self._engines.get(engine_id) or _Engine(engine_id)
             self._engines = {engine_id: known}
-            known.connection = connection
+            known.connection, known.maybe_sent = connection, hello.index
             known.told = (known.appended, known.acknowledged)
             word = frames.pack_word(WELCOME, *known.told)
         connection.sendall(word)
@@ -227,7 +230,7 @@ class Publisher:
             if frame.seq <= engine.received:
                 return  # sent again after a hiccup; it is still held here
             engine.received = frame.seq
-            self._queue.append(_Held(engine, frame))
+            self._queue.append(_Held(engine, frame, again=frame.seq <= engine.maybe_sent))
             self._held_bytes += len(frame.payload)
             if len(self._queue) == 1:
                 self._arrived.notify()
@@ -544,7 +547,7 @@ def _xadd(frame: Frame) -> Command:
 
 def _has_entry(link: Link, frame: Frame) -> bool:
     """Whether an entry without an id of its own was appended before the connection was lost."""
-    entries = link.call("XREVRANGE", frame.key, "+", "-", "COUNT", 100)
+    entries = link.call("XREVRANGE", frame.key, "+", "-", "COUNT", 1000)
     return any(frame.payload in fields for _, fields in entries)
 
 
