@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import difflib
 import inspect
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import threading
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from undula.core.clock import now
@@ -25,6 +26,8 @@ from undula.messages import Readback
 __all__ = ["LoadedDevice", "Registry"]
 
 SET_TIMEOUT_S = 2.0
+GRACE_S = 6.0
+"""What a device may take beyond its connectionTimeout, for its limits and its description."""
 
 
 class Registry:
@@ -76,10 +79,7 @@ class Registry:
         wanted = [d for d in self._devices.values() if d.enabled]
         for device in wanted:
             self._build(device)
-        with ThreadPoolExecutor(max(1, min(64, len(wanted))), "connect") as pool:
-            for device in wanted:
-                if device.obj is not None:
-                    pool.submit(self._connect_one, device, on_progress)
+        self._connect_all([d for d in wanted if d.obj is not None], on_progress)
 
     def enable(self, name: str) -> None:
         """Build and connect one device. Raises: the reason why it does not answer, InputError."""
@@ -87,7 +87,7 @@ class Registry:
         device.enabled = True
         self._build(device)
         if device.obj is not None:
-            self._connect_one(device, None)
+            self._connect_all([device], None)
         if device.problem:
             raise InputError(
                 f"it does not answer: {device.problem}",
@@ -127,16 +127,47 @@ class Registry:
         except Exception as exc:  # a constructor may raise anything; the other devices must load
             self._failed(device, f"{type(exc).__name__}: {exc}")
 
+    def _connect_all(
+        self,
+        devices: Sequence[LoadedDevice],
+        on_progress: Callable[[LoadedDevice], None] | None,
+    ) -> None:
+        """One thread for each device that has to be waited for; a driver that hangs is left."""
+        begin, waiting = time.monotonic(), dict[str, threading.Thread]()
+        for device in devices:
+            if not needs_waiting(device.obj):
+                self._connect_one(device, device.obj, on_progress)
+                continue
+            thread = threading.Thread(
+                target=self._connect_one,
+                args=(device, device.obj, on_progress),
+                name=f"connect {device.name}",
+                daemon=True,
+            )
+            waiting[device.name] = thread
+            thread.start()
+        for name, thread in waiting.items():
+            device = self._devices[name]
+            limit_s = device.entry.connection_timeout_s + GRACE_S
+            thread.join(max(0.0, begin + limit_s - time.monotonic()))
+            if thread.is_alive():
+                device.obj = None  # whatever the thread still does is no longer about this device
+                self._failed(device, f"its driver hangs: no answer within {limit_s:g} s")
+
     def _connect_one(
-        self, device: LoadedDevice, on_progress: Callable[[LoadedDevice], None] | None
+        self, device: LoadedDevice, obj: Any, on_progress: Callable[[LoadedDevice], None] | None
     ) -> None:
         try:
-            connect_object(device.obj, device.entry.connection_timeout_s, self._loop)
+            connect_object(obj, device.entry.connection_timeout_s, self._loop)
+            if device.obj is not obj:
+                return
             apply_config(device)
             device.connected = True
             device.describe()
             device.count_signal()
         except Exception as exc:  # a driver may raise anything; the other devices must load
+            if device.obj is not obj:
+                return
             text = str(exc) if isinstance(exc, UndulaError) else f"{type(exc).__name__}: {exc}"
             self._failed(device, " ".join(text.split())[:300])
         if on_progress is not None:
@@ -153,6 +184,11 @@ def build(entry: DeviceEntry) -> Any:
     known = constructor_keys(cls)
     arguments = {k: v for k, v in entry.device_config.items() if k in known}
     return cls(name=entry.name, **arguments)
+
+
+def needs_waiting(obj: Any) -> bool:
+    """Whether connecting it may take time."""
+    return hasattr(obj, "wait_for_connection") or hasattr(obj, "connect")
 
 
 def connect_object(obj: Any, timeout_s: float, loop: asyncio.AbstractEventLoop | None) -> None:
