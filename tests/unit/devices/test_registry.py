@@ -48,7 +48,7 @@ class SlowSensor(StandardReadable):
 class Stuck(Device):
     """An ophyd device that never answers."""
 
-    def wait_for_connection(self, all_signals: bool = False, timeout: float = 2.0) -> None:
+    def wait_for_connection(self, timeout: float = 2.0) -> None:
         threading.Event().wait(timeout)
         raise TimeoutError("no answer")
 
@@ -56,7 +56,7 @@ class Stuck(Device):
 class Hanging(Device):
     """An ophyd device whose driver ignores the deadline it is given."""
 
-    def wait_for_connection(self, all_signals: bool = False, timeout: float = 2.0) -> None:
+    def wait_for_connection(self, timeout: float = 2.0) -> None:
         threading.Event().wait(60)
 
 
