@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 from undula.bus.endpoints import Endpoint
 from undula.bus.ports import Connector
 from undula.core.clock import now
-from undula.core.faults import reached
 from undula.core.ids import new_id
 from undula.messages import Request
 
@@ -57,9 +56,7 @@ class Link:
             deadline=now() + timeout_s,
             **fields,
         )
-        reached("client.request_sent")
         reply = self.connector.request(endpoint, request)
-        reached("client.reply_received")
         if reply.error is not None:
             raise reply.error.to_exception()
         return reply.result or {}

@@ -1,0 +1,105 @@
+"""A whole beamline of its own for a test: temporary folders, real services, faults at named points.
+
+`with local_beamline(devices=FILE, faults={"writer": "writer.flushed:2"}) as beamline:` starts
+everything and takes everything down. A fault kills its service once; the restarted one lives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from undula.bus import broker
+from undula.bus.ports import Connector
+from undula.client import Client, connect
+from undula.core.paths import BeamlinePaths, beamline_paths
+from undula.core.settings import BeamlineSettings, save_settings
+from undula.processes import supervisor_client
+from undula.processes.bringup import bring_up
+from undula.processes.services import service_specs
+from undula.processes.supervisor_model import ServiceSpec
+
+NAME = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalBeamline:
+    """A beamline that runs."""
+
+    folder: Path
+    paths: BeamlinePaths
+    settings: BeamlineSettings
+
+    def connect(self) -> Client:
+        """A client of it."""
+        return connect(NAME)
+
+    def connector(self) -> Connector:
+        """A bare connection to its bus, with a service's rights."""
+        return broker.connect(self.paths, self.settings, role="service", client_name="witness")
+
+    def pid(self, service: str) -> int:
+        """Process id of a service."""
+        status = supervisor_client.ask(self.paths, {"do": "status"}, timeout_s=5.0)
+        return int(next(s["pid"] for s in status["services"] if s["name"] == service))
+
+    def token(self, service: str) -> Path:
+        """File that exists until the fault of that service has struck."""
+        return self.folder / f"fault-{service}"
+
+
+def _armed(spec: ServiceSpec, folder: Path, faults: Mapping[str, str]) -> ServiceSpec:
+    if spec.name not in faults:
+        return spec
+    return replace(
+        spec, env={**spec.env, **fault_environment(folder, spec.name, faults[spec.name])}
+    )
+
+
+def fault_environment(folder: Path, service: str, fault: str) -> dict[str, str]:
+    """Environment that kills a process once, at the fault point and passage `NAME:COUNT`."""
+    token = folder / f"fault-{service}"
+    token.touch()
+    return {"UNDULA_TEST": "1", "UNDULA_FAULT": fault, "UNDULA_FAULT_ONCE": str(token)}
+
+
+@contextlib.contextmanager
+def local_beamline(
+    devices: Path | None = None,
+    faults: Mapping[str, str] | None = None,
+    *,
+    folder: Path | None = None,
+) -> Iterator[LocalBeamline]:
+    """Bring a beamline up in a temporary folder; take it down and remove everything."""
+    place = folder or Path(tempfile.mkdtemp(prefix="ub-"))
+    (place / "run").mkdir(mode=0o700, exist_ok=True)
+    wanted = {"XDG_STATE_HOME": str(place / "state"), "XDG_RUNTIME_DIR": str(place / "run")}
+    faults = faults or {}
+    if "supervisor" in faults:
+        wanted |= fault_environment(place, "supervisor", faults["supervisor"])
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        paths = beamline_paths(NAME)
+        settings = BeamlineSettings(name=NAME, devices=devices, data=place / "data")
+        paths.create()
+        save_settings(settings, paths.config)
+        specs = [_armed(s, place, faults) for s in service_specs(paths, settings)]
+        bring_up(paths, lambda: specs, lambda _: None)
+        try:
+            yield LocalBeamline(place, paths, settings)
+        finally:
+            supervisor_client.take_down(paths)
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        if folder is None:
+            shutil.rmtree(place, ignore_errors=True)
