@@ -183,6 +183,8 @@ def demo(
         from undula.client import connect
 
         client = stack.enter_context(connect(NAME))
+        if epics:
+            client.mv(ph_velocity=20)
         code = _tours(client, tours, say)
         if not code:
             _show_file(client, say)

@@ -148,8 +148,16 @@ class RunView:
 
     @property
     def signals(self) -> list[str]:
-        """Data keys of the detectors that are shown."""
-        return [column.key for column in self.columns if not column.axis]
+        """Data keys of the detectors that are shown; beam monitors last, they seldom are meant."""
+        keys = [column.key for column in self.columns if not column.axis]
+        return sorted(keys, key=self._is_monitor)
+
+    def _is_monitor(self, key: str) -> bool:
+        about = self.start.get("devices") or {}
+        return any(
+            key in device.get("keys", ()) and device.get("nx_class") == "NXmonitor"
+            for device in about.values()
+        )
 
     def values(self, key: str) -> list[float]:
         """All values of a column so far. NaN where a reading had none."""

@@ -13,7 +13,7 @@ from undula.client import Client
 from undula.core.errors import UndulaError
 from undula.session.commands import Shell
 
-BANNER = """Undula, {beamline}. Devices: dev, {groups}. Plans: scan, grid_scan, count, ascan ...
+BANNER = """Undula, {beamline}. Devices: {groups}. Plans: scan, grid_scan, count, ascan ...
 Try: dev    wa()    scan(samx, -1, 1, 21, time=0.1)    scan?    runs    exit
 """
 
@@ -40,7 +40,9 @@ def make_ipython(client: Client, plot: bool = True) -> tuple[Any, dict[str, Any]
     if not sys.stdout.isatty():
         config.TerminalInteractiveShell.colors = "nocolor"
         config.HistoryManager.enabled = False
-    shell = TerminalInteractiveShell(config=config, user_ns=dict(names))
+    # The instance, because key bindings look for it by `get_ipython()`.
+    TerminalInteractiveShell.clear_instance()
+    shell = TerminalInteractiveShell.instance(config=config, user_ns=dict(names))
     shell.set_custom_exc((UndulaError,), show_error)
     return shell, names
 

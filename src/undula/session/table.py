@@ -59,7 +59,11 @@ class TableText:
 
     def row(self, seq_num: int, values: list[float]) -> str:
         """One point."""
-        cells = (_cell_text(values[index]).rjust(wide) for index, wide in self._shown)
+        cells = (
+            # An axis that returns to zero by sums of steps is at 0, not at -2e-16.
+            _cell_text(round(values[i], 9) if self._columns[i].axis else values[i]).rjust(wide)
+            for i, wide in self._shown
+        )
         return f"{seq_num:>{_SEQ}} " + " ".join(cells)
 
 

@@ -34,7 +34,7 @@ from undula.bus.endpoints import (
     Endpoint,
 )
 from undula.bus.memory import MemoryBroker, MemoryConnector
-from undula.core.clock import now
+from undula.core.clock import Deadline, now
 from undula.core.errors import InputError, LimitError, UndulaError
 from undula.messages import (
     DeviceInfo,
@@ -77,6 +77,7 @@ class ToyEngine:
         self.run_engine = RunEngine({}, context_managers=[])
         self._work: queue.Queue[ScanRequest | None] = queue.Queue()
         self._waiting: list[QueueItem] = []
+        self._lock = threading.Lock()
         self._status = QueueStatus(state="idle")
         self._numbers = 0
         self._ended = threading.Event()
@@ -179,12 +180,13 @@ class ToyEngine:
 
     def _steer(self, request: QueueRequest) -> dict[str, Any]:
         if request.action == "pause":
-            self.run_engine.request_pause(defer=False)
             self._publish(state="pausing")
+            self.run_engine.request_pause(defer=False)
         elif request.action == "resume":
             self._resumed.set()
         elif request.action == "abort":
             self._abort = request.reason
+            self._await_start()
             with contextlib.suppress(TransitionError):  # it has ended in between
                 self.run_engine.abort(request.reason)
             self._resumed.set()
@@ -193,9 +195,17 @@ class ToyEngine:
         self._publish()
         return {"status": self._status.model_dump()}
 
+    def _await_start(self) -> None:
+        """An item that was taken from the queue may not have reached the RunEngine yet."""
+        deadline = Deadline(5.0)
+        while self.run_engine.state == "idle" and self._status.running and not deadline.passed:
+            time.sleep(0.005)
+
     def _publish(self, **changes: Any) -> None:
-        self._status = self._status.model_copy(update={**changes, "waiting": list(self._waiting)})
-        self.bus.put(QUEUE_STATUS, self._status)
+        with self._lock:
+            changes["waiting"] = list(self._waiting)
+            self._status = self._status.model_copy(update=changes)
+            self.bus.put(QUEUE_STATUS, self._status)
 
     def _run_all(self) -> None:
         while (request := self._work.get()) is not None:
@@ -207,6 +217,7 @@ class ToyEngine:
             self._finish(request, "removed", [], [])
             return
         self._waiting.remove(found[0])
+        self._publish(state="running", running=found[0])
         self._abort: str | None = None
         self._resumed.clear()
         uids: list[str] = []

@@ -69,7 +69,7 @@ def test_the_command_for_the_record_is_the_call_as_typed(client: Client) -> None
 
 def test_cancel_takes_out_a_waiting_scan_and_wait_says_so(client: Client, engine: Any) -> None:
     engine.diode.exposure_time = 0.02
-    running = client.count(num=20, wait=False)
+    running = client.count(num=2000, wait=False)  # longer than any machine takes to cancel it
     waiting = client.count(num=1, wait=False)
 
     waiting.cancel()

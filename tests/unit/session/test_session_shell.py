@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from typing import Any
 
 import pytest
 
-from undula.bus.endpoints import QUEUE_STATUS
-from undula.client import Client
+from undula.client import Client, Step
 from undula.core.errors import InputError
 from undula.messages import QueueStatus
 from undula.session.commands import Shell
@@ -70,43 +68,42 @@ def test_errors_are_one_line_in_the_prompt(client: Client, capsys: Any) -> None:
     assert "Traceback" not in shown.out
 
 
-def send_ctrl_c_when(client: Client, state: str, points: int = 0) -> threading.Event:
-    """Send this process SIGINT once the queue has reached a state."""
-    sent = threading.Event()
+class CtrlC(QuietDisplay):
+    """Sends this process SIGINT at the first point, and again when paused if `twice`."""
 
-    def watch(status: QueueStatus) -> None:
-        if status.state == state and not sent.is_set():
-            sent.set()
+    def __init__(self, twice: bool = False) -> None:
+        super().__init__()
+        self.sent = 0
+        self._wanted = 2 if twice else 1
+
+    def step(self, step: Step, status: QueueStatus | None = None) -> None:
+        super().step(step, status)
+        at_point = self.sent == 0 and self.view is not None and self.view.rows
+        at_pause = self.sent == 1 and status is not None and status.state == "paused"
+        if (at_point or at_pause) and self.sent < self._wanted:
+            self.sent += 1
             os.kill(os.getpid(), signal.SIGINT)
 
-    client.link.connector.subscribe(QUEUE_STATUS, watch)
-    return sent
 
+def test_the_first_ctrl_c_pauses_and_resume_goes_on(client: Client, engine: ToyEngine) -> None:
+    engine.diode.exposure_time = 0.05
+    handle = client.submit("count", num=100)
 
-def test_the_first_ctrl_c_pauses_and_resume_goes_on(
-    shell: Shell, client: Client, engine: ToyEngine
-) -> None:
-    engine.diode.exposure_time = 0.02
-    handle = client.submit("count", num=15)
-    display = QuietDisplay()
-    sent = send_ctrl_c_when(client, "running")
+    ended = follow(client, handle, CtrlC(), leave_when_paused=True)
 
-    ended = follow(client, handle, display, leave_when_paused=True)
-
-    assert sent.is_set()
     assert not ended
+    assert handle.status == "paused"
+    engine.diode.exposure_time = 0
     client.queue.resume()
     assert handle.wait(10).status == "success"
-    assert len(list(handle.events())) == 15
+    assert len(list(handle.events())) == 100
 
 
 def test_the_second_ctrl_c_aborts(client: Client, engine: ToyEngine) -> None:
-    engine.diode.exposure_time = 0.02
-    handle = client.submit("count", num=200)
-    send_ctrl_c_when(client, "running")
-    send_ctrl_c_when(client, "paused")
+    engine.diode.exposure_time = 0.05
+    handle = client.submit("count", num=100)
 
-    ended = follow(client, handle, QuietDisplay())
+    ended = follow(client, handle, CtrlC(twice=True))
 
     assert ended
     assert handle.status == "abort"
