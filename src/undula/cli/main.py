@@ -17,6 +17,7 @@ MODULES = (
 QUICK = {
     "stop": "stop", "up": "services", "down": "services", "restart": "services",
     "status": "services", "logs": "logs", "doctor": "doctor",
+    "demo": "demo",
 }  # fmt: skip
 HELP = "Run experiments at a synchrotron beamline. Begin with: undula demo"
 
