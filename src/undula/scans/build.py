@@ -30,6 +30,10 @@ def set_count_time(scan: CheckedScan, devices: Registry) -> bool:
     """Tell the detectors their count time; True when none of them takes one."""
     seconds = scan.count_time_s
     if not seconds:
+        for name in scan.detectors:
+            usual = getattr(devices[name].obj, "default_count_time_s", None)
+            if usual is not None:  # the count time of an earlier scan must not stick
+                devices[name].set_count_time(usual)
         return False
     takers = [n for n in scan.detectors if devices[n].takes_count_time]
     for name in takers:

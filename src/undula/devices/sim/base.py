@@ -77,6 +77,7 @@ class SimCounter(SimDevice):
     """
 
     NOMINAL_S = 0.1
+    default_count_time_s = 0.0
 
     def __init__(self, name: str, unit: str = "counts", precision: int = 0) -> None:
         super().__init__(name, unit, precision)

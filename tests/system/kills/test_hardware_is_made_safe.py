@@ -1,0 +1,122 @@
+"""After the engine's death, and by `undula stop`, the motor really stops: the IOC is asked, not us.
+
+Each test starts an IOC and a whole beamline, and waits for a slow motor: more than 5 s.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from caproto import RemoteProtocolError
+from caproto.sync.client import read
+
+from undula.devices.demo_ioc import fake_motor
+from undula.testing.beamline import NAME, LocalBeamline, local_beamline
+
+RECORD = "sim:mtr1"
+DEVICES = f"""
+mtr:
+  deviceClass: ophyd.EpicsMotor
+  deviceConfig: {{prefix: "{RECORD}"}}
+  readoutPriority: baseline
+  enabled: true
+  connectionTimeout: 10
+"""
+
+
+def _ask_ioc(field: str) -> float:
+    for _ in range(5):
+        try:
+            return float(read(f"{RECORD}.{field}", timeout=5, repeater=False).data[0])
+        except RemoteProtocolError:
+            continue  # a reply to the search of another client; ask again
+    raise AssertionError("the IOC gives no proper answer")
+
+
+def _until(field: str, condition: str, timeout_s: float = 20.0) -> float:
+    """Poll the IOC until the field fulfils the condition; its last value."""
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        value = _ask_ioc(field)
+        if (condition == "stopped" and value == 1) or (condition == "moving" and value == 0):
+            return value
+    raise AssertionError(f"{RECORD}.{field} never became {condition}: {_ask_ioc(field)}")
+
+
+@pytest.fixture
+def moving() -> Iterator[LocalBeamline]:
+    """A beamline whose motor is under way for 100 s."""
+    folder = Path(tempfile.mkdtemp(prefix="uh-"))
+    (folder / "devices.yaml").write_text(DEVICES)
+    with fake_motor() as ioc, pytest.MonkeyPatch.context() as patch:
+        for name, value in ioc.env.items():
+            patch.setenv(name, value)
+        with local_beamline(folder / "devices.yaml", folder=folder) as beamline:
+            mover = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-c",
+                    f"import undula.client as c; c.connect({NAME!r}).mv(mtr=10)",
+                ],
+                stderr=subprocess.DEVNULL,
+            )
+            try:
+                _until("DMOV", "moving")
+                yield beamline
+            finally:
+                mover.kill()
+                mover.wait()
+
+
+def test_a_new_engine_stops_the_motor_that_its_dead_predecessor_had_moved(
+    moving: LocalBeamline,
+) -> None:
+    victim = moving.pid("engine")
+    os.kill(victim, signal.SIGKILL)
+    _until("DMOV", "stopped")
+    assert _ask_ioc("RBV") < 9.0
+    with moving.connect() as client:
+        assert client.read("mtr")  # and the beamline is usable again
+
+
+def _undula_stop() -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from undula.cli import main; main()", "stop"],
+        env={**os.environ, "UNDULA_BEAMLINE": NAME},
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+    )
+
+
+def test_undula_stop_stops_a_move(moving: LocalBeamline) -> None:
+    begin = time.monotonic()
+    done = _undula_stop()
+    assert done.returncode == 0, done.stderr
+    assert "mtr" in done.stdout
+    _until("DMOV", "stopped", 5.0)
+    assert _ask_ioc("RBV") < 9.0
+    assert time.monotonic() - begin < 10.0
+
+
+def test_undula_stop_reaches_the_motor_when_the_engine_does_not_answer(
+    moving: LocalBeamline,
+) -> None:
+    stuck = moving.pid("engine")
+    os.kill(stuck, signal.SIGSTOP)
+    done = _undula_stop()
+    assert "mtr (by the stopper" in done.stdout
+    _until("DMOV", "stopped", 10.0)
+    assert _ask_ioc("RBV") < 9.0
+    end = time.monotonic() + 30.0
+    while moving.pid("engine") in (stuck, 0):
+        assert time.monotonic() < end, "the engine was not started anew"
