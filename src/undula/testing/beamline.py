@@ -44,9 +44,9 @@ class LocalBeamline:
         return broker.connect(self.paths, self.settings, role="service", client_name="witness")
 
     def pid(self, service: str) -> int:
-        """Process id of a service."""
+        """Process id of a service; 0 while it is started anew."""
         status = supervisor_client.ask(self.paths, {"do": "status"}, timeout_s=5.0)
-        return int(next(s["pid"] for s in status["services"] if s["name"] == service))
+        return int(next(s["pid"] for s in status["services"] if s["name"] == service) or 0)
 
     def token(self, service: str) -> Path:
         """File that exists until the fault of that service has struck."""
