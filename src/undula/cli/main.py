@@ -16,8 +16,11 @@ MODULES = (
 )  # fmt: skip
 QUICK = {
     "stop": "stop", "up": "services", "down": "services", "restart": "services",
-    "status": "services", "logs": "logs", "doctor": "doctor",
-    "demo": "demo",
+    "status": "services", "logs": "logs", "doctor": "doctor", "demo": "demo", "shell": "shell",
+    "devices": "devices", "read": "devices", "mv": "devices", "mvr": "devices",
+    "queue": "queue", "runs": "runs",
+    "scan": "scans", "plan": "scans", "count": "scans", "grid": "scans", "list-scan": "scans",
+    "ascan": "scans", "dscan": "scans", "mesh": "scans", "ct": "scans", "timescan": "scans",
 }  # fmt: skip
 HELP = "Run experiments at a synchrotron beamline. Begin with: undula demo"
 

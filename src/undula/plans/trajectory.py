@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
-from scanspec.specs import Line
 
 from undula.core.errors import InputError
 
@@ -118,6 +117,8 @@ def grid(specs: Sequence[tuple[str, float, float, int]], snake: Sequence[bool]) 
     >>> grid([("y", 0, 1, 2), ("x", 0, 1, 2)], [False, True]).points.tolist()
     [[0.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, 0.0]]
     """
+    from scanspec.specs import Line  # a quarter of a second, and only grids need it
+
     axes = _distinct([name for name, *_ in specs])
     lines = [
         Line(
