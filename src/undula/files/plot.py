@@ -2,7 +2,8 @@
 
 Line scans get soft links to the readings. Maps get arrays of their own, shaped like the map and
 filled cell by cell as points come; cells without a point hold NaN, or a fill value and a 0 in
-`NAME_valid` for integers. Signals are hinted scalars of the detectors in the order asked for.
+`NAME_valid` for integers. Signals are hinted scalars of the detectors in the order asked for,
+beam monitors (NXmonitor) last.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from undula.files.layout import nx_group
 def signals(devices: Sequence[Device], table: StreamTable, axes: set[str]) -> list[str]:
     """Data keys to draw, the first one is `@signal`; arrays only where there is no scalar."""
     drawn = [d for d in devices if d.kind != "positioner"]
+    drawn.sort(key=lambda d: d.kind == "monitor")  # a beam monitor is seldom what one looks for
     hinted = [k for d in drawn for k in d.hinted]
     every = [k for d in (*drawn, *devices) for k in d.keys]
     for keys, scalar in ((hinted, True), (every, True), (hinted, False), (every, False)):

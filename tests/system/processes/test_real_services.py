@@ -1,4 +1,7 @@
-"""The real services, started by `undula up` on the simulated beamline."""
+"""The real services, started by `undula up` on the simulated beamline.
+
+Each test starts four services and kills some, as a person would meet them: more than 5 s.
+"""
 
 import json
 import os
