@@ -1,0 +1,89 @@
+"""`python -m bench`: all benchmarks, one table, the goals.
+
+Options: `--quick`, `--only NAME` (repeatable), `--json FILE`, `--rounds N`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench.growth import devices, points, start
+from bench.moves import moves
+from bench.report import Row, save, show, show_goals
+from bench.scans import cpu, live, step
+from bench.subjects import Stock, undula
+
+TOGETHER = {"step": (step,), "cpu": (cpu,), "live": (live,), "moves": (moves,), "growth": (points,)}
+ALONE = {"start": (start,), "growth": (devices,)}
+NAMES = ("step", "cpu", "live", "moves", "start", "growth")
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="short scans; numbers are rough")
+    parser.add_argument("--only", action="append", choices=NAMES, help="this one only")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there too")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each (3)")
+    return parser.parse_args()
+
+
+def load() -> str:
+    return " ".join(f"{number:.2f}" for number in os.getloadavg())
+
+
+def measured(wanted: tuple[str, ...], rounds: int, quick: bool, console: Console) -> list[Row]:
+    rows: list[Row] = []
+
+    def run(name: str, bench: Any, *subjects: Any) -> None:
+        begin, before = time.monotonic(), load()
+        found = bench(*subjects, rounds, quick)
+        took = time.monotonic() - begin
+        console.print(f"{name}: {bench.__name__}, {took:.0f} s, load {before} -> {load()}")
+        rows.extend(found)
+
+    if set(wanted) & set(TOGETHER):
+        with undula() as ours:
+            stock = Stock()
+            for name in (n for n in NAMES if n in wanted):
+                for bench in TOGETHER.get(name, ()):
+                    run(name, bench, ours, stock)
+    for name in (n for n in NAMES if n in wanted):
+        for alone in ALONE.get(name, ()):
+            run(name, alone)
+    return rows
+
+
+def main() -> int:
+    chosen = options()
+    wanted = tuple(chosen.only or NAMES)
+    console = Console(width=None if sys.stdout.isatty() else 130)
+    about = {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cpus": os.cpu_count(),
+        "rounds": chosen.rounds,
+        "quick": chosen.quick,
+        "load_before": load(),
+        "time": time.time(),
+    }
+    console.print(", ".join(f"{key} {value}" for key, value in about.items() if key != "time"))
+    rows = measured(wanted, chosen.rounds, chosen.quick, console)
+    about["load_after"] = load()
+    show(rows, console)
+    console.print(f"median \\[least..greatest] over the rounds; load now {load()}")
+    show_goals(rows, console)
+    if chosen.json:
+        save(rows, about, chosen.json)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
