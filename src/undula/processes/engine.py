@@ -102,7 +102,7 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
 
     stopping = StopServer(paths.stop_socket, stop)
     runs = end_open_runs(catalogue, connector, outbox)
-    end_started_items(catalogue, connector, runs)
+    end_started_items(catalogue, connector, {run.uid for run in runs})
     connector.answer_abandoned()
     runner.start(_stored(catalogue))
     service.publish_table()

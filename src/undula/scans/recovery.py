@@ -27,6 +27,8 @@ from undula.scans.ports import Documents
 from undula.scans.safety import left_behind
 from undula.scans.stop import stop_all
 
+MAX_STARTS = 3
+RECENT_RUNS = 200
 REASON = "the engine died; its successor stopped the devices and closed the run"
 
 
@@ -111,25 +113,42 @@ def end_open_runs(catalogue: Catalogue, connector: Connector, outbox: Documents)
     return runs
 
 
-def end_started_items(catalogue: Catalogue, connector: Connector, runs: list[RunRecord]) -> None:
-    """Items whose run was open end as failed; the others stay in the queue."""
+def end_started_items(catalogue: Catalogue, connector: Connector, open_uids: set[str]) -> None:
+    """End stored items that had begun to run; the others stay in the queue.
+
+    An item with a run ends as its run did. One without, that was begun `MAX_STARTS` times, killed
+    its engine each time: it ends as failed, so that it cannot do so for ever.
+    """
+    recent = catalogue.runs(limit=RECENT_RUNS)
     for record in catalogue.items():
-        mine = [r for r in runs if r.item_id == record.item_id]
-        if not mine:
+        mine = [r for r in recent if r.item_id == record.item_id]
+        starts = int(record.payload.get("starts", 0))
+        if not mine and starts < MAX_STARTS:
             continue
+        ended = mine[0].exit_status if mine and mine[0].uid not in open_uids else "fail"
+        reason = REASON if mine else f"the engine died {starts} times while it started this scan"
         finished = ItemFinished(
             item_id=record.item_id,
-            exit_status="fail",
+            exit_status="fail" if ended == "open" else ended,
             run_uids=[r.uid for r in mine],
             run_numbers=[r.number for r in mine],
-            reason=REASON,
+            reason="" if ended == "success" else reason,
             time=now(),
         )
         catalogue.finish_item(
             finished.item_id,
-            exit_status="fail",
+            exit_status=finished.exit_status,
             run_uids=finished.run_uids,
             run_numbers=finished.run_numbers,
-            reason=REASON,
+            reason=finished.reason,
         )
         connector.append(QUEUE_FINISHED, finished)
+
+
+def count_start(catalogue: Catalogue, item_id: str) -> None:
+    """Note that an item begins to run, before anything of it can kill the engine."""
+    record = catalogue.item(item_id)
+    if record is not None:
+        starts = int(record.payload.get("starts", 0)) + 1
+        payload = {**record.payload, "starts": starts}
+        catalogue.store_item(record.model_copy(update={"payload": payload}))

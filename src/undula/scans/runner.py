@@ -33,6 +33,7 @@ from undula.scans.leases import Leases
 from undula.scans.places import run_path
 from undula.scans.ports import Documents
 from undula.scans.queue import ScanQueue
+from undula.scans.recovery import count_start
 from undula.scans.safety import Touched
 
 RESUME_BELOW = 0.2
@@ -287,6 +288,7 @@ class ScanRunner:
         holder = f"scan {item.command or item.plan!r} of {item.user or 'somebody'}"
         status: Literal["success", "abort", "fail"] = "fail"
         try:
+            count_start(self._catalogue, item.item_id)
             self._checked = scan = check_scan(request, self.devices, self.settings)
             self._lease(scan, holder)
             self._touched.add(item.item_id, scan.devices)

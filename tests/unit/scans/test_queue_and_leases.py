@@ -1,0 +1,95 @@
+"""The queue's logic, the leases and the places of files: pure decisions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from undula.core.errors import BusyError, ConfigError, InputError, StorageError
+from undula.core.settings import BeamlineSettings
+from undula.messages import QueueItem
+from undula.scans.leases import Leases
+from undula.scans.places import check_room, run_path
+from undula.scans.queue import ScanQueue
+
+
+def _item(name: str) -> QueueItem:
+    return QueueItem(item_id=name, command=name, plan="count", user="u", submitted=0.0)
+
+
+def test_the_next_item_starts_when_nothing_runs() -> None:
+    queue = ScanQueue().submitted(_item("a")).submitted(_item("b")).started()
+    assert queue.running == _item("a")
+    assert queue.started() == queue
+    assert queue.finished().started().running == _item("b")
+
+
+def test_an_item_that_is_known_is_not_queued_twice() -> None:
+    queue = ScanQueue().submitted(_item("a"))
+    assert queue.submitted(_item("a")) == queue
+    assert queue.started().submitted(_item("a")) == queue.started()
+
+
+def test_only_a_waiting_item_can_be_removed() -> None:
+    queue = ScanQueue().submitted(_item("a")).submitted(_item("b")).started()
+    assert queue.removed("b").waiting == ()
+    with pytest.raises(InputError, match="runs already"):
+        queue.removed("a")
+    with pytest.raises(InputError, match="no item c"):
+        queue.removed("c")
+
+
+@given(st.lists(st.sampled_from(["submit", "start", "finish"])))
+def test_every_item_runs_once_in_the_order_of_its_submission(steps: list[str]) -> None:
+    queue, number, ran = ScanQueue(), 0, []
+    for step in steps:
+        if step == "submit":
+            queue, number = queue.submitted(_item(str(number))), number + 1
+        elif step == "finish":
+            queue = queue.finished()
+        else:
+            before = queue.running
+            queue = queue.started()
+            if queue.running is not before and queue.running is not None:
+                ran.append(queue.running.item_id)
+    assert ran == [str(i) for i in range(len(ran))]
+
+
+def test_a_lease_names_its_holder_and_is_all_or_nothing() -> None:
+    leases = Leases()
+    leases.take(["samx"], "run 7 of ann")
+    with pytest.raises(BusyError, match="in use by run 7 of ann"):
+        leases.take(["samy", "samx"], "bob")
+    assert leases.holder("samy") == ""
+    leases.release("run 7 of ann")
+    leases.take(["samy", "samx"], "bob")
+    assert leases.wait_free(["samx"], 0.0) == "bob"
+
+
+def _settings(folder: Path, **more: object) -> BeamlineSettings:
+    return BeamlineSettings.model_validate({"name": "b", "data": folder, **more})
+
+
+def test_a_file_name_cannot_leave_its_folder(tmp_path: Path) -> None:
+    metadata = {"proposal": "../../etc", "sample": {"name": "a b/c"}}
+    path = run_path(_settings(tmp_path), metadata, "scan", 7)
+    assert path == tmp_path / "etc" / "a_b_c" / "dataset" / "00007_scan.nxs"
+
+
+def test_a_wrong_template_names_the_fields(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="proposal, sample"):
+        run_path(_settings(tmp_path, template="{visit}.nxs"), {}, "scan", 1)
+
+
+def test_a_full_disk_is_said_before_the_scan(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="must stay free"):
+        check_room(_settings(tmp_path, min_free_bytes=10**18), 0)
+
+
+def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot be made"):
+        check_room(_settings(tmp_path / "file" / "data"), 0)
