@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import queue
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ from bench.moves import moves
 from bench.report import Row, save, show, show_goals
 from bench.scans import cpu, live, step
 from bench.subjects import Stock, undula
+from undula.core.errors import UndulaError
 
 TOGETHER = {"step": (step,), "cpu": (cpu,), "live": (live,), "moves": (moves,), "growth": (points,)}
 ALONE = {"start": (start,), "growth": (devices,)}
@@ -39,12 +41,20 @@ def load() -> str:
     return " ".join(f"{number:.2f}" for number in os.getloadavg())
 
 
-def measured(wanted: tuple[str, ...], rounds: int, quick: bool, console: Console) -> list[Row]:
+def measured(
+    wanted: tuple[str, ...], rounds: int, quick: bool, console: Console
+) -> tuple[list[Row], list[str]]:
     rows: list[Row] = []
+    failed: list[str] = []
 
     def run(name: str, bench: Any, *subjects: Any) -> None:
         begin, before = time.monotonic(), load()
-        found = bench(*subjects, rounds, quick)
+        try:
+            found = bench(*subjects, rounds, quick)
+        except (UndulaError, RuntimeError, OSError, queue.Empty) as exc:
+            failed.append(name)
+            console.print(f"{name}: {bench.__name__} FAILED, the others go on: {exc!r}")
+            return
         took = time.monotonic() - begin
         console.print(f"{name}: {bench.__name__}, {took:.0f} s, load {before} -> {load()}")
         rows.extend(found)
@@ -58,13 +68,14 @@ def measured(wanted: tuple[str, ...], rounds: int, quick: bool, console: Console
     for name in (n for n in NAMES if n in wanted):
         for alone in ALONE.get(name, ()):
             run(name, alone)
-    return rows
+    rows.sort(key=lambda row: NAMES.index(row.bench))
+    return rows, failed
 
 
 def main() -> int:
     chosen = options()
     wanted = tuple(chosen.only or NAMES)
-    console = Console(width=None if sys.stdout.isatty() else 130)
+    console = Console(width=None if sys.stdout.isatty() else 140)
     about = {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -75,14 +86,14 @@ def main() -> int:
         "time": time.time(),
     }
     console.print(", ".join(f"{key} {value}" for key, value in about.items() if key != "time"))
-    rows = measured(wanted, chosen.rounds, chosen.quick, console)
-    about["load_after"] = load()
+    rows, failed = measured(wanted, chosen.rounds, chosen.quick, console)
+    about["load_after"], about["failed"] = load(), failed
     show(rows, console)
     console.print(f"median \\[least..greatest] over the rounds; load now {load()}")
     show_goals(rows, console)
     if chosen.json:
         save(rows, about, chosen.json)
-    return 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

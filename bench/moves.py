@@ -17,7 +17,7 @@ SCAN_POINTS = 400_000
 
 
 def moves(undula: Undula, stock: Stock, rounds: int, quick: bool) -> list[Row]:
-    """`mv` and wait, and `read`, of an instant axis; peer: `bps.mv`, the object itself."""
+    """`mv` and wait, and `read`, of an instant axis; peer: `bps.mv`, `bps.rd`."""
     repeats = 30 if quick else 100
     client, axis = undula.client, stock.devices[AXIS]
     client.mv(AXIS, 1.0)
@@ -28,7 +28,7 @@ def moves(undula: Undula, stock: Stock, rounds: int, quick: bool) -> list[Row]:
         idle["mv"].append(_many(repeats, lambda i: client.mv(AXIS, i % 2)))
         idle["read"].append(_many(repeats, lambda _: client.read(AXIS)))
         peer["mv"].append(_many(repeats, lambda i: stock.engine(bps.mv(axis, i % 2))))
-        peer["read"].append(_many(repeats, lambda _: axis.read()))
+        peer["read"].append(_many(repeats, lambda _: stock.engine(bps.rd(axis))))
         for name, values in _while_scanning(undula, repeats).items():
             busy[name].append(values)
     return _rows("idle", idle, peer) + _rows("scan runs", busy, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import bluesky.plans as bp
@@ -13,14 +13,15 @@ from bench.subjects import ANY, INSTANT, SLOW, SYNC, Case, Stock, Undula
 
 US = 1e6
 MS = 1e3
+COMMANDS = ("xadd", "xread", "waitaof", "set", "publish")
+"""Commands that are also counted alone."""
 
 
-def _fit(points: tuple[int, int], cost_s: Callable[[int], float]) -> tuple[float, float]:
+def _fit(points: tuple[int, int], short_s: float, long_s: float) -> tuple[float, float]:
     """Seconds per point and fixed seconds: the straight line through two scans."""
     few, many = points
-    short, long = cost_s(few), cost_s(many)
-    per_point = (long - short) / (many - few)
-    return per_point, short - few * per_point
+    per_point = (long_s - short_s) / (many - few)
+    return per_point, short_s - few * per_point
 
 
 def _lengths(case: Case, quick: bool) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -35,54 +36,65 @@ def _lengths(case: Case, quick: bool) -> tuple[tuple[int, int], tuple[int, int]]
     return both, both
 
 
+@dataclass(slots=True)
+class _Found:
+    """Of each round: (per point, fixed) in seconds; and how long files took after the end."""
+
+    ours: list[tuple[float, float]] = field(default_factory=list)
+    waited: list[tuple[float, float]] = field(default_factory=list)
+    peer: list[tuple[float, float]] = field(default_factory=list)
+    files: list[float] = field(default_factory=list)
+
+
 def step(undula: Undula, stock: Stock, rounds: int, quick: bool) -> list[Row]:
     """Per point and fixed, of 1 axis and 2 monitors, against `bp.scan` with nothing attached."""
     rows: list[Row] = []
     for case in (SYNC, ANY, INSTANT, *SLOW):
         ours_n, peer_n = _lengths(case, quick)
-        undula.scan(case, ours_n[0])
+        found = _Found()
+        undula.scan(case, ours_n[0])  # warm
         stock.scan_s(case, peer_n[0])
-        ours: list[tuple[float, float]] = []
-        peer: list[tuple[float, float]] = []
-        files: list[float] = []
-
-        def cost_s(n: int, case: Case = case, files: list[float] = files) -> float:
-            timed = undula.scan(case, n)
-            files.append(timed.file_s - timed.all_s)
-            return timed.all_s
-
-        def stock_s(n: int, case: Case = case) -> float:
-            return stock.scan_s(case, n)
-
         for number in range(rounds):
             if number % 2:
-                peer.append(_fit(peer_n, stock_s))
-            ours.append(_fit(ours_n, cost_s))
+                _peer_round(stock, case, peer_n, found)
+            _our_round(undula, case, ours_n, found)
             if not number % 2:
-                peer.append(_fit(peer_n, stock_s))
-        rows += _step_rows(case, ours, peer, files)
+                _peer_round(stock, case, peer_n, found)
+        rows += _step_rows(case, found)
     return rows
 
 
-def _step_rows(
-    case: Case,
-    ours: list[tuple[float, float]],
-    peer: list[tuple[float, float]],
-    files: list[float],
-) -> list[Row]:
-    def pair(index: int, factor: float, minus: float = 0.0) -> tuple[Spread, Spread]:
-        return (
-            Spread.of((o[index] - minus) * factor for o in ours),
-            Spread.of((p[index] - minus) * factor for p in peer),
-        )
+def _our_round(undula: Undula, case: Case, points: tuple[int, int], found: _Found) -> None:
+    short, long = (undula.scan(case, number) for number in points)
+    found.ours.append(_fit(points, short.all_s, long.all_s))
+    found.waited.append(_fit(points, short.waited_s, long.waited_s))
+    found.files += [short.file_s - short.all_s, long.file_s - long.all_s]
 
-    rows = [Row("step", case.title, "per point", "us", *pair(0, US))]
+
+def _peer_round(stock: Stock, case: Case, points: tuple[int, int], found: _Found) -> None:
+    short, long = (stock.scan_s(case, number) for number in points)
+    found.peer.append(_fit(points, short, long))
+
+
+def _step_rows(case: Case, found: _Found) -> list[Row]:
+    def spread(
+        fits: list[tuple[float, float]], index: int, factor: float, less: float = 0
+    ) -> Spread:
+        return Spread.of((fit[index] - less) * factor for fit in fits)
+
+    def row(quantity: str, unit: str, ours: Spread, peer: Spread | None = None) -> Row:
+        return Row("step", case.title, quantity, unit, ours, peer)
+
+    rows = [
+        row("per point", "us", spread(found.ours, 0, US), spread(found.peer, 0, US)),
+        row("per point until wait", "us", spread(found.waited, 0, US)),
+    ]
     if case.device_s:  # set, then trigger: the devices take twice their time
-        rows.append(
-            Row("step", case.title, "beyond the devices", "us", *pair(0, US, 2 * case.device_s))
-        )
-    rows.append(Row("step", case.title, "fixed", "ms", *pair(1, MS)))
-    rows.append(Row("step", case.title, "file after end", "ms", Spread.of(f * MS for f in files)))
+        less = 2 * case.device_s
+        both = spread(found.ours, 0, US, less), spread(found.peer, 0, US, less)
+        rows.append(row("beyond the devices", "us", *both))
+    rows.append(row("fixed", "ms", spread(found.ours, 1, MS), spread(found.peer, 1, MS)))
+    rows.append(row("file after end", "ms", Spread.of(f * MS for f in found.files)))
     return rows
 
 
@@ -113,7 +125,10 @@ def _stages(undula: Undula, case: Case, points: int) -> dict[str, float]:
     found = {f"CPU {name}": (after[name] - cpu[name]) * US for name in cpu}
     found["CPU client (waits)"] = (time.process_time() - own) * US
     found["CPU client (live)"] = timed.follower["cpu_s"] * US
-    found["broker commands"] = _calls(undula) - commands
+    calls = {name: number - commands.get(name, 0) for name, number in _calls(undula).items()}
+    found["broker commands"] = sum(calls.values())
+    for name in COMMANDS:
+        found[f"broker {name}"] = calls.get(name, 0)
     for key, name in (
         ("total_net_input_bytes", "broker bytes in"),
         ("total_net_output_bytes", "broker bytes out"),
@@ -122,13 +137,13 @@ def _stages(undula: Undula, case: Case, points: int) -> dict[str, float]:
     return {name: value / points for name, value in found.items()}
 
 
-def _calls(undula: Undula) -> float:
-    """Commands that the broker has carried out, without our own INFO."""
-    total = 0
-    for name, text in undula.info("commandstats").items():
-        if name != "cmdstat_info":
-            total += int(text.split(",")[0].removeprefix("calls="))
-    return float(total)
+def _calls(undula: Undula) -> dict[str, int]:
+    """Commands that the broker has carried out so far, without our own INFO."""
+    return {
+        name.removeprefix("cmdstat_"): int(text.split(",")[0].removeprefix("calls="))
+        for name, text in undula.info("commandstats").items()
+        if name.startswith("cmdstat_") and name != "cmdstat_info"
+    }
 
 
 def live(undula: Undula, stock: Stock, rounds: int, quick: bool) -> list[Row]:
