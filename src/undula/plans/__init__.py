@@ -4,14 +4,18 @@ In: devices and numbers. Out: `Msg`. Called by: `scans`. Imports: bluesky, scans
 Not here: checking limits, running (`scans`).
 """
 
-from undula.plans.block import VERB, block_scan, run_block
+from undula.plans.block import BLOCK, block_scan, run_block
 from undula.plans.forms import FORMS, StepForm, parse_form
 from undula.plans.step import StepRun, step_scan
 from undula.plans.trajectory import Trajectory, grid, line, listed
+from undula.plans.verbs import MOVE, TRIGGER, run_move, run_trigger
+
+VERBS = {BLOCK: run_block, MOVE: run_move, TRIGGER: run_trigger}
+"""What a RunEngine must be taught before it can run these plans: verb to coroutine function."""
 
 __all__ = [
     "FORMS",
-    "VERB",
+    "VERBS",
     "StepForm",
     "StepRun",
     "Trajectory",
@@ -20,6 +24,5 @@ __all__ = [
     "line",
     "listed",
     "parse_form",
-    "run_block",
     "step_scan",
 ]

@@ -15,18 +15,18 @@ from typing import Any
 import bluesky.preprocessors as bpp
 from bluesky.utils import Msg
 
-from undula.plans.step import Messages, StepRun, measure
+from undula.plans.step import Messages, StepRun, first_move, measure
 
 MAX_ROWS = 100
-MAX_BLOCK_S = 0.02
-VERB = "instant_block"
+MAX_BLOCK_S = 0.005
+BLOCK = "instant_block"
 
 
 class BlockRecorder:
     """Columns of the current block, and how far the scan is. A Bluesky flyer for `collect` only."""
 
     def __init__(self, run: StepRun) -> None:
-        self.name = VERB
+        self.name = BLOCK
         self.parent = None
         self.done = 0
         self._run = run
@@ -117,14 +117,10 @@ def block_core(run: StepRun) -> Messages:
     """All points in blocks; a checkpoint between two, where every pause is taken."""
     recorder = BlockRecorder(run)
     collect = Msg("collect", recorder, name="primary", return_payload=False)
-    fill = Msg(VERB, recorder)
+    fill = Msg(BLOCK, recorder)
     yield Msg("declare_stream", None, recorder, name="primary", collect=True)
     if run.points is not None and len(run.points):
-        # one ordinary set: the RunEngine stops on abort only what it has set itself
-        for axis, target in zip(run.axes, run.points[0].tolist(), strict=True):
-            yield Msg("set", axis, target, group="first")
-        if run.axes:
-            yield Msg("wait", None, group="first", timeout=run.move_timeout_s)
+        yield from first_move(run, run.points[0].tolist())
     yield Msg("rewindable", None, False)
 
     def blocks() -> Messages:

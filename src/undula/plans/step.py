@@ -1,8 +1,9 @@
 """Step scans: generators of `Msg`, one event a point, without plan stubs in the loop.
 
 Stock plan stubs format a stack trace each, 60 % of a point; these loops yield `Msg` objects
-directly and reuse the constant ones. A pause at the next point is asked for by `pause_requested`
-and taken after the checkpoint, because a deferred pause of the RunEngine sleeps for 0.5 s.
+directly, reuse the constant ones and wait by verbs of our own. A pause at the next point is asked
+for by `pause_requested` and taken after the checkpoint, because a deferred pause of the RunEngine
+sleeps for 0.5 s.
 """
 
 from __future__ import annotations
@@ -16,9 +17,13 @@ import bluesky.preprocessors as bpp
 from bluesky.utils import Msg
 
 from undula.plans.trajectory import FloatArray
+from undula.plans.verbs import MOVE, TRIGGER
 
 Messages = Generator[Msg, Any, Any]
-DRAIN_EVERY = 200
+
+
+def silent(_: Sequence[Any] | None) -> None:
+    """Nobody wants to know what is waited for."""
 
 
 def never() -> bool:
@@ -32,8 +37,8 @@ class StepRun:
 
     `points` has shape (number of points, number of axes), in each axis's unit; None counts `num`
     times, for ever when that is None too. `move_timeout_s` and `trigger_timeout_s` are deadlines
-    of one point; None waits without end. `wait_needed` is False only when every device declares
-    itself done on return.
+    of one point; None waits without end. `told` is called with the statuses that are waited for,
+    and with None when they are done.
     """
 
     detectors: Sequence[Any]
@@ -46,7 +51,7 @@ class StepRun:
     delay_s: float = 0.0
     move_timeout_s: float | None = None
     trigger_timeout_s: float | None = None
-    wait_needed: bool = True
+    told: Callable[[Sequence[Any] | None], None] = silent
     return_to: Sequence[float] | None = None
     pause_requested: Callable[[], bool] = never
 
@@ -91,46 +96,43 @@ def _rows(run: StepRun) -> Iterable[Sequence[float]]:
 
 
 def step_core(run: StepRun) -> Messages:
-    """One event a point into stream `primary`."""
+    """One event a point into stream `primary`: checkpoint, move, trigger, read, save."""
     checkpoint, save = Msg("checkpoint"), Msg("save")
     create = Msg("create", None, name="primary")
-    wait_moved = Msg("wait", None, group="set", timeout=run.move_timeout_s)
-    wait_triggered = Msg("wait", None, group="trigger", timeout=run.trigger_timeout_s)
-    settle = Msg("sleep", None, run.settle_s)
-    delay = Msg("sleep", None, run.delay_s)
-    triggers = [Msg("trigger", d, group="trigger") for d in run.detectors if hasattr(d, "trigger")]
+    settle, delay = Msg("sleep", None, run.settle_s), Msg("sleep", None, run.delay_s)
+    counters = [d for d in run.detectors if hasattr(d, "trigger")]
+    trigger = Msg(TRIGGER, None, counters, run.trigger_timeout_s, run.told)
     reads = [Msg("read", d) for d in (*run.axes, *run.detectors)]
     before: list[float | None] = [None] * len(run.axes)
     axes = list(enumerate(run.axes))
-    waits = run.wait_needed
     for number, row in enumerate(_rows(run)):
         yield checkpoint
         if run.pause_requested():
             yield Msg("pause")
-        moved = False
-        for i, axis in axes:
-            if row[i] != before[i]:
-                yield Msg("set", axis, row[i], group="set")
-                before[i] = row[i]
-                moved = True
-        drain = waits or number % DRAIN_EVERY == DRAIN_EVERY - 1
-        if moved and drain:
-            yield wait_moved
+        if number == 0:
+            yield from first_move(run, row)
+        targets = [(axis, row[i]) for i, axis in axes if row[i] != before[i]]
+        if targets and number:
+            yield Msg(MOVE, None, targets, run.move_timeout_s, run.told)
+        before[:] = row
         if run.settle_s:
             yield settle
-        for message in triggers:
-            yield message
-        if triggers and drain:
-            yield wait_triggered
+        if counters:
+            yield trigger
         yield create
-        for message in reads:
+        for message in reads:  # noqa: UP028  # the answers that are sent in cannot go to a list
             yield message
         yield save
         if run.delay_s:
             yield delay
-    if not waits:
-        yield wait_moved
-        yield wait_triggered
+
+
+def first_move(run: StepRun, row: Sequence[float]) -> Messages:
+    """By the RunEngine's own verbs, so that it knows what to stop."""
+    for axis, target in zip(run.axes, row, strict=True):
+        yield Msg("set", axis, target, group="first")
+    if run.axes:
+        yield Msg("wait", None, group="first", timeout=run.move_timeout_s)
 
 
 def step_scan(run: StepRun) -> Messages:

@@ -35,6 +35,10 @@ from undula.scans.service import EngineService
 from undula.scans.stop import StopServer, stop_all
 
 
+SWITCH_INTERVAL_S = 0.0005
+"""While a block of points runs, requests and moves still get the interpreter in time."""
+
+
 def _only_one(paths: BeamlinePaths) -> IO[str]:
     lock = (paths.state / "engine.lock").open("w")
     try:
@@ -72,6 +76,7 @@ def _stored(catalogue: SqliteCatalogue) -> list[tuple[QueueItem, ScanRequest]]:
 def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
     """Run the engine until SIGTERM. Raises: UndulaError when it cannot start."""
     lock = _only_one(paths)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     engine = RunEngine({}, context_managers=[], call_returns_result=True)
     devices, source = _load_devices(settings, engine)
     touched, leases = Touched(paths.touched, devices), Leases()

@@ -14,6 +14,7 @@ from undula.core.settings import BeamlineSettings
 from undula.devices.registry import Registry
 from undula.plans import StepRun, block_scan, step_scan
 from undula.plans.step import Messages
+from undula.plans.verbs import Told
 from undula.scans.check import MOVE_MARGIN_S, CheckedScan, check_limits
 from undula.scans.metadata import start_metadata
 
@@ -42,7 +43,7 @@ def set_count_time(scan: CheckedScan, devices: Registry) -> bool:
 
 
 def declared_plan(
-    scan: CheckedScan, devices: Registry, pause_requested: Callable[[], bool]
+    scan: CheckedScan, devices: Registry, pause_requested: Callable[[], bool], told: Told
 ) -> Messages:
     """The generator of a declared plan: in blocks when every device is `instant`."""
     form, path = scan.form, scan.trajectory
@@ -63,7 +64,7 @@ def declared_plan(
         delay_s=form.delay_s,
         move_timeout_s=scan.move_timeout_s,
         trigger_timeout_s=3.0 * count_time_s + MOVE_MARGIN_S,
-        wait_needed=not instant,
+        told=told,
         return_to=scan.origin if form.returns else None,
         pause_requested=pause_requested,
     )
@@ -115,13 +116,16 @@ def build_plan(
     devices: Registry,
     settings: BeamlineSettings,
     pause_requested: Callable[[], bool],
+    told: Told,
 ) -> tuple[Messages, dict[str, Any]]:
     """The generator for `scan`, and the metadata of its runs; a foreign plan keeps its own words.
 
     Raises: UndulaError when a device refuses its count time.
     """
-    make = declared_plan if scan.form is not None else foreign_plan
-    plan = make(scan, devices, pause_requested)
+    if scan.form is not None:
+        plan = declared_plan(scan, devices, pause_requested, told)
+    else:
+        plan = foreign_plan(scan, devices, pause_requested)
     md = start_metadata(scan, devices, settings, baseline_of(scan, devices))
     if scan.form is None:
         for key in ("plan_name", "motors", "hints"):

@@ -99,10 +99,10 @@ class Mover:
     ) -> None:
         begin = time.monotonic()
         try:
-            statuses = {
-                a.name: self._awaitable(a.obj.set(t)) for a, t in zip(axes, targets, strict=True)
-            }
-            await self._arrived(statuses, limit_s)
+            statuses = {a.name: a.obj.set(t) for a, t in zip(axes, targets, strict=True)}
+            late = {n: s for n, s in statuses.items() if not (s.done and s.success)}
+            if late:
+                await self._arrived({n: self._awaitable(s) for n, s in late.items()}, limit_s)
         except Exception as exc:  # drivers raise anything; the asker gets it as the one reply
             error = (
                 exc if isinstance(exc, UndulaError) else _device_error(exc, list(request.targets))

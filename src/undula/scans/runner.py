@@ -25,7 +25,7 @@ from undula.core.settings import BeamlineSettings
 from undula.devices.registry import Registry
 from undula.messages import ItemFinished, QueueItem, QueueStatus, ScanRequest
 from undula.messages.queue import QueueState
-from undula.plans import VERB, run_block
+from undula.plans import VERBS
 from undula.scans.build import build_plan, explain
 from undula.scans.check import CheckedScan, check_scan
 from undula.scans.documents import DocumentGate
@@ -67,7 +67,8 @@ class ScanRunner:
         self._engine = engine
         engine.scan_id_source = self._next_number
         engine.waiting_hook = self._waits
-        engine.register_command(VERB, run_block)
+        for verb, function in VERBS.items():
+            engine.register_command(verb, function)
         engine.subscribe(self._gate)
         self._lock = threading.Condition()
         self._queue = ScanQueue()
@@ -292,7 +293,9 @@ class ScanRunner:
             self._checked = scan = check_scan(request, self.devices, self.settings)
             self._lease(scan, holder)
             self._touched.add(item.item_id, scan.devices)
-            plan, md = build_plan(scan, self.devices, self.settings, self._asked_to_pause)
+            plan, md = build_plan(
+                scan, self.devices, self.settings, self._asked_to_pause, self._waits
+            )
             status = self._drive(plan, md)
         except Exception as exc:  # whatever a plan or driver raises ends this item, not the engine
             self._reason = explain(exc, self._waiting[1] if self._waiting else "")

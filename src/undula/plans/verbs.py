@@ -1,0 +1,92 @@
+"""Two verbs of our own for the RunEngine: move and wait, trigger and wait, each in one message.
+
+The RunEngine's `wait` starts a task for every group, a fifth of a point; these await the statuses
+directly, and not at all when they are done on return. A pause replays a message whole, so a point
+is never read in motion. Public RunEngine API only: `register_command`. The RunEngine stops, on a
+pause or abort, the devices that it has set itself: a plan sends one ordinary `set` first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bluesky.utils import Msg
+
+from undula.core.errors import DeviceError, TimeoutUndulaError
+
+MOVE = "move_and_wait"
+TRIGGER = "trigger_and_wait"
+Told = Callable[[Sequence[Any] | None], None]
+Pending = list[tuple[Any, Any]]
+
+
+async def run_move(msg: Msg) -> None:
+    """`Msg(MOVE, None, [(axis, target), ...], timeout_s, told)`: set all, then wait for all."""
+    targets, timeout_s, told = msg.args
+    await _finished([(axis, axis.set(target)) for axis, target in targets], timeout_s, told)
+
+
+async def run_trigger(msg: Msg) -> None:
+    """`Msg(TRIGGER, None, [detector, ...], timeout_s, told)`: trigger all, then wait for all."""
+    detectors, timeout_s, told = msg.args
+    await _finished([(d, d.trigger()) for d in detectors], timeout_s, told)
+
+
+async def _finished(started: Pending, timeout_s: float | None, told: Told) -> None:
+    waiting: Pending = []
+    for device, status in started:
+        if not status.done:
+            waiting.append((device, status))
+        elif not status.success:
+            raise _failure(device, status)
+    if waiting:
+        told([status for _, status in waiting])
+        try:
+            await _all(waiting, timeout_s)
+        finally:
+            told(None)
+
+
+async def _all(waiting: Pending, timeout_s: float | None) -> None:
+    loop = asyncio.get_running_loop()
+    end: asyncio.Future[None] = loop.create_future()
+    left = {id(status): device for device, status in waiting}
+
+    def settle(device: Any, status: Any) -> None:
+        left.pop(id(status), None)
+        if end.done():
+            return
+        if not status.success:
+            end.set_exception(_failure(device, status))
+        elif not left:
+            end.set_result(None)
+
+    def late() -> None:
+        if not end.done():
+            end.set_exception(
+                TimeoutUndulaError(
+                    f"it did not finish within {timeout_s:.0f} s",
+                    remedy="look at the device: blocked, in fault, or slower than declared",
+                    device=", ".join(sorted(d.name for d in left.values())),
+                )
+            )
+
+    for device, status in waiting:
+        status.add_callback(lambda *_, d=device, s=status: loop.call_soon_threadsafe(settle, d, s))
+    timer = None if timeout_s is None else loop.call_later(timeout_s, late)
+    try:
+        await end
+    finally:
+        if timer is not None:
+            timer.cancel()
+
+
+def _failure(device: Any, status: Any) -> BaseException:
+    error = status.exception(0)
+    if isinstance(error, BaseException):
+        return error
+    return DeviceError(
+        "it did not do what it was told", remedy="look at the device", device=device.name
+    )
