@@ -34,7 +34,6 @@ from undula.scans.safety import Touched
 from undula.scans.service import EngineService
 from undula.scans.stop import StopServer, stop_all
 
-
 SWITCH_INTERVAL_S = 0.0005
 """While a block of points runs, requests and moves still get the interpreter in time."""
 
