@@ -89,12 +89,13 @@ class Outbox:
                 remedy="see `undula status` for publisher and broker",
             )
 
-    def put(self, key: str, index: int, payload: bytes) -> None:
+    def put(self, key: str, index: int, payload: bytes, *, closing: bool = False) -> None:
         """Hand over document `index` of the journal `key`; returns at once.
 
+        A document that closes a run is taken even when the bound is full.
         Raises: OutboxFullError when the bound is full.
         """
-        self._hand_over(frames.DOCUMENT, key, index, payload)
+        self._hand_over(frames.DOCUMENT, key, index, payload, always=closing)
         reached("engine.document_sent")
 
     def announce(self, endpoint: Endpoint[Any], message: Message, **names: str) -> None:
@@ -104,11 +105,13 @@ class Outbox:
         bound = endpoint.maxlen or 0
         self._hand_over(frames.ENTRY, endpoint.key(**names), bound, encode(message))
 
-    def _hand_over(self, kind: int, key: str, index: int, payload: bytes) -> None:
+    def _hand_over(
+        self, kind: int, key: str, index: int, payload: bytes, *, always: bool = False
+    ) -> None:
         with self._changed:
             too_many = len(self._kept) >= self._max_documents
             too_large = self._kept and self._kept_bytes + len(payload) > self._max_bytes
-            if too_many or too_large:
+            if (too_many or too_large) and not always:
                 raise OutboxFullError(
                     f"{len(self._kept)} documents ({self._kept_bytes // 1_000_000} MB) wait for "
                     f"the broker, no more are taken",

@@ -255,7 +255,7 @@ class Publisher:
                 continue
             try:
                 refused = self._append(links.append, batch)
-            except LOST as exc:
+            except (*LOST, redis.ResponseError) as exc:
                 self._put_back(batch)
                 self._break(links, exc)
                 continue

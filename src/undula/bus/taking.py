@@ -60,7 +60,13 @@ class RequestServer:
             entries = self._new_entries(list(by_key), block_s)
         taken: list[tuple[Endpoint[R], R]] = []
         for entry in entries:
-            request = self._admit(by_key[entry.key], entry)
+            try:
+                request = self._admit(by_key[entry.key], entry)
+            except BusError:
+                self._look_back = True  # this one and those behind it are taken up again
+                if taken:
+                    return taken
+                raise
             if request is not None:
                 taken.append((by_key[entry.key], request))
         return taken

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from bluesky.run_engine import RunEngine
+from pydantic import ValidationError
 
 from undula.bus.broker import connect
 from undula.bus.outbox import Outbox
@@ -63,13 +64,14 @@ def _load_devices(settings: BeamlineSettings, engine: RunEngine) -> tuple[Regist
 
 
 def _stored(catalogue: SqliteCatalogue) -> list[tuple[QueueItem, ScanRequest]]:
-    return [
-        (
-            QueueItem.model_validate(record.payload["item"]),
-            ScanRequest.model_validate(record.payload["request"]),
-        )
-        for record in catalogue.items()
-    ]
+    found = []
+    for record in catalogue.items():
+        try:
+            item = QueueItem.model_validate(record.payload["item"])
+            found.append((item, ScanRequest.model_validate(record.payload["request"])))
+        except (KeyError, ValidationError):
+            log.get_logger().exception("stored_item_unreadable", item=record.item_id)
+    return found
 
 
 def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
@@ -100,8 +102,9 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
     service.attach(runner, Mover(engine.loop, devices, leases, touched, service.show_readback))
 
     def stop() -> tuple[list[str], dict[str, str]]:
+        runner.want_abort("stopped: undula stop")  # first, so that nothing more is set
         result = stop_all(runner.active_objects(), engine.loop)
-        runner.stop_requested()
+        runner.interrupt()
         return result
 
     stopping = StopServer(paths.stop_socket, stop)

@@ -16,6 +16,7 @@ from undula.bus.codec import encode_document
 from undula.bus.endpoints import RUN_DOCUMENTS, RUNS_OPENED
 from undula.core.faults import reached
 from undula.messages import RunOpened
+from undula.messages.runs import ExitStatus
 from undula.scans.ports import Documents
 
 
@@ -30,7 +31,7 @@ class OpenRun:
     index: int = 0
     points: int = 0
     streams: dict[str, str] = field(default_factory=dict)
-    exit_status: str = ""
+    exit_status: ExitStatus | None = None
 
 
 class DocumentGate:
@@ -72,14 +73,17 @@ class DocumentGate:
                 run.points = max(run.points, doc["seq_num"])
             reached("engine.point_measured")
         elif name == "event_page":
-            run.points = max(run.points, *doc["seq_num"])
+            if run.streams.get(doc["descriptor"]) == "primary":
+                run.points = max(run.points, *doc["seq_num"])
             reached("engine.point_measured")
         elif name == "stop":
             run.exit_status = doc["exit_status"]
             if run.exit_status != "success" and not doc.get("reason"):
                 doc = {**doc, "reason": self._reason()}
-        run.index += 1
-        self._outbox.put(run.key, run.index, encode_document(run.index, name, doc, time.time()))
+        index = run.index + 1
+        payload = encode_document(index, name, doc, time.time())
+        self._outbox.put(run.key, index, payload, closing=name == "stop")
+        run.index = index  # only now: a refused document leaves no gap
         if name == "stop":
             self.closed.append(run)
             self.open = None

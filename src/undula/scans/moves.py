@@ -12,13 +12,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from undula.core.errors import DeviceError, InputError, TimeoutUndulaError, UndulaError
+from undula.core.log import get_logger
 from undula.devices.registry import LoadedDevice, Registry
 from undula.messages import ErrorReport, MoveRequest, Reply
 from undula.scans.check import MOVE_MARGIN_S, check_limits, usable
 from undula.scans.leases import Leases
 from undula.scans.safety import Touched
+from undula.scans.stop import stop_call
 
 READBACK_EVERY_S = 0.1
+HALT_TIMEOUT_S = 2.0
 
 
 class Mover:
@@ -49,7 +52,11 @@ class Mover:
         except UndulaError as error:
             reply(Reply(request_id=request.request_id, error=ErrorReport.of(error)))
             return
-        self._touched.add(holder, request.targets)
+        try:
+            self._touched.add(holder, request.targets)
+        except BaseException:
+            self._leases.release(holder)
+            raise
         asyncio.run_coroutine_threadsafe(
             self._move(
                 request, axes=axes, targets=targets, limit_s=limit_s, holder=holder, reply=reply
@@ -108,15 +115,22 @@ class Mover:
                 exc if isinstance(exc, UndulaError) else _device_error(exc, list(request.targets))
             )
             answer = Reply(request_id=request.request_id, error=ErrorReport.of(error))
+            await _halt(axes)  # before their leases go: nothing may move on unknown to others
         else:
             result = {"duration_s": time.monotonic() - begin, "names": list(request.targets)}
             answer = Reply(request_id=request.request_id, result=result)
         finally:
             self._leases.release(holder)
-            self._touched.drop(holder)
+            self._forget(holder)
         for axis in axes:
             self._show(axis.name, False)
         reply(answer)
+
+    def _forget(self, holder: str) -> None:
+        try:
+            self._touched.drop(holder)
+        except OSError:  # a full disk: its successor would stop one axis too many, no harm
+            get_logger().exception("touched_file_not_written")
 
     def _awaitable(self, status: Any) -> asyncio.Future[None]:
         future: asyncio.Future[None] = self._loop.create_future()
@@ -152,6 +166,16 @@ class Mover:
                 )
             for name in late:
                 self._show(name, True)
+
+
+async def _halt(axes: Sequence[LoadedDevice]) -> None:
+    for axis in axes:
+        try:
+            result = stop_call(axis.obj)
+            if asyncio.iscoroutine(result):
+                await asyncio.wait_for(result, HALT_TIMEOUT_S)
+        except Exception:  # a driver may raise anything; the other axes must be stopped too
+            get_logger().exception("axis_not_stopped", device=axis.name)
 
 
 def _device_error(exc: Exception, names: Sequence[str]) -> DeviceError:

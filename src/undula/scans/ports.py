@@ -15,8 +15,8 @@ class Documents(Protocol):
     def fill(self) -> float:
         """How full it is, 0 to 1; at 1 the next `put` raises."""
 
-    def put(self, key: str, index: int, payload: bytes) -> None:
-        """Queue one packed document for a journal."""
+    def put(self, key: str, index: int, payload: bytes, *, closing: bool = False) -> None:
+        """Queue one packed document for a journal; room is kept for those that close a run."""
 
     def announce(self, endpoint: Endpoint[Any], message: Message) -> None:
         """Queue an entry of a bounded stream, in order with the documents."""
@@ -33,7 +33,7 @@ class MemoryDocuments:
         self.announced: list[Message] = []
         self.fill = 0.0
 
-    def put(self, key: str, index: int, payload: bytes) -> None:
+    def put(self, key: str, index: int, payload: bytes, *, closing: bool = False) -> None:  # noqa: ARG002  # twin
         """Append; an index out of order is an error of the caller."""
         journal = self.journals.setdefault(key, [])
         if index != len(journal) + 1:

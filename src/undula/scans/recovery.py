@@ -19,6 +19,7 @@ from undula.bus.journal import read_all
 from undula.bus.ports import Connector
 from undula.catalogue import Catalogue, RunRecord
 from undula.core.clock import now
+from undula.core.errors import UndulaError
 from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.devices.registry import Registry
@@ -61,9 +62,9 @@ def _stop_document(start: dict[str, Any], journal: list[RunDocument]) -> dict[st
         if entry.name == "descriptor":
             streams[entry.doc["uid"]] = entry.doc.get("name", "primary")
         elif entry.name == "event":
-            counts[streams[entry.doc["descriptor"]]] += 1
+            counts[streams.get(entry.doc["descriptor"], "primary")] += 1
         elif entry.name == "event_page":
-            counts[streams[entry.doc["descriptor"]]] += len(entry.doc["seq_num"])
+            counts[streams.get(entry.doc["descriptor"], "primary")] += len(entry.doc["seq_num"])
     return {
         "uid": str(uuid4()),
         "time": now(),
@@ -74,10 +75,22 @@ def _stop_document(start: dict[str, Any], journal: list[RunDocument]) -> dict[st
     }
 
 
-def _end_run(run: RunRecord, connector: Connector, outbox: Documents) -> None:
+def _end_run(run: RunRecord, catalogue: Catalogue, connector: Connector, outbox: Documents) -> None:
     journal = read_all(connector, run.uid)
     key = RUN_DOCUMENTS.key(uid=run.uid)
     if journal and journal[-1].name == "stop":
+        return
+    if not journal and Path(run.path).exists():
+        get_logger().error("journal_lost", run=run.number, file=run.path)
+        catalogue.close_run(
+            run.uid,
+            exit_status="fail",
+            reason="its journal was lost with the broker; the file holds what was written",
+            end_time=now(),
+            path=run.path,
+            num_events={},
+            archive_path="",
+        )
         return
     if not journal:
         outbox.announce(
@@ -93,7 +106,7 @@ def _end_run(run: RunRecord, connector: Connector, outbox: Documents) -> None:
             ),
         )
         outbox.put(key, 1, encode_document(1, "start", run.metadata, time.time()))
-    index = max(len(journal), 1) + 1
+    index = (journal[-1].index if journal else 1) + 1
     stop = _stop_document(run.metadata, journal)
     outbox.put(key, index, encode_document(index, "stop", stop, time.time()))
     outbox.wait_acknowledged(key, index, 10.0)
@@ -108,7 +121,10 @@ def end_open_runs(catalogue: Catalogue, connector: Connector, outbox: Documents)
     """
     runs = catalogue.open_runs()
     for run in runs:
-        _end_run(run, connector, outbox)
+        try:
+            _end_run(run, catalogue, connector, outbox)
+        except (UndulaError, KeyError, ValueError):  # one bad record must not hold up the engine
+            get_logger().exception("run_not_closed", run=run.number)
     reached("engine.recovered")
     return runs
 

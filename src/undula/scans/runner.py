@@ -11,10 +11,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from bluesky.run_engine import RunEngine
-from bluesky.utils import RunEngineInterrupted
+from bluesky.utils import RunEngineInterrupted, TransitionError
 
 from undula.catalogue import Catalogue, QueueItemRecord, RunRecord
 from undula.core.clock import now
@@ -25,8 +25,9 @@ from undula.core.settings import BeamlineSettings
 from undula.devices.registry import Registry
 from undula.messages import ItemFinished, QueueItem, QueueStatus, ScanRequest
 from undula.messages.queue import QueueState
+from undula.messages.runs import ExitStatus
 from undula.plans import VERBS
-from undula.scans.build import build_plan, explain
+from undula.scans.build import baseline_of, build_plan, explain
 from undula.scans.check import CheckedScan, check_scan
 from undula.scans.documents import DocumentGate
 from undula.scans.leases import Leases
@@ -38,6 +39,7 @@ from undula.scans.safety import Touched
 
 RESUME_BELOW = 0.2
 SHOW_WAIT_AFTER_S = 1.0
+CLOSE_TIMEOUT_S = 8.0
 
 
 class ScanRunner:
@@ -76,9 +78,8 @@ class ScanRunner:
         self._state: QueueState = "idle"
         self._message = ""
         self._reason = ""
-        self._pause_at_point = False
+        self._pause_wanted = self._resume_wanted = self._abort_wanted = False
         self._paused_for_room = False
-        self._command: Literal["", "resume", "abort"] = ""
         self._waiting: tuple[float, str] | None = None
         self._checked: CheckedScan | None = None
         self._closing = False
@@ -143,9 +144,9 @@ class ScanRunner:
             if self._state not in ("running", "pausing"):
                 raise BusyError("nothing runs that could be paused", remedy="see undula queue list")
             self._message, self._state = message, "pausing"
-            self._pause_at_point = at_point
-        if not at_point:
-            self._engine.request_pause(defer=False)
+            self._pause_wanted = True
+        if not at_point and self._engine.resumable:
+            self._nudge()  # before the first checkpoint a pause would abort: the flag has to do
         self._changed()
 
     def resume(self) -> None:
@@ -153,25 +154,36 @@ class ScanRunner:
         with self._lock:
             if self._state != "paused":
                 raise BusyError(
-                    f"the queue is {self._state}, not paused", remedy="nothing to resume"
+                    f"the queue is {self._state}, not paused", remedy="see undula queue list"
                 )
-            self._command, self._paused_for_room = "resume", False
+            self._resume_wanted, self._paused_for_room = True, False
             self._lock.notify_all()
 
     def abort(self, reason: str) -> None:
         """End the running scan with clean-up; what was taken is kept. Raises: BusyError."""
+        if not self.want_abort(reason or "aborted by request"):
+            raise BusyError("nothing runs that could be aborted", remedy="see undula queue list")
+        self._nudge()
+        self._changed()
+
+    def want_abort(self, reason: str) -> bool:
+        """Let the running scan end at its next step; False when nothing runs. Never blocks."""
         with self._lock:
             if self._queue.running is None:
-                raise BusyError(
-                    "nothing runs that could be aborted", remedy="see undula queue list"
-                )
-            self._reason, self._message = reason or "aborted by request", reason
-            paused = self._state == "paused"
-            self._command, self._state = "abort", "aborting"
+                return False
+            self._reason = self._message = reason
+            self._abort_wanted, self._state = True, "aborting"
             self._lock.notify_all()
-        if not paused and self._engine.state in ("running", "pausing"):
-            self._engine.abort(self._reason)
-        self._changed()
+            return True
+
+    def _nudge(self) -> None:
+        """Interrupt the plan now. The flags decide; this only spares the wait for a checkpoint."""
+        if self._engine.state != "running":
+            return
+        try:
+            self._engine.request_pause(defer=False)
+        except TransitionError as exc:
+            get_logger().info("not_interrupted", why=str(exc))
 
     def remove(self, item_id: str | None) -> None:
         """Take a waiting item, or with None all of them, out of the queue. Raises: InputError."""
@@ -184,6 +196,7 @@ class ScanRunner:
                 raise InputError("no item was named", remedy="see undula queue list for the ids")
             for one in gone:
                 self._queue = self._queue.removed(one)
+                self._requests.pop(one, None)
         for one in gone:
             self._end(ItemFinished(item_id=one, exit_status="removed", time=now()))
         self._changed()
@@ -192,39 +205,30 @@ class ScanRunner:
         """Pause while documents cannot leave; go on by itself when there is room again."""
         with self._lock:
             running, paused_for_room = self._state == "running", self._paused_for_room
-            paused = self._state == "paused"
-        if running and (fill >= 0.5 or broker_full):
+            paused, pausing = self._state == "paused", self._state == "pausing"
+        urgent = fill >= 0.8
+        if (running and (fill >= 0.5 or broker_full)) or (pausing and paused_for_room and urgent):
             why = "the broker is nearly full" if broker_full else "documents wait for the broker"
             with self._lock:
                 self._paused_for_room = True
-            self.pause(at_point=fill < 0.8, message=f"paused by itself: {why}")
+            self.pause(at_point=not urgent, message=f"paused by itself: {why}")
         elif paused and paused_for_room and fill < RESUME_BELOW and not broker_full:
             self.resume()
 
-    def close(self, reason: str) -> None:
-        """Abort what runs and end the thread."""
+    def close(self, reason: str) -> bool:
+        """Abort what runs and end the thread; False when it did not end in time."""
         with self._lock:
             self._closing = True
             self._lock.notify_all()
-            running = self._queue.running is not None
-        if running:
-            try:
-                self.abort(reason)
-            except BusyError:
-                get_logger().info("scan_ended_before_abort")
+        if self.want_abort(reason):
+            self._nudge()
         if self._thread.is_alive():
-            self._thread.join(10.0)
+            self._thread.join(CLOSE_TIMEOUT_S)
+        return not self._thread.is_alive()
 
-    def stop_requested(self) -> None:
-        """Motion was stopped from outside: what runs is aborted, nothing moves on. Never blocks."""
-
-        def work() -> None:
-            try:
-                self.abort("stopped: undula stop")
-            except BusyError:
-                get_logger().info("stopped_while_idle")
-
-        threading.Thread(target=work, name="abort", daemon=True).start()
+    def interrupt(self) -> None:
+        """Interrupt the plan soon, on another thread. Never blocks."""
+        threading.Thread(target=self._nudge, name="abort", daemon=True).start()
 
     def active_objects(self) -> dict[str, Any]:
         """Devices that must stop when motion stops: of the scan and of all direct moves."""
@@ -263,10 +267,7 @@ class ScanRunner:
         self._waiting = None if statuses is None else (time.monotonic(), _names(statuses))
 
     def _asked_to_pause(self) -> bool:
-        if not self._pause_at_point:
-            return False
-        self._pause_at_point = False
-        return True
+        return self._pause_wanted or self._abort_wanted
 
     # ---- the thread -----------------------------------------------------------------------
 
@@ -279,36 +280,53 @@ class ScanRunner:
                 self._queue = self._queue.started()
                 item = self._queue.running
                 self._state, self._message, self._reason = "running", "", ""
-                self._command, self._pause_at_point = "", False
-            if item is not None:
-                self._changed()
+                self._pause_wanted = self._resume_wanted = self._abort_wanted = False
+                self._paused_for_room = False
+            if item is None:
+                continue
+            self._changed()
+            try:
                 self._run_item(item, self._requests[item.item_id])
+            except Exception:  # e.g. a full disk under the catalogue; the queue must go on
+                get_logger().exception("item_not_finished", item=item.item_id)
+                with self._lock:
+                    self._queue = self._queue.finished()
+                    self._state, self._message = "idle", "see undula logs --service engine"
 
     def _run_item(self, item: QueueItem, request: ScanRequest) -> None:
         self._gate.begin(item.item_id)
         holder = f"scan {item.command or item.plan!r} of {item.user or 'somebody'}"
-        status: Literal["success", "abort", "fail"] = "fail"
+        status: ExitStatus = "fail"
         try:
             count_start(self._catalogue, item.item_id)
             self._checked = scan = check_scan(request, self.devices, self.settings)
+            used = (*scan.devices, *baseline_of(scan, self.devices))
             self._lease(scan, holder)
-            self._touched.add(item.item_id, scan.devices)
+            self._touched.add(item.item_id, used)
             plan, md = build_plan(
                 scan, self.devices, self.settings, self._asked_to_pause, self._waits
             )
-            status = self._drive(plan, md)
+            self._drive(plan, md)
+            status = "abort" if self._abort_wanted else "success"
+        except _Aborted:
+            status = "abort"
         except Exception as exc:  # whatever a plan or driver raises ends this item, not the engine
             self._reason = explain(exc, self._waiting[1] if self._waiting else "")
             get_logger().warning(
                 "scan_failed", command=item.command, reason=self._reason, exc_info=True
             )
         finally:
-            self._touched.drop(item.item_id)
             self.leases.release(holder)
+            self._touched.drop(item.item_id)
+        self._finish(item, status)
+
+    def _finish(self, item: QueueItem, status: ExitStatus) -> None:
         runs = [*self._gate.closed, *([self._gate.open] if self._gate.open else [])]
+        if runs and runs[-1].exit_status:
+            status = runs[-1].exit_status  # the run's own word: an abort may have come too late
         with self._lock:
             self._queue = self._queue.finished()
-            self._state, self._message = "idle", self._reason
+            self._state, self._message = "idle", "" if status == "success" else self._reason
             self._waiting, self._checked = None, None
             self._requests.pop(item.item_id, None)
         self._end(
@@ -317,7 +335,7 @@ class ScanRunner:
                 exit_status=status,
                 run_uids=[r.uid for r in runs],
                 run_numbers=[r.number for r in runs],
-                reason=self._reason,
+                reason="" if status == "success" else self._reason,
                 time=now(),
             )
         )
@@ -328,52 +346,59 @@ class ScanRunner:
         begin = time.monotonic()
         while other := self.leases.wait_free(scan.devices, 0.5):
             self._waiting = (begin, f"waiting for {other}")
-            if self._command == "abort" or self._closing:
-                raise UndulaError(self._reason or "aborted", remedy="submit it again")
+            self._stop_if_aborted()
         self._waiting = None
         self.leases.take(scan.devices, holder)
 
-    def _drive(self, plan: Any, md: dict[str, Any]) -> Literal["success", "abort", "fail"]:
-        def call() -> Any:
-            return self._engine(plan, **md)
+    def _stop_if_aborted(self) -> None:
+        if self._abort_wanted or self._closing:
+            raise _Aborted
 
+    def _drive(self, plan: Any, md: dict[str, Any]) -> None:
+        """Run the plan to its end. Only this thread resumes and aborts the RunEngine."""
+        self._stop_if_aborted()
+        call: Callable[[], Any] = lambda: self._engine(plan, **md)  # noqa: E731  # or resume, abort
         while True:
             try:
-                result = call()
+                call()
             except RunEngineInterrupted:
-                result = None
+                get_logger().info("plan_interrupted", engine=str(self._engine.state))
             if self._engine.state != "paused":
-                break
+                return
             call = self._paused()
-        if result is None:
-            return "abort"
-        return "success" if result.exit_status == "success" else "abort"
 
     def _paused(self) -> Callable[[], Any]:
+        """Wait for what to do next: resume or abort."""
         with self._lock:
-            if self._command != "abort":
+            self._pause_wanted = self._resume_wanted = False
+            if not self._abort_wanted:
                 self._state = "paused"
         self._changed()
         with self._lock:
-            self._lock.wait_for(lambda: self._command)
-            command, self._command = self._command, ""
-            self._state = "running" if command == "resume" else "aborting"
-            if command == "resume":
-                self._message = ""
+            self._lock.wait_for(lambda: self._resume_wanted or self._abort_wanted)
+            if self._abort_wanted:
+                return lambda: self._engine.abort(self._reason)
+            self._resume_wanted = False
+            self._state, self._message = "running", ""
         self._changed()
-        if command == "resume":
-            return self._engine.resume  # type: ignore[no-any-return]  # bluesky is untyped
-        return lambda: self._engine.abort(self._reason)
+        return self._engine.resume  # type: ignore[no-any-return]  # bluesky is untyped
 
     def _end(self, finished: ItemFinished) -> None:
-        self._catalogue.finish_item(
-            finished.item_id,
-            exit_status=finished.exit_status,
-            run_uids=finished.run_uids,
-            run_numbers=finished.run_numbers,
-            reason=finished.reason,
-        )
+        try:
+            self._catalogue.finish_item(
+                finished.item_id,
+                exit_status=finished.exit_status,
+                run_uids=finished.run_uids,
+                run_numbers=finished.run_numbers,
+                reason=finished.reason,
+            )
+        except UndulaError:  # its run is known: a successor will not run it again
+            get_logger().exception("item_not_recorded", item=finished.item_id)
         self._finished(finished)
+
+
+class _Aborted(Exception):  # noqa: N818  # a way out, not an error
+    """The scan was aborted before its plan began."""
 
 
 def _names(statuses: Any) -> str:

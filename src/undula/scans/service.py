@@ -29,7 +29,7 @@ from undula.bus.endpoints import (
 )
 from undula.bus.ports import Connector
 from undula.core import notify
-from undula.core.errors import BusError, UndulaError
+from undula.core.errors import BusyError, UndulaError
 from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.core.settings import BeamlineSettings
@@ -89,6 +89,7 @@ class EngineService:
         self._outgoing = Outgoing()
         self._checks = ThreadPoolExecutor(1, "check")
         self._pool = ThreadPoolExecutor(8, "request")
+        self._steering = ThreadPoolExecutor(1, "steer")
         self._closing = threading.Event()
         self._broker_full = False
         self._runner: ScanRunner | None = None
@@ -152,7 +153,7 @@ class EngineService:
             while not self._closing.is_set():
                 try:
                     taken = self._connector.take_requests(ENDPOINTS, block_s=0.25)
-                except BusError as error:
+                except UndulaError as error:
                     get_logger().warning("broker_away", error=str(error))
                     self._closing.wait(0.2)
                     continue
@@ -164,6 +165,7 @@ class EngineService:
             watcher.join(2.0)
             self._checks.shutdown(wait=False, cancel_futures=True)
             self._pool.shutdown(wait=False, cancel_futures=True)
+            self._steering.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
         """End `run`; safe in a signal handler."""
@@ -182,8 +184,10 @@ class EngineService:
         while not self._closing.wait(WATCH_EVERY_S):
             try:
                 self.runner.watch_room(self._outbox.fill, self._broker_full)
-            except UndulaError as error:
+            except BusyError as error:
                 get_logger().info("pause_not_possible", error=str(error))
+            except Exception:  # this thread also tells that the engine lives: it must go on
+                get_logger().exception("watch_failed")
             if time.monotonic() - said > STATUS_EVERY_S:
                 said = time.monotonic()
                 status = self.runner.status()
@@ -199,7 +203,7 @@ class EngineService:
         elif isinstance(request, ReadRequest):
             self._pool.submit(self._answer, request, lambda: self._read(request.devices))
         elif isinstance(request, QueueRequest):
-            self._pool.submit(self._answer, request, lambda: self._steer(request))
+            self._steering.submit(self._answer, request, lambda: self._steer(request))
         elif isinstance(request, DeviceSetRequest):
             self._pool.submit(self._answer, request, lambda: self._set_device(request))
         elif isinstance(request, DevicesRequest):
@@ -228,13 +232,21 @@ class EngineService:
 
     def _move(self, mover: Mover, request: MoveRequest) -> None:
         def answer(reply: Reply) -> None:
-            self._pool.submit(self._reply, request, self._with_readbacks(reply))
+            # called on the engine's loop, where nothing may be read
+            self._pool.submit(self._answer_move, request, reply)
 
         try:
             mover.start(request, answer)
         except Exception as exc:  # a driver may raise anything while its position is read
             get_logger().exception("move_failed", targets=list(request.targets))
             answer(Reply(request_id=request.request_id, error=ErrorReport.of(exc)))
+
+    def _answer_move(self, request: MoveRequest, reply: Reply) -> None:
+        try:
+            reply = self._with_readbacks(reply)
+        except UndulaError as error:
+            reply = Reply(request_id=request.request_id, error=ErrorReport.of(error))
+        self._reply(request, reply)
 
     def _with_readbacks(self, reply: Reply) -> Reply:
         if reply.result is None:

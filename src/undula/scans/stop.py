@@ -22,19 +22,22 @@ from undula.core.log import get_logger
 ANSWER_WITHIN_S = 0.5
 
 
-def stop_device(obj: Any, loop: asyncio.AbstractEventLoop | None) -> None:
-    """Call `stop()` of one device, synchronous or not. Raises what the device raises."""
+def stop_call(obj: Any) -> Any:
+    """Call `stop()` of one device; what it returns, a coroutine for asynchronous ones."""
     stop = getattr(obj, "stop", None)
     if stop is None:
-        return
+        return None
     takes_success = "success" in inspect.signature(stop).parameters
-    if inspect.iscoroutinefunction(stop):
-        if loop is None:
-            raise RuntimeError("it can be stopped from a running loop only")
-        coroutine = stop(success=False) if takes_success else stop()
-        asyncio.run_coroutine_threadsafe(coroutine, loop).result(ANSWER_WITHIN_S)
-        return
-    _ = stop(success=False) if takes_success else stop()
+    return stop(success=False) if takes_success else stop()
+
+
+def stop_device(obj: Any, loop: asyncio.AbstractEventLoop | None) -> None:
+    """Stop one device from any thread but the loop's. Raises what the device raises."""
+    if inspect.iscoroutinefunction(getattr(obj, "stop", None)) and loop is None:
+        raise RuntimeError("it can be stopped from a running loop only")
+    result = stop_call(obj)
+    if asyncio.iscoroutine(result) and loop is not None:
+        asyncio.run_coroutine_threadsafe(result, loop).result(ANSWER_WITHIN_S)
 
 
 def stop_all(
@@ -71,6 +74,7 @@ class StopServer:
     def __init__(self, path: Path, stop: Callable[[], tuple[list[str], dict[str, str]]]) -> None:
         self._path = path
         self._stop = stop
+        self._closing = False
         path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.bind(str(path))
@@ -84,11 +88,19 @@ class StopServer:
             try:
                 connection, _ = self._socket.accept()
             except OSError:
-                return
-            with connection:
-                connection.settimeout(ANSWER_WITHIN_S)
-                with contextlib.suppress(OSError):
-                    self._answer(connection)
+                if self._socket.fileno() < 0 or self._closing:
+                    return
+                time.sleep(0.05)  # e.g. no file descriptor left: the next one may find some
+                continue
+            threading.Thread(target=self._attend, args=(connection,), daemon=True).start()
+
+    def _attend(self, connection: socket.socket) -> None:
+        with connection:
+            connection.settimeout(ANSWER_WITHIN_S)
+            try:
+                self._answer(connection)
+            except Exception:  # whatever happens to one caller, the next must be served
+                get_logger().exception("stop_failed")
 
     def _answer(self, connection: socket.socket) -> None:
         if not connection.recv(64).startswith(b"stop"):
@@ -100,6 +112,7 @@ class StopServer:
 
     def close(self) -> None:
         """Stop listening and remove the socket."""
+        self._closing = True
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
