@@ -230,8 +230,14 @@ class ScanHandle:
 
     @property
     def run(self) -> Run | None:
-        """The last run of this scan in the history; None before the first is open."""
+        """The last run of this scan in the history; None before the first is open.
+
+        After the end of the scan it waits up to `FILE_WAIT_S` seconds for a complete file.
+        """
         numbers = self.run_numbers
+        if numbers and self.finished is not None:
+            for uid in self.finished.run_uids:
+                self.file_closed(uid)
         return self._client.runs[numbers[-1]] if numbers else None
 
     def file_closed(self, uid: str, timeout_s: float = FILE_WAIT_S) -> RunFileClosed | None:

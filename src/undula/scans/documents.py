@@ -38,14 +38,15 @@ class DocumentGate:
     """Subscriber of the RunEngine.
 
     `opening(start)` is called with each start document before anything is sent; it records the run
-    and returns its file's path. `reason()` is put into a stop document that has none.
+    and returns its file's path. `reason()` says whether somebody asked the run to end, and why it
+    ends; it is put into a stop document that has none.
     """
 
     def __init__(
         self,
         outbox: Documents,
         opening: Callable[[dict[str, Any]], Path],
-        reason: Callable[[], str],
+        reason: Callable[[], tuple[bool, str]],
     ) -> None:
         self._outbox = outbox
         self._opening = opening
@@ -77,9 +78,8 @@ class DocumentGate:
                 run.points = max(run.points, *doc["seq_num"])
             reached("engine.point_measured")
         elif name == "stop":
+            doc = self._ending(doc)
             run.exit_status = doc["exit_status"]
-            if run.exit_status != "success" and not doc.get("reason"):
-                doc = {**doc, "reason": self._reason()}
         index = run.index + 1
         payload = encode_document(index, name, doc, time.time())
         self._outbox.put(run.key, index, payload, closing=name == "stop")
@@ -87,6 +87,15 @@ class DocumentGate:
         if name == "stop":
             self.closed.append(run)
             self.open = None
+
+    def _ending(self, doc: dict[str, Any]) -> dict[str, Any]:
+        """A run that was asked to end says so, whatever its devices said when they were stopped."""
+        if doc["exit_status"] == "success":
+            return doc
+        asked, reason = self._reason()
+        if asked:
+            return {**doc, "exit_status": "abort", "reason": reason}
+        return doc if doc.get("reason") else {**doc, "reason": reason}
 
     def _start(self, doc: dict[str, Any]) -> None:
         path = self._opening(doc)

@@ -27,7 +27,7 @@ from undula.messages import ItemFinished, QueueItem, QueueStatus, ScanRequest
 from undula.messages.queue import QueueState
 from undula.messages.runs import ExitStatus
 from undula.plans import VERBS
-from undula.scans.build import baseline_of, build_plan, explain
+from undula.scans.build import build_plan, explain
 from undula.scans.check import CheckedScan, check_scan
 from undula.scans.documents import DocumentGate
 from undula.scans.leases import Leases
@@ -65,7 +65,7 @@ class ScanRunner:
         self._touched = touched
         self._changed = changed
         self._finished = finished
-        self._gate = DocumentGate(outbox, self._opening, lambda: self._reason)
+        self._gate = DocumentGate(outbox, self._opening, lambda: (self._abort_wanted, self._reason))
         self._engine = engine
         engine.scan_id_source = self._next_number
         engine.waiting_hook = self._waits
@@ -232,7 +232,8 @@ class ScanRunner:
 
     def active_objects(self) -> dict[str, Any]:
         """Devices that must stop when motion stops: of the scan and of all direct moves."""
-        return {n: self.devices[n].obj for n in self._touched.names()}
+        touched = {n: self.devices[n].obj for n in self._touched.names()}
+        return {n: obj for n, obj in touched.items() if hasattr(obj, "stop")}
 
     # ---- called by the RunEngine ----------------------------------------------------------
 
@@ -300,9 +301,8 @@ class ScanRunner:
         try:
             count_start(self._catalogue, item.item_id)
             self._checked = scan = check_scan(request, self.devices, self.settings)
-            used = (*scan.devices, *baseline_of(scan, self.devices))
             self._lease(scan, holder)
-            self._touched.add(item.item_id, used)
+            self._touched.add(item.item_id, scan.devices)
             plan, md = build_plan(
                 scan, self.devices, self.settings, self._asked_to_pause, self._waits
             )
@@ -311,7 +311,10 @@ class ScanRunner:
         except _Aborted:
             status = "abort"
         except Exception as exc:  # whatever a plan or driver raises ends this item, not the engine
-            self._reason = explain(exc, self._waiting[1] if self._waiting else "")
+            if self._abort_wanted:
+                status = "abort"  # devices that are stopped fail; the reason is the stop
+            else:
+                self._reason = explain(exc, self._waiting[1] if self._waiting else "")
             get_logger().warning(
                 "scan_failed", command=item.command, reason=self._reason, exc_info=True
             )

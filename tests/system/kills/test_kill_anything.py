@@ -27,6 +27,7 @@ from undula.testing.beamline import LocalBeamline, fault_environment, local_beam
 from undula.testing.witness import device_file, noted
 
 POINTS = 300
+LONG = 3000  # long enough for the writer to flush in mid-scan
 PATIENCE_S = 45.0
 
 FAULTS = {
@@ -148,9 +149,9 @@ def test_a_kill_at_a_named_point_loses_nothing(place: Path, service: str, fault:
     with local_beamline(_devices(place), {service: fault}, folder=place) as beamline:
         client, connector = beamline.connect(), beamline.connector()
         progress = Progress(connector)
-        accepted = True
+        accepted, points = True, LONG if fault.startswith("writer.flushed") else POINTS
         try:
-            client.scan("wx", 0, 1, POINTS, wait=False)
+            client.scan("wx", 0, 1, points, wait=False)
         except UndulaError:
             accepted = False  # the engine died before it could answer
         uid = _opened(connector, 10.0 if accepted else 1.0)
@@ -160,7 +161,7 @@ def test_a_kill_at_a_named_point_loses_nothing(place: Path, service: str, fault:
             rows = _check_law(beamline, closed, progress.reached.get(uid, 0))
             if service != "engine" or fault in RUNS_ANEW:
                 assert closed.exit_status == "success"
-                assert rows == POINTS
+                assert rows == points
             elif fault != "engine.item_finished:1":
                 assert closed.exit_status == "fail"
                 assert "engine died" in closed.reason
