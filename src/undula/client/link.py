@@ -10,9 +10,12 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
+
 from undula.bus.endpoints import Endpoint
 from undula.bus.ports import Connector
 from undula.core.clock import now
+from undula.core.errors import InputError
 from undula.core.ids import new_id
 from undula.messages import Request
 
@@ -50,12 +53,20 @@ class Link:
         Raises: InputError when the fields make no request; the engine's error; OutcomeUnknownError
         when no reply came within `timeout_s` seconds.
         """
-        request = endpoint.message(
-            request_id=request_id or new_id(),
-            user=self.user,
-            deadline=now() + timeout_s,
-            **fields,
-        )
+        try:
+            request = endpoint.message(
+                request_id=request_id or new_id(),
+                user=self.user,
+                deadline=now() + timeout_s,
+                **fields,
+            )
+        except ValidationError as exc:
+            fault = exc.errors()[0]
+            place = ".".join(str(part) for part in fault["loc"] if part not in ("float", "int"))
+            raise InputError(
+                f"{place} is {fault.get('input')!r}: {fault['msg'].lower()}",
+                remedy="correct the value; NaN and infinity are never commands",
+            ) from exc
         reply = self.connector.request(endpoint, request)
         if reply.error is not None:
             raise reply.error.to_exception()

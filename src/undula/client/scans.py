@@ -205,8 +205,9 @@ class ScanHandle:
             return
         numbers = ", ".join(str(n) for n in self.finished.run_numbers)
         what = f"run {numbers}" if numbers else self.accepted.command
+        why = self.finished.reason.rstrip(".") or "no reason"
         raise UndulaError(
-            f"{what} ended as {self.finished.exit_status}: {self.finished.reason or 'no reason'}",
+            f"{what} ended as {self.finished.exit_status}: {why}",
             remedy="see undula runs show for what was measured, and undula logs",
         )
 
