@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,9 @@ from undula.plans.step import Messages
 from undula.plans.verbs import Told
 from undula.scans.check import MOVE_MARGIN_S, CheckedScan, check_limits
 from undula.scans.metadata import start_metadata
+
+FIELDS = ("signal", "target_field")
+"""Parameters of Bluesky's plans that name a data key, not a device."""
 
 
 def baseline_of(scan: CheckedScan, devices: Registry) -> list[str]:
@@ -88,10 +92,12 @@ def foreign_plan(
     """A plan of `bluesky.plans`, each `set` checked before it is sent."""
     set_count_time(scan, devices)
     request = scan.request
-    plan = getattr(bp, request.plan)(
-        *(resolve(v, devices) for v in request.args),
-        **{k: resolve(v, devices) for k, v in request.kwargs.items()},
-    )
+    function = getattr(bp, request.plan)
+    bound = inspect.signature(function).bind(*request.args, **request.kwargs)
+    for name, value in bound.arguments.items():
+        if name not in FIELDS:
+            bound.arguments[name] = resolve(value, devices)
+    plan = function(*bound.args, **bound.kwargs)
     baseline = baseline_of(scan, devices)
     by_id = {id(devices[n].obj): devices[n] for n in scan.devices}
 
