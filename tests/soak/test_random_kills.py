@@ -1,140 +1,228 @@
-"""Seeded random kills, hostile payloads, large scans; some minutes. `make soak SEED=n` repeats."""
+"""Random scans, random steering, random kills; after each the law is checked.
+
+`make soak` takes some minutes, `UNDULA_SOAK_SECONDS` says how many seconds of kills;
+`UNDULA_SOAK_SEED=n make soak` draws the same rounds again.
+"""
 
 from __future__ import annotations
 
 import os
 import random
 import signal
+import tempfile
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 
-from undula.bus.endpoints import RUN_PROGRESS, RUNS_CLOSED
-from undula.bus.ports import BEGIN, Connector
+from undula.bus.ports import Connector
 from undula.client import Client
+from undula.client.scans import ScanHandle
 from undula.core.errors import UndulaError
-from undula.files import open_run, read_archive
-from undula.files.archive import archive_path
-from undula.messages import JournalProgress, RunFileClosed
+from undula.processes import supervisor_client
+from undula.processes.supervisor_lock import holder
 from undula.testing.beamline import LocalBeamline, local_beamline
-from undula.testing.hostile import INSANE, MALFORMED
-from undula.testing.witness import device_file, noted
+from undula.testing.law import Progress, check_law, file_closed, patient, until
+from undula.testing.witness import device_file
 
-SEED = int(os.environ.get("UNDULA_SOAK_SEED", "1"))
-SECONDS = float(os.environ.get("UNDULA_SOAK_SECONDS", "150"))
-PATIENCE_S = 60.0
-VICTIMS = ("engine", "publisher", "writer", "broker")
+SEED = os.environ.get("UNDULA_SOAK_SEED") or str(time.time_ns() % 1_000_000)
+SECONDS = float(os.environ.get("UNDULA_SOAK_SECONDS", "180"))
+VICTIMS = ("engine", "publisher", "writer", "broker", "supervisor")
 
 pytestmark = pytest.mark.soak
 
 
-def _patient(call, what: str):
-    """Repeat while services come back; what it returns."""
-    end = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            return call()
-        except UndulaError as error:
-            if time.monotonic() > end:
-                raise AssertionError(f"{what}: {error}") from error
+@dataclass(frozen=True)
+class Round:
+    """What happens in one round, drawn before it begins."""
+
+    plan: str
+    args: tuple[Any, ...]
+    points: int
+    victim: str
+    kill_at: int
+    steering: str
+    steer_at: int
+
+    @classmethod
+    def drawn(cls, number: int) -> Round:
+        """The same for the same seed and number."""
+        dice = random.Random(f"{SEED}:{number}")
+        plan = dice.choice(("scan", "grid_scan", "count"))
+        if plan == "grid_scan":
+            rows, columns = dice.randint(2, 20), dice.randint(2, 40)
+            args: tuple[Any, ...] = ("wy", 0, 1, rows, "wx", -1, 1, columns)
+            points = rows * columns
+        else:
+            points = dice.randint(10, 1200)
+            args = ("wx", -1, 1, points) if plan == "scan" else (points,)
+        return cls(
+            plan,
+            args,
+            points,
+            victim=dice.choice(VICTIMS),
+            kill_at=dice.randint(0, points),
+            steering=dice.choice(("none", "none", "pause", "pause_at_point", "abort")),
+            steer_at=dice.randint(0, points),
+        )
+
+    def __str__(self) -> str:
+        steering = "" if self.steering == "none" else f", {self.steering} at {self.steer_at}"
+        return f"{self.plan} of {self.points}, {self.victim} killed at {self.kill_at}{steering}"
 
 
-def _closed(connector: Connector, uid: str) -> RunFileClosed:
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end:
+class Scene:
+    """One beamline and everything that is done to it."""
+
+    def __init__(self, beamline: LocalBeamline, client: Client, connector: Connector) -> None:
+        self.beamline, self.client, self.connector = beamline, client, connector
+        self.progress = Progress(connector)
+        self.log = beamline.folder / "witness.log"
+
+    def kill(self, victim: str) -> None:
+        """SIGKILL, as soon as the victim has a pid; a dead supervisor gets its successor."""
+        paths = self.beamline.paths
+        if victim != "supervisor":
+            os.kill(self._pid(victim), signal.SIGKILL)
+            return
+        dead = holder(paths)
+        assert dead is not None
+        os.kill(dead, signal.SIGKILL)
+        until(lambda: holder(paths) != dead, "the dead supervisor still holds its lock")
+        assert supervisor_client.ensure(paths)
+
+    def _pid(self, victim: str) -> int:
+        until(lambda: self.beamline.pid(victim) > 0, f"{victim} was not started anew")
+        return self.beamline.pid(victim)
+
+    def steer(self, how: str) -> None:
+        """Pause or abort; it may come too late, or while nobody is there to hear it."""
         try:
-            entries = connector.read(RUNS_CLOSED, after=BEGIN, count=10_000, block_s=0.2)
+            getattr(self.client.queue, how)()
         except UndulaError:
-            continue
-        for _, entry in entries:
-            if entry.uid == uid:
-                return entry
-    raise AssertionError(f"the file of run {uid} was never closed")
+            return
 
+    def finish(self, scan: ScanHandle) -> list[str]:
+        """Resume until the scan has ended; uids of its runs."""
 
-def _judge(beamline: LocalBeamline, closed: RunFileClosed, acknowledged: int) -> int:
-    archive = list(read_archive(archive_path(Path(closed.path))))
-    assert [d.index for d in archive] == list(range(1, len(archive) + 1))
-    assert len(archive) >= acknowledged
-    events = sum(d.name == "event" for d in archive)
-    try:
-        values = [int(v) for v in open_run(closed.path)["wc"]]
-    except (UndulaError, KeyError):
-        values = []
-    assert len(values) == events
-    assert set(values) <= {int(v) for v in noted(beamline.folder / "witness.log", "count")}
-    return len(values)
+        def ended() -> bool:
+            if self.client.queue.list().state == "paused":
+                self.client.queue.resume()
+            scan.wait(timeout_s=0.5, check=False)
+            return True
 
+        until(ended, f"{scan.accepted.command} never ended")
+        assert scan.finished is not None
+        return scan.finished.run_uids
 
-def _one_round(beamline: LocalBeamline, client: Client, connector: Connector, dice) -> str:
-    points, victim = dice.randint(50, 1500), dice.choice(VICTIMS)
-    after, reached = dice.randint(0, points), 0
-
-    def note(progress: JournalProgress) -> None:
-        nonlocal reached
-        reached = max(reached, progress.acknowledged)
-
-    scan = _patient(lambda: client.scan("wx", 0, 1, points, wait=False), "no scan")
-    uid, seen = "", 0
-    try:
-        for name, doc in scan.documents():
-            if name == "start":
-                uid = doc["uid"]
-                connector.subscribe(RUN_PROGRESS, note, uid=uid)
-            seen += name == "event"
-            if seen >= after:
-                break
-    except UndulaError:
-        pass  # the end came before the kill; the law holds all the same
-    os.kill(_patient(lambda: beamline.pid(victim), "no pid"), signal.SIGKILL)
-    rows = _judge(beamline, _closed(connector, uid), reached) if uid else 0
-    return f"{victim} killed after {seen} of {points}: {rows} rows, {reached} acknowledged"
-
-
-def test_random_kills_lose_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    dice = random.Random(SEED)
-    folder = Path("/tmp") / f"us-{os.getpid()}"
-    folder.mkdir()
-    end, rounds = time.monotonic() + SECONDS, 0
-    with local_beamline(device_file(folder, folder / "witness.log"), folder=folder) as beamline:
-        client, connector = beamline.connect(), beamline.connector()
-        while time.monotonic() < end:
-            said = _one_round(beamline, client, connector, dice)
-            rounds += 1
-            with capsys.disabled():
-                print(f"\n[seed {SEED}] {rounds}: {said}", end="")
-            _patient(lambda: client.count(num=1), "the beamline is not usable again")
-    assert rounds >= 5, f"too few rounds; repeat with: make soak SEED={SEED}"
-
-
-def test_hostile_payloads_stop_no_service() -> None:
-    with local_beamline() as beamline:
-        client, connector = beamline.connect(), beamline.connector()
-        for payload in [*MALFORMED.values(), *INSANE.values()]:
-            for key in ("requests/engine/scan", "requests/engine/read", "runs/opened"):
-                connector.run([("XADD", key, "*", "id", "x", "m", payload)], again=False)
-            connector.run([("PUBLISH", "broker/status", payload)], again=False)
-        scan = client.scan("piezo", 0, 1, 10, detectors=["diode"])
-        assert len(scan.run.data["diode"]) == 10
-        for service in VICTIMS:
-            assert beamline.pid(service)
-
-
-def test_a_scan_of_100000_points_is_whole() -> None:
-    with local_beamline() as beamline:
-        scan = beamline.connect().scan("piezo", -50, 50, 100_000, detectors=["diode"])
-        assert np.allclose(scan.run.data["piezo"], np.linspace(-50, 50, 100_000))
-        assert len(scan.run.data["diode"]) == 100_000
-
-
-def test_journals_of_closed_runs_leave_the_broker() -> None:
-    with local_beamline() as beamline:
-        client, connector = beamline.connect(), beamline.connector()
-        uids = [
-            client.count(num=3, detectors=["diode"]).run.uid
-            for _ in range(int(os.environ.get("UNDULA_SOAK_RUNS", "200")))
+    def play(self, this: Round) -> str:
+        """One round; a line about it."""
+        scan = patient(
+            lambda: self.client.run_plan(this.plan, *this.args, wait=False), "no scan was accepted"
+        )
+        acts: list[tuple[int, Callable[[], None]]] = [
+            (this.kill_at, lambda: self.kill(this.victim)),
+            *([(this.steer_at, lambda: self.steer(this.steering))] * (this.steering != "none")),
         ]
-        lives = connector.run([("TTL", f"runs/{uid}/documents") for uid in uids], again=True)
-        assert all(0 < life <= 86_400 for life in lives)
+        acts.sort(key=lambda act: act[0])
+        self._while_it_runs(scan, acts)
+        for _, act in acts:
+            act()  # the scan ended, or was paused, before its turn
+        rows = []
+        for uid in self.finish(scan):
+            closed = file_closed(self.connector, uid)
+            rows.append(check_law(closed, self.progress.reached.get(uid, 0), self.log))
+            assert len(scan.finished.run_uids) > 1 or rows[-1] <= this.points
+            if closed.exit_status == "success":
+                assert rows[-1] == this.points
+            self.expires(uid)
+        self.progress.close()
+        return f"{scan.finished.exit_status}, {rows} rows, {self.progress.reached.get(uid, 0)} safe"
+
+    def _while_it_runs(self, scan: ScanHandle, acts: list[tuple[int, Callable[[], None]]]) -> None:
+        seen = 0
+        try:
+            for name, doc in scan.documents():
+                if name == "start":
+                    self.progress.follow(doc["uid"])
+                seen += name == "event"
+                while acts and seen >= acts[0][0]:
+                    acts.pop(0)[1]()
+                    if self._paused():
+                        return
+                if not acts:
+                    return
+        except UndulaError:
+            return  # a killed broker may end the listening; the law holds all the same
+
+    def _paused(self) -> bool:
+        try:
+            return self.client.queue.list().state in ("paused", "pausing")
+        except UndulaError:
+            return False
+
+    def expires(self, uid: str) -> None:
+        """The journal of a closed run leaves the broker within a day."""
+
+        def bounded() -> bool:
+            life = self.connector.run([("TTL", f"runs/{uid}/documents")], again=True)[0]
+            return life == -2 or 0 < life <= 86_400
+
+        until(bounded, f"the journal of run {uid} stays in the broker for ever", 20.0)
+
+    def picture(self) -> str:
+        """How things stand, for whoever has to find out why."""
+        lines = []
+        for ask in (
+            lambda: repr(self.client.queue),
+            lambda: str(supervisor_client.ask(self.beamline.paths, {"do": "status"})),
+        ):
+            try:
+                lines.append(ask())
+            except UndulaError as error:
+                lines.append(str(error))
+        for log in sorted(self.beamline.paths.logs.glob("*")):
+            lines += [f"-- {log.name}", *supervisor_client.tail(log, 12)]
+        return "\n".join(lines)
+
+    def usable(self) -> None:
+        """The next scan succeeds without a human."""
+        scan = patient(lambda: self.client.scan("wx", 0, 1, 3), "not usable again")
+        assert scan.finished is not None
+        assert scan.finished.exit_status == "success"
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    folder = Path(tempfile.mkdtemp(prefix="us-"))
+    devices = device_file(folder, folder / "witness.log")
+    with (
+        local_beamline(devices, folder=folder) as beamline,
+        beamline.connect() as client,
+    ):
+        connector = beamline.connector()
+        yield Scene(beamline, client, connector)
+        connector.close()
+
+
+def test_random_kills_lose_nothing(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    def say(text: str) -> None:
+        with capsys.disabled():
+            print(text, flush=True)
+
+    say(f"\nseed {SEED}")
+    end, number = time.monotonic() + SECONDS, 0
+    try:
+        while time.monotonic() < end:
+            number += 1
+            this = Round.drawn(number)
+            say(f"  {number}: {this}")
+            say(f"     {scene.play(this)}")
+            scene.usable()
+    except BaseException:
+        say(scene.picture())
+        say(f"failed in round {number}; to repeat: UNDULA_SOAK_SEED={SEED} make soak")
+        raise

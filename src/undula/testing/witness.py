@@ -82,8 +82,8 @@ def noted(log: Path, word: str) -> list[str]:
 
 
 def device_file(folder: Path, log: Path) -> Path:
-    """A device file with one witness axis `wx` and one witness counter `wc`."""
-    entries: dict[str, Any] = {"wx": "WitnessAxis", "wc": "WitnessCounter"}
+    """A device file with two witness axes `wx` and `wy`, and one witness counter `wc`."""
+    entries: dict[str, Any] = {"wx": "WitnessAxis", "wy": "WitnessAxis", "wc": "WitnessCounter"}
     text = "".join(
         f"{name}:\n  deviceClass: undula.testing.witness.{cls}\n"
         f"  deviceConfig: {{log: {log}}}\n  enabled: true\n"

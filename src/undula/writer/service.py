@@ -87,6 +87,11 @@ class WriterService:
         return self._connector.last_id(RUN_DOCUMENTS, uid=opened.uid) == BEGIN
 
     def _follow(self, uid: str, number: int, path: str, *, recovering: bool) -> None:
+        try:
+            RUN_DOCUMENTS.key(uid=uid)
+        except BusError as exc:  # it would fail at each step, and hold up all other runs
+            self._log.error("run_refused", run_number=number, what=exc.what, remedy=exc.remedy)
+            return
         self._followers[uid] = RunFollower(
             uid,
             number,
