@@ -81,6 +81,15 @@ class BeamlinePaths:
         """Make the folders, for the beamline's group only (mode 2770)."""
         for folder in (self.state, self.run, self.logs, self.broker_folder):
             folder.mkdir(parents=True, exist_ok=True)
+            if folder.is_symlink() or (
+                folder == self.run
+                and folder.parent == Path(tempfile.gettempdir())
+                and folder.stat().st_uid != os.getuid()
+            ):
+                raise ConfigError(
+                    f"{folder} was made by somebody else",
+                    remedy="remove it, or set XDG_RUNTIME_DIR to a folder of your own",
+                )
             if folder.stat().st_uid == os.getuid():
                 folder.chmod(0o2770)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from undula.core.errors import InputError
-from undula.plans.trajectory import Trajectory, grid, line, listed
+from undula.plans.trajectory import MAX_POINTS, Trajectory, grid, line, listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,8 @@ def _seconds(value: Any, what: str) -> float:
 def _intervals(value: Any, what: str = "the number of intervals") -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise InputError(f"{what} is {value!r}", remedy=f"give {what} as a whole number, 1 or more")
+    if value > MAX_POINTS:
+        raise InputError(f"{what} is {value:,}", remedy=f"ask for {MAX_POINTS:,} or fewer")
     return value
 
 

@@ -5,6 +5,7 @@ In: names and numbers. Out: `Trajectory`. Pure; no device, no message. Grids com
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -14,6 +15,8 @@ import numpy.typing as npt
 from undula.core.errors import InputError
 
 FloatArray = npt.NDArray[np.float64]
+MAX_POINTS = 5_000_000
+"""More points than that would take the engine's memory; nobody steps through them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,14 @@ class Trajectory:
 def _count(num: object, what: str) -> int:
     if isinstance(num, bool) or not isinstance(num, int) or num < 1:
         raise InputError(f"{what} is {num!r}", remedy=f"give {what} as a whole number, 1 or more")
+    return _bounded(num)
+
+
+def _bounded(num: int) -> int:
+    if num > MAX_POINTS:
+        raise InputError(
+            f"{num:,} points are too many", remedy=f"ask for {MAX_POINTS:,} points or fewer"
+        )
     return num
 
 
@@ -120,6 +131,7 @@ def grid(specs: Sequence[tuple[str, float, float, int]], snake: Sequence[bool]) 
     from scanspec.specs import Line  # a quarter of a second, and only grids need it
 
     axes = _distinct([name for name, *_ in specs])
+    _bounded(math.prod(_count(num, f"the number of points of {n}") for n, *_, num in specs))
     lines = [
         Line(
             n,

@@ -295,7 +295,10 @@ class Supervisor:
             "supervisor": os.getpid(),
             "services": {s.name: s.record() for s in self._services.values()},
         }
-        model.write_json(model.state_file(self._paths), data)
+        try:
+            model.write_json(model.state_file(self._paths), data)
+        except OSError as exc:  # a full disk must not end the services; a successor adopts fewer
+            self._log("state_not_saved", level="error", error=str(exc))
 
     def _leave(self) -> int:
         if self._failure is not None:

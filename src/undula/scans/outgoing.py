@@ -1,8 +1,8 @@
 """A thread for everything that the engine says on the bus besides documents.
 
 Replies, statuses and readbacks are handed over as callables and sent in order, so that neither the
-RunEngine's loop nor a scan ever waits for the broker. While the broker is away, they are dropped
-with a log line: statuses come again, and a lost reply is an unknown outcome for its client.
+RunEngine's loop nor a scan ever waits for the broker. While the broker is away, replies and ends of
+queue items are tried again until it is back; statuses are dropped, since they come again.
 """
 
 from __future__ import annotations
@@ -11,37 +11,52 @@ import queue
 import threading
 from collections.abc import Callable
 
-from undula.core.errors import UndulaError
+from undula.core.errors import BusError
 from undula.core.log import get_logger
 
 MAX_WAITING = 10_000
+RETRY_AFTER_S = 0.2
+CLOSE_TIMEOUT_S = 2.0
 
 
 class Outgoing:
     """One thread, one bounded queue of things to say."""
 
     def __init__(self) -> None:
-        self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue(MAX_WAITING)
+        self._queue: queue.Queue[tuple[Callable[[], None], bool] | None] = queue.Queue(MAX_WAITING)
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="outgoing", daemon=True)
         self._thread.start()
 
-    def say(self, send: Callable[[], None]) -> None:
-        """Run `send` soon, in order; never blocks."""
+    def say(self, send: Callable[[], None], *, must: bool = False) -> None:
+        """Run `send` soon, in order; never blocks. `must`: again and again until it succeeds."""
         try:
-            self._queue.put_nowait(send)
+            self._queue.put_nowait((send, must))
         except queue.Full:
-            get_logger().warning("outgoing_full", waiting=MAX_WAITING)
+            get_logger().warning("outgoing_full", waiting=MAX_WAITING, must=must)
 
     def _work(self) -> None:
-        while (send := self._queue.get()) is not None:
-            try:
-                send()
-            except UndulaError as error:
-                get_logger().warning("message_not_sent", error=str(error))
-            except Exception:  # one bad message must not end the thread that carries all others
-                get_logger().exception("message_not_sent")
+        while (item := self._queue.get()) is not None:
+            send, must = item
+            while not self._sent(send) and must and not self._closing.wait(RETRY_AFTER_S):
+                get_logger().info("message_tried_again")
+
+    def _sent(self, send: Callable[[], None]) -> bool:
+        """False when the broker was away: worth another try."""
+        try:
+            send()
+        except BusError as error:
+            get_logger().warning("message_not_sent", error=str(error))
+            return "is not open here" in error.what  # answered already; all else may pass
+        except Exception:  # one bad message must not end the thread that carries all others
+            get_logger().exception("message_not_sent")
+        return True
 
     def close(self) -> None:
-        """Send what waits, then end."""
-        self._queue.put(None)
-        self._thread.join(2.0)
+        """Send what waits, then end; without more tries for what cannot be sent."""
+        try:
+            self._queue.put(None, timeout=CLOSE_TIMEOUT_S)
+        except queue.Full:
+            get_logger().warning("outgoing_full", waiting=MAX_WAITING, must=True)
+        self._thread.join(CLOSE_TIMEOUT_S)
+        self._closing.set()

@@ -37,7 +37,8 @@ def make_safe(
     touched: Path, devices: Registry, loop: asyncio.AbstractEventLoop | None
 ) -> tuple[list[str], dict[str, str]]:
     """Stop and unstage what a dead engine had touched. Returns stopped names, and failures."""
-    names = [n for n in left_behind(touched) if n in devices.names() and devices[n].connected]
+    touched_names = [n for n in left_behind(touched) if n in devices.names()]
+    names = [n for n in touched_names if devices[n].connected]
     stopped, failed = stop_all({n: devices[n].obj for n in names}, loop)
     for name in names:
         unstage = getattr(devices[name].obj, "unstage", None)
@@ -49,9 +50,11 @@ def make_safe(
                 asyncio.run_coroutine_threadsafe(result, loop).result(5.0)
         except Exception as exc:  # a driver may raise anything; the others must be unstaged too
             failed[name] = f"{type(exc).__name__}: {exc}"
-    if names:
+    failed |= {n: "it is not connected" for n in touched_names if n not in names}
+    if touched_names:
         get_logger().warning("hardware_made_safe", stopped=stopped, failed=failed)
-    touched.unlink(missing_ok=True)
+    if not failed:  # else the file stays, for the next start and for the stopper process
+        touched.unlink(missing_ok=True)
     return stopped, failed
 
 

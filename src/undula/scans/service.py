@@ -114,7 +114,9 @@ class EngineService:
 
     def item_finished(self, finished: ItemFinished) -> None:
         """Publish how an item ended."""
-        self._outgoing.say(lambda: _ignore(self._connector.append(QUEUE_FINISHED, finished)))
+        self._outgoing.say(
+            lambda: _ignore(self._connector.append(QUEUE_FINISHED, finished)), must=True
+        )
 
     def show_readback(self, name: str, moving: bool) -> None:
         """Publish the reading of one device soon."""
@@ -219,7 +221,7 @@ class EngineService:
         self._reply(request, reply)
 
     def _reply(self, request: Request, reply: Reply) -> None:
-        self._outgoing.say(lambda: self._connector.reply(request, reply))
+        self._outgoing.say(lambda: self._connector.reply(request, reply), must=True)
 
     # ---- what is asked ---------------------------------------------------------------------
 

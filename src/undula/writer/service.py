@@ -15,7 +15,7 @@ from undula.bus.endpoints import RUN_DOCUMENTS, RUNS_CLOSED, RUNS_OPENED
 from undula.bus.ports import BEGIN, Connector
 from undula.catalogue import Catalogue, RunRecord
 from undula.core import faults
-from undula.core.errors import BusError, InputError, StorageError
+from undula.core.errors import BusError, InputError, StorageError, UndulaError
 from undula.core.log import get_logger
 from undula.core.settings import BeamlineSettings
 from undula.files import archive_path, clear_writing_mark
@@ -149,8 +149,8 @@ class WriterService:
             more = False
             try:
                 more = self.step(block_s=IDLE_S)
-            except BusError as exc:
-                self._log.warning("broker_away", what=exc.what)
+            except UndulaError as exc:  # the broker away, the catalogue's disk full: try again
+                self._log.warning("writer_waits", what=exc.what, remedy=exc.remedy)
                 stop.wait(BUS_PAUSE_S)
             if time.monotonic() >= beat_at:
                 heartbeat(self.status())

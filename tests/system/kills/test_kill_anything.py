@@ -20,6 +20,7 @@ from undula.bus.endpoints import RUN_PROGRESS, RUNS_CLOSED, RUNS_OPENED
 from undula.bus.ports import BEGIN, Connector
 from undula.client import Client
 from undula.core.errors import UndulaError
+from undula.core.faults import POINTS as POINTS_OF_THE_HOUSE
 from undula.files import open_run, read_archive
 from undula.files.archive import archive_path
 from undula.messages import JournalProgress, RunFileClosed
@@ -40,6 +41,7 @@ FAULTS = {
         "engine.document_sent:60",
         "engine.point_measured:150",
         "engine.item_finished:1",
+        "engine.recovered:1",
     ],
     "publisher": ["publisher.received:9", "publisher.appended:9", "publisher.acknowledged:4"],
     "writer": [
@@ -53,7 +55,12 @@ FAULTS = {
     ],
     "supervisor": ["supervisor.started_service:2", "supervisor.ready:1"],
 }
-RUNS_ANEW = {"engine.item_stored:1", "engine.run_numbered:1", "engine.document_emitted:1"}
+RUNS_ANEW = {
+    "engine.item_stored:1",
+    "engine.run_numbered:1",
+    "engine.document_emitted:1",
+    "engine.recovered:1",
+}
 """Killed before its run had opened: the item stays in the queue and runs after the recovery."""
 CASES = [(service, fault) for service, faults in FAULTS.items() for fault in faults]
 
@@ -185,6 +192,14 @@ def test_a_broker_killed_in_mid_scan_costs_nothing(place: Path) -> None:
         _usable_again(client)
 
 
+CLIENT_FAULTS = ["client.request_sent:1", "client.reply_received:1", "client.document_received:20"]
+
+
+def test_every_fault_point_is_struck_by_a_test_of_this_file() -> None:
+    struck = {fault.split(":")[0] for _, fault in CASES} | {f.split(":")[0] for f in CLIENT_FAULTS}
+    assert struck == POINTS_OF_THE_HOUSE
+
+
 CLIENT = """
 import sys
 from undula.client import connect
@@ -194,9 +209,7 @@ for _ in handle.documents():
 """
 
 
-@pytest.mark.parametrize(
-    "fault", ["client.request_sent:1", "client.reply_received:1", "client.document_received:20"]
-)
+@pytest.mark.parametrize("fault", CLIENT_FAULTS)
 def test_a_killed_client_stops_nothing(place: Path, fault: str) -> None:
     with local_beamline(_devices(place), folder=place) as beamline:
         victim = subprocess.run(

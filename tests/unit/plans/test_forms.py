@@ -63,6 +63,9 @@ def test_timescan_without_a_number_goes_on_until_it_is_stopped() -> None:
     [
         ("scan", [], {}, "no axis was named"),
         ("scan", ["samx", 0, 1, 0], {}, "the number of points is 0"),
+        ("scan", ["samx", 0, 1, 10**9], {}, "1,000,000,000 points are too many"),
+        ("grid_scan", ["y", 0, 1, 10**5, "x", 0, 1, 10**5], {}, "too many"),
+        ("count", [10**9], {}, "5,000,000 or fewer"),
         ("scan", ["samx", 0, "b", 5], {}, "stop of samx is 'b'"),
         ("scan", ["samx", 0, float("nan"), 5], {}, "finite"),
         ("scan", ["samx", 0, 1, "samx", 0, 1, 5], {}, "named twice"),
