@@ -4,7 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
-SEED ?= $(shell date +%s)
+ifndef SEED
+SEED := $(or $(UNDULA_SOAK_SEED),$(shell date +%s))
+endif
 WORKERS ?= 2
 
 .PHONY: help demo test unit lint format docs bench soak interop lock clean
@@ -44,7 +46,7 @@ bench: $(STAMP)  ## Measure against the peers, in one run
 	$(BIN)/python -m bench
 
 soak: $(STAMP)  ## Long random tests; SEED=n repeats one
-	@echo "seed $(SEED); to repeat: make soak SEED=$(SEED)"
+	@echo "seed $(SEED); to repeat: UNDULA_SOAK_SEED=$(SEED) make soak"
 	UNDULA_SOAK_SEED=$(SEED) $(BIN)/pytest -m soak --timeout 3600
 
 interop: $(STAMP)  ## Against software that others wrote

@@ -155,8 +155,8 @@ class Scene:
                         return
                 if not acts:
                     return
-        except UndulaError:
-            return  # a killed broker may end the listening; the law holds all the same
+        except UndulaError as error:
+            print(f"listening ended after {seen}: {error}")  # by a killed broker: no fault
 
     def _paused(self) -> bool:
         try:
