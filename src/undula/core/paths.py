@@ -48,6 +48,11 @@ class BeamlinePaths:
         return self.state / "touched.json"
 
     @property
+    def stopped(self) -> Path:
+        """There after the stopper ended the engine: its successor starts nothing by itself."""
+        return self.state / "stopped"
+
+    @property
     def broker_folder(self) -> Path:
         """Append-only file and access rules of the embedded broker."""
         return self.state / "broker"

@@ -107,7 +107,7 @@ class LoadedDevice:
         if self.obj is None:
             raise DeviceError(
                 f"it is not there: {self.problem or 'disabled'}",
-                remedy=f"undula devices enable {self.name}",
+                remedy="switch it on, then undula restart engine",
                 device=self.name,
             )
         try:

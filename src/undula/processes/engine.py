@@ -102,7 +102,7 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
     service.attach(runner, Mover(engine.loop, devices, leases, touched, service.show_readback))
 
     def stop() -> tuple[list[str], dict[str, str]]:
-        runner.want_abort("stopped: undula stop")  # first, so that nothing more is set
+        runner.want_stop("stopped: undula stop")  # first, so that nothing more is set
         result = stop_all(runner.active_objects(), engine.loop)
         runner.interrupt()
         return result
@@ -111,7 +111,13 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
     runs = end_open_runs(catalogue, connector, outbox)
     end_started_items(catalogue, connector, {run.uid for run in runs})
     connector.answer_abandoned()
-    runner.start(_stored(catalogue))
+    stored = _stored(catalogue)
+    if paths.stopped.exists():  # the stopper ended the engine before: nothing starts by itself
+        for item, _ in stored:
+            runner.drop(item.item_id, "stopped: undula stop")
+        stored = []
+        paths.stopped.unlink(missing_ok=True)
+    runner.start(stored)
     service.publish_table()
     service.queue_changed()
     signal.signal(signal.SIGTERM, lambda *_: service.close())

@@ -39,6 +39,7 @@ def stop_hardware(paths: BeamlinePaths) -> dict[str, Any]:
     wanted = commands(paths)
     failed = _write({name: pairs for name, pairs in wanted.items() if pairs})
     engine = supervisor_client.living(paths).get("engine")
+    paths.stopped.touch()  # the next engine starts nothing by itself
     killed = engine.pid if engine is not None and engine.kill() else None
     return {
         "stopped": sorted(name for name in wanted if name not in failed),

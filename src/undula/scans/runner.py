@@ -80,6 +80,8 @@ class ScanRunner:
         self._reason = ""
         self._pause_wanted = self._resume_wanted = self._abort_wanted = False
         self._paused_for_room = False
+        self.stops = 0
+        self._dropped: list[str] = []
         self._waiting: tuple[float, str] | None = None
         self._checked: CheckedScan | None = None
         self._closing = False
@@ -95,8 +97,15 @@ class ScanRunner:
                 self._requests[item.item_id] = request
         self._thread.start()
 
-    def submit(self, request: ScanRequest, scan: CheckedScan) -> QueueItem:
-        """Store a checked request and put it at the end of the queue."""
+    def submit(self, request: ScanRequest, scan: CheckedScan, stops: int) -> QueueItem:
+        """Store a checked request and put it at the end of the queue.
+
+        Args:
+            stops: `self.stops` when the request came.
+        Raises: BusyError when motion was stopped since: then nothing may start by itself.
+        """
+        if stops != self.stops:
+            raise BusyError("motion was stopped while this was checked", remedy="ask again")
         item = QueueItem(
             item_id=request.request_id,
             command=request.command,
@@ -176,6 +185,16 @@ class ScanRunner:
             self._lock.notify_all()
             return True
 
+    def want_stop(self, reason: str) -> None:
+        """Motion is stopped: what runs ends, what waits or is being checked does not start."""
+        with self._lock:
+            self.stops += 1
+            self._dropped += [item.item_id for item in self._queue.waiting]
+            for item in self._queue.waiting:
+                self._queue = self._queue.removed(item.item_id)
+                self._requests.pop(item.item_id, None)
+        self.want_abort(reason)
+
     def _nudge(self) -> None:
         """Interrupt the plan now. The flags decide; this only spares the wait for a checkpoint."""
         if self._engine.state != "running":
@@ -227,8 +246,21 @@ class ScanRunner:
         return not self._thread.is_alive()
 
     def interrupt(self) -> None:
-        """Interrupt the plan soon, on another thread. Never blocks."""
-        threading.Thread(target=self._nudge, name="abort", daemon=True).start()
+        """Interrupt the plan and end what was dropped, on another thread. Never blocks."""
+
+        def work() -> None:
+            self._nudge()
+            with self._lock:
+                dropped, self._dropped = self._dropped, []
+            for item_id in dropped:
+                self.drop(item_id, "stopped: undula stop")
+            self._changed()
+
+        threading.Thread(target=work, name="abort", daemon=True).start()
+
+    def drop(self, item_id: str, reason: str) -> None:
+        """Enter that an item will not run."""
+        self._end(ItemFinished(item_id=item_id, exit_status="removed", reason=reason, time=now()))
 
     def active_objects(self) -> dict[str, Any]:
         """Devices that must stop when motion stops: of the scan and of all direct moves."""

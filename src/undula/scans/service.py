@@ -199,7 +199,8 @@ class EngineService:
 
     def _dispatch(self, request: Request) -> None:
         if isinstance(request, ScanRequest):
-            self._checks.submit(self._answer, request, lambda: self._scan(request))
+            stops = self.runner.stops
+            self._checks.submit(self._answer, request, lambda: self._scan(request, stops))
         elif isinstance(request, MoveRequest) and self._mover is not None:
             self._pool.submit(self._move, self._mover, request)
         elif isinstance(request, ReadRequest):
@@ -225,11 +226,11 @@ class EngineService:
 
     # ---- what is asked ---------------------------------------------------------------------
 
-    def _scan(self, request: ScanRequest) -> dict[str, Any]:
+    def _scan(self, request: ScanRequest, stops: int) -> dict[str, Any]:
         scan = check_scan(request, self._devices, self._settings)
         result = _described(scan, self._settings)
         if not request.dry_run:
-            self.runner.submit(request, scan)
+            self.runner.submit(request, scan, stops)
         return result
 
     def _move(self, mover: Mover, request: MoveRequest) -> None:

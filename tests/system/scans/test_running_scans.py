@@ -77,6 +77,16 @@ def test_stop_ends_a_scan_as_aborted_and_nothing_moves_on(client: Client) -> Non
     assert client.devices.samx.position == place
 
 
+def test_stop_also_drops_what_waits(client: Client) -> None:
+    running = client.scan("samx", -2, 2, 500, time=0.02, detectors=["diode"], wait=False)
+    waiting = client.scan("samy", -2, 2, 5, detectors=["diode"], wait=False)
+    _begun(client)
+    client.stop()
+    assert running.wait(PATIENCE_S, check=False).finished.exit_status == "abort"
+    assert waiting.wait(PATIENCE_S, check=False).finished.exit_status == "removed"
+    assert client.count(num=1, detectors=["diode"]).finished.exit_status == "success"
+
+
 def test_an_abort_at_any_moment_is_never_lost(client: Client) -> None:
     for _ in range(8):
         scan = client.scan("samx", -2, 2, 200, time=0.02, detectors=["diode"], wait=False)
