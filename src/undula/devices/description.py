@@ -8,28 +8,18 @@ from __future__ import annotations
 
 import difflib
 import keyword
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from undula.devices.classes import constructor_keys, find_class, mapped
+from undula.devices.device_yaml import DeviceYaml, KeyReport, Outcome
 from undula.devices.errors import DeviceFileError, Fault
 from undula.messages.devices import ReadoutPriority
 
-Outcome = Literal["used", "mapped", "ignored"]
-LEGACY = {
-    "deviceType": "the class says what it is",
-    "acquisitionConfig": "readoutPriority says when it is read",
-    "connector": "there is one bus",
-    "status": "enabled says it",
-    "sessionId": "an id of a database that is not used",
-    "id": "an id of a database that is not used",
-    "onFailureAction": "onFailure says it",
-}
 NOT_AS_IN_BEC: dict[str, tuple[Outcome, str]] = {
     "softwareTrigger": ("mapped", "whatever can be triggered is triggered at each point"),
     "onFailure": ("ignored", "a read that fails ends the run; its points are kept"),
@@ -86,180 +76,13 @@ KEYS: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class KeyReport:
-    """What became of one key of one device."""
-
-    device: str
-    key: str
-    outcome: Outcome
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class DeviceFile:
     """A device file that may be built."""
 
     path: Path
     entries: tuple[DeviceEntry, ...]
     report: tuple[KeyReport, ...] = field(default=())
-
-
-class _Include:
-    def __init__(self, path: str, line: int) -> None:
-        self.path, self.line = path, line
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe loader that knows `!include` and refuses a key that stands twice."""
-
-
-def _include(loader: _Loader, node: yaml.ScalarNode) -> _Include:
-    return _Include(str(loader.construct_scalar(node)), node.start_mark.line + 1)
-
-
-_Loader.add_constructor("!include", _include)
-
-
-class _Reader:
-    """Reads one file and what it includes; collects faults and goes on."""
-
-    def __init__(self) -> None:
-        self.faults: list[Fault] = []
-        self.report: list[KeyReport] = []
-        self.lines: dict[str, tuple[str, int]] = {}
-        self.raw: dict[str, dict[str, Any]] = {}
-        self._reading: list[Path] = []
-
-    def fault(self, file: Path, line: int, what: str, remedy: str) -> None:
-        self.faults.append(Fault(file.name, line, what, remedy))
-
-    def read(self, path: Path) -> None:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except OSError as exc:
-            self.fault(path, 0, f"{path} cannot be read: {exc.strerror}", "check the path")
-            return
-        except UnicodeDecodeError as exc:
-            line = exc.object[: exc.start].count(b"\n") + 1
-            self.fault(path, line, "this is not UTF-8 text", "save the file as UTF-8")
-            return
-        self._reading.append(path.resolve())
-        self._parse(text, path)
-        self._reading.pop()
-
-    def _parse(self, text: str, path: Path) -> None:
-        loader = _Loader(text)
-        try:
-            node = loader.get_single_node()
-            if node is None:
-                self.fault(path, 1, "the file is empty", "describe at least one device")
-            elif not isinstance(node, yaml.MappingNode):
-                self.fault(path, 1, "the file is not a mapping", "write NAME: and its keys below")
-            else:
-                self._mapping(loader, node, path)
-        except yaml.YAMLError as exc:
-            self._yaml_fault(path, exc)
-        finally:
-            loader.dispose()
-
-    def _yaml_fault(self, path: Path, exc: yaml.YAMLError) -> None:
-        mark = getattr(exc, "problem_mark", None)
-        what = str(getattr(exc, "problem", None) or getattr(exc, "reason", "it cannot be read"))
-        hint = "correct the YAML here"
-        if "\\t" in what:
-            hint = "use spaces, not tabs"
-        elif "constructor for the tag" in what:
-            what, hint = (
-                what.replace("could not determine a constructor for the", "unknown"),
-                ("take the tag away; only plain values and !include are read"),
-            )
-        self.fault(path, mark.line + 1 if mark else 1, f"YAML: {what}", hint)
-
-    def _mapping(self, loader: _Loader, node: yaml.MappingNode, path: Path) -> None:
-        here: set[str] = set()
-        for key_node, value_node in node.value:
-            name, line = str(key_node.value), key_node.start_mark.line + 1
-            if self._included(loader, value_node, path):
-                continue
-            if name in self.raw and name not in here:
-                file, before = self.lines[name]
-                why = f"{path.name}:{line} replaces {file}:{before}"
-                self.report = [r for r in self.report if r.device != name]
-                self.report.append(KeyReport(name, "(whole entry)", "ignored", why))
-            if name in here:
-                self.fault(
-                    path, line, f"{name} stands twice", "keep one of them, or rename the other"
-                )
-                continue
-            if not isinstance(value_node, yaml.MappingNode):
-                self.fault(path, line, f"{name} is not a mapping", "give it deviceClass and so on")
-                continue
-            here.add(name)
-            self._keys(loader, name, value_node, path, line)
-
-    def _included(self, loader: _Loader, node: yaml.Node, path: Path) -> bool:
-        nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
-        if not nodes or not all(getattr(n, "tag", "") == "!include" for n in nodes):
-            return False
-        for one in nodes:
-            found = loader.construct_object(one)
-            target = Path(found.path).expanduser()
-            target = target if target.is_absolute() else path.parent / target
-            if target.resolve() in self._reading:
-                what = f"{path.name} and {target.name} include each other"
-                self.fault(path, found.line, what, "take one !include away")
-                continue
-            self.read(target)
-        return True
-
-    def _keys(  # a place in a file has four coordinates
-        self, loader: _Loader, name: str, node: yaml.MappingNode, path: Path, line: int
-    ) -> None:
-        values: dict[str, Any] = {}
-        for key_node, value_node in _pairs(loader, node):
-            key, at = str(key_node.value), key_node.start_mark.line + 1
-            if key in values:
-                self.fault(path, at, f"{name}: {key} stands twice", "keep one of them")
-            elif key in LEGACY:
-                self.report.append(KeyReport(name, key, "ignored", LEGACY[key]))
-            elif key not in KEYS:
-                near = difflib.get_close_matches(key, KEYS, 1)
-                remedy = f"did you mean {near[0]}" if near else f"use one of {', '.join(KEYS)}"
-                self.fault(path, at, f"{name}: there is no key {key}", remedy)
-            else:
-                self.lines[f"{name}.{key}"] = (path.name, at)
-                self._inner_lines(f"{name}.{key}", value_node, path)
-                try:
-                    values[key] = loader.construct_object(value_node, deep=True)
-                except yaml.YAMLError as exc:
-                    self._yaml_fault(path, exc)
-        self.raw[name] = values
-        self.lines[name] = (path.name, line)
-
-    def _inner_lines(self, name: str, node: yaml.Node, path: Path) -> None:
-        """Lines of the keys below a key; a key that stands twice there is a fault."""
-        if not isinstance(node, yaml.MappingNode):
-            return
-        seen: set[str] = set()
-        for key_node, _ in node.value:
-            inner, at = f"{name}.{key_node.value}", key_node.start_mark.line + 1
-            if inner in seen:
-                self.fault(path, at, f"{inner} stands twice", "keep one of them")
-            seen.add(inner)
-            self.lines[inner] = (path.name, at)
-
-
-def _pairs(loader: _Loader, node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
-    """Keys and values of a mapping; what `<<` merges in comes first, where it is not overridden."""
-    own = [pair for pair in node.value if not pair[0].tag.endswith(":merge")]
-    loader.flatten_mapping(node)
-    names = {key.value for key, _ in own}
-    merged = {key.value: (key, value) for key, value in node.value[: len(node.value) - len(own)]}
-    return [*(pair for name, pair in merged.items() if name not in names), *own]
-
-
-def _place(reader: _Reader, *keys: str) -> tuple[str, int]:
-    return next((reader.lines[k] for k in keys if k in reader.lines), ("", 0))
+    digest: str = ""
 
 
 def _name_fault(name: str) -> str:
@@ -270,9 +93,13 @@ def _name_fault(name: str) -> str:
     return "is reserved" if name in RESERVED else ""
 
 
-def _entry(reader: _Reader, name: str, values: dict[str, Any]) -> DeviceEntry | None:
+FaultAt = Callable[[str, str, str], None]
+"""Notes a fault: the key of the device, what is wrong, the remedy."""
+
+
+def _entry(reader: DeviceYaml, name: str, values: dict[str, Any]) -> DeviceEntry | None:
     def fault(key: str, what: str, remedy: str) -> None:
-        file, line = _place(reader, f"{name}.{key}", f"{name}.{key.partition('.')[0]}", name)
+        file, line = reader.place(f"{name}.{key}", f"{name}.{key.partition('.')[0]}", name)
         reader.faults.append(Fault(file, line, what, remedy))
 
     if problem := _name_fault(name):
@@ -283,32 +110,53 @@ def _entry(reader: _Reader, name: str, values: dict[str, Any]) -> DeviceEntry | 
     try:
         entry = DeviceEntry.model_validate({"name": name, **given})
     except ValidationError as exc:
-        for error in exc.errors():
-            key = str(error["loc"][0]) if error["loc"] else ""
-            if error["type"] == "missing":
-                fault("", f"{name}: {key} is missing", f"add {key}: to {name}")
-            else:
-                got = error.get("input")
-                fault(
-                    key, f"{name}: {key} is {got!r}", error["msg"].replace("Input should", "should")
-                )
+        _value_faults(name, exc, fault)
+        _class(name, given.get("deviceClass"), fault)
         return None
     for key in given:
         outcome, reason = NOT_AS_IN_BEC.get(key, ("used", ""))
         reader.report.append(KeyReport(name, key, outcome, reason))
-    return _class_checked(reader, entry, fault)
+    return _class_checked(reader, _config_tidied(reader, entry), fault)
 
 
-def _class_checked(reader: _Reader, entry: DeviceEntry, fault: Any) -> DeviceEntry | None:
-    config = dict(entry.device_config)
-    tags = list(entry.device_tags)
+def _value_faults(name: str, exc: ValidationError, fault: FaultAt) -> None:
+    for error in exc.errors():
+        key = str(error["loc"][0]) if error["loc"] else ""
+        if error["type"] == "missing":
+            fault("", f"{name}: {key} is missing", f"add {key}: to {name}")
+            continue
+        should = error["msg"].replace("Input should", "should")
+        if error["type"] in ("bool_parsing", "bool_type"):
+            should = "write true or false"
+        fault(key, f"{name}: {key} is {error.get('input')!r}", should)
+
+
+def _class(name: str, path: Any, fault: FaultAt) -> type[Any] | None:
+    """The class that a path names; None, with a fault, when there is none."""
+    if not isinstance(path, str):
+        return None
+    try:
+        return find_class(path)
+    except ImportError as exc:
+        fault("deviceClass", f"{name}: {exc}", "correct deviceClass, or install the package")
+        return None
+
+
+def _config_tidied(reader: DeviceYaml, entry: DeviceEntry) -> DeviceEntry:
+    """Without the keys in `deviceConfig` that belong to the device, not to its class."""
+    config, tags = dict(entry.device_config), list(entry.device_tags)
     if "deviceTags" in config:
         tags = list(dict.fromkeys([*tags, *map(str, config.pop("deviceTags"))]))
         reason = "a key of the device, not of its class"
         reader.report.append(KeyReport(entry.name, "deviceConfig.deviceTags", "mapped", reason))
-    if OWN_NAME in config and config[OWN_NAME] == entry.name:
+    if config.get(OWN_NAME) == entry.name:
         config.pop(OWN_NAME)
         reader.report.append(KeyReport(entry.name, "deviceConfig.name", "used", ""))
+    return entry.model_copy(update={"device_config": config, "device_tags": tags})
+
+
+def _class_checked(reader: DeviceYaml, entry: DeviceEntry, fault: FaultAt) -> DeviceEntry | None:
+    config = dict(entry.device_config)
     limits = config.get("limits")
     if limits is not None and not _is_range(limits):
         fault(
@@ -317,11 +165,9 @@ def _class_checked(reader: _Reader, entry: DeviceEntry, fault: Any) -> DeviceEnt
             "give two numbers, low then high, e.g. [-50, 50]",
         )
     if not entry.enabled:
-        return entry.model_copy(update={"device_config": config, "device_tags": tags})
-    try:
-        cls = find_class(entry.device_class)
-    except ImportError as exc:
-        fault("deviceClass", f"{entry.name}: {exc}", "correct deviceClass, or install the package")
+        return entry
+    cls = _class(entry.name, entry.device_class, fault)
+    if cls is None:
         return None
     target, why = mapped(entry.device_class)
     if why:
@@ -341,7 +187,7 @@ def _class_checked(reader: _Reader, entry: DeviceEntry, fault: Any) -> DeviceEnt
             f"{entry.name}: {entry.device_class} takes no {key}",
             f"did you mean {near[0]}" if near else f"it takes {', '.join(sorted(known))}",
         )
-    return entry.model_copy(update={"device_config": config, "device_tags": tags})
+    return entry.model_copy(update={"device_config": config})
 
 
 def _is_range(limits: Any) -> bool:
@@ -353,14 +199,14 @@ def _is_range(limits: Any) -> bool:
     )
 
 
-def _ordered(reader: _Reader, entries: dict[str, DeviceEntry]) -> Iterator[DeviceEntry]:
+def _ordered(reader: DeviceYaml, entries: dict[str, DeviceEntry]) -> Iterator[DeviceEntry]:
     """Entries with everything they need before them; faults for unknown and cyclic needs."""
     done: set[str] = set()
 
     def visit(name: str, chain: tuple[str, ...]) -> Iterator[DeviceEntry]:
         if name in done:
             return
-        file, line = _place(reader, f"{name}.needs", name)
+        file, line = reader.place(f"{name}.needs", name)
         if name in chain:
             circle = " -> ".join((*chain[chain.index(name) :], name))
             reader.faults.append(
@@ -387,8 +233,25 @@ def _ordered(reader: _Reader, entries: dict[str, DeviceEntry]) -> Iterator[Devic
 def load_device_file(path: Path | str) -> DeviceFile:
     """Read and check a device file. Raises: DeviceFileError with every fault, its file and line."""
     path = Path(path)
-    reader = _Reader()
+    reader = DeviceYaml(KEYS)
     reader.read(path)
+    return _checked(reader, path)
+
+
+def check_devices(raw: Mapping[str, Mapping[str, Any]], source: str) -> DeviceFile:
+    """Devices that came as data: name to BEC's keys and values; checked like a file.
+
+    Args:
+        source: what faults are said to stand in, e.g. `update of samx`.
+    Raises: DeviceFileError with every fault.
+    """
+    reader = DeviceYaml(KEYS)
+    for name, values in raw.items():
+        reader.take(name, values, source)
+    return _checked(reader, Path(source))
+
+
+def _checked(reader: DeviceYaml, path: Path) -> DeviceFile:
     entries: dict[str, DeviceEntry] = {}
     for name, values in reader.raw.items():
         entry = _entry(reader, name, values)
@@ -397,7 +260,7 @@ def load_device_file(path: Path | str) -> DeviceFile:
     ordered = tuple(_ordered(reader, entries))
     if reader.faults:
         raise DeviceFileError(sorted(reader.faults, key=lambda f: (f.file, f.line)))
-    return DeviceFile(path, ordered, tuple(reader.report))
+    return DeviceFile(path, ordered, tuple(reader.report), reader.digest)
 
 
 def report_lines(report: Iterable[KeyReport]) -> list[str]:

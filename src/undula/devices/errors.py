@@ -17,7 +17,8 @@ class Fault:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.what}. Remedy: {self.remedy}."
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.what}. Remedy: {self.remedy}."
 
 
 class DeviceFileError(ConfigError):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from undula.devices.description import KEYS, LEGACY, load_device_file
+from undula.devices.description import KEYS, load_device_file
+from undula.devices.device_yaml import LEGACY
 
 DOCS = Path(__file__).parents[3] / "docs"
 HOW_TO = DOCS / "how-to" / "devices.md"

@@ -38,7 +38,7 @@ def _faults(tmp_path: Path, text: str) -> list[str]:
         (GOOD + GOOD, 5, "samx stands twice", "rename"),
         (GOOD + "  readOnlyy: true\n", 5, "no key readOnlyy", "did you mean readOnly"),
         (GOOD.replace("baseline", "baselin"), 3, "readoutPriority is 'baselin'", "'monitored'"),
-        (GOOD.replace("true", "maybe"), 4, "enabled is 'maybe'", "boolean"),
+        (GOOD.replace("true", "maybe"), 4, "enabled is 'maybe'", "true or false"),
         (GOOD.replace("  enabled: true\n", ""), 1, "enabled is missing", "add enabled"),
         (GOOD.replace("SimPositioner", "SimPositoner"), 2, "no class SimPositoner", "correct"),
         (GOOD.replace("undula.devices.sim", "no_such_package"), 2, "cannot be imported", "install"),
@@ -85,6 +85,14 @@ def test_a_fault_is_named_with_line_and_remedy(
 def test_every_fault_of_a_file_is_reported_at_once(tmp_path: Path) -> None:
     text = GOOD.replace("baseline", "often") + GOOD.replace("samx", "samy").replace("true", "3.5")
     assert len(_faults(tmp_path, text)) == 2
+
+
+def test_a_wrong_class_is_named_beside_a_wrong_value(tmp_path: Path) -> None:
+    text = GOOD.replace("baseline", "often").replace("SimPositioner", "SimPositoner")
+    assert [f.split(": ")[0] for f in _faults(tmp_path, text)] == [
+        "devices.yaml:2",
+        "devices.yaml:3",
+    ]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
