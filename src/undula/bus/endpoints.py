@@ -13,6 +13,8 @@ from typing import Generic, Literal, TypeVar
 from undula.core.errors import BusError
 from undula.messages import (
     BrokerStatus,
+    ConfigRequest,
+    ConfigStatus,
     DeviceSetRequest,
     DevicesRequest,
     DeviceTable,
@@ -102,6 +104,9 @@ DEVICE_TABLE = Endpoint("devices/table", DeviceTable, "latest", "all devices of 
 DEVICE_READBACK = Endpoint(
     "devices/{name}/readback", Readback, "latest", "live values of one device"
 )
+CONFIG_STATUS = Endpoint(
+    "devices/configuration", ConfigStatus, "latest", "which configuration of the devices holds"
+)
 LOG = Endpoint("log/events", LogEvent, "stream", "structured log of all services", maxlen=10_000)
 BROKER_STATUS = Endpoint("broker/status", BrokerStatus, "latest", "how safe and how full it is")
 
@@ -124,6 +129,10 @@ ENGINE_DEVICES = Endpoint(
 )  # fmt: skip
 ENGINE_DEVICE_SET = Endpoint(
     "requests/engine/device_set", DeviceSetRequest, "request", "enable or disable a device",
+    readers=("service",), writers=_CLIENTS,
+)  # fmt: skip
+ENGINE_CONFIG = Endpoint(
+    "requests/engine/config", ConfigRequest, "request", "look at the configuration or change it",
     readers=("service",), writers=_CLIENTS,
 )  # fmt: skip
 ENGINE_QUEUE = Endpoint(

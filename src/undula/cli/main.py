@@ -12,13 +12,14 @@ from importlib import import_module
 import typer
 
 MODULES = (
-    "services", "logs", "doctor", "stop", "scans", "devices", "queue", "runs", "demo", "shell",
+    "services", "logs", "doctor", "stop", "scans", "devices", "config", "queue", "runs", "demo",
+    "shell",
 )  # fmt: skip
 QUICK = {
     "stop": "stop", "up": "services", "down": "services", "restart": "services",
     "status": "services", "logs": "logs", "doctor": "doctor", "demo": "demo", "shell": "shell",
     "devices": "devices", "read": "devices", "mv": "devices", "mvr": "devices",
-    "queue": "queue", "runs": "runs",
+    "config": "config", "queue": "queue", "runs": "runs",
     "scan": "scans", "plan": "scans", "count": "scans", "grid": "scans", "list-scan": "scans",
     "ascan": "scans", "dscan": "scans", "mesh": "scans", "ct": "scans", "timescan": "scans",
 }  # fmt: skip

@@ -80,6 +80,7 @@ def show_error(error: UndulaError, as_json: bool = False) -> None:
                     "remedy": error.remedy,
                     "device": error.device,
                     "where": error.where,
+                    "details": error.details,
                 }
             }
         )

@@ -20,6 +20,7 @@ from undula.bus.endpoints import (
 )
 from undula.bus.ports import Connector
 from undula.client.arguments import command_line, names, plain, targets
+from undula.client.config import ConfigView
 from undula.client.devices import Devices, Reading
 from undula.client.link import MOVE_TIMEOUT_S, Background, Link
 from undula.client.queue import QueueView
@@ -72,6 +73,7 @@ class Client:
         self.paths = paths
         self.devices = Devices(self)
         self.queue = QueueView(self.link)
+        self.config = ConfigView(self.link)
         self.runs = Runs(paths.catalogue if paths else None)
 
     # -- scans ------------------------------------------------------------------------------

@@ -32,8 +32,12 @@ class UndulaError(Exception):
         self.remedy = remedy
         self.device = device
         self.where = where
+        self.details: list[str] = []
+        """Every fault on a line of its own, where there may be several."""
 
     def __str__(self) -> str:
+        if self.details:
+            return "\n".join(self.details)
         place = "".join(f"[{p}] " for p in (self.where, self.device) if p)
         return f"{place}{self.what}. Remedy: {self.remedy}."
 

@@ -43,6 +43,11 @@ class BeamlinePaths:
         return self.state / "catalogue.sqlite"
 
     @property
+    def configurations(self) -> Path:
+        """History of the devices' configuration, one file a revision."""
+        return self.state / "configuration"
+
+    @property
     def touched(self) -> Path:
         """What the running scan moves and stages; read after an engine's death."""
         return self.state / "touched.json"

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from undula.devices.classes import constructor_keys, find_class, mapped
-from undula.devices.device_yaml import DeviceYaml, KeyReport, Outcome
+from undula.devices.device_yaml import LEGACY, DeviceYaml, KeyReport, Outcome
 from undula.devices.errors import DeviceFileError, Fault
 from undula.messages.devices import ReadoutPriority
 
@@ -83,6 +83,11 @@ class DeviceFile:
     entries: tuple[DeviceEntry, ...]
     report: tuple[KeyReport, ...] = field(default=())
     digest: str = ""
+    lines: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+    def place(self, name: str) -> tuple[str, int]:
+        """File and line of a device, for messages."""
+        return self.lines.get(name, (self.path.name, 0))
 
 
 def _name_fault(name: str) -> str:
@@ -238,6 +243,32 @@ def load_device_file(path: Path | str) -> DeviceFile:
     return _checked(reader, path)
 
 
+def json_schema() -> dict[str, Any]:
+    """JSON schema of device files, for editors that complete and check while one types.
+
+    A top-level value that is no mapping is an `!include`, which a schema cannot describe.
+    """
+    entry = DeviceEntry.model_json_schema(by_alias=True)
+    entry["properties"].pop("name")
+    entry["required"] = [key for key in entry["required"] if key != "name"]
+    legacy = {key: {"description": f"of BEC, ignored: {why}"} for key, why in LEGACY.items()}
+    entry["properties"] |= legacy
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Devices of a beamline",
+        "type": "object",
+        "propertyNames": {"pattern": "^[A-Za-z][A-Za-z0-9_]*$"},
+        "additionalProperties": {"if": {"type": "object"}, "then": entry},
+    }
+
+
+def read_raw(path: Path) -> dict[str, dict[str, Any]]:
+    """The devices of a file as they are written, unchecked; what cannot be read is left out."""
+    reader = DeviceYaml(KEYS)
+    reader.read(path)
+    return reader.raw
+
+
 def check_devices(raw: Mapping[str, Mapping[str, Any]], source: str) -> DeviceFile:
     """Devices that came as data: name to BEC's keys and values; checked like a file.
 
@@ -260,7 +291,7 @@ def _checked(reader: DeviceYaml, path: Path) -> DeviceFile:
     ordered = tuple(_ordered(reader, entries))
     if reader.faults:
         raise DeviceFileError(sorted(reader.faults, key=lambda f: (f.file, f.line)))
-    return DeviceFile(path, ordered, tuple(reader.report), reader.digest)
+    return DeviceFile(path, ordered, tuple(reader.report), reader.digest, reader.lines)
 
 
 def report_lines(report: Iterable[KeyReport]) -> list[str]:

@@ -31,6 +31,4 @@ class DeviceFileError(ConfigError):
         super().__init__(
             f"{first.what}{more}", remedy=first.remedy, where=f"{first.file}:{first.line}"
         )
-
-    def __str__(self) -> str:
-        return "\n".join(str(f) for f in self.faults)
+        self.details = [str(fault) for fault in faults]

@@ -25,6 +25,8 @@ class LoadedDevice:
         self.obj: Any = None
         self.enabled = entry.enabled
         self.loop = loop
+        self.refused = False
+        """It answered, but did not take what `deviceConfig` says."""
         self._answered = False
         self._problem = ""
         self._unit = ""

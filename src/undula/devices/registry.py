@@ -11,14 +11,16 @@ import difflib
 import inspect
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from undula.core.clock import now
 from undula.core.errors import InputError, UndulaError
 from undula.core.log import get_logger
+from undula.devices.changes import Change
 from undula.devices.classes import constructor_keys, find_class
 from undula.devices.description import DeviceEntry, DeviceFile
+from undula.devices.errors import DeviceFileError, Fault
 from undula.devices.loaded import LoadedDevice
 from undula.devices.readings import flags
 from undula.messages import Readback
@@ -36,6 +38,7 @@ class Registry:
     def __init__(self, file: DeviceFile) -> None:
         self.file = file
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._observers: list[Callable[[Change], None]] = []
         self._devices = {entry.name: LoadedDevice(entry) for entry in file.entries}
 
     def names(self) -> list[str]:
@@ -79,7 +82,7 @@ class Registry:
         wanted = [d for d in self._devices.values() if d.enabled]
         for device in wanted:
             self._build(device)
-        self._connect_all([d for d in wanted if d.obj is not None], on_progress)
+        self._connect_all([d for d in wanted if d.obj is not None], on_progress, [])
 
     def enable(self, name: str) -> None:
         """Build and connect one device. Raises: the reason why it does not answer, InputError."""
@@ -87,7 +90,7 @@ class Registry:
         device.enabled = True
         self._build(device)
         if device.obj is not None:
-            self._connect_all([device], None)
+            self._connect_all([device], None, [])
         if device.problem:
             raise InputError(
                 f"it does not answer: {device.problem}",
@@ -118,6 +121,86 @@ class Registry:
             moving=_moving(device.obj) if device.movable else None,
         )
 
+    # ---- changing the whole set ------------------------------------------------------------
+
+    def on_change(self, callback: Callable[[Change], None]) -> None:
+        """Call `callback` after each change of the set of devices, on the thread that made it."""
+        self._observers.append(callback)
+
+    def replace(
+        self,
+        file: DeviceFile,
+        change: Change,
+        *,
+        must_answer: Iterable[str] = (),
+        keep: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Go over to the devices of `file`, or change nothing.
+
+        New and changed devices are built and connected beside the present ones, which work on
+        until everything is ready.
+
+        Args:
+            change: what differs, as `compare` says.
+            must_answer: devices without which the change is refused; any other that does not
+                answer is disabled and shown.
+            keep: called when all is ready, before the change holds; raising refuses it.
+        Raises: DeviceFileError naming each device that cannot be built or set up.
+        """
+        fresh = {*change.added, *change.rebuilt}
+        after = {
+            e.name: LoadedDevice(e) if e.name in fresh else self._devices[e.name]
+            for e in file.entries
+        }
+        built = [after[e.name] for e in file.entries if e.name in fresh]
+        undo: list[Callable[[], None]] = []
+        try:
+            self._build_all(built, file, undo, frozenset(must_answer))
+            keep()
+        except BaseException:
+            for step in reversed(undo):
+                step()
+            for device in built:
+                discard(device.obj)
+            raise
+        gone = [d.obj for name, d in self._devices.items() if after.get(name) is not d]
+        for entry in file.entries:
+            after[entry.name].entry = entry
+        self.file, self._devices = file, after
+        for obj in gone:
+            discard(obj)
+        for callback in self._observers:
+            callback(change)
+
+    def _build_all(
+        self,
+        devices: Sequence[LoadedDevice],
+        file: DeviceFile,
+        undo: list[Callable[[], None]],
+        must_answer: frozenset[str],
+    ) -> None:
+        """Build and connect. Raises: DeviceFileError with everything that is wrong."""
+        faults: list[Fault] = []
+
+        def fault(device: LoadedDevice, remedy: str) -> None:
+            what = f"{device.name}: {device.problem}"
+            faults.append(Fault(*file.place(device.name), what, remedy))
+
+        wanted = [d for d in devices if d.enabled]
+        for device in wanted:
+            self._build(device)
+            if device.obj is None:
+                fault(device, "correct its deviceConfig")
+        if not faults:
+            self._connect_all(wanted, None, undo)
+        for device in wanted:
+            if device.refused:
+                fault(device, "correct its deviceConfig")
+            elif device.obj is not None and not device.connected and device.name in must_answer:
+                fault(device, "check its prefix, switch it on, or accept it absent")
+        if faults:
+            raise DeviceFileError(faults)
+
     # ---- building ------------------------------------------------------------------------------
 
     def _build(self, device: LoadedDevice) -> None:
@@ -131,23 +214,23 @@ class Registry:
         self,
         devices: Sequence[LoadedDevice],
         on_progress: Callable[[LoadedDevice], None] | None,
+        undo: list[Callable[[], None]],
     ) -> None:
         """One thread for each device that has to be waited for; a driver that hangs is left."""
-        begin, waiting = time.monotonic(), dict[str, threading.Thread]()
+        begin, waiting = time.monotonic(), list[tuple[LoadedDevice, threading.Thread]]()
         for device in devices:
             if not needs_waiting(device.obj):
-                self._connect_one(device, device.obj, on_progress)
+                self._connect_one(device, device.obj, on_progress, undo)
                 continue
             thread = threading.Thread(
                 target=self._connect_one,
-                args=(device, device.obj, on_progress),
+                args=(device, device.obj, on_progress, undo),
                 name=f"connect {device.name}",
                 daemon=True,
             )
-            waiting[device.name] = thread
+            waiting.append((device, thread))
             thread.start()
-        for name, thread in waiting.items():
-            device = self._devices[name]
+        for device, thread in waiting:
             limit_s = device.entry.connection_timeout_s + GRACE_S
             thread.join(max(0.0, begin + limit_s - time.monotonic()))
             if thread.is_alive():
@@ -155,13 +238,19 @@ class Registry:
                 self._failed(device, f"its driver hangs: no answer within {limit_s:g} s")
 
     def _connect_one(
-        self, device: LoadedDevice, obj: Any, on_progress: Callable[[LoadedDevice], None] | None
+        self,
+        device: LoadedDevice,
+        obj: Any,
+        on_progress: Callable[[LoadedDevice], None] | None,
+        undo: list[Callable[[], None]],
     ) -> None:
         try:
             connect_object(obj, device.entry.connection_timeout_s, self._loop)
             if device.obj is not obj:
                 return
-            apply_config(device)
+            device.refused = True
+            apply_config(device, undo)
+            device.refused = False
             device.connected = True
             device.describe()
             device.count_signal()
@@ -176,6 +265,17 @@ class Registry:
     def _failed(self, device: LoadedDevice, problem: str) -> None:
         device.problem, device.connected, device.enabled = problem, False, False
         get_logger().warning("device_disabled", device=device.name, problem=problem)
+
+
+def discard(obj: Any) -> None:
+    """Let go of a device's object: its connections close where its library can do that."""
+    destroy = getattr(obj, "destroy", None)
+    if not callable(destroy):
+        return
+    try:
+        destroy()
+    except Exception:  # a driver may raise anything; the device is gone either way
+        get_logger().exception("device_not_destroyed", device=getattr(obj, "name", ""))
 
 
 def build(entry: DeviceEntry) -> Any:
@@ -211,8 +311,12 @@ def connect_object(obj: Any, timeout_s: float, loop: asyncio.AbstractEventLoop |
     )
 
 
-def apply_config(device: LoadedDevice) -> None:
-    """Keys of `deviceConfig` that the constructor does not take: limits, signals, attributes."""
+def apply_config(device: LoadedDevice, undo: list[Callable[[], None]]) -> None:
+    """Keys of `deviceConfig` that the constructor does not take: limits, signals, attributes.
+
+    Args:
+        undo: gets the calls that put back what stood on the hardware before.
+    """
     obj, known = device.obj, constructor_keys(type(device.obj))
     for key, value in device.entry.device_config.items():
         if key in known:
@@ -221,16 +325,30 @@ def apply_config(device: LoadedDevice) -> None:
             low: Any = getattr(obj, "low_limit_travel", None)
             high: Any = getattr(obj, "high_limit_travel", None)
             if hasattr(low, "put") and hasattr(high, "put") and value[0] < value[1]:
+                undo += [_put_back(device, low), _put_back(device, high)]
                 low.put(value[0], wait=True, timeout=SET_TIMEOUT_S)
                 high.put(value[1], wait=True, timeout=SET_TIMEOUT_S)
             continue
         target = getattr(obj, key)
         if hasattr(target, "set"):
+            undo.append(_put_back(device, target))
             device.call(target.set(value)).wait(SET_TIMEOUT_S)
         elif callable(target):
             target(value)
         else:
             setattr(obj, key, value)
+
+
+def _put_back(device: LoadedDevice, signal: Any) -> Callable[[], None]:
+    before = signal.get()
+
+    def put() -> None:
+        try:
+            signal.put(before)
+        except Exception:  # a driver may raise anything; the rest must be put back too
+            get_logger().exception("not_put_back", device=device.name, value=before)
+
+    return put
 
 
 def _units(device: LoadedDevice) -> dict[str, str]:

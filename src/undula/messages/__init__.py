@@ -5,6 +5,7 @@ Not here: how they are packed and sent (`bus`), what is done about them.
 """
 
 from undula.messages.base import REGISTRY, Command, Event, Message
+from undula.messages.config import ConfigRequest, ConfigStatus
 from undula.messages.devices import DeviceInfo, DeviceTable, Readback
 from undula.messages.errors import ErrorReport
 from undula.messages.queue import ItemFinished, QueueItem, QueueStatus
@@ -25,6 +26,8 @@ __all__ = [
     "REGISTRY",
     "BrokerStatus",
     "Command",
+    "ConfigRequest",
+    "ConfigStatus",
     "DeviceInfo",
     "DeviceSetRequest",
     "DeviceTable",

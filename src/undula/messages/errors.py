@@ -21,6 +21,8 @@ class ErrorReport(Event):
     device: str | None = Field(default=None, description="the device concerned")
     where: str | None = Field(default=None, description="file and line, or another place")
 
+    details: list[str] = Field(default_factory=list, description="every fault, a line each")
+
     @classmethod
     def of(cls, error: BaseException) -> ErrorReport:
         """Any exception as a report; a foreign one keeps its class name and text."""
@@ -31,6 +33,7 @@ class ErrorReport(Event):
                 remedy=error.remedy,
                 device=error.device,
                 where=error.where,
+                details=error.details,
             )
         return cls(
             category="error",
@@ -41,4 +44,6 @@ class ErrorReport(Event):
     def to_exception(self) -> UndulaError:
         """The exception again, of the class that its category names."""
         cls = CATEGORIES.get(self.category, UndulaError)
-        return cls(self.what, remedy=self.remedy, device=self.device, where=self.where)
+        error = cls(self.what, remedy=self.remedy, device=self.device, where=self.where)
+        error.details = list(self.details)
+        return error

@@ -22,11 +22,13 @@ from undula.catalogue import SqliteCatalogue
 from undula.core import log, notify
 from undula.core.errors import BusyError, UndulaError
 from undula.core.paths import BeamlinePaths, beamline_paths
-from undula.core.settings import BeamlineSettings, load_settings
-from undula.devices.description import load_device_file
+from undula.core.settings import BeamlineSettings, load_settings, save_settings
+from undula.devices.opening import Opening, open_configuration
 from undula.devices.registry import Registry
+from undula.devices.revisions import Revisions
 from undula.devices.sim import SIMULATED_FILE
 from undula.messages import QueueItem, ScanRequest
+from undula.scans.configuration import Configuration
 from undula.scans.leases import Leases
 from undula.scans.moves import Mover
 from undula.scans.recovery import end_open_runs, end_started_items, make_safe
@@ -50,9 +52,12 @@ def _only_one(paths: BeamlinePaths) -> IO[str]:
     return lock
 
 
-def _load_devices(settings: BeamlineSettings, engine: RunEngine) -> tuple[Registry, Path]:
+def _load_devices(
+    paths: BeamlinePaths, settings: BeamlineSettings, engine: RunEngine
+) -> tuple[Registry, Opening]:
     source = settings.devices or SIMULATED_FILE
-    devices = Registry(load_device_file(source))
+    opening = open_configuration(source, Revisions(paths.configurations))
+    devices = Registry(opening.file)
     notify.status(f"connecting {len(devices.names())} devices")
     devices.connect(loop=engine.loop)
     for name in devices.names():
@@ -60,7 +65,13 @@ def _load_devices(settings: BeamlineSettings, engine: RunEngine) -> tuple[Regist
             log.get_logger().warning(
                 "device_not_connected", device=name, problem=devices[name].problem
             )
-    return devices, source
+    return devices, opening
+
+
+def _remember(paths: BeamlinePaths, devices: Path) -> None:
+    """The device file that was loaded is the one to start with from now on."""
+    update = {"devices": None if devices == SIMULATED_FILE else devices}
+    save_settings(load_settings(paths.config).model_copy(update=update), paths.config)
 
 
 def _stored(catalogue: SqliteCatalogue) -> list[tuple[QueueItem, ScanRequest]]:
@@ -79,14 +90,14 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
     lock = _only_one(paths)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     engine = RunEngine({}, context_managers=[], call_returns_result=True)
-    devices, source = _load_devices(settings, engine)
+    devices, opening = _load_devices(paths, settings, engine)
     touched, leases = Touched(paths.touched, devices), Leases()
     make_safe(paths.touched, devices, engine.loop)
     connector = connect(paths, settings, role="service", client_name="engine")
     outbox = Outbox(paths.publisher_socket)
     outbox.start()
     catalogue = SqliteCatalogue(paths.catalogue)
-    service = EngineService(connector, devices, settings, outbox, source=str(source))
+    service = EngineService(connector, devices, settings, outbox)
     log.add_sink(service.log)
     runner = ScanRunner(
         devices,
@@ -99,7 +110,18 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
         changed=service.queue_changed,
         finished=service.item_finished,
     )
-    service.attach(runner, Mover(engine.loop, devices, leases, touched, service.show_readback))
+    service.attach(
+        runner,
+        Mover(engine.loop, devices, leases, touched, service.show_readback),
+        Configuration(
+            devices,
+            Revisions(paths.configurations),
+            opening,
+            leases=leases,
+            changed=service.configuration_changed,
+            chosen=lambda path: _remember(paths, path),
+        ),
+    )
 
     def stop() -> tuple[list[str], dict[str, str]]:
         runner.want_stop("stopped: undula stop")  # first, so that nothing more is set
@@ -118,7 +140,7 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
         stored = []
         paths.stopped.unlink(missing_ok=True)
     runner.start(stored)
-    service.publish_table()
+    service.configuration_changed()
     service.queue_changed()
     signal.signal(signal.SIGTERM, lambda *_: service.close())
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -14,8 +14,10 @@ from typing import Any
 
 from undula.bus.endpoints import (
     BROKER_STATUS,
+    CONFIG_STATUS,
     DEVICE_READBACK,
     DEVICE_TABLE,
+    ENGINE_CONFIG,
     ENGINE_DEVICE_SET,
     ENGINE_DEVICES,
     ENGINE_MOVE,
@@ -36,6 +38,7 @@ from undula.core.settings import BeamlineSettings
 from undula.devices.registry import Registry
 from undula.messages import (
     BrokerStatus,
+    ConfigRequest,
     DeviceSetRequest,
     DevicesRequest,
     DeviceTable,
@@ -50,6 +53,7 @@ from undula.messages import (
 )
 from undula.messages.services import log_event
 from undula.scans.check import CheckedScan, check_scan, usable
+from undula.scans.configuration import Configuration
 from undula.scans.moves import Mover
 from undula.scans.outgoing import Outgoing
 from undula.scans.places import run_path
@@ -62,6 +66,7 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     ENGINE_READ,
     ENGINE_DEVICES,
     ENGINE_DEVICE_SET,
+    ENGINE_CONFIG,
     ENGINE_QUEUE,
 )
 WATCH_EVERY_S = 0.05
@@ -78,26 +83,25 @@ class EngineService:
         devices: Registry,
         settings: BeamlineSettings,
         outbox: Documents,
-        *,
-        source: str,
     ) -> None:
         self._connector = connector
         self._devices = devices
         self._settings = settings
         self._outbox = outbox
-        self._source = source
         self._outgoing = Outgoing()
         self._checks = ThreadPoolExecutor(1, "check")
         self._pool = ThreadPoolExecutor(8, "request")
         self._steering = ThreadPoolExecutor(1, "steer")
+        self._configuring = ThreadPoolExecutor(1, "config")
         self._closing = threading.Event()
         self._broker_full = False
         self._runner: ScanRunner | None = None
         self._mover: Mover | None = None
+        self._configuration: Configuration | None = None
 
-    def attach(self, runner: ScanRunner, mover: Mover) -> None:
+    def attach(self, runner: ScanRunner, mover: Mover, configuration: Configuration) -> None:
         """Give it what it steers."""
-        self._runner, self._mover = runner, mover
+        self._runner, self._mover, self._configuration = runner, mover, configuration
 
     @property
     def runner(self) -> ScanRunner:
@@ -132,6 +136,18 @@ class EngineService:
         message = log_event(event)
         self._outgoing.say(lambda: _ignore(self._connector.append(LOG, message)))
 
+    @property
+    def configuration(self) -> Configuration:
+        """The devices' configuration."""
+        if self._configuration is None:
+            raise RuntimeError("attach was not called")
+        return self._configuration
+
+    def configuration_changed(self) -> None:
+        """Publish which configuration holds, and all devices."""
+        self._outgoing.say(lambda: self._connector.put(CONFIG_STATUS, self.configuration.status()))
+        self.publish_table()
+
     def publish_table(self) -> None:
         """Publish all devices."""
         self._outgoing.say(lambda: self._connector.put(DEVICE_TABLE, self._table()))
@@ -142,7 +158,7 @@ class EngineService:
             self._devices[n].info().model_copy(update={"leased_by": held.get(n, "")})
             for n in self._devices.names()
         ]
-        return DeviceTable(devices=infos, source=self._source)
+        return DeviceTable(devices=infos, source=self.configuration.status().source)
 
     # ---- the loop --------------------------------------------------------------------------
 
@@ -168,6 +184,8 @@ class EngineService:
             self._checks.shutdown(wait=False, cancel_futures=True)
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._steering.shutdown(wait=False, cancel_futures=True)
+            self.configuration.close()
+            self._configuring.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
         """End `run`; safe in a signal handler."""
@@ -208,7 +226,11 @@ class EngineService:
         elif isinstance(request, QueueRequest):
             self._steering.submit(self._answer, request, lambda: self._steer(request))
         elif isinstance(request, DeviceSetRequest):
-            self._pool.submit(self._answer, request, lambda: self._set_device(request))
+            self._configuring.submit(self._answer, request, lambda: self._set_device(request))
+        elif isinstance(request, ConfigRequest):
+            self._configuring.submit(
+                self._answer, request, lambda: self.configuration.answer(request)
+            )
         elif isinstance(request, DevicesRequest):
             self._pool.submit(self._answer, request, lambda: self._table().model_dump())
 
@@ -281,18 +303,33 @@ class EngineService:
         return {"readings": readings, "flags": flags}
 
     def _set_device(self, request: DeviceSetRequest) -> dict[str, Any]:
-        if request.device not in self._devices.names():
-            usable(self._devices, request.device, "a device")
-        self.runner.leases.take([request.device], f"request {request.request_id[:8]}")
+        name, enabled = request.device, request.enabled
+        if name not in self._devices.names():
+            usable(self._devices, name, "a device")
+        if enabled is not None and enabled != self._devices[name].entry.enabled:
+            self.configuration.answer(
+                ConfigRequest(
+                    request_id=request.request_id,
+                    user=request.user,
+                    deadline=request.deadline,
+                    action="update",
+                    devices={name: {"enabled": enabled}},
+                )
+            )
+        elif enabled is not None:
+            self._connect_again(name, enabled, f"request {request.request_id[:8]}")
+        return self._devices[name].info().model_dump()
+
+    def _connect_again(self, name: str, enabled: bool, holder: str) -> None:
+        self.runner.leases.take([name], holder)
         try:
-            if request.enabled is True:
-                self._devices.enable(request.device)
-            elif request.enabled is False:
-                self._devices.disable(request.device)
+            if enabled:
+                self._devices.enable(name)
+            else:
+                self._devices.disable(name)
         finally:
-            self.runner.leases.release(f"request {request.request_id[:8]}")
-        self.publish_table()
-        return self._devices[request.device].info().model_dump()
+            self.runner.leases.release(holder)
+        self.configuration_changed()
 
     def _steer(self, request: QueueRequest) -> dict[str, Any]:
         runner, action = self.runner, request.action
