@@ -16,14 +16,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from undula.devices.classes import constructor_keys, find_class, mapped
-from undula.devices.device_yaml import LEGACY, DeviceYaml, KeyReport, Outcome
+from undula.devices.device_yaml import LEGACY, DeviceYaml, KeyReport
 from undula.devices.errors import DeviceFileError, Fault
 from undula.messages.devices import ReadoutPriority
 
-NOT_AS_IN_BEC: dict[str, tuple[Outcome, str]] = {
-    "softwareTrigger": ("mapped", "whatever can be triggered is triggered at each point"),
-    "onFailure": ("ignored", "a read that fails ends the run; its points are kept"),
-}
 BEC_SIM_KEYS = {"device_access", "sim_init", "proxy", "auto_monitor", "labels", "device_mapping"}
 OWN_NAME = "name"
 RESERVED = {"wm", "wa", "keys", "values", "items", "show_all", "read", "devices", "M", "D", "dev"}
@@ -55,8 +51,10 @@ class DeviceEntry(BaseModel):
         default="retry", alias="onFailure", description="what happens when a read fails"
     )
     read_only: bool = Field(default=False, alias="readOnly", description="sets are refused")
-    software_trigger: bool = Field(
-        default=False, alias="softwareTrigger", description="is triggered at each point"
+    software_trigger: bool | None = Field(
+        default=None,
+        alias="softwareTrigger",
+        description="triggered at each point; None: when it can be",
     )
     user_parameter: dict[str, Any] = Field(
         default_factory=dict, alias="userParameter", description="free form"
@@ -118,9 +116,7 @@ def _entry(reader: DeviceYaml, name: str, values: dict[str, Any]) -> DeviceEntry
         _value_faults(name, exc, fault)
         _class(name, given.get("deviceClass"), fault)
         return None
-    for key in given:
-        outcome, reason = NOT_AS_IN_BEC.get(key, ("used", ""))
-        reader.report.append(KeyReport(name, key, outcome, reason))
+    reader.report += [KeyReport(name, key, "used") for key in given]
     return _class_checked(reader, _config_tidied(reader, entry), fault)
 
 

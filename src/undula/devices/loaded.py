@@ -66,6 +66,11 @@ class LoadedDevice:
         return bool(getattr(self.obj, "write_access", True))
 
     @property
+    def triggered(self) -> bool:
+        """It is triggered at each point: it can be, and the device file does not say otherwise."""
+        return hasattr(self.obj, "trigger") and self.entry.software_trigger is not False
+
+    @property
     def instant(self) -> bool:
         """Synchronous set and read, done on return, by the device's own word."""
         return bool(getattr(self.obj, "instant", False))

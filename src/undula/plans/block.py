@@ -15,6 +15,7 @@ from typing import Any
 import bluesky.preprocessors as bpp
 from bluesky.utils import Msg
 
+from undula.plans.guarded import reader
 from undula.plans.step import Messages, StepRun, first_move, measure
 
 MAX_ROWS = 100
@@ -34,7 +35,7 @@ class BlockRecorder:
         self._rows: list[list[float]] = (
             [[]] * (run.num or 0) if run.points is None else run.points.tolist()
         )
-        self._keys: list[str] = []
+        self._reads = [reader(d, run.policy(d)) for d in self._devices]
         self._values: dict[str, list[Any]] = {}
         self._stamps: dict[str, list[float]] = {}
 
@@ -47,8 +48,8 @@ class BlockRecorder:
         """Take up to `MAX_ROWS` points or `MAX_BLOCK_S` seconds, whichever is less."""
         end = time.monotonic() + MAX_BLOCK_S
         axes = self._run.axes
-        triggers = [d.trigger for d in self._run.detectors if hasattr(d, "trigger")]
-        reads = [d.read for d in self._devices]
+        triggers = [d.trigger for d in self._run.counters]
+        reads = self._reads
         last = min(self.done + MAX_ROWS, len(self._rows))
         while self.done < last:
             for axis, target in zip(axes, self._rows[self.done], strict=True):

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import bluesky.preprocessors as bpp
-from bluesky.utils import Msg
+from bluesky.utils import FailedStatus, Msg, RunEngineControlException
 
+from undula.plans.guarded import Policies, Policy, read_again
 from undula.plans.trajectory import FloatArray
 from undula.plans.verbs import MOVE, TRIGGER
 
@@ -38,7 +39,8 @@ class StepRun:
     `points` has shape (number of points, number of axes), in each axis's unit; None counts `num`
     times, for ever when that is None too. `move_timeout_s` and `trigger_timeout_s` are deadlines
     of one point; None waits without end. `told` is called with the statuses that are waited for,
-    and with None when they are done.
+    and with None when they are done. `untriggered` names detectors that are read as they are;
+    `monitored` are devices whose every change is an event of a stream of their own.
     """
 
     detectors: Sequence[Any]
@@ -54,6 +56,20 @@ class StepRun:
     told: Callable[[Sequence[Any] | None], None] = silent
     return_to: Sequence[float] | None = None
     pause_requested: Callable[[], bool] = never
+    untriggered: frozenset[str] = frozenset()
+    on_failure: Policies = field(default_factory=dict)
+    monitored: Sequence[Any] = ()
+
+    @property
+    def counters(self) -> list[Any]:
+        """Detectors that are triggered at each point."""
+        return [
+            d for d in self.detectors if hasattr(d, "trigger") and d.name not in self.untriggered
+        ]
+
+    def policy(self, device: Any) -> Policy:
+        """What happens when a device cannot be read."""
+        return self.on_failure.get(device.name, "raise")
 
 
 def _read_all(devices: Sequence[Any], stream: str) -> Messages:
@@ -74,7 +90,11 @@ def measure(run: StepRun, core: Callable[[StepRun], Messages]) -> Messages:
     def inside() -> Messages:
         if run.baseline:
             yield from _read_all(run.baseline, "baseline")
+        for device in run.monitored:
+            yield Msg("monitor", device, name=f"{device.name}_monitor")
         yield from core(run)
+        for device in run.monitored:
+            yield Msg("unmonitor", device)
         if run.baseline:
             yield from _read_all(run.baseline, "baseline")
 
@@ -100,9 +120,9 @@ def step_core(run: StepRun) -> Messages:
     checkpoint, save = Msg("checkpoint"), Msg("save")
     create = Msg("create", None, name="primary")
     settle, delay = Msg("sleep", None, run.settle_s), Msg("sleep", None, run.delay_s)
-    counters = [d for d in run.detectors if hasattr(d, "trigger")]
+    counters = run.counters
     trigger = Msg(TRIGGER, None, counters, run.trigger_timeout_s, run.told)
-    reads = [Msg("read", d) for d in (*run.axes, *run.detectors)]
+    reads = [(Msg("read", d), run.policy(d)) for d in (*run.axes, *run.detectors)]
     before: list[float | None] = [None] * len(run.axes)
     axes = list(enumerate(run.axes))
     for number, row in enumerate(_rows(run)):
@@ -120,8 +140,14 @@ def step_core(run: StepRun) -> Messages:
         if counters:
             yield trigger
         yield create
-        for message in reads:  # noqa: UP028  # the answers that are sent in cannot go to a list
-            yield message
+        for message, policy in reads:
+            try:
+                yield message
+            except (RunEngineControlException, FailedStatus):
+                raise
+            except Exception as exc:  # a driver may raise anything while it is read
+                read_again(message.obj, policy, exc)
+                yield message
         yield save
         if run.delay_s:
             yield delay

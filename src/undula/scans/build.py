@@ -14,6 +14,7 @@ from undula.core.errors import UndulaError
 from undula.core.settings import BeamlineSettings
 from undula.devices.registry import Registry
 from undula.plans import StepRun, block_scan, step_scan
+from undula.plans.guarded import Buffered
 from undula.plans.step import Messages
 from undula.plans.verbs import Told
 from undula.scans.check import MOVE_MARGIN_S, CheckedScan, check_limits
@@ -31,6 +32,27 @@ def baseline_of(scan: CheckedScan, devices: Registry) -> list[str]:
     ]
 
 
+def pushing(scan: CheckedScan, devices: Registry) -> list[str]:
+    """Devices that give data by themselves: priority async or continuous, usable, not in the scan.
+
+    Each change is an event of a stream of their own, `NAME_monitor`.
+    """
+    names = [*devices.by_priority("async"), *devices.by_priority("continuous")]
+    return [
+        n
+        for n in names
+        if n not in scan.devices
+        and devices[n].enabled
+        and devices[n].connected
+        and _tells_changes(devices[n].obj)
+    ]
+
+
+def _tells_changes(obj: Any) -> bool:
+    """It can be subscribed to as it is; an ophyd device without a default event cannot."""
+    return hasattr(obj, "subscribe") and getattr(obj, "_default_sub", "") is not None
+
+
 def set_count_time(scan: CheckedScan, devices: Registry) -> bool:
     """Tell the detectors their count time; True when none of them takes one."""
     seconds = scan.count_time_s
@@ -40,7 +62,7 @@ def set_count_time(scan: CheckedScan, devices: Registry) -> bool:
             if usual is not None:  # the count time of an earlier scan must not stick
                 devices[name].set_count_time(usual)
         return False
-    takers = [n for n in scan.detectors if devices[n].takes_count_time]
+    takers = [n for n in scan.detectors if devices[n].takes_count_time and devices[n].triggered]
     for name in takers:
         devices[name].set_count_time(seconds)
     return not takers
@@ -57,9 +79,14 @@ def declared_plan(
     baseline = baseline_of(scan, devices)
     count_time_s = scan.count_time_s or 0.0
     used = [devices[n] for n in scan.devices]
+    policies = {d.name: d.entry.on_failure for d in used}
     instant = all(d.instant for d in used) and not alone and not form.delay_s
+    instant = instant and "buffer" not in policies.values()
     run = StepRun(
-        detectors=[devices[n].obj for n in scan.detectors],
+        detectors=[
+            Buffered(devices[n].obj) if policies[n] == "buffer" else devices[n].obj
+            for n in scan.detectors
+        ],
         axes=[devices[n].obj for n in scan.axes],
         points=None if path is None else path.points,
         num=form.num,
@@ -71,6 +98,9 @@ def declared_plan(
         told=told,
         return_to=scan.origin if form.returns else None,
         pause_requested=pause_requested,
+        untriggered=frozenset(n for n in scan.detectors if not devices[n].triggered),
+        on_failure=policies,
+        monitored=[devices[n].obj for n in pushing(scan, devices)],
     )
     return block_scan(run) if instant and form.num is not None else step_scan(run)
 
@@ -99,11 +129,14 @@ def foreign_plan(
             bound.arguments[name] = resolve(value, devices)
     plan = function(*bound.args, **bound.kwargs)
     baseline = baseline_of(scan, devices)
+    untriggered = {n for n in scan.devices if not devices[n].triggered}
     by_id = {id(devices[n].obj): devices[n] for n in scan.devices}
 
     def watch(msg: Msg) -> tuple[Messages | None, Messages | None]:
         if msg.command == "set" and id(msg.obj) in by_id and isinstance(msg.args[0], int | float):
             check_limits(by_id[id(msg.obj)], [float(msg.args[0])])
+        if msg.command == "trigger" and getattr(msg.obj, "name", "") in untriggered:
+            return _nothing(), None
         if msg.command == "checkpoint" and pause_requested():
             return None, _pause()
         return None, None
@@ -111,6 +144,10 @@ def foreign_plan(
     if baseline:
         plan = bpp.baseline_wrapper(plan, [devices[n].obj for n in baseline])
     return bpp.plan_mutator(plan, watch)  # type: ignore[no-any-return]  # bluesky is untyped
+
+
+def _nothing() -> Messages:
+    yield Msg("null")
 
 
 def _pause() -> Messages:
@@ -132,7 +169,10 @@ def build_plan(
         plan = declared_plan(scan, devices, pause_requested, told)
     else:
         plan = foreign_plan(scan, devices, pause_requested)
-    md = start_metadata(scan, devices, settings, baseline_of(scan, devices))
+    streams = {"baseline": baseline_of(scan, devices)}
+    if scan.form is not None:
+        streams |= {f"{n}_monitor": [n] for n in pushing(scan, devices)}
+    md = start_metadata(scan, devices, settings, streams)
     if scan.form is None:
         for key in ("plan_name", "motors", "hints"):
             md.pop(key, None)

@@ -43,10 +43,17 @@ def versions() -> dict[str, str]:
 
 
 def start_metadata(
-    scan: CheckedScan, devices: Registry, settings: BeamlineSettings, baseline: list[str]
+    scan: CheckedScan,
+    devices: Registry,
+    settings: BeamlineSettings,
+    streams: dict[str, list[str]],
 ) -> dict[str, Any]:
-    """Metadata of a run, fit for event-model: plain numbers, text, lists and dicts only."""
-    request = scan.request
+    """Metadata of a run, fit for event-model: plain numbers, text, lists and dicts only.
+
+    `streams` names the devices of each stream beside `primary`.
+    """
+    request, baseline = scan.request, streams.get("baseline", [])
+    others = [name for names in streams.values() for name in names]
     md: dict[str, Any] = {**DEFAULTS, **request.metadata}
     md.update(
         plan_name=request.plan,
@@ -56,9 +63,9 @@ def start_metadata(
         motors=list(scan.axes),
         detectors=list(scan.detectors),
         baseline_devices=baseline,
-        expects_streams=["primary", "baseline"] if baseline else ["primary"],
+        expects_streams=["primary", *(stream for stream, names in streams.items() if names)],
         versions=versions(),
-        devices={n: _about(devices[n]) for n in dict.fromkeys((*scan.devices, *baseline))},
+        devices={n: _about(devices[n]) for n in dict.fromkeys((*scan.devices, *others))},
     )
     if scan.count_time_s is not None:
         md["count_time_s"] = scan.count_time_s

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import h5py
 import pytest
 
 from undula.cli.services import restart_one
@@ -100,3 +101,31 @@ def test_the_saved_configuration_is_a_device_file(client: Client, tmp_path: Path
     written = client.config.save(tmp_path / "saved", split_by_tag=True)
     names = {e.name for e in load_device_file(written[0]).entries}
     assert names == {info.name for info in client.devices.table()}
+
+
+def test_an_async_device_gives_every_change_with_its_own_time(client: Client) -> None:
+    client.config.add(
+        {
+            "drift": {
+                "deviceClass": "ophyd.sim.SynPeriodicSignal",
+                "deviceConfig": {"period": 0.05},
+                "readoutPriority": "async",
+                "enabled": True,
+            }
+        }
+    )
+    run = client.count(num=20, time=0.05, detectors=["diode"]).run
+    with h5py.File(run.record.path) as file:
+        found: list[h5py.Dataset] = []
+        file.visititems(
+            lambda name, item: (
+                found.append(item)
+                if name.endswith("drift")
+                and isinstance(item, h5py.Dataset)
+                and "monitor" in item.parent.name
+                else None
+            )
+        )
+        assert found, list(file["entry"])
+        assert len(found[0]) >= 2
+    client.config.undo()

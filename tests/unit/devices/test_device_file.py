@@ -133,11 +133,9 @@ def test_a_file_that_is_no_text_is_named_with_its_line(tmp_path: Path) -> None:
 
 def test_keys_that_mean_less_than_in_bec_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "devices.yaml"
-    path.write_text(
-        GOOD + "  onFailure: retry\n  deviceType: x\n  deviceConfig: {sim_init: {}, delay: 0}\n"
-    )
+    path.write_text(GOOD + "  deviceType: x\n  deviceConfig: {sim_init: {}, delay: 0}\n")
     report = "\n".join(report_lines(load_device_file(path).report))
-    for key in ("onFailure", "deviceType", "deviceConfig.sim_init"):
+    for key in ("deviceType", "deviceConfig.sim_init"):
         assert f"samx: {key} ignored: " in report
 
 

@@ -55,7 +55,7 @@ class Furnace(Device):
 class Silent(Device):
     """An ophyd device that never answers."""
 
-    def wait_for_connection(self, all_signals: bool = False, timeout: float = 2.0) -> None:
+    def wait_for_connection(self, timeout: float = 2.0) -> None:
         raise TimeoutError("no answer")
 
 

@@ -72,8 +72,8 @@ class SimDevice:
 class SimCounter(SimDevice):
     """A device that counts for a time: triggered, then read.
 
-    While staged, a reading is what the last trigger counted; otherwise it is counted anew, so that
-    a look between scans shows the beam as it is.
+    Once triggered in a run, a reading is what the last trigger counted; otherwise it is counted
+    anew, so that a look between scans shows the beam as it is.
     """
 
     NOMINAL_S = 0.1
@@ -84,7 +84,7 @@ class SimCounter(SimDevice):
         self.count_time_s = 0.0
         self._last: Any = None
         self._stamp = 0.0
-        self._staged = False
+        self._staged = self._triggered = False
         self._pending: SimStatus | None = None
         self._lock = threading.Lock()
 
@@ -107,7 +107,7 @@ class SimCounter(SimDevice):
 
     def value(self) -> Any:
         """The last counts while staged, else new ones."""
-        if self._last is None or not self._staged:
+        if self._last is None or not (self._staged and self._triggered):
             self._take()
         return self._last
 
@@ -122,6 +122,7 @@ class SimCounter(SimDevice):
 
     def trigger(self) -> SimStatus:
         """Count; done after the count time. A count that is going on is given up."""
+        self._triggered = True
         if not self.count_time_s:
             self._take()
             return self._done
@@ -150,7 +151,7 @@ class SimCounter(SimDevice):
 
     def stage(self) -> list[Any]:
         """Take part in a run: from now on a reading is what a trigger counted."""
-        self._staged, self._last = True, None
+        self._staged, self._triggered, self._last = True, False, None
         return [self]
 
     def unstage(self) -> list[Any]:
