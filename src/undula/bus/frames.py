@@ -2,7 +2,8 @@
 
 Engine to publisher: frames of a header, a key and a payload, numbered by `seq` from 1 for as long
 as the engine lives. Publisher to engine: words of fixed size, how far it has appended and how far
-that is acknowledged. Imports the standard library only.
+that is acknowledged, and before that which frames the broker refused. Imports the standard library
+only.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ ENTRY = 3  # index: bound of the stream
 
 WELCOME = 1
 PROGRESS = 2
+REFUSED = 3  # the first number: the frame that the broker will never take; the second: 0
 
 _HEADER = struct.Struct(">IBQQH")
 _WORD = struct.Struct(">BQQ")

@@ -2,7 +2,8 @@
 
 In: packed documents, from the RunEngine's loop; never blocks it. Out: frames to the publisher. Kept
 until acknowledged, sent again to a restarted publisher from the first unacknowledged one. Called
-by: `scans`, in the engine. Loss: none; when the bound is full, `put` raises.
+by: `scans`, in the engine. Loss: none; when the bound is full, `put` raises; what the broker
+refuses for good is told by `refusal`, and never counts as acknowledged.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class _Item:
     key: str
     index: int
     frame: bytes
+    journal: str  # whose refusal it is
 
 
 class Outbox:
@@ -68,6 +70,7 @@ class Outbox:
         self._sent_words = (0, 0)  # appended, acknowledged, as numbers of frames
         self._in_broker: OrderedDict[str, int] = OrderedDict()
         self._safe: OrderedDict[str, int] = OrderedDict()
+        self._refused: OrderedDict[str, tuple[int, str]] = OrderedDict()
         self._socket: socket.socket | None = None
         self._live = False
         self._welcomed = threading.Event()
@@ -95,18 +98,32 @@ class Outbox:
         A document that closes a run is taken even when the bound is full.
         Raises: OutboxFullError when the bound is full.
         """
-        self._hand_over(frames.DOCUMENT, key, index, payload, always=closing)
+        self._hand_over(frames.DOCUMENT, key, index, payload, always=closing, journal=key)
         reached("engine.document_sent")
 
-    def announce(self, endpoint: Endpoint[Any], message: Message, **names: str) -> None:
-        """Append to a bounded stream, in order with the documents; returns at once."""
+    def announce(
+        self, endpoint: Endpoint[Any], message: Message, *, journal: str = "", **names: str
+    ) -> None:
+        """Append to a bounded stream, in order with the documents; returns at once.
+
+        Args:
+            journal: key of the journal that cannot do without it, for `refusal`.
+        """
         check_delivery(endpoint, "announce", "stream")
         check_message(endpoint, message)
         bound = endpoint.maxlen or 0
-        self._hand_over(frames.ENTRY, endpoint.key(**names), bound, encode(message))
+        key = endpoint.key(**names)
+        self._hand_over(frames.ENTRY, key, bound, encode(message), journal=journal)
 
     def _hand_over(
-        self, kind: int, key: str, index: int, payload: bytes, *, always: bool = False
+        self,
+        kind: int,
+        key: str,
+        index: int,
+        payload: bytes,
+        *,
+        journal: str,
+        always: bool = False,
     ) -> None:
         with self._changed:
             too_many = len(self._kept) >= self._max_documents
@@ -119,7 +136,8 @@ class Outbox:
                 )
             self._seq += 1
             frame = frames.pack_frame(kind, self._seq, index, key, payload)
-            item = _Item(self._seq, key, index if kind == frames.DOCUMENT else 0, frame)
+            place = index if kind == frames.DOCUMENT else 0
+            item = _Item(self._seq, key, place, frame, journal)
             self._kept.append(item)
             self._kept_bytes += len(frame)
             if self._live and not self._unsent and self._partial is None:
@@ -165,10 +183,20 @@ class Outbox:
         with self._changed:
             return self._safe.get(key, 0)
 
+    def refusal(self, key: str) -> str:
+        """Why the journal can never be whole; empty while nothing of it was refused."""
+        refused = self._refused.get(key)
+        return "" if refused is None else refused[1]
+
     def wait_acknowledged(self, key: str, index: int, timeout_s: float) -> bool:
-        """Wait until document `index` is acknowledged; False when the time is over."""
+        """Wait until document `index` is acknowledged; False when the time is over, or never."""
+
+        def settled() -> bool:
+            return self._safe.get(key, 0) >= index or key in self._refused
+
         with self._changed:
-            return self._changed.wait_for(lambda: self._safe.get(key, 0) >= index, timeout_s)
+            self._changed.wait_for(settled, timeout_s)
+            return self._safe.get(key, 0) >= index
 
     def drained(self, timeout_s: float) -> bool:
         """Wait until everything is acknowledged; False when the time is over."""
@@ -250,12 +278,40 @@ class Outbox:
             raise ConnectionResetError("the publisher hung up")
         buffer += data
         for kind, appended, acknowledged in frames.unpack_words(buffer):
+            if kind == frames.REFUSED:
+                self._heard_refusal(appended)
+                continue
             self._heard(appended, acknowledged)
             if kind == frames.WELCOME:
                 with self._changed:
                     self._unsent = deque(self._kept)
                     self._live = True
                 self._welcomed.set()
+
+    def _heard_refusal(self, seq: int) -> None:
+        with self._changed:
+            item = next((item for item in self._kept if item.seq == seq), None)
+            if item is None or not item.journal:
+                return
+            what = f"document {item.index}" if item.index else f"the entry in {item.key}"
+            text = (
+                f"the broker refused {what} of this run's journal; "
+                f"`undula logs publisher` has its words"
+            )
+            first = self._refused.get(item.journal, (item.index + 1, ""))[0]
+            if item.index < first:
+                self._refused[item.journal] = (item.index, text)
+            while len(self._refused) > _KEYS_KEPT:
+                self._refused.popitem(last=False)
+            self._changed.notify_all()
+
+    def _note(self, known: OrderedDict[str, int], item: _Item) -> None:
+        """What follows a refused document is no part of a whole journal."""
+        if item.key in self._refused and item.index >= self._refused[item.key][0]:
+            return
+        known[item.key] = max(item.index, known.pop(item.key, 0))
+        while len(known) > _KEYS_KEPT:
+            known.popitem(last=False)
 
     def _heard(self, appended: int, acknowledged: int) -> None:
         with self._changed:
@@ -265,13 +321,13 @@ class Outbox:
                     if item.seq > appended:
                         break
                     if item.seq > known[0] and item.index:
-                        _note(self._in_broker, item)
+                        self._note(self._in_broker, item)
             while self._kept and self._kept[0].seq <= acknowledged:
                 item = self._kept.popleft()
                 self._kept_bytes -= len(item.frame)
                 if item.index:
-                    _note(self._safe, item)
-                    _note(self._in_broker, item)
+                    self._note(self._safe, item)
+                    self._note(self._in_broker, item)
             self._sent_words = (max(appended, known[0]), max(acknowledged, known[1]))
             self._changed.notify_all()
 
@@ -284,9 +340,3 @@ class Outbox:
                 self._send(self._unsent.popleft())
                 if time.monotonic() > end:
                     break
-
-
-def _note(known: OrderedDict[str, int], item: _Item) -> None:
-    known[item.key] = max(item.index, known.pop(item.key, 0))
-    while len(known) > _KEYS_KEPT:
-        known.popitem(last=False)

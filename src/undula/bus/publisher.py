@@ -7,7 +7,8 @@ engine and appends what that has sent. Loss: none while it lives.
 Two links: one appends, the other waits for `WAITAOF` behind a small write of its own (on a link
 that has not written, `WAITAOF` confirms nothing), so that a slow disk never delays the live view.
 When either breaks, both are made anew and all that is unacknowledged is appended again; the broker
-refuses what it has ("equal or smaller than the target stream top item").
+refuses what it has ("equal or smaller than the target stream top item"). What it refuses for any
+other reason (a key of a wrong type) is told to the engine: that run ends as failed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ import redis
 from undula.bus import frames
 from undula.bus.codec import encode
 from undula.bus.endpoints import BROKER_STATUS, RUN_DOCUMENTS, RUN_PROGRESS
-from undula.bus.frames import DOCUMENT, HELLO, PROGRESS, WELCOME, Frame
+from undula.bus.frames import DOCUMENT, HELLO, PROGRESS, REFUSED, WELCOME, Frame
 from undula.bus.link import LOST, Address, Command, Link, backoff_s, in_words
 from undula.core.errors import WireError
 from undula.core.faults import reached
@@ -45,6 +46,7 @@ _WAIT_MS = 200
 _MARK = "publisher/mark"
 _DUPLICATE = "equal or smaller than the target stream top item"
 _KEYS_KEPT = 1000
+_REFUSALS_A_ROUND = 100
 
 
 @dataclass(eq=False)
@@ -58,6 +60,7 @@ class _Engine:
     appended: int = 0
     acknowledged: int = 0
     told: tuple[int, int] = (0, 0)
+    refused: list[int] = field(default_factory=list)  # frames, not told yet
 
 
 @dataclass(slots=True, eq=False)
@@ -74,6 +77,11 @@ class _Journal:
     appended: int = 0
     acknowledged: int = 0
     told: tuple[int, int] = (0, 0)
+    refused: int = 0  # index of the first document that the broker refused; 0 for none
+
+    def whole(self, index: int) -> bool:
+        """Whether nothing was refused up to this index."""
+        return not self.refused or index < self.refused
 
 
 @dataclass
@@ -220,7 +228,9 @@ class Publisher:
             self._engines = {engine_id: known}
             known.connection, known.maybe_sent = connection, hello.index
             known.told = (known.appended, known.acknowledged)
-            word = frames.pack_word(WELCOME, *known.told)
+            refused, known.refused = known.refused, []
+            word = b"".join(frames.pack_word(REFUSED, seq, 0) for seq in refused)
+            word += frames.pack_word(WELCOME, *known.told)
         connection.sendall(word)
         get_logger().info("engine_connected", engine=engine_id, acknowledged=known.acknowledged)
         return known
@@ -373,17 +383,25 @@ class Publisher:
             return done
         for held, reply in zip(batch, done, strict=True):
             if isinstance(reply, Exception) and _DUPLICATE not in str(reply):
-                get_logger().error(
-                    "document_refused", key=held.frame.key, index=held.frame.index, why=str(reply)
-                )
+                self._note_refused(held, str(reply))
         return None
+
+    def _note_refused(self, held: _Held, why: str) -> None:
+        """The broker will never take it: the engine is told so before it is told `acknowledged`."""
+        key, index = held.frame.key, held.frame.index
+        get_logger().error("document_refused", key=key, index=index, why=why)
+        with self._changed:
+            held.engine.refused.append(held.frame.seq)
+            journal = self._journal(held.frame)
+            if journal is not None and journal.whole(index):
+                journal.refused = index
 
     def _note_appended(self, batch: list[_Held]) -> None:
         with self._changed:
             for held in batch:
                 held.engine.appended = max(held.engine.appended, held.frame.seq)
                 journal = self._journal(held.frame)
-                if journal is not None:
+                if journal is not None and journal.whole(held.frame.index):
                     journal.appended = max(journal.appended, held.frame.index)
             self._appended_last = batch[-1]
             self._changed.notify_all()
@@ -487,7 +505,7 @@ class Publisher:
                 self._held_bytes -= len(held.frame.payload)
                 held.engine.acknowledged = max(held.engine.acknowledged, held.frame.seq)
                 journal = self._journal(held.frame)
-                if journal is not None:
+                if journal is not None and journal.whole(held.frame.index):
                     journal.acknowledged = max(journal.acknowledged, held.frame.index)
                 if held is last:
                     break
@@ -499,12 +517,17 @@ class Publisher:
         with self._changed:
             for engine in self._engines.values():
                 state = (engine.appended, engine.acknowledged)
-                if engine.connection is None or state == engine.told:
+                if engine.connection is None or (state == engine.told and not engine.refused):
                     continue
-                word = frames.pack_word(PROGRESS, *state)
+                refused = engine.refused[:_REFUSALS_A_ROUND]
+                if len(refused) < len(engine.refused):
+                    state = engine.told  # no word of being safe before all refusals are told
+                words = b"".join(frames.pack_word(REFUSED, seq, 0) for seq in refused)
+                words += frames.pack_word(PROGRESS, *state)
                 try:
-                    if engine.connection.send(word, socket.MSG_DONTWAIT) == len(word):
+                    if engine.connection.send(words, socket.MSG_DONTWAIT) == len(words):
                         engine.told = state
+                        del engine.refused[: len(refused)]
                 except BlockingIOError:
                     continue  # told at the next round
                 except OSError:

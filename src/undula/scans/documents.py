@@ -14,6 +14,7 @@ from typing import Any
 
 from undula.bus.codec import encode_document
 from undula.bus.endpoints import RUN_DOCUMENTS, RUNS_OPENED
+from undula.core.errors import BusError
 from undula.core.faults import reached
 from undula.messages import RunOpened
 from undula.messages.runs import ExitStatus
@@ -67,6 +68,8 @@ class DocumentGate:
         run = self.open
         if run is None:
             return
+        if name not in ("start", "stop") and (refused := self._outbox.refusal(run.key)):
+            raise BusError(refused, remedy="see undula doctor, then repeat the scan")
         if name == "descriptor":
             run.streams[doc["uid"]] = doc.get("name", "primary")
         elif name == "event":
@@ -90,6 +93,10 @@ class DocumentGate:
 
     def _ending(self, doc: dict[str, Any]) -> dict[str, Any]:
         """A run that was asked to end says so, whatever its devices said when they were stopped."""
+        if run := self.open:
+            refused = self._outbox.refusal(run.key)
+            if refused:
+                return {**doc, "exit_status": "fail", "reason": refused}
         if doc["exit_status"] == "success":
             return doc
         asked, reason = self._reason()
@@ -114,4 +121,5 @@ class DocumentGate:
                 item_id=self.item_id,
                 time=doc["time"],
             ),
+            journal=self.open.key,
         )

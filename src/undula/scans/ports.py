@@ -18,8 +18,14 @@ class Documents(Protocol):
     def put(self, key: str, index: int, payload: bytes, *, closing: bool = False) -> None:
         """Queue one packed document for a journal; room is kept for those that close a run."""
 
-    def announce(self, endpoint: Endpoint[Any], message: Message) -> None:
+    def announce(self, endpoint: Endpoint[Any], message: Message, *, journal: str = "") -> None:
         """Queue an entry of a bounded stream, in order with the documents."""
+
+    def refusal(self, key: str) -> str:
+        """Why the journal can never be whole; empty while nothing of it was refused."""
+
+    def acknowledged(self, key: str) -> int:
+        """Highest index up to which the journal is acknowledged; 0 for none."""
 
     def wait_acknowledged(self, key: str, index: int, timeout_s: float) -> bool:
         """Wait until the document is acknowledged; False when the time is over."""
@@ -32,6 +38,7 @@ class MemoryDocuments:
         self.journals: dict[str, list[bytes]] = {}
         self.announced: list[Message] = []
         self.fill = 0.0
+        self.refused: dict[str, str] = {}
 
     def put(self, key: str, index: int, payload: bytes, *, closing: bool = False) -> None:  # noqa: ARG002  # twin
         """Append; an index out of order is an error of the caller."""
@@ -40,9 +47,23 @@ class MemoryDocuments:
             raise ValueError(f"{key}: index {index} after {len(journal)}")
         journal.append(payload)
 
-    def announce(self, endpoint: Endpoint[Any], message: Message) -> None:  # noqa: ARG002  # twin
+    def announce(
+        self,
+        endpoint: Endpoint[Any],  # noqa: ARG002  # twin
+        message: Message,
+        *,
+        journal: str = "",  # noqa: ARG002  # twin
+    ) -> None:
         """Keep the message."""
         self.announced.append(message)
+
+    def refusal(self, key: str) -> str:
+        """What a test put into `refused`."""
+        return self.refused.get(key, "")
+
+    def acknowledged(self, key: str) -> int:
+        """All that was put."""
+        return len(self.journals.get(key, []))
 
     def wait_acknowledged(self, key: str, index: int, timeout_s: float) -> bool:  # noqa: ARG002
         """True when it was put."""

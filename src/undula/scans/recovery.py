@@ -15,11 +15,11 @@ from uuid import uuid4
 
 from undula.bus.codec import encode_document
 from undula.bus.endpoints import QUEUE_FINISHED, RUN_DOCUMENTS, RUNS_OPENED
-from undula.bus.journal import read_all
+from undula.bus.journal import JournalReader, tail
 from undula.bus.ports import Connector
 from undula.catalogue import Catalogue, RunRecord
 from undula.core.clock import now
-from undula.core.errors import UndulaError
+from undula.core.errors import BusError, UndulaError
 from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.devices.registry import Registry
@@ -78,22 +78,48 @@ def _stop_document(start: dict[str, Any], journal: list[RunDocument]) -> dict[st
     }
 
 
+def _documents(connector: Connector, uid: str) -> tuple[list[RunDocument], int]:
+    """What the journal has up to a gap, and the index of its last document."""
+    reader = JournalReader(connector, uid)
+    documents: list[RunDocument] = []
+    try:
+        while more := reader.take():
+            documents += more
+    except BusError:
+        last = tail(connector, uid)
+        if last is None:
+            raise
+        return ([*documents, last] if last.name == "stop" else documents), last.index
+    return documents, reader.index
+
+
+def _close_unreadable(run: RunRecord, catalogue: Catalogue, why: str) -> None:
+    get_logger().error("journal_lost", run=run.number, file=run.path, why=why)
+    catalogue.close_run(
+        run.uid,
+        exit_status="fail",
+        reason=why,
+        end_time=now(),
+        path=run.path,
+        num_events={},
+        archive_path="",
+    )
+
+
 def _end_run(run: RunRecord, catalogue: Catalogue, connector: Connector, outbox: Documents) -> None:
-    journal = read_all(connector, run.uid)
+    try:
+        journal, last = _documents(connector, run.uid)
+    except BusError as exc:
+        if "WRONGTYPE" not in exc.what:
+            raise
+        _close_unreadable(run, catalogue, "its journal is no stream: somebody wrote over it")
+        return
     key = RUN_DOCUMENTS.key(uid=run.uid)
     if journal and journal[-1].name == "stop":
         return
     if not journal and Path(run.path).exists():
-        get_logger().error("journal_lost", run=run.number, file=run.path)
-        catalogue.close_run(
-            run.uid,
-            exit_status="fail",
-            reason="its journal was lost with the broker; the file holds what was written",
-            end_time=now(),
-            path=run.path,
-            num_events={},
-            archive_path="",
-        )
+        why = "its journal was lost with the broker; the file holds what was written"
+        _close_unreadable(run, catalogue, why)
         return
     if not journal:
         outbox.announce(
@@ -109,7 +135,7 @@ def _end_run(run: RunRecord, catalogue: Catalogue, connector: Connector, outbox:
             ),
         )
         outbox.put(key, 1, encode_document(1, "start", run.metadata, time.time()))
-    index = (journal[-1].index if journal else 1) + 1
+    index = max(last, 1) + 1
     stop = _stop_document(run.metadata, journal)
     outbox.put(key, index, encode_document(index, "stop", stop, time.time()))
     outbox.wait_acknowledged(key, index, 10.0)

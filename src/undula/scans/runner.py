@@ -35,6 +35,7 @@ from undula.scans.places import run_path
 from undula.scans.ports import Documents
 from undula.scans.queue import ScanQueue
 from undula.scans.recovery import count_start
+from undula.scans.refusals import Unsettled
 from undula.scans.safety import Touched
 
 RESUME_BELOW = 0.2
@@ -66,6 +67,7 @@ class ScanRunner:
         self._changed = changed
         self._finished = finished
         self._gate = DocumentGate(outbox, self._opening, lambda: (self._abort_wanted, self._reason))
+        self._unsettled = Unsettled(outbox, catalogue)
         self._engine = engine
         engine.scan_id_source = self._next_number
         engine.waiting_hook = self._waits
@@ -234,6 +236,13 @@ class ScanRunner:
         elif paused and paused_for_room and fill < RESUME_BELOW and not broker_full:
             self.resume()
 
+    def watch_refusals(self) -> None:
+        """Enter as failed what the broker refused after its run had ended, and show it."""
+        for reason in self._unsettled.settle():
+            with self._lock:
+                self._message = reason
+            self._changed()
+
     def close(self, reason: str) -> bool:
         """Abort what runs and end the thread; False when it did not end in time."""
         with self._lock:
@@ -359,6 +368,7 @@ class ScanRunner:
         runs = [*self._gate.closed, *([self._gate.open] if self._gate.open else [])]
         if runs and runs[-1].exit_status:
             status = runs[-1].exit_status  # the run's own word: an abort may have come too late
+        self._unsettled.add(runs)
         with self._lock:
             self._queue = self._queue.finished()
             self._state, self._message = "idle", "" if status == "success" else self._reason

@@ -18,7 +18,7 @@ from undula.bus.endpoints import RUN_DOCUMENTS, RUNS_CLOSED
 from undula.bus.ports import BEGIN, Connector
 from undula.catalogue import Catalogue, RunRecord
 from undula.core import faults
-from undula.core.errors import InputError, StorageError
+from undula.core.errors import BusError, InputError, StorageError
 from undula.core.log import get_logger
 from undula.core.settings import BeamlineSettings
 from undula.files import NexusFile, Snapshots, archive_path, verify, write_archive
@@ -52,6 +52,8 @@ class RunFollower:
         self.number = number
         self.done = False
         self.problem = ""
+        self.stalled = False
+        self._missing = ""
         self._wanted = wanted
         self._connector = connector
         self._catalogue = catalogue
@@ -87,7 +89,12 @@ class RunFollower:
                 self._keep_current()
         except StorageError as exc:
             self._begin_anew(exc)
+            self.stalled = False
             return False
+        except BusError:
+            self.stalled = True
+            raise
+        self.stalled = not more and self._stop is None
         self.problem = ""
         return more and not self.done
 
@@ -112,6 +119,9 @@ class RunFollower:
             return
         if document.index > self._index + 1:
             self._log.error("journal_gap", expected=self._index + 1, got=document.index)
+            self._missing = self._missing or (
+                f"the journal has no document {self._index + 1}, {document.index} follows"
+            )
         try:
             self._write(document)
         except DOCUMENT_ERRORS as exc:
@@ -135,6 +145,8 @@ class RunFollower:
             faults.reached("writer.file_created")
         elif document.name == "stop":
             self._stop = document.doc
+            if self._missing and document.doc.get("exit_status") == "success":
+                self._stop = {**document.doc, "exit_status": "fail", "reason": self._missing}
         elif self._file is not None:
             self._file.write(document.name, document.doc)
 
@@ -170,7 +182,7 @@ class RunFollower:
         if self._file is not None:
             self._file.abandon()
         self._file, self._start, self._stop = None, None, None
-        self._cursor, self._index = BEGIN, 0
+        self._cursor, self._index, self._missing = BEGIN, 0, ""
         self._hold = True
         self._retry_at = self._clock() + self._pause_s
         self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
@@ -192,19 +204,41 @@ class RunFollower:
         faults.reached("writer.archived")
         self._snapshots.remove(path)
         self._enter(path, stop, self._file.num_events)
+        self._tell(path, stop)
+        self._connector.expire(RUN_DOCUMENTS, JOURNAL_KEPT_S, uid=self.uid)
+        faults.reached("writer.closed")
+        self._log.info("file_closed", path=str(path), exit_status=stop["exit_status"])
+        self.done = True
+
+    def _tell(self, path: Path, stop: dict[str, Any]) -> None:
         closed = RunFileClosed(
             uid=self.uid,
             number=self.number,
             path=str(path),
             exit_status=stop["exit_status"],
             reason=str(stop.get("reason") or ""),
-            num_events=self._file.num_events,
+            num_events=self._file.num_events if self._file else {},
             rebuilt=self._rebuilt,
         )
         self._connector.append(RUNS_CLOSED, closed)
-        self._connector.expire(RUN_DOCUMENTS, JOURNAL_KEPT_S, uid=self.uid)
-        faults.reached("writer.closed")
-        self._log.info("file_closed", path=str(path), exit_status=stop["exit_status"])
+
+    def give_up(self, row: RunRecord) -> None:
+        """The engine ended this run since its journal cannot be whole: close the file as it is.
+
+        Raises: StorageError, BusError; it may be repeated.
+        """
+        stop = {
+            "exit_status": row.exit_status,
+            "reason": row.reason,
+            "time": row.end_time or time.time(),
+        }
+        path = Path(row.path)
+        if self._file is not None:
+            path = self._file.close(stop)
+            protect(path, self._settings)
+            self._snapshots.remove(path)
+        self._tell(path, stop)
+        self._log.error("run_given_up", path=str(path), reason=row.reason)
         self.done = True
 
     def _journal(self) -> Iterator[RunDocument]:

@@ -27,6 +27,7 @@ IDLE_S = 0.5
 BUS_PAUSE_S = 0.5
 ORPHAN_S = 60.0
 HEARTBEAT_S = 1.0
+LOOK_S = 1.0
 
 
 class WriterService:
@@ -42,6 +43,7 @@ class WriterService:
         self._followers: dict[str, RunFollower] = {}
         self._closed: set[str] = set()
         self._orphans: dict[str, tuple[RunRecord, float]] = {}
+        self._looked: dict[str, float] = {}
         self._log = get_logger()
 
     @property
@@ -107,16 +109,40 @@ class WriterService:
     def step(self, *, block_s: float | None = None) -> bool:
         """One round over everything. True: there is more to do at once. Raises: BusError."""
         self._look(block_s=None if self._followers else block_s)
-        more = False
+        more, lost = False, None
         for uid, follower in list(self._followers.items()):
-            more = follower.step() or more
+            try:
+                more = follower.step() or more
+            except BusError as exc:  # one journal that cannot be read must not hold up the others
+                lost = exc
+            if follower.stalled:
+                self._look_if_ended(follower)
             if follower.seen:
                 self._orphans.pop(uid, None)
             if follower.done:
                 del self._followers[uid]
+                self._looked.pop(uid, None)
+                self._orphans.pop(uid, None)
                 self._closed.add(uid)
         self._give_up_orphans()
+        if lost is not None and any(follower.stalled for follower in self._followers.values()):
+            raise lost
         return more
+
+    def _look_if_ended(self, follower: RunFollower) -> None:
+        """A run that the engine has entered as ended, and whose journal has no end, is given up."""
+        moment = time.monotonic()
+        if moment < self._looked.get(follower.uid, 0.0) + LOOK_S:
+            return
+        self._looked[follower.uid] = moment
+        try:
+            row = self._catalogue.run(follower.uid)
+            if row.exit_status != "open":
+                follower.give_up(row)
+        except InputError:
+            return  # nobody has entered it: the stop document will
+        except StorageError as exc:
+            self._log.error("file_not_written", what=exc.what, remedy=exc.remedy)
 
     def _give_up_orphans(self) -> None:
         """A run in the catalogue whose journal is lost, broker and all: its file stays as it is."""

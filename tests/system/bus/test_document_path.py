@@ -400,3 +400,44 @@ def test_with_fsync_always_nothing_is_acknowledged_before_the_disk_has_it(
     outbox.put(key, 1, _document(1))
     assert outbox.wait_acknowledged(key, 1, 10.0)
     assert time.monotonic() - started >= 0.3
+
+
+def test_a_refused_document_is_told_and_never_counts_as_acknowledged(
+    processes: Any, own_broker: LocalBroker, outbox: Outbox
+) -> None:
+    from undula.bus.link import Link
+
+    processes.publisher()
+    outbox.start()
+    spoilt, whole = (RUN_DOCUMENTS.key(uid=new_id()) for _ in range(2))
+    outbox.put(spoilt, 1, _document(1))
+    assert outbox.wait_acknowledged(spoilt, 1, 10.0)
+    link = Link(embedded.address(own_broker.paths, own_broker.settings, "service", "meddler"))
+    link.pipe([("DEL", spoilt), ("SET", spoilt, "x")])
+    for n in range(2, 302):
+        outbox.put(spoilt, n, _document(n))
+    outbox.put(whole, 1, _document(1))
+    assert not outbox.wait_acknowledged(spoilt, 301, 10.0)
+    assert outbox.wait_acknowledged(whole, 1, 10.0)
+    assert outbox.drained(10.0)
+    assert outbox.acknowledged(spoilt) == 1
+    assert "document 2 " in outbox.refusal(spoilt)
+    assert outbox.refusal(whole) == ""
+    link.close()
+
+
+def test_a_refused_announcement_is_the_refusal_of_its_journal(
+    processes: Any, own_broker: LocalBroker, outbox: Outbox, until: Until
+) -> None:
+    from undula.bus.link import Link
+
+    processes.publisher()
+    outbox.start()
+    uid = new_id()
+    link = Link(embedded.address(own_broker.paths, own_broker.settings, "service", "meddler"))
+    link.pipe([("SET", RUNS_OPENED.key(), "x")])
+    key = RUN_DOCUMENTS.key(uid=uid)
+    outbox.announce(RUNS_OPENED, _opened(uid), journal=key)
+    until(lambda: bool(outbox.refusal(key)))
+    assert RUNS_OPENED.key() in outbox.refusal(key)
+    link.close()

@@ -285,3 +285,31 @@ def test_rebuilding_from_the_archive_gives_the_same_file(
         assert file["entry/exit_status"].asstr()[()] == "fail"
     assert len(open_run(cut)) == 8
     assert SqliteCatalogue(":memory:").rebuild_from_files(tmp_path) == 1
+
+
+def test_a_run_whose_journal_has_a_gap_does_not_end_as_success(bench: Bench) -> None:
+    service = bench.writer()
+    bench.open()
+    bench.give(1, 9)
+    bench.give(11, len(bench.journal))
+    bench.until(service, bench.closed)
+    (closed,) = bench.closed()
+    assert closed.exit_status == "fail"
+    assert "no document 10, 11 follows" in closed.reason
+    assert bench.catalogue.run(1).exit_status == "fail"
+
+
+def test_a_run_that_the_engine_gave_up_is_closed_as_it_is(bench: Bench) -> None:
+    service = bench.writer()
+    bench.open()
+    bench.give(1, 12)
+    bench.until(service, lambda: bench.wanted.exists() and len(open_run(bench.wanted)) == 10)
+    bench.catalogue.close_run(
+        bench.uid, exit_status="fail", reason="the broker refused document 13", end_time=2.0,
+        path=str(bench.wanted), num_events={}, archive_path="",
+    )  # fmt: skip
+    bench.until(service, bench.closed)
+    (closed,) = bench.closed()
+    assert (closed.exit_status, closed.reason) == ("fail", "the broker refused document 13")
+    assert len(open_run(bench.wanted)) == 10
+    assert service.open_runs == []
