@@ -20,6 +20,7 @@ from undula.cli.output import (
     print_json,
     table,
 )
+from undula.core.bec_services import load_bec_services
 from undula.core.errors import InputError, ServiceError, TimeoutUndulaError
 from undula.core.paths import BeamlinePaths, beamline_paths, default_beamline
 from undula.processes import supervisor_client
@@ -42,6 +43,9 @@ def up(
     broker: Annotated[
         str | None, typer.Option(help="URL of an existing Valkey or Redis server.")
     ] = None,
+    bec_services: Annotated[
+        Path | None, typer.Option(help="Service file of BEC: its broker and data folder are used.")
+    ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay until Ctrl-C or SIGTERM, then take it down.")
     ] = False,
@@ -62,7 +66,12 @@ def up(
     progress = _Progress(quiet=as_json)
     try:
         supervisor_client.refuse_second_start(paths)
-        settings = choose_settings(paths, devices=devices, data=data, broker_url=broker)
+        services = load_bec_services(bec_services) if bec_services else None
+        for line in services.lines() if services and not as_json else ():
+            print(f"  {line}")
+        settings = choose_settings(
+            paths, devices=devices, data=data, broker_url=broker, bec_services=services
+        )
         state = bring_up(paths, lambda: service_specs(paths, settings), progress)
     except StartError as exc:
         for line in exc.output:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from undula.bus import broker
+from undula.core.bec_services import BecServices
 from undula.core.errors import ConfigError
 from undula.core.paths import BeamlinePaths
 from undula.core.settings import BeamlineSettings, load_settings, save_settings
@@ -30,18 +31,20 @@ def choose_settings(
     devices: Path | None = None,
     data: Path | None = None,
     broker_url: str | None = None,
+    bec_services: BecServices | None = None,
 ) -> BeamlineSettings:
     """The beamline's settings, those kept before with what is given now; written to its folder.
 
     Args:
         devices: device file; `simulated` takes back an earlier one; None keeps it.
         data: data folder; None keeps the earlier one, at first `undula-data/NAME` in the home.
+        bec_services: what a service file of BEC says; the other arguments win over it.
     Raises: ConfigError for an absent device file, all faults of a wrong one, or a data folder that
         cannot be made. Nothing was changed then.
     """
     default = BeamlineSettings(name=paths.name, data=Path.home() / "undula-data" / paths.name)
     kept = load_settings(paths.config) if paths.config.exists() else default
-    changes: dict[str, Any] = {}
+    changes: dict[str, Any] = dict(bec_services.settings) if bec_services else {}
     if devices is not None:
         changes["devices"] = None if str(devices) == SIMULATED else _existing(devices)
     if data is not None:

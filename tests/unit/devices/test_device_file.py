@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from undula.core.bec_services import load_bec_services
 from undula.devices.description import load_device_file, report_lines
 from undula.devices.errors import DeviceFileError
 from undula.devices.registry import Registry
@@ -154,9 +153,6 @@ def test_the_two_seed_examples_load_unchanged_with_a_report() -> None:
     registry.connect()
     assert registry["samx"].limits() == (-50.0, 50.0)
     assert not registry["bpm3a"].enabled
-    settings, services = load_bec_services(EXAMPLES / "seed_servers.yaml")
-    assert settings == {"broker_url": "redis://127.0.0.1:24878", "data": Path("/tmp")}
-    assert all(reason != "not known" for _, _, reason in services)
 
 
 def test_the_simulated_beamline_and_the_epics_example_load() -> None:
