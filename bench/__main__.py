@@ -17,6 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from bench.growth import devices, points, start
+from bench.loading import loading
 from bench.moves import moves
 from bench.report import Row, save, show, show_goals
 from bench.scans import cpu, live, step
@@ -24,8 +25,8 @@ from bench.subjects import Stock, undula
 from undula.core.errors import UndulaError
 
 TOGETHER = {"step": (step,), "cpu": (cpu,), "live": (live,), "moves": (moves,), "growth": (points,)}
-ALONE = {"start": (start,), "growth": (devices,)}
-NAMES = ("step", "cpu", "live", "moves", "start", "growth")
+ALONE = {"start": (start,), "growth": (devices,), "loading": (loading,)}
+NAMES = ("step", "cpu", "live", "moves", "start", "growth", "loading")
 
 
 def options() -> argparse.Namespace:

@@ -98,6 +98,25 @@ class Registry:
                 device=name,
             )
 
+    def look_for_absent(self) -> list[str]:
+        """Take devices in that did not answer at first and do now; their names.
+
+        Cheap while nothing changed: a library that keeps looking says so by `connected`; any other
+        device is asked again, each time with its own deadline.
+        """
+        found: list[str] = []
+        for device in list(self._devices.values()):
+            if device.obj is None or device.connected or not device.entry.enabled or device.refused:
+                continue
+            if not getattr(device.obj, "connected", True):
+                continue
+            device.enabled = True
+            self._connect_one(device, device.obj, None, [])
+            if device.connected:
+                device.problem = ""
+                found.append(device.name)
+        return found
+
     def disable(self, name: str) -> None:
         """Leave one device alone from now on."""
         device = self[name]

@@ -71,6 +71,7 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
 )
 WATCH_EVERY_S = 0.05
 STATUS_EVERY_S = 0.5
+ABSENT_EVERY_S = 2.0
 SHOWN_POINTS = 1000
 
 
@@ -167,6 +168,7 @@ class EngineService:
         subscription = self._connector.subscribe(BROKER_STATUS, self._broker_said)
         watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
         watcher.start()
+        threading.Thread(target=self._look_for_absent, name="absent", daemon=True).start()
         try:
             while not self._closing.is_set():
                 try:
@@ -215,6 +217,18 @@ class EngineService:
                 notify.heartbeat(f"{status.state}, {status.points_done} points")
                 if status.state != "idle":
                     self.queue_changed()
+
+    def _look_for_absent(self) -> None:
+        """Devices that are switched on later are taken in by themselves."""
+        while not self._closing.wait(ABSENT_EVERY_S):
+            try:
+                found = self._devices.look_for_absent()
+            except Exception:  # a driver may raise anything; the next look may succeed
+                get_logger().exception("absent_devices_not_looked_for")
+                continue
+            if found:
+                get_logger().info("devices_answer_now", devices=found)
+                self.configuration_changed()
 
     def _dispatch(self, request: Request) -> None:
         if isinstance(request, ScanRequest):

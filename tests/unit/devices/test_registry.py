@@ -206,3 +206,31 @@ def test_odd_readings_are_flagged_and_good_ones_are_not() -> None:
     assert flags({"a": 1.0}, {"a": 0.0}, now) == ["a: never updated"]
     assert flags({"a": 1.0}, {"a": now + 3600}, now) == ["a: its clock is 3600 s ahead"]
     assert flags({"a": 1.0}, {"a": now - 30 * 86400}, now) == ["a: 30 days old"]
+
+
+class Sleeper(Device):
+    """An ophyd device that is switched on later."""
+
+    awake = False
+
+    @property
+    def connected(self) -> bool:
+        return self.awake
+
+    def wait_for_connection(self, timeout: float = 2.0) -> None:
+        if not self.awake:
+            raise TimeoutError("no answer")
+
+
+def test_a_device_that_is_switched_on_later_is_taken_in(tmp_path: Path) -> None:
+    path = tmp_path / "devices.yaml"
+    path.write_text(f"late:\n  deviceClass: {__name__}.Sleeper\n" + BASE)
+    registry = Registry(load_device_file(path))
+    registry.connect()
+    assert registry["late"].problem == "TimeoutError: no answer"
+    assert registry.look_for_absent() == []
+    registry["late"].obj.awake = True
+    assert registry.look_for_absent() == ["late"]
+    assert (registry["late"].enabled, registry["late"].problem) == (True, "")
+    registry.disable("late")
+    assert registry.look_for_absent() == []
