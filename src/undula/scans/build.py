@@ -17,7 +17,7 @@ from undula.plans import StepRun, block_scan, step_scan
 from undula.plans.guarded import Buffered
 from undula.plans.step import Messages
 from undula.plans.verbs import Told
-from undula.scans.check import MOVE_MARGIN_S, CheckedScan, check_limits
+from undula.scans.check import MOVE_MARGIN_S, CheckedScan, check_set
 from undula.scans.metadata import start_metadata
 
 FIELDS = ("signal", "target_field")
@@ -133,8 +133,8 @@ def foreign_plan(
     by_id = {id(devices[n].obj): devices[n] for n in scan.devices}
 
     def watch(msg: Msg) -> tuple[Messages | None, Messages | None]:
-        if msg.command == "set" and id(msg.obj) in by_id and isinstance(msg.args[0], int | float):
-            check_limits(by_id[id(msg.obj)], [float(msg.args[0])])
+        if msg.command == "set" and id(msg.obj) in by_id:
+            check_set(by_id[id(msg.obj)], msg.args[0])
         if msg.command == "trigger" and getattr(msg.obj, "name", "") in untriggered:
             return _nothing(), None
         if msg.command == "checkpoint" and pause_requested():

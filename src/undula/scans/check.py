@@ -86,9 +86,21 @@ def _axis(devices: Registry, name: object) -> LoadedDevice:
             remedy="name a positioner; see undula devices",
             device=device.name,
         )
+    refuse_read_only(device)
+    return device
+
+
+def refuse_read_only(device: LoadedDevice) -> None:
+    """Raises: InputError when sets are refused."""
     if device.read_only:
         raise InputError("it is read-only", remedy="ask staff to lift readOnly", device=device.name)
-    return device
+
+
+def check_set(device: LoadedDevice, target: object) -> None:
+    """One set that is about to be sent. Raises: InputError, LimitError."""
+    refuse_read_only(device)
+    if isinstance(target, int | float):
+        check_limits(device, [float(target)])
 
 
 def check_limits(device: LoadedDevice, targets: Sequence[float] | FloatArray) -> None:

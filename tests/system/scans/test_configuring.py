@@ -11,7 +11,7 @@ import pytest
 
 from undula.cli.services import restart_one
 from undula.client import Client
-from undula.core.errors import BusyError, ConfigError, InputError
+from undula.core.errors import BusyError, ConfigError, InputError, UndulaError
 from undula.devices.description import load_device_file
 from undula.devices.sim import SIMULATED_FILE
 from undula.testing.beamline import LocalBeamline, local_beamline
@@ -108,7 +108,7 @@ def test_an_async_device_gives_every_change_with_its_own_time(client: Client) ->
         {
             "drift": {
                 "deviceClass": "ophyd.sim.SynPeriodicSignal",
-                "deviceConfig": {"period": 0.05},
+                "deviceConfig": {"period": 0.05, "period_jitter": 0},
                 "readoutPriority": "async",
                 "enabled": True,
             }
@@ -127,5 +127,20 @@ def test_an_async_device_gives_every_change_with_its_own_time(client: Client) ->
             )
         )
         assert found, list(file["entry"])
-        assert len(found[0]) >= 2
+        assert len(found[0]) > 5
+    client.config.undo()
+
+
+def test_a_read_only_device_is_moved_by_no_way(client: Client) -> None:
+    place = client.devices.samy.position
+    client.config.update("samy", readOnly=True)
+    for move in (
+        lambda: client.mv(samy=place + 1),
+        lambda: client.scan("samy", 0, 1, 3),
+        lambda: client.run_plan("rel_adaptive_scan", "diode", "samy", -1, 1, 0.1, 0.5, 1, True),
+        lambda: client.run_plan("grid_scan", "samx", 0, 1, 3, "samy", 0, 1, 3),
+    ):
+        with pytest.raises(UndulaError, match="read-only"):
+            move()
+    assert client.devices.samy.position == place
     client.config.undo()

@@ -116,3 +116,15 @@ def test_modules_named_in_the_walk_exist() -> None:
         base = ROOT / "src" / name.replace(".", "/")
         attribute_of = base.parent.with_suffix(".py")
         assert base.is_dir() or base.with_suffix(".py").exists() or attribute_of.exists(), name
+
+
+def test_each_test_that_the_pain_points_name_is_there() -> None:
+    text = (ROOT / "docs" / "explanations" / "pain-points.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+    assert len(named) > 10
+    missing = [
+        f"{path}::{name}"
+        for path, name in named
+        if f"def {name}(" not in (ROOT / path).read_text(encoding="utf-8")
+    ]
+    assert not missing
