@@ -32,6 +32,7 @@ from undula.bus.link import LOST, Address, Command, Link, backoff_s, in_words
 from undula.core.errors import WireError
 from undula.core.faults import reached
 from undula.core.log import get_logger
+from undula.core.unix_socket import bind_for_group
 from undula.messages import BrokerStatus, JournalProgress
 
 WINDOW_S = 0.005
@@ -41,6 +42,7 @@ STATUS_S = 1.0
 BATCH_FRAMES = 2000
 BATCH_BYTES = 4_000_000
 HELD_BYTES = 400_000_000
+HELLO_S = 2.0
 PROGRESS_KEPT_S = 86_400
 _WAIT_MS = 200
 _MARK = "publisher/mark"
@@ -117,7 +119,7 @@ class Publisher:
         self._links: _Links | None = None
         self._append_only = True
         self._appended_last: _Held | None = None
-        self._closing = self._flushing = False
+        self._closing = self._flushing = self._left = False
         self._listener: socket.socket | None = None
         self._threads: list[threading.Thread] = []
         self.trouble = ""
@@ -125,10 +127,7 @@ class Publisher:
 
     def start(self) -> None:
         """Listen, and begin to work. Raises: OSError when the socket cannot be made."""
-        self._path.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(str(self._path))
-        self._path.chmod(0o660)
+        listener = bind_for_group(self._path)
         listener.listen(8)
         self._listener = listener
         for work in (self._accept, self._append_all, self._confirm_all):
@@ -144,6 +143,7 @@ class Publisher:
 
     def close(self, flush_s: float = 3.0) -> bool:
         """Take no more, flush, end. False when something could not be flushed in time."""
+        self._left = True
         self._path.unlink(missing_ok=True)
         if self._listener is not None:
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -178,7 +178,11 @@ class Publisher:
             try:
                 connection, _ = self._listener.accept()
             except OSError:
-                return
+                if self._left:
+                    return
+                time.sleep(0.05)  # e.g. no file descriptor left: the next one may find some
+                continue
+            connection.settimeout(HELLO_S)  # a silent stranger must not hold up an engine
             with self._changed:
                 earlier = list(self._readers)
                 thread = threading.Thread(
@@ -195,6 +199,7 @@ class Publisher:
                 buffer += data
                 for frame in frames.unpack_frames(buffer):
                     if frame.kind == HELLO:
+                        connection.settimeout(None)
                         engine = self._greet(earlier, connection, frame)
                     elif engine is None:
                         raise WireError("no hello", remedy="connect only the engine here")

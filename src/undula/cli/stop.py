@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +16,8 @@ import typer
 from undula.core.errors import ServiceError, UndulaError
 from undula.core.paths import BeamlinePaths, beamline_paths, default_beamline
 from undula.core.stop_line import ask_stop
-from undula.processes.supervisor_client import living
+from undula.core.stop_mark import stopped_now, who, write_mark
+from undula.processes.supervisor_client import is_up, living
 
 STOPPER_S = 15.0
 
@@ -57,7 +59,11 @@ def stop_motion(paths: BeamlinePaths) -> dict[str, Any]:
     try:
         return {"by": "engine", **ask_stop(paths.stop_socket), "engine_killed": None}
     except ServiceError as exc:
+        with suppress(OSError):  # an engine that only slept, or is started anew, knows it then
+            write_mark(paths.stopped, stopped_now(who()))
         if "engine" not in living(paths) and not paths.touched.exists():
+            if is_up(paths):
+                return {"by": "nobody", "stopped": [], "failed": {}, "engine_killed": None}
             raise ServiceError(
                 f"no engine of beamline {paths.name} runs, and no scan of it was under way",
                 remedy="name the beamline with --beamline, or use the hardware stop",
@@ -78,8 +84,17 @@ def in_words(report: dict[str, Any]) -> str:
     """One line a person can act on."""
     names = ", ".join(report["stopped"])
     text = f"stopped: {names}" if names else "nothing was moving"
+    if report["by"] == "nobody":
+        text += ": the engine was not running"
     if report["by"] == "stopper":
         text += f" (by the stopper: {report['why']}"
         text += "; the engine is started anew)" if report["engine_killed"] else ")"
     lines = [f"NOT STOPPED {name}: {why}" for name, why in report["failed"].items()]
-    return "\n".join([text, *lines])
+    return "\n".join([text, *lines, _afterwards(report)])
+
+
+def _afterwards(report: dict[str, Any]) -> str:
+    dropped = "what was asked before is dropped"
+    if report["by"] == "engine":
+        return f"New scans and moves are accepted now; {dropped}."
+    return f"New scans and moves are accepted once the engine is ready (undula status); {dropped}."

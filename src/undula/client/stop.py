@@ -6,10 +6,13 @@ the hardware instead (`undula stop` starts a stopper process).
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from undula.core.errors import ServiceError
 from undula.core.paths import BeamlinePaths
 from undula.core.stop_line import CONFIRM_S, ask_stop
+from undula.core.stop_mark import stopped_now, who, write_mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,5 +32,10 @@ def stop_motion(paths: BeamlinePaths, timeout_s: float = CONFIRM_S) -> StopRepor
 
     Raises: ServiceError when the engine does not confirm within `timeout_s` seconds.
     """
-    reply = ask_stop(paths.stop_socket, timeout_s)
+    try:
+        reply = ask_stop(paths.stop_socket, timeout_s)
+    except ServiceError:
+        with suppress(OSError):
+            write_mark(paths.stopped, stopped_now(who()))  # an engine that comes back knows it
+        raise
     return StopReport(stopped=reply["stopped"], failed=reply["failed"])

@@ -54,7 +54,7 @@ class BeamlinePaths:
 
     @property
     def stopped(self) -> Path:
-        """There after the stopper ended the engine: its successor starts nothing by itself."""
+        """When motion was stopped last (`core.stop_mark`): nothing asked before moves after it."""
         return self.state / "stopped"
 
     @property

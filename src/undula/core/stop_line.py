@@ -1,4 +1,4 @@
-"""The line to the engine's stop socket: `stop` in, one line of JSON out.
+"""The line to the engine's stop socket: `stop NAME` in, one line of JSON out.
 
 In: the socket's path. Out: what was stopped and what could not be. Standard library only, so that a
 stop command reaches the engine before anything else is even imported.
@@ -13,6 +13,7 @@ from typing import Any
 
 from undula.core.clock import Deadline
 from undula.core.errors import ServiceError
+from undula.core.stop_mark import who
 
 CONFIRM_S = 1.0
 MAX_REPLY_BYTES = 1_000_000
@@ -29,7 +30,7 @@ def ask_stop(path: Path, timeout_s: float = CONFIRM_S) -> dict[str, Any]:
         with socket.socket(socket.AF_UNIX) as link:
             link.settimeout(timeout_s)
             link.connect(str(path))
-            link.sendall(b"stop\n")
+            link.sendall(f"stop {who()}\n".encode())
             while b"\n" not in received and len(received) < MAX_REPLY_BYTES:
                 link.settimeout(max(0.001, deadline.left_s() or 0.0))
                 chunk = link.recv(65_536)

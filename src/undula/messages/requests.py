@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from undula.core.clock import now
 from undula.messages.base import Command, Event
 from undula.messages.errors import ErrorReport
 
@@ -16,6 +17,10 @@ class Request(Command):
     request_id: str = Field(description="made by the client; a repeated one gets the first outcome")
     user: str = Field(default="", description="login name, for the record")
     deadline: float = Field(description="UTC epoch s after which nobody waits for the reply")
+    sent: float = Field(
+        default_factory=now,
+        description="UTC epoch s when it was asked; a stop drops what was asked before",
+    )
 
 
 class ScanRequest(Request):

@@ -10,6 +10,8 @@ import argparse
 import fcntl
 import signal
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
@@ -18,6 +20,7 @@ from pydantic import ValidationError
 
 from undula.bus.broker import connect
 from undula.bus.outbox import Outbox
+from undula.bus.ports import Connector
 from undula.catalogue import SqliteCatalogue
 from undula.core import log, notify
 from undula.core.errors import BusyError, UndulaError
@@ -36,6 +39,7 @@ from undula.scans.runner import ScanRunner
 from undula.scans.safety import Touched
 from undula.scans.service import EngineService
 from undula.scans.stop import StopServer, stop_all
+from undula.scans.stopped import Stops, dropped
 
 SWITCH_INTERVAL_S = 0.0005
 """While a block of points runs, requests and moves still get the interpreter in time."""
@@ -85,76 +89,104 @@ def _stored(catalogue: SqliteCatalogue) -> list[tuple[QueueItem, ScanRequest]]:
     return found
 
 
-def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
-    """Run the engine until SIGTERM. Raises: UndulaError when it cannot start."""
-    lock = _only_one(paths)
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    engine = RunEngine({}, context_managers=[], call_returns_result=True)
-    devices, opening = _load_devices(paths, settings, engine)
-    touched, leases = Touched(paths.touched, devices), Leases()
-    make_safe(paths.touched, devices, engine.loop)
-    connector = connect(paths, settings, role="service", client_name="engine")
-    outbox = Outbox(paths.publisher_socket)
-    outbox.start()
-    catalogue = SqliteCatalogue(paths.catalogue)
-    service = EngineService(connector, devices, settings, outbox)
-    log.add_sink(service.log)
-    runner = ScanRunner(
-        devices,
-        settings,
-        catalogue,
-        outbox,
-        touched=touched,
-        leases=leases,
-        engine=engine,
-        changed=service.queue_changed,
-        finished=service.item_finished,
+def _attach(
+    service: EngineService,
+    runner: ScanRunner,
+    mover: Mover,
+    paths: BeamlinePaths,
+    opening: Opening,
+) -> None:
+    configuration = Configuration(
+        runner.devices,
+        Revisions(paths.configurations),
+        opening,
+        leases=runner.leases,
+        changed=service.configuration_changed,
+        chosen=lambda path: _remember(paths, path),
     )
-    service.attach(
-        runner,
-        Mover(engine.loop, devices, leases, touched, service.show_readback),
-        Configuration(
-            devices,
-            Revisions(paths.configurations),
-            opening,
-            leases=leases,
-            changed=service.configuration_changed,
-            chosen=lambda path: _remember(paths, path),
-        ),
-    )
+    service.attach(runner, mover, configuration)
 
-    def stop() -> tuple[list[str], dict[str, str]]:
-        runner.want_stop("stopped: undula stop")  # first, so that nothing more is set
+
+def _stop_call(
+    stops: Stops, runner: ScanRunner, engine: RunEngine
+) -> Callable[[str], tuple[list[str], dict[str, str]]]:
+    def stop(by: str) -> tuple[list[str], dict[str, str]]:
+        reason = f"stopped by {stops.mark(by).words}"  # first, so that nothing more is set
+        runner.want_stop(reason)
         result = stop_all(runner.active_objects(), engine.loop)
-        runner.interrupt()
+        runner.interrupt(reason, stops.keep)
         return result
 
-    stopping = StopServer(paths.stop_socket, stop)
+    return stop
+
+
+def _recover(
+    catalogue: SqliteCatalogue,
+    connector: Connector,
+    outbox: Outbox,
+    runner: ScanRunner,
+    stops: Stops,
+) -> int:
+    """End what a dead engine left, and begin with what waits. Returns how many runs were open."""
     runs = end_open_runs(catalogue, connector, outbox)
     end_started_items(catalogue, connector, {run.uid for run in runs})
-    connector.answer_abandoned()
-    stored = _stored(catalogue)
-    if paths.stopped.exists():  # the stopper ended the engine before: nothing starts by itself
-        for item, _ in stored:
-            runner.drop(item.item_id, "stopped: undula stop")
-        stored = []
-        paths.stopped.unlink(missing_ok=True)
-    runner.start(stored)
-    service.configuration_changed()
-    service.queue_changed()
-    signal.signal(signal.SIGTERM, lambda *_: service.close())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    notify.ready(f"{len(devices.names())} devices")
-    log.get_logger().info("engine_ready", devices=len(devices.names()), recovered=len(runs))
-    service.run()
-    runner.close("the services were taken down")
-    service.finish()
-    outbox.drained(5.0)
-    outbox.close()
-    stopping.close()
-    connector.close()
-    catalogue.close()
-    lock.close()
+    connector.answer_abandoned(resolve=lambda request: dropped(request, stops, catalogue))
+    waiting = []
+    for item, request in _stored(catalogue):
+        mark = stops.covers(item.submitted)
+        if mark is None:
+            waiting.append((item, request))
+        else:
+            runner.drop(item.item_id, f"stopped by {mark.words}")
+    runner.start(waiting)
+    return len(runs)
+
+
+def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
+    """Run the engine until SIGTERM. Raises: UndulaError when it cannot start."""
+    with ExitStack() as closing:  # also when a later part fails
+        closing.enter_context(_only_one(paths))
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        engine = RunEngine({}, context_managers=[], call_returns_result=True)
+        devices, opening = _load_devices(paths, settings, engine)
+        make_safe(paths.touched, devices, engine.loop)
+        connector = connect(paths, settings, role="service", client_name="engine")
+        closing.callback(connector.close)
+        catalogue = SqliteCatalogue(paths.catalogue)
+        closing.callback(catalogue.close)
+        outbox = Outbox(paths.publisher_socket)
+        stops = Stops(paths.stopped)
+        service = EngineService(connector, devices, settings, outbox, stops)
+        touched, leases = Touched(paths.touched, devices), Leases()
+        runner = ScanRunner(
+            devices,
+            settings,
+            catalogue,
+            outbox,
+            touched=touched,
+            leases=leases,
+            engine=engine,
+            changed=service.queue_changed,
+            finished=service.item_finished,
+        )
+        mover = Mover(engine.loop, devices, leases, touched, service.show_readback)
+        _attach(service, runner, mover, paths, opening)
+        log.add_sink(service.log)
+        stopping = StopServer(paths.stop_socket, _stop_call(stops, runner, engine))
+        closing.callback(stopping.close)
+        closing.callback(outbox.close)
+        outbox.start()
+        closing.callback(outbox.drained, 5.0)
+        closing.callback(service.finish)
+        recovered = _recover(catalogue, connector, outbox, runner, stops)
+        closing.callback(runner.close, "the services were taken down")
+        service.configuration_changed()
+        service.queue_changed()
+        signal.signal(signal.SIGTERM, lambda *_: service.close())
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        notify.ready(f"{len(devices.names())} devices")
+        log.get_logger().info("engine_ready", devices=len(devices.names()), recovered=recovered)
+        service.run()
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -11,10 +11,12 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from undula.core.errors import UndulaError
 from undula.core.paths import BeamlinePaths, beamline_paths
+from undula.core.stop_mark import stopped_now, who, write_mark
 from undula.processes import supervisor_client
 from undula.processes.supervisor_model import read_json
 
@@ -39,7 +41,8 @@ def stop_hardware(paths: BeamlinePaths) -> dict[str, Any]:
     wanted = commands(paths)
     failed = _write({name: pairs for name, pairs in wanted.items() if pairs})
     engine = supervisor_client.living(paths).get("engine")
-    paths.stopped.touch()  # the next engine starts nothing by itself
+    with suppress(OSError):  # a full disk must not keep the hardware from being stopped
+        write_mark(paths.stopped, stopped_now(who()))  # the next engine starts nothing by itself
     killed = engine.pid if engine is not None and engine.kill() else None
     return {
         "stopped": sorted(name for name in wanted if name not in failed),

@@ -81,6 +81,7 @@ class Supervisor:
 
     def _advance(self) -> None:
         now = time.monotonic()
+        self._control.look(now)
         for service in self._services.values():
             self._advance_one(service, now)
             if service.falls_quiet():
@@ -120,8 +121,9 @@ class Supervisor:
         if asking:
             return POLL_S
         now = time.monotonic()
-        moments = [s.moment for s in self._services.values() if s.moment is not None]
-        return max(0.0, min([now + LOOK_S, *moments]) - now)
+        moments = [s.moment for s in self._services.values()]
+        due = [m for m in (*moments, self._control.moment) if m is not None]
+        return max(0.0, min([now + LOOK_S, *due]) - now)
 
     # one service's life
 

@@ -19,6 +19,7 @@ from undula.scans.check import MOVE_MARGIN_S, check_limits, usable
 from undula.scans.leases import Leases
 from undula.scans.safety import Touched
 from undula.scans.stop import stop_call
+from undula.scans.stopped import Permit
 
 READBACK_EVERY_S = 0.1
 HALT_TIMEOUT_S = 2.0
@@ -41,10 +42,14 @@ class Mover:
         self._touched = touched
         self._show = show
 
-    def start(self, request: MoveRequest, reply: Callable[[Reply], None]) -> None:
-        """Check, then move; `reply` is called exactly once, here or on the loop."""
+    def start(self, request: MoveRequest, reply: Callable[[Reply], None], permit: Permit) -> None:
+        """Check, then move; `reply` is called exactly once, here or on the loop.
+
+        Nothing is set once motion was stopped after `permit` was taken.
+        """
         holder = f"a move by {request.user or 'somebody'} ({request.request_id[:8]})"
         try:
+            permit.check()
             axes = [self._axis(name) for name in request.targets]
             targets = [self._target(axis, request) for axis in axes]
             limit_s = self._deadline_s(axes, targets)
@@ -59,7 +64,13 @@ class Mover:
             raise
         asyncio.run_coroutine_threadsafe(
             self._move(
-                request, axes=axes, targets=targets, limit_s=limit_s, holder=holder, reply=reply
+                request,
+                permit,
+                axes=axes,
+                targets=targets,
+                limit_s=limit_s,
+                holder=holder,
+                reply=reply,
             ),
             self._loop,
         )
@@ -97,6 +108,7 @@ class Mover:
     async def _move(
         self,
         request: MoveRequest,
+        permit: Permit,
         *,
         axes: Sequence[LoadedDevice],
         targets: Sequence[float | int | str],
@@ -106,7 +118,10 @@ class Mover:
     ) -> None:
         begin = time.monotonic()
         try:
+            permit.check()
             statuses = {a.name: a.obj.set(t) for a, t in zip(axes, targets, strict=True)}
+            if permit.revoked:  # stopped while it was set: stop what the stop came too early for
+                permit.check()
             late = {n: s for n, s in statuses.items() if not (s.done and s.success)}
             if late:
                 await self._arrived({n: self._awaitable(s) for n, s in late.items()}, limit_s)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from undula.core.errors import InputError
@@ -45,8 +44,3 @@ class ScanQueue:
         if item_id not in self.ids():
             raise InputError(f"no item {item_id} waits", remedy="see undula queue list")
         return replace(self, waiting=tuple(i for i in self.waiting if i.item_id != item_id))
-
-
-def restored(items: Iterable[QueueItem]) -> ScanQueue:
-    """The queue after a restart: nothing runs, all stored items wait in their order."""
-    return ScanQueue(waiting=tuple(items))

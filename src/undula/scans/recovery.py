@@ -16,7 +16,7 @@ from uuid import uuid4
 from undula.bus.codec import encode_document
 from undula.bus.endpoints import QUEUE_FINISHED, RUN_DOCUMENTS, RUNS_OPENED
 from undula.bus.journal import JournalReader, tail
-from undula.bus.ports import Connector
+from undula.bus.ports import BEGIN, Connector
 from undula.catalogue import Catalogue, RunRecord
 from undula.core.clock import now
 from undula.core.errors import BusError, UndulaError
@@ -165,7 +165,9 @@ def end_started_items(catalogue: Catalogue, connector: Connector, open_uids: set
     its engine each time: it ends as failed, so that it cannot do so for ever.
     """
     recent = catalogue.runs(limit=RECENT_RUNS)
-    for record in catalogue.items():
+    items = catalogue.items()
+    told = _told(connector) if items else set()
+    for record in items:
         mine = [r for r in recent if r.item_id == record.item_id]
         starts = int(record.payload.get("starts", 0))
         if not mine and starts < MAX_STARTS:
@@ -180,6 +182,8 @@ def end_started_items(catalogue: Catalogue, connector: Connector, open_uids: set
             reason="" if ended == "success" else reason,
             time=now(),
         )
+        if record.item_id not in told:  # told first: what is finished would not be looked at again
+            connector.append(QUEUE_FINISHED, finished)
         catalogue.finish_item(
             finished.item_id,
             exit_status=finished.exit_status,
@@ -187,7 +191,15 @@ def end_started_items(catalogue: Catalogue, connector: Connector, open_uids: set
             run_numbers=finished.run_numbers,
             reason=finished.reason,
         )
-        connector.append(QUEUE_FINISHED, finished)
+
+
+def _told(connector: Connector) -> set[str]:
+    """Items whose end was announced."""
+    cursor, found = BEGIN, set[str]()
+    while entries := connector.read(QUEUE_FINISHED, after=cursor):
+        found |= {finished.item_id for _, finished in entries}
+        cursor = entries[-1][0]
+    return found
 
 
 def count_start(catalogue: Catalogue, item_id: str) -> None:

@@ -37,6 +37,7 @@ from undula.scans.queue import ScanQueue
 from undula.scans.recovery import count_start
 from undula.scans.refusals import Unsettled
 from undula.scans.safety import Touched
+from undula.scans.stopped import Permit
 
 RESUME_BELOW = 0.2
 SHOW_WAIT_AFTER_S = 1.0
@@ -81,8 +82,7 @@ class ScanRunner:
         self._message = ""
         self._reason = ""
         self._pause_wanted = self._resume_wanted = self._abort_wanted = False
-        self._paused_for_room = False
-        self.stops = 0
+        self._paused_for_room = self._stopped = False
         self._dropped: list[str] = []
         self._waiting: tuple[float, str] | None = None
         self._checked: CheckedScan | None = None
@@ -99,15 +99,14 @@ class ScanRunner:
                 self._requests[item.item_id] = request
         self._thread.start()
 
-    def submit(self, request: ScanRequest, scan: CheckedScan, stops: int) -> QueueItem:
+    def submit(self, request: ScanRequest, scan: CheckedScan, permit: Permit) -> QueueItem:
         """Store a checked request and put it at the end of the queue.
 
         Args:
-            stops: `self.stops` when the request came.
-        Raises: BusyError when motion was stopped since: then nothing may start by itself.
+            permit: taken when the request came.
+        Raises: UndulaError when motion was stopped since: then nothing may start by itself.
         """
-        if stops != self.stops:
-            raise BusyError("motion was stopped while this was checked", remedy="ask again")
+        permit.check()
         item = QueueItem(
             item_id=request.request_id,
             command=request.command,
@@ -123,9 +122,14 @@ class ScanRunner:
         )
         reached("engine.item_stored")
         with self._lock:
-            self._queue = self._queue.submitted(item)
-            self._requests[item.item_id] = request
-            self._lock.notify_all()
+            stopped = permit.revoked
+            if not stopped:
+                self._queue = self._queue.submitted(item)
+                self._requests[item.item_id] = request
+                self._lock.notify_all()
+        if stopped:  # while it was stored
+            self.drop(item.item_id, "stopped while it was accepted")
+            permit.check()
         self._changed()
         return item
 
@@ -188,13 +192,14 @@ class ScanRunner:
             return True
 
     def want_stop(self, reason: str) -> None:
-        """Motion is stopped: what runs ends, what waits or is being checked does not start."""
+        """Motion is stopped: what runs ends, what waits does not start."""
         with self._lock:
-            self.stops += 1
             self._dropped += [item.item_id for item in self._queue.waiting]
             for item in self._queue.waiting:
                 self._queue = self._queue.removed(item.item_id)
                 self._requests.pop(item.item_id, None)
+            self._message = f"{reason}; new scans are accepted"
+            self._stopped = True
         self.want_abort(reason)
 
     def _nudge(self) -> None:
@@ -254,15 +259,16 @@ class ScanRunner:
             self._thread.join(CLOSE_TIMEOUT_S)
         return not self._thread.is_alive()
 
-    def interrupt(self) -> None:
-        """Interrupt the plan and end what was dropped, on another thread. Never blocks."""
+    def interrupt(self, reason: str, also: Callable[[], None]) -> None:
+        """Interrupt the plan, then call `also` and end what was dropped, on another thread."""
 
         def work() -> None:
             self._nudge()
+            also()
             with self._lock:
                 dropped, self._dropped = self._dropped, []
             for item_id in dropped:
-                self.drop(item_id, "stopped: undula stop")
+                self.drop(item_id, reason)
             self._changed()
 
         threading.Thread(target=work, name="abort", daemon=True).start()
@@ -323,7 +329,7 @@ class ScanRunner:
                 item = self._queue.running
                 self._state, self._message, self._reason = "running", "", ""
                 self._pause_wanted = self._resume_wanted = self._abort_wanted = False
-                self._paused_for_room = False
+                self._paused_for_room = self._stopped = False
             if item is None:
                 continue
             self._changed()
@@ -372,6 +378,8 @@ class ScanRunner:
         with self._lock:
             self._queue = self._queue.finished()
             self._state, self._message = "idle", "" if status == "success" else self._reason
+            if self._stopped:
+                self._message = f"{self._reason}; new scans are accepted"
             self._waiting, self._checked = None, None
             self._requests.pop(item.item_id, None)
         self._end(

@@ -59,6 +59,7 @@ from undula.scans.outgoing import Outgoing
 from undula.scans.places import run_path
 from undula.scans.ports import Documents
 from undula.scans.runner import ScanRunner
+from undula.scans.stopped import Permit, Stops
 
 ENDPOINTS: tuple[Endpoint[Any], ...] = (
     ENGINE_SCAN,
@@ -84,8 +85,10 @@ class EngineService:
         devices: Registry,
         settings: BeamlineSettings,
         outbox: Documents,
+        stops: Stops,
     ) -> None:
         self._connector = connector
+        self._stops = stops
         self._devices = devices
         self._settings = settings
         self._outbox = outbox
@@ -232,14 +235,16 @@ class EngineService:
 
     def _dispatch(self, request: Request) -> None:
         if isinstance(request, ScanRequest):
-            stops = self.runner.stops
-            self._checks.submit(self._answer, request, lambda: self._scan(request, stops))
+            permit = self._stops.permit(request.sent)
+            self._checks.submit(self._answer, request, lambda: self._scan(request, permit))
         elif isinstance(request, MoveRequest) and self._mover is not None:
-            self._pool.submit(self._move, self._mover, request)
+            permit = self._stops.permit(request.sent)
+            self._pool.submit(self._move, self._mover, request, permit)
         elif isinstance(request, ReadRequest):
             self._pool.submit(self._answer, request, lambda: self._read(request.devices))
         elif isinstance(request, QueueRequest):
-            self._steering.submit(self._answer, request, lambda: self._steer(request))
+            permit = self._stops.permit(request.sent)
+            self._steering.submit(self._answer, request, lambda: self._steer(request, permit))
         elif isinstance(request, DeviceSetRequest):
             self._configuring.submit(self._answer, request, lambda: self._set_device(request))
         elif isinstance(request, ConfigRequest):
@@ -263,20 +268,22 @@ class EngineService:
 
     # ---- what is asked ---------------------------------------------------------------------
 
-    def _scan(self, request: ScanRequest, stops: int) -> dict[str, Any]:
+    def _scan(self, request: ScanRequest, permit: Permit) -> dict[str, Any]:
+        if not request.dry_run:
+            permit.check()
         scan = check_scan(request, self._devices, self._settings)
         result = _described(scan, self._settings)
         if not request.dry_run:
-            self.runner.submit(request, scan, stops)
+            self.runner.submit(request, scan, permit)
         return result
 
-    def _move(self, mover: Mover, request: MoveRequest) -> None:
+    def _move(self, mover: Mover, request: MoveRequest, permit: Permit) -> None:
         def answer(reply: Reply) -> None:
             # called on the engine's loop, where nothing may be read
             self._pool.submit(self._answer_move, request, reply)
 
         try:
-            mover.start(request, answer)
+            mover.start(request, answer, permit)
         except Exception as exc:  # a driver may raise anything while its position is read
             get_logger().exception("move_failed", targets=list(request.targets))
             answer(Reply(request_id=request.request_id, error=ErrorReport.of(exc)))
@@ -346,11 +353,12 @@ class EngineService:
             self.runner.leases.release(holder)
         self.configuration_changed()
 
-    def _steer(self, request: QueueRequest) -> dict[str, Any]:
+    def _steer(self, request: QueueRequest, permit: Permit) -> dict[str, Any]:
         runner, action = self.runner, request.action
         if action in ("pause", "pause_at_point"):
             runner.pause(at_point=action == "pause_at_point")
         elif action == "resume":
+            permit.check()
             runner.resume()
         elif action == "abort":
             runner.abort(request.reason)

@@ -1,7 +1,7 @@
 """The stop path: its own socket and thread, needing neither broker nor RunEngine.
 
 `stop()` is called on every touched device, each in its own thread, so that one hanging driver
-does not keep the others moving. One line in (`stop`), one JSON line out.
+does not keep the others moving. One line in (`stop NAME`, who asks), one JSON line out.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from undula.core.log import get_logger
+from undula.core.unix_socket import bind_for_group
 
 ANSWER_WITHIN_S = 0.5
 
@@ -69,16 +70,13 @@ def stop_all(
 
 
 class StopServer:
-    """Listens on the stop socket for the life of the engine."""
+    """Listens on the stop socket for the life of the engine; `stop(by)` stops all motion."""
 
-    def __init__(self, path: Path, stop: Callable[[], tuple[list[str], dict[str, str]]]) -> None:
+    def __init__(self, path: Path, stop: Callable[[str], tuple[list[str], dict[str, str]]]) -> None:
         self._path = path
         self._stop = stop
         self._closing = False
-        path.unlink(missing_ok=True)
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.bind(str(path))
-        path.chmod(0o660)
+        self._socket = bind_for_group(path)
         self._socket.listen(16)
         self._thread = threading.Thread(target=self._serve, name="stop", daemon=True)
         self._thread.start()
@@ -103,10 +101,11 @@ class StopServer:
                 get_logger().exception("stop_failed")
 
     def _answer(self, connection: socket.socket) -> None:
-        if not connection.recv(64).startswith(b"stop"):
-            connection.sendall(b'{"error": "send the line: stop"}\n')
+        word, _, by = connection.recv(128).partition(b" ")
+        if word.strip() != b"stop":
+            connection.sendall(b'{"error": "send the line: stop NAME"}\n')
             return
-        stopped, failed = self._stop()
+        stopped, failed = self._stop(by.decode("utf-8", "replace").strip() or "somebody")
         connection.sendall(json.dumps({"stopped": stopped, "failed": failed}).encode() + b"\n")
         get_logger().warning("motion_stopped", stopped=stopped, failed=failed)
 

@@ -441,3 +441,15 @@ def test_a_refused_announcement_is_the_refusal_of_its_journal(
     until(lambda: bool(outbox.refusal(key)))
     assert RUNS_OPENED.key() in outbox.refusal(key)
     link.close()
+
+
+def test_a_silent_stranger_does_not_keep_an_engine_from_being_greeted(
+    processes: Any, own_broker: LocalBroker, outbox: Outbox, until: Until
+) -> None:
+    import socket
+
+    processes.publisher()
+    until(own_broker.paths.publisher_socket.exists)
+    with socket.socket(socket.AF_UNIX) as stranger:
+        stranger.connect(str(own_broker.paths.publisher_socket))
+        outbox.start(10.0)

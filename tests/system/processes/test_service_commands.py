@@ -26,7 +26,7 @@ HOLDS_STOP_SOCKET = textwrap.dedent("""
     while True:
         peer, _ = listener.accept()
         held.append(peer)
-        if answers and peer.recv(100) == b"stop\\n":
+        if answers and peer.recv(100).startswith(b"stop "):
             peer.sendall(json.dumps({"stopped": ["samx"], "failed": {}}).encode() + b"\\n")
     """)
 

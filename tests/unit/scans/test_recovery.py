@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from undula.bus.endpoints import QUEUE_FINISHED
+from typing import Any
+
+import pytest
+
+from undula.bus.endpoints import QUEUE_FINISHED, Endpoint
 from undula.bus.memory import MemoryBroker, MemoryConnector
 from undula.catalogue import QueueItemRecord, RunRecord, SqliteCatalogue
+from undula.core.errors import BusError
+from undula.messages import ItemFinished, Message
 from undula.scans.recovery import MAX_STARTS, count_start, end_started_items
 
 
@@ -61,3 +67,35 @@ def test_an_item_that_kills_the_engine_each_time_is_given_up() -> None:
     end_started_items(catalogue, connector, set())
     assert [i.item_id for i in catalogue.items()] == ["b"]
     assert f"{MAX_STARTS} times" in connector.read(QUEUE_FINISHED)[0][1].reason
+
+
+class Away(MemoryConnector):
+    """A connector whose broker goes away before the first append."""
+
+    gone = True
+
+    def append(self, endpoint: Endpoint[Any], message: Message, **names: str) -> str:
+        if self.gone:
+            raise BusError("the broker cannot be reached", remedy="wait")
+        return super().append(endpoint, message, **names)
+
+
+def test_the_end_of_an_item_is_told_by_the_next_start_when_it_could_not_be_told() -> None:
+    catalogue, connector = _catalogue("a"), Away(MemoryBroker())
+    _run(catalogue, "a", "open")
+    with pytest.raises(BusError):
+        end_started_items(catalogue, connector, {"u-a"})
+    connector.gone = False
+    end_started_items(catalogue, connector, {"u-a"})
+    end_started_items(catalogue, connector, {"u-a"})
+    assert [m.item_id for _, m in connector.read(QUEUE_FINISHED)] == ["a"]
+    assert catalogue.items() == []
+
+
+def test_an_end_that_was_told_before_the_engine_died_is_not_told_twice() -> None:
+    catalogue, connector = _catalogue("a"), MemoryConnector(MemoryBroker())
+    _run(catalogue, "a", "success")
+    connector.append(QUEUE_FINISHED, ItemFinished(item_id="a", exit_status="success", time=1.0))
+    end_started_items(catalogue, connector, set())
+    assert len(connector.read(QUEUE_FINISHED)) == 1
+    assert catalogue.items() == []

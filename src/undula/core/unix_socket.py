@@ -1,0 +1,35 @@
+"""Unix sockets for the beamline's group: at no moment open to anybody else.
+
+In: a path. Out: a bound socket. Standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+GROUP_MODE = 0o660
+
+
+def bind_for_group(path: Path, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
+    """A socket at `path`, in place of what a dead process left there, mode 0660.
+
+    Linux makes the file with the mode of the unbound socket less the umask: it is never wider than
+    0660, and set to that once it is there. Raises: OSError.
+    """
+    made = socket.socket(socket.AF_UNIX, kind)
+    try:
+        path.unlink(missing_ok=True)
+        bind_narrow(made, path)
+        path.chmod(GROUP_MODE)
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def bind_narrow(made: socket.socket, path: Path) -> None:
+    """Bind so that the file has mode 0660 or less from the beginning."""
+    os.fchmod(made.fileno(), GROUP_MODE)
+    made.bind(str(path))
