@@ -15,7 +15,8 @@ SIM_NAMES = {
     "SimCamera": "SimCamera",
     "SimWaveform": "SimWaveform",
 }
-EPICS_NAMES = dict.fromkeys(("EpicsMotor", "EpicsMotorEC", "EpicsUserMotorVME"), "ophyd.EpicsMotor")
+OWN_MOTOR = "undula.devices.epics.EpicsMotor"
+EPICS_NAMES = dict.fromkeys(("EpicsMotor", "EpicsMotorEC", "EpicsUserMotorVME"), OWN_MOTOR)
 BEC_PACKAGE = "ophyd_devices"
 
 
@@ -24,6 +25,8 @@ def mapped(path: str) -> tuple[str, str]:
 
     BEC's `ophyd_devices` names map to ours, or to ophyd's, where that package is not installed.
     """
+    if path == "ophyd.EpicsMotor":
+        return OWN_MOTOR, "the same, and it says why a motion went wrong"
     first, last = path.split(".", maxsplit=1)[0], path.rsplit(".", 1)[-1]
     if first != BEC_PACKAGE or importlib.util.find_spec(BEC_PACKAGE) is not None:
         return path, ""
@@ -33,7 +36,7 @@ def mapped(path: str) -> tuple[str, str]:
             f"{BEC_PACKAGE} is not installed: Undula's own simulation",
         )
     if last in EPICS_NAMES:
-        return EPICS_NAMES[last], f"{BEC_PACKAGE} is not installed: ophyd's class"
+        return EPICS_NAMES[last], f"{BEC_PACKAGE} is not installed: our motor record"
     return path, ""
 
 

@@ -43,16 +43,33 @@ class RunningIoc:
     env: dict[str, str]
 
 
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _free_ports(count: int) -> list[str]:
+    """Distinct ports that are free for UDP and TCP on loopback."""
+    with contextlib.ExitStack() as stack:
+        found: list[str] = []
+        while len(found) < count:
+            udp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            tcp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            udp.bind(("127.0.0.1", 0))
+            port = int(udp.getsockname()[1])
+            with contextlib.suppress(OSError):  # taken for TCP: the next one
+                tcp.bind(("127.0.0.1", port))
+                found.append(str(port))
+    return found
 
 
 def loopback_environment() -> dict[str, str]:
-    """Channel Access on loopback only, on free ports of its own."""
-    server, repeater = str(_free_port()), str(_free_port())
+    """Channel Access and PV Access on loopback only, on free ports of its own."""
+    server, repeater, search, stream = _free_ports(4)
     return {
+        "EPICS_PVA_ADDR_LIST": f"127.0.0.1:{search}",
+        "EPICS_PVA_AUTO_ADDR_LIST": "NO",
+        "EPICS_PVA_BROADCAST_PORT": search,
+        "EPICS_PVAS_BROADCAST_PORT": search,
+        "EPICS_PVAS_SERVER_PORT": stream,
+        "EPICS_PVAS_INTF_ADDR_LIST": "127.0.0.1",
+        "EPICS_PVAS_BEACON_ADDR_LIST": "127.0.0.1",
+        "EPICS_PVAS_AUTO_BEACON_ADDR_LIST": "NO",
         "EPICS_CA_ADDR_LIST": f"127.0.0.1:{server}",
         "EPICS_CA_AUTO_ADDR_LIST": "NO",
         "EPICS_CA_SERVER_PORT": server,

@@ -55,9 +55,9 @@ def _write(wanted: dict[str, list[StopCommand]]) -> dict[str, str]:
     pairs = [pair for list_ in wanted.values() for pair in list_]
     if not pairs:
         return {}
-    from undula.devices import epics_stop
+    from undula.devices.epics import stop_client
 
-    results = epics_stop.stop_all(pairs, STOP_TIMEOUT_S)
+    results = stop_client.stop_all(pairs, STOP_TIMEOUT_S)
     unreached = {pv: why for pv, why in results.items() if why is not None}
     return {
         name: "; ".join(f"{pv}: {unreached[pv]}" for pv, _ in list_ if pv in unreached)

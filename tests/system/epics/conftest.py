@@ -11,7 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from undula.testing.iocs import RunningIoc, start_fake_motor, start_mini_beamline
+from undula.testing.iocs import (
+    Ioc,
+    RunningIoc,
+    start_camera,
+    start_counting,
+    start_fake_motor,
+    start_mini_beamline,
+    start_motor,
+)
 
 Run = Callable[[str, str], str]
 
@@ -20,7 +28,7 @@ import sys, time
 from bluesky.run_engine import RunEngine
 from undula.devices.description import load_device_file
 from undula.devices.epics import stop_pvs
-from undula.devices.epics_stop import stop_all
+from undula.devices.epics.stop_client import stop_all
 from undula.devices.registry import Registry
 engine = RunEngine({}, context_managers=[])
 registry = Registry(load_device_file(sys.argv[1]))
@@ -30,7 +38,7 @@ took_s = time.monotonic() - begin
 """
 
 
-def _runner(ioc: RunningIoc, folder: Path) -> Run:
+def _runner(ioc: RunningIoc | Ioc, folder: Path) -> Run:
     def run(devices: str, body: str) -> str:
         path = folder / "devices.yaml"
         path.write_text(devices)
@@ -79,3 +87,39 @@ def with_motor(motor_ioc: RunningIoc, tmp_path: Path) -> Run:
 def with_beamline(beamline_ioc: RunningIoc, tmp_path: Path) -> Run:
     """Run a script as a client of the mini_beamline IOC."""
     return _runner(beamline_ioc, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def faulty_motor_ioc() -> Iterator[Ioc]:
+    with start_motor() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def camera_ioc() -> Iterator[Ioc]:
+    with start_camera() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def counting_ioc() -> Iterator[Ioc]:
+    with start_counting() as running:
+        yield running
+
+
+@pytest.fixture
+def with_faulty_motor(faulty_motor_ioc: Ioc, tmp_path: Path) -> Run:
+    """Run a script as a client of the motors with switches and faults."""
+    return _runner(faulty_motor_ioc, tmp_path)
+
+
+@pytest.fixture
+def with_camera(camera_ioc: Ioc, tmp_path: Path) -> Run:
+    """Run a script as a client of the camera IOC, without faults at its begin."""
+    return _runner(camera_ioc, tmp_path)
+
+
+@pytest.fixture
+def with_counting(counting_ioc: Ioc, tmp_path: Path) -> Run:
+    """Run a script as a client of the counting card and the MCA."""
+    return _runner(counting_ioc, tmp_path)
