@@ -85,7 +85,7 @@ def fault(state: MotorState, severity_tolerated: str = "NO_ALARM") -> tuple[str,
             "look at the controller's display or panel, reset it there, then move again",
         ),
         (
-            state.out_of_limits,
+            state.out_of_limits and state.setpoint != state.target,  # the record took VAL back
             f"its record refuses {there}: outside its soft limits (LVIO)",
             "choose a target inside LLM..HLM, or ask staff to move the soft limit",
         ),
