@@ -17,6 +17,7 @@ SIM_NAMES = {
 }
 OWN_MOTOR = "undula.devices.epics.EpicsMotor"
 EPICS_NAMES = dict.fromkeys(("EpicsMotor", "EpicsMotorEC", "EpicsUserMotorVME"), OWN_MOTOR)
+COMPUTED_NAMES = {"ComputedSignal": "undula.devices.computed.ComputedSignal"}
 BEC_PACKAGE = "ophyd_devices"
 
 
@@ -35,6 +36,8 @@ def mapped(path: str) -> tuple[str, str]:
             f"{SIM}.{SIM_NAMES[last]}",
             f"{BEC_PACKAGE} is not installed: Undula's own simulation",
         )
+    if last in COMPUTED_NAMES:
+        return COMPUTED_NAMES[last], "read as arithmetic, its text is never run"
     if last in EPICS_NAMES:
         return EPICS_NAMES[last], f"{BEC_PACKAGE} is not installed: our motor record"
     return path, ""

@@ -15,7 +15,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from undula.core.errors import InputError
 from undula.devices.classes import constructor_keys, find_class, mapped
+from undula.devices.computed import device_of
 from undula.devices.device_yaml import LEGACY, DeviceYaml, KeyReport
 from undula.devices.errors import DeviceFileError, Fault
 from undula.messages.devices import ReadoutPriority
@@ -188,7 +190,24 @@ def _class_checked(reader: DeviceYaml, entry: DeviceEntry, fault: FaultAt) -> De
             f"{entry.name}: {entry.device_class} takes no {key}",
             f"did you mean {near[0]}" if near else f"it takes {', '.join(sorted(known))}",
         )
-    return entry.model_copy(update={"device_config": config})
+    needs = _derived_needs(reader, entry, cls, fault)
+    return entry.model_copy(update={"device_config": config, "needs": needs})
+
+
+def _derived_needs(
+    reader: DeviceYaml, entry: DeviceEntry, cls: type[Any], fault: FaultAt
+) -> list[str]:
+    """What it needs, with the devices that a computed one is computed from."""
+    needs_of = getattr(cls, "needs_of", None)
+    if needs_of is None:
+        return entry.needs
+    try:
+        found = needs_of(entry.device_config)
+    except InputError as error:
+        fault("deviceConfig", f"{entry.name}: {error.what}", error.remedy)
+        return entry.needs
+    owners = [device_of(name, [n for n in reader.raw if n != entry.name]) or name for name in found]
+    return list(dict.fromkeys([*entry.needs, *owners]))
 
 
 def _is_range(limits: Any) -> bool:

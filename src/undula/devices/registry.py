@@ -11,7 +11,7 @@ import difflib
 import inspect
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from undula.core.clock import now
@@ -81,14 +81,14 @@ class Registry:
         self._loop = loop
         wanted = [d for d in self._devices.values() if d.enabled]
         for device in wanted:
-            self._build(device)
+            self._build(device, self._devices)
         self._connect_all([d for d in wanted if d.obj is not None], on_progress, [])
 
     def enable(self, name: str) -> None:
         """Build and connect one device. Raises: the reason why it does not answer, InputError."""
         device = self[name]
         device.enabled = True
-        self._build(device)
+        self._build(device, self._devices)
         if device.obj is not None:
             self._connect_all([device], None, [])
         if device.problem:
@@ -174,7 +174,7 @@ class Registry:
         built = [after[e.name] for e in file.entries if e.name in fresh]
         undo: list[Callable[[], None]] = []
         try:
-            self._build_all(built, file, undo, frozenset(must_answer))
+            self._build_all(built, after, file, undo, frozenset(must_answer))
             keep()
         except BaseException:
             for step in reversed(undo):
@@ -194,6 +194,7 @@ class Registry:
     def _build_all(
         self,
         devices: Sequence[LoadedDevice],
+        among: Mapping[str, LoadedDevice],
         file: DeviceFile,
         undo: list[Callable[[], None]],
         must_answer: frozenset[str],
@@ -207,7 +208,7 @@ class Registry:
 
         wanted = [d for d in devices if d.enabled]
         for device in wanted:
-            self._build(device)
+            self._build(device, among)
             if device.obj is None:
                 fault(device, "correct its deviceConfig")
         if not faults:
@@ -222,10 +223,12 @@ class Registry:
 
     # ---- building ------------------------------------------------------------------------------
 
-    def _build(self, device: LoadedDevice) -> None:
+    def _build(self, device: LoadedDevice, among: Mapping[str, LoadedDevice]) -> None:
         device.loop, device.problem = self._loop, ""
         try:
             device.obj = build(device.entry)
+            if hasattr(device.obj, "bind"):
+                device.obj.bind({n: d for n, d in among.items() if n != device.name})
         except Exception as exc:  # a constructor may raise anything; the other devices must load
             self._failed(device, f"{type(exc).__name__}: {exc}")
 
@@ -237,7 +240,10 @@ class Registry:
     ) -> None:
         """One thread for each device that has to be waited for; a driver that hangs is left."""
         begin, waiting = time.monotonic(), list[tuple[LoadedDevice, threading.Thread]]()
+        derived = [d for d in devices if hasattr(d.obj, "bind")]
         for device in devices:
+            if device in derived:
+                continue  # when what they need has had its time
             if not needs_waiting(device.obj):
                 self._connect_one(device, device.obj, on_progress, undo)
                 continue
@@ -255,6 +261,8 @@ class Registry:
             if thread.is_alive():
                 device.obj = None  # whatever the thread still does is no longer about this device
                 self._failed(device, f"its driver hangs: no answer within {limit_s:g} s")
+        for device in derived:
+            self._connect_one(device, device.obj, on_progress, undo)
 
     def _connect_one(
         self,
