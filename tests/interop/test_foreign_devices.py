@@ -8,7 +8,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import pytest
 
 from undula.client import Client
 from undula.devices.demo_ioc import loopback_environment
-from undula.testing.beamline import local_beamline
+from undula.testing.beamline import local_beamline, short_folder
 
 pytestmark = pytest.mark.interop
 
@@ -83,12 +82,16 @@ det:
 """
 
 
+def _written(folder: Path, devices: str) -> Path:
+    (folder / "devices.yaml").write_text(devices)
+    return folder / "devices.yaml"
+
+
 @contextlib.contextmanager
 def _beamline(devices: str) -> Iterator[Client]:
-    folder = Path(tempfile.mkdtemp(prefix="ui-"))
-    (folder / "devices.yaml").write_text(devices)
     with (
-        local_beamline(folder / "devices.yaml", folder=folder) as beamline,
+        short_folder("ui-") as folder,
+        local_beamline(_written(folder, devices), folder=folder) as beamline,
         beamline.connect() as client,
     ):
         problems = [i.problem for i in client.devices.table() if not i.connected]

@@ -9,11 +9,9 @@ from __future__ import annotations
 import os
 import random
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +22,7 @@ from undula.client.scans import ScanHandle
 from undula.core.errors import UndulaError
 from undula.processes import supervisor_client
 from undula.processes.supervisor_lock import holder
-from undula.testing.beamline import LocalBeamline, local_beamline
+from undula.testing.beamline import LocalBeamline, local_beamline, short_folder
 from undula.testing.law import Progress, check_law, file_closed, patient, until
 from undula.testing.witness import device_file
 
@@ -197,10 +195,9 @@ class Scene:
 
 @pytest.fixture
 def scene() -> Iterator[Scene]:
-    folder = Path(tempfile.mkdtemp(prefix="us-"))
-    devices = device_file(folder, folder / "witness.log")
     with (
-        local_beamline(devices, folder=folder) as beamline,
+        short_folder("us-") as folder,
+        local_beamline(device_file(folder, folder / "witness.log"), folder=folder) as beamline,
         beamline.connect() as client,
     ):
         connector = beamline.connector()

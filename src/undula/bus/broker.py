@@ -40,7 +40,7 @@ _POWER_CUT = {
     "everysec": "about the last second, acknowledged or not",
     "no": "what the kernel had not written yet, half a minute or so",
     "off": "everything: this server keeps no append-only file",
-    "unknown": "unknown: this server does not tell its policy",
+    "unknown": "nobody knows what: this server does not tell its policy",
 }
 
 

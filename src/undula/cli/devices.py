@@ -29,7 +29,8 @@ SETTINGS = {"ignore_unknown_options": True}
 
 def _state(info: DeviceInfo) -> str:
     if not info.enabled:
-        return "disabled"
+        why = "" if info.problem == "disabled by request" else info.problem
+        return f"disabled: {why}" if why else "disabled"
     if not info.connected:
         return f"not connected: {info.problem}"
     return f"used by {info.leased_by}" if info.leased_by else "ok"
@@ -50,13 +51,37 @@ def devices_text(devices: list[DeviceInfo], width: int = 0) -> str:
     return table(head, rows, width)
 
 
+def _device_words(words: list[str]) -> tuple[str, str | None]:
+    """What to do and with which device. Raises: InputError.
+
+    >>> _device_words(["enable", "samx"]), _device_words(["samx"]), _device_words([])
+    (('enable', 'samx'), ('', 'samx'), ('', None))
+    """
+    if len(words) == 2 and words[0] in ("enable", "disable"):
+        return words[0], words[1]
+    if len(words) > 1 or words in (["enable"], ["disable"]):
+        raise InputError(
+            f"{' '.join(words)} names no device",
+            remedy="e.g. undula devices samx, or undula devices enable samx",
+        )
+    return "", words[0] if words else None
+
+
 @kind
 def devices(
-    name: Annotated[str | None, typer.Argument(help="One device, in full.")] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(help="[NAME | enable NAME | disable NAME]")
+    ] = None,
     as_json: JsonOption = False,
     beamline: BeamlineOption = None,
 ) -> None:
-    """List the devices, or describe one. Example: undula devices samx"""
+    """List the devices, describe one, or enable or disable one.
+
+    `enable` also connects a device that did not answer. Example: undula devices samx
+
+    Example: undula devices enable samx
+    """
+    action, name = _device_words(words or [])
     with connected(beamline) as client:
         if name is None:
             found = client.devices.table()
@@ -65,11 +90,15 @@ def devices(
             else:
                 print(devices_text(found))
             return
+        if action:
+            client.enable(client.devices.info(name).name, action == "enable")
         info = client.devices.info(name)
     if as_json:
         print_json(info)
         return
     print(describe(info))
+    if action:
+        return
     for key, value in info.model_dump(mode="json").items():
         if key != "data_keys":
             print(f"  {key:<18}{value}")

@@ -6,6 +6,7 @@ In: log files of the beamline. Out: one line an event.
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any
@@ -27,6 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def logs(
+    name: Annotated[str | None, typer.Argument(help="As --service.", metavar="[SERVICE]")] = None,
     beamline: BeamlineOption = None,
     following: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on with new events until Ctrl-C.")
@@ -34,7 +36,9 @@ def logs(
     level: Annotated[
         str, typer.Option(help="Least level: debug, info, warning, error, critical.")
     ] = "info",
-    service: Annotated[str | None, typer.Option(help="Of one service only, e.g. engine.")] = None,
+    service: Annotated[
+        str | None, typer.Option("--service", help="Of one service only, e.g. engine.")
+    ] = None,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many old events.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
@@ -42,11 +46,18 @@ def logs(
 
     Example: undula logs --follow --level warning
 
+    Example: undula logs writer
+
     Exit: 0 ok, 2 wrong input.
     """
     if level not in LEVELS:
         raise InputError(f"{level!r} is no level", remedy=f"use one of {', '.join(LEVELS)}")
-    folder = beamline_paths(beamline or default_beamline()).logs
+    paths = beamline_paths(beamline or default_beamline())
+    folder = paths.logs
+    service = _one_service(name, service, {path.stem for path in folder.glob("*.jsonl")})
+    if not any(folder.glob("*.jsonl")):
+        never = f"Beamline {paths.name} has no logs: it was never started here (undula up)."
+        print(never, file=sys.stderr)
     wanted = Filter(level, service)
     book = LogBook(folder, wanted)
     for event in book.last(lines):
@@ -55,6 +66,18 @@ def logs(
         with suppress(KeyboardInterrupt):
             for event in book.follow():
                 _show(event, as_json)
+
+
+def _one_service(name: str | None, option: str | None, known: set[str]) -> str | None:
+    if name and option and name != option:
+        raise InputError(f"{name} and {option} are two services", remedy="name one of them")
+    service = name or option
+    if service and known and service not in known:
+        raise InputError(
+            f"no service {service!r} has logged anything",
+            remedy=f"use one of: {', '.join(sorted(known))}",
+        )
+    return service
 
 
 def _show(event: dict[str, Any], as_json: bool) -> None:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from typing import Annotated
 
 import typer
+
+from undula import __version__
 
 MODULES = (
     "services", "logs", "doctor", "stop", "scans", "devices", "config", "queue", "runs", "demo",
@@ -28,13 +31,17 @@ HELP = "Run experiments at a synchrotron beamline. Begin with: undula demo"
 
 def build(modules: tuple[str, ...] = MODULES) -> typer.Typer:
     """The application with the commands of `modules`."""
-    app = typer.Typer(
-        help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
-    )
+    app = typer.Typer(help=HELP, add_completion=False, pretty_exceptions_enable=False)
 
-    @app.callback()
-    def _undula() -> None:
-        """Keeps `undula NAME` even when there is a single command."""
+    @app.callback(invoke_without_command=True)
+    def _undula(
+        context: typer.Context,
+        version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    ) -> None:
+        if version:
+            print(f"undula {__version__}")
+        elif context.invoked_subcommand is None:
+            print(context.get_help())
 
     _undula.__doc__ = HELP
     for module in modules:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from undula.cli.absent import absent_devices, absent_lines
 from undula.cli.output import (
     FAILED,
     BeamlineOption,
@@ -21,7 +22,7 @@ from undula.cli.output import (
     table,
 )
 from undula.core.bec_services import load_bec_services
-from undula.core.errors import InputError, ServiceError, TimeoutUndulaError
+from undula.core.errors import InputError, TimeoutUndulaError
 from undula.core.paths import BeamlinePaths, beamline_paths, default_beamline
 from undula.processes import supervisor_client
 
@@ -60,27 +61,33 @@ def up(
     Exit: 0 up, 1 failed, 2 wrong input, 3 a service did not start, 4 already up.
     """
     from undula.processes.bringup import StartError, bring_up
-    from undula.processes.services import choose_settings, service_specs
+    from undula.processes.services import choose_settings, refuse_second_up, service_specs
 
     paths = beamline_paths(beamline or default_beamline())
     progress = _Progress(quiet=as_json)
     try:
-        supervisor_client.refuse_second_start(paths)
         services = load_bec_services(bec_services) if bec_services else None
+        given: dict[str, Any] = {
+            "devices": devices,
+            "data": data,
+            "broker_url": broker,
+            "bec_services": services,
+        }
+        refuse_second_up(paths, **given)
         for line in services.lines() if services and not as_json else ():
             print(f"  {line}")
-        settings = choose_settings(
-            paths, devices=devices, data=data, broker_url=broker, bec_services=services
-        )
+        settings = choose_settings(paths, **given)
         state = bring_up(paths, lambda: service_specs(paths, settings), progress)
     except StartError as exc:
         for line in exc.output:
             print(f"  | {line}", file=sys.stderr)
         raise
+    state["absent"] = absent_devices(paths.name)
     if as_json:
         print_json(state)
     else:
         print(f"Beamline {paths.name} is up. Next: undula status, undula devices, undula shell")
+        print("".join(f"{line}\n" for line in absent_lines(state["absent"])), end="")
     if wait:
         _stay(paths)
 
@@ -90,15 +97,16 @@ def down(beamline: BeamlineOption = None, as_json: JsonOption = False) -> None:
 
     Example: undula down --beamline x07mb
 
-    Exit: 0 down, 1 something did not end in time, 3 it was not up.
+    Exit: 0 down, also when it was so before, 1 something did not end in time.
     """
     paths = beamline_paths(beamline or default_beamline())
-    if not supervisor_client.take_down(paths):
-        raise ServiceError(f"beamline {paths.name} is not up", remedy="nothing needs to be done")
+    was_up = supervisor_client.take_down(paths)
     if as_json:
-        print_json({"beamline": paths.name, "state": "down"})
-    else:
+        print_json({"beamline": paths.name, "state": "down", "was_up": was_up})
+    elif was_up:
         print(f"Beamline {paths.name} is down.")
+    else:
+        print(f"Beamline {paths.name} was not up: nothing to take down.")
 
 
 def restart(
@@ -214,7 +222,7 @@ def in_words(state: dict[str, Any]) -> str:
         kept = state["broker"]
         cost = "" if kept["fsync_ms"] is None else f" ({kept['fsync_ms']:.1f} ms measured)"
         lines.append(
-            f"Journal: fsync {kept['fsync']}{cost}; a power cut: {kept['power_cut_costs']}"
+            f"Journal: fsync {kept['fsync']}{cost}; a power cut costs {kept['power_cut_costs']}."
         )
     return "\n".join(lines)
 

@@ -5,6 +5,7 @@ In: device proxies, numbers, texts, lists, arrays. Out: names, numbers, texts, l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
@@ -25,19 +26,19 @@ class Named(Protocol):
 def plain(value: Any) -> Any:
     """`value` as data that may travel: proxies become names, arrays become lists.
 
-    Raises: InputError for anything that is neither a device nor plain data.
+    Raises: InputError for anything that is neither a device nor plain data, for NaN and infinity.
 
     >>> plain([np.float64(0.5), (1, None)])
     [0.5, [1, None]]
     """
     if value is None or isinstance(value, bool | int | float | str):
-        return value.item() if isinstance(value, np.generic) else value
+        return _finite(value.item() if isinstance(value, np.generic) else value)
     if isinstance(value, Named):
         return value.device_name
     if isinstance(value, np.generic):
-        return value.item()
+        return _finite(value.item())
     if isinstance(value, np.ndarray):
-        return value.tolist()
+        return plain(value.tolist())
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, Iterable):
@@ -46,6 +47,12 @@ def plain(value: Any) -> Any:
         f"{value!r} cannot be sent to the engine",
         remedy="pass devices, numbers, texts, or lists of them",
     )
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{value} is not a finite number", remedy="give a finite number")
+    return value
 
 
 def names(devices: Iterable[Any] | str | None) -> list[str] | None:

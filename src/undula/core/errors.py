@@ -39,7 +39,8 @@ class UndulaError(Exception):
         if self.details:
             return "\n".join(self.details)
         place = "".join(f"[{p}] " for p in (self.where, self.device) if p)
-        return f"{place}{self.what}. Remedy: {self.remedy}."
+        what, remedy = self.what.rstrip(" ."), self.remedy.rstrip(" .")  # a driver's own words
+        return f"{place}{what}. Remedy: {remedy}."
 
 
 class ConfigError(UndulaError):

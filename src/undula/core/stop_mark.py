@@ -49,9 +49,9 @@ class StopMark:
 
     @property
     def words(self) -> str:
-        """For people and for the run: `undula stop by alice at 14:03:22`."""
+        """For people and for the run: `undula stop (alice, 14:03:22)`."""
         at = datetime.fromtimestamp(self.time).astimezone()
-        return f"undula stop by {self.by} at {at:%H:%M:%S}"
+        return f"undula stop ({self.by}, {at:%H:%M:%S})"
 
 
 def who() -> str:

@@ -114,7 +114,7 @@ class LoadedDevice:
         if self.obj is None:
             raise DeviceError(
                 f"it is not there: {self.problem or 'disabled'}",
-                remedy="switch it on, then undula restart engine",
+                remedy=f"switch it on, then undula devices enable {self.name}",
                 device=self.name,
             )
         try:

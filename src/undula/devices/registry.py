@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from undula.core.clock import now
-from undula.core.errors import InputError, UndulaError
+from undula.core.errors import InputError
 from undula.core.log import get_logger
 from undula.devices.changes import Change
 from undula.devices.classes import constructor_keys, find_class
 from undula.devices.description import DeviceEntry, DeviceFile
 from undula.devices.errors import DeviceFileError, Fault
 from undula.devices.loaded import LoadedDevice
+from undula.devices.problems import problem_text
 from undula.devices.readings import flags
 from undula.messages import Readback
 
@@ -230,7 +231,7 @@ class Registry:
             if hasattr(device.obj, "bind"):
                 device.obj.bind({n: d for n, d in among.items() if n != device.name})
         except Exception as exc:  # a constructor may raise anything; the other devices must load
-            self._failed(device, f"{type(exc).__name__}: {exc}")
+            self._failed(device, problem_text(exc))
 
     def _connect_all(
         self,
@@ -284,8 +285,7 @@ class Registry:
         except Exception as exc:  # a driver may raise anything; the other devices must load
             if device.obj is not obj:
                 return
-            text = str(exc) if isinstance(exc, UndulaError) else f"{type(exc).__name__}: {exc}"
-            self._failed(device, " ".join(text.split())[:300])
+            self._failed(device, problem_text(exc))
         if on_progress is not None:
             on_progress(device)
 

@@ -39,7 +39,7 @@ def examine(paths: BeamlinePaths) -> list[Finding]:
     """Every finding; a check that fails itself is a finding too."""
     findings: list[Finding] = []
     checks: tuple[Callable[[BeamlinePaths], Iterator[Finding]], ...] = (
-        _python, _binary, _folders, _disk, _services, _broker, _devices, _epics,
+        _python, _binary, _folders, _disk, _services, _broker, _devices, _absent, _epics,
     )  # fmt: skip
     for check in checks:
         try:
@@ -140,6 +140,25 @@ def _devices(paths: BeamlinePaths) -> Iterator[Finding]:
 
     load_device_file(path)
     yield Finding("device file", "ok", str(path))
+
+
+def _absent(paths: BeamlinePaths) -> Iterator[Finding]:
+    if not supervisor_client.is_up(paths):
+        return
+    from undula.bus.broker import connect
+    from undula.bus.endpoints import CONFIG_STATUS
+
+    try:
+        connector = connect(paths, _settings(paths), role="observer", client_name="doctor")
+    except UndulaError:
+        return  # told by the finding about the broker
+    try:
+        status = connector.get(CONFIG_STATUS)
+    finally:
+        connector.close()
+    for name, why in status.absent.items() if status is not None else ():
+        remedy = f"switch it on, then undula devices enable {name}"
+        yield Finding(f"device {name}", "warning", why, remedy)
 
 
 def _epics(_: BeamlinePaths) -> Iterator[Finding]:

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from undula.bus import broker
+from undula.bus.link import Address
 from undula.core.bec_services import BecServices
-from undula.core.errors import ConfigError
+from undula.core.errors import BusyError, ConfigError
 from undula.core.paths import BeamlinePaths
 from undula.core.settings import BeamlineSettings, load_settings, save_settings
+from undula.processes.supervisor_client import refuse_second_start
 from undula.processes.supervisor_model import ServiceSpec
 
 _KEPT_PREFIXES = ("EPICS_", "UNDULA_", "XDG_", "PYTHON", "LC_", "HDF5_", "OPHYD_", "VIRTUAL_")
@@ -44,13 +46,9 @@ def choose_settings(
     """
     default = BeamlineSettings(name=paths.name, data=Path.home() / "undula-data" / paths.name)
     kept = load_settings(paths.config) if paths.config.exists() else default
-    changes: dict[str, Any] = dict(bec_services.settings) if bec_services else {}
-    if devices is not None:
-        changes["devices"] = None if str(devices) == SIMULATED else _existing(devices)
-    if data is not None:
-        changes["data"] = data.expanduser().absolute()
-    if broker_url is not None:
-        changes["broker_url"] = broker_url
+    changes = _changes(devices, data, broker_url, bec_services)
+    if changes.get("devices") is not None:
+        _existing(changes["devices"])
     settings = kept.model_copy(update=changes)
     try:
         settings.data.mkdir(parents=True, exist_ok=True)
@@ -63,8 +61,66 @@ def choose_settings(
     return settings
 
 
-def _existing(path: Path) -> Path:
-    found = path.expanduser().absolute()
+def _changes(
+    devices: Path | None,
+    data: Path | None,
+    broker_url: str | None,
+    bec_services: BecServices | None,
+) -> dict[str, Any]:
+    changes: dict[str, Any] = dict(bec_services.settings) if bec_services else {}
+    if devices is not None:
+        changes["devices"] = None if str(devices) == SIMULATED else devices.expanduser().absolute()
+    if data is not None:
+        changes["data"] = data.expanduser().absolute()
+    if broker_url is not None:
+        changes["broker_url"] = broker_url
+    return changes
+
+
+_OPTIONS = {"devices": "--devices", "data": "--data", "broker_url": "--broker"}
+
+
+def refuse_second_up(
+    paths: BeamlinePaths,
+    *,
+    devices: Path | None = None,
+    data: Path | None = None,
+    broker_url: str | None = None,
+    bec_services: BecServices | None = None,
+) -> None:
+    """Nothing while the beamline is down.
+
+    Raises: BusyError when it is up; names what it keeps where other options are given now.
+    """
+    try:
+        refuse_second_start(paths)
+    except BusyError as busy:
+        changes = _changes(devices, data, broker_url, bec_services)
+        kept = load_settings(paths.config) if paths.config.exists() else None
+        other = {
+            key: value
+            for key, value in changes.items()
+            if kept is not None and getattr(kept, key) != value
+        }
+        if not other:
+            raise
+        keeps = ", ".join(f"{_OPTIONS.get(k, k)} {_shown(k, getattr(kept, k))}" for k in other)
+        given = " ".join(f"{_OPTIONS.get(k, k)} {_shown(k, v)}" for k, v in other.items())
+        live = "undula config load FILE changes the devices while it runs; otherwise "
+        raise BusyError(
+            f"{busy.what}, and keeps {keeps}; {given} was not taken over",
+            remedy=f"{live if 'devices' in other else ''}undula down --beamline {paths.name}, "
+            f"then undula up --beamline {paths.name} {given}",
+        ) from None
+
+
+def _shown(key: str, value: object) -> str:
+    if key == "broker_url" and value is not None:
+        return Address(str(value)).shown
+    return str(value) if value is not None else {"devices": SIMULATED}.get(key, "none")
+
+
+def _existing(found: Path) -> None:
     if not found.is_file():
         raise ConfigError(
             f"there is no device file {found}",
@@ -73,7 +129,6 @@ def _existing(path: Path) -> Path:
     from undula.devices.description import load_device_file  # brings ophyd along
 
     load_device_file(found)
-    return found
 
 
 def kept_environment() -> dict[str, str]:

@@ -66,13 +66,13 @@ def usable(devices: Registry, name: object, role: str) -> LoadedDevice:
     if not device.enabled:
         raise DeviceError(
             f"it is disabled{': ' + device.problem if device.problem else ''}",
-            remedy=f"enable it (client.enable({name!r}, True)) or leave it out as {role}",
+            remedy=f"enable it (undula devices enable {name}) or leave it out as {role}",
             device=name,
         )
     if not device.connected:
         raise DeviceError(
             f"it is not connected: {device.problem}",
-            remedy="switch it on, check the network, then undula restart engine",
+            remedy=f"switch it on, check the network, then undula devices enable {name}",
             device=name,
         )
     return device

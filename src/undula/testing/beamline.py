@@ -69,6 +69,16 @@ def fault_environment(folder: Path, service: str, fault: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
+def short_folder(prefix: str) -> Iterator[Path]:
+    """A temporary folder with a path short enough for sockets, removed at the end."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
 def local_beamline(
     devices: Path | None = None,
     faults: Mapping[str, str] | None = None,

@@ -9,17 +9,15 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from caproto import RemoteProtocolError
 from caproto.sync.client import read
 
 from undula.devices.demo_ioc import fake_motor
-from undula.testing.beamline import NAME, LocalBeamline, local_beamline
+from undula.testing.beamline import NAME, LocalBeamline, local_beamline, short_folder
 
 RECORD = "sim:mtr1"
 DEVICES = f"""
@@ -54,9 +52,12 @@ def _until(field: str, condition: str, timeout_s: float = 20.0) -> float:
 @pytest.fixture
 def moving() -> Iterator[LocalBeamline]:
     """A beamline whose motor is under way for 100 s."""
-    folder = Path(tempfile.mkdtemp(prefix="uh-"))
-    (folder / "devices.yaml").write_text(DEVICES)
-    with fake_motor() as ioc, pytest.MonkeyPatch.context() as patch:
+    with (
+        short_folder("uh-") as folder,
+        fake_motor() as ioc,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        (folder / "devices.yaml").write_text(DEVICES)
         for name, value in ioc.env.items():
             patch.setenv(name, value)
         with local_beamline(folder / "devices.yaml", folder=folder) as beamline:

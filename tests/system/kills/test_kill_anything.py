@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,12 @@ from undula.core.faults import POINTS as POINTS_OF_THE_HOUSE
 from undula.files import open_run, read_archive
 from undula.files.archive import archive_path
 from undula.messages import JournalProgress, RunFileClosed
-from undula.testing.beamline import LocalBeamline, fault_environment, local_beamline
+from undula.testing.beamline import (
+    LocalBeamline,
+    fault_environment,
+    local_beamline,
+    short_folder,
+)
 from undula.testing.witness import device_file, noted
 
 POINTS = 300
@@ -144,10 +150,9 @@ def _devices(tmp: Path) -> Path:
 
 
 @pytest.fixture
-def place() -> Path:
-    import tempfile
-
-    return Path(tempfile.mkdtemp(prefix="uk-"))
+def place() -> Iterator[Path]:
+    with short_folder("uk-") as folder:
+        yield folder
 
 
 # each case starts a whole beamline and lets it recover: more than 5 s

@@ -8,6 +8,10 @@ import textwrap
 
 import pytest
 
+from undula import __version__ as undula_version
+from undula.bus.broker import _POWER_CUT as POWER_CUT
+from undula.cli.services import in_words
+from undula.core.settings import BeamlineSettings, load_settings, save_settings
 from undula.processes import supervisor_client
 
 HOLDS_STOP_SOCKET = textwrap.dedent("""
@@ -119,7 +123,9 @@ def test_down_takes_it_down_and_says_when_there_was_nothing(beamline) -> None:
     assert done.returncode == 0, done.stderr
     assert supervisor_client.living(beamline.paths) == {}
     again = undula("down")
-    assert again.returncode == 3
+    assert again.returncode == 0
+    assert "was not up: nothing to take down" in again.stdout
+    assert json.loads(undula("down", "--json").stdout)["was_up"] is False
 
 
 def test_logs_merge_the_files_by_time_and_filter(beamline) -> None:
@@ -143,6 +149,10 @@ def test_logs_merge_the_files_by_time_and_filter(beamline) -> None:
     assert seen() == ["scan_started", "disk_slow", "axis_failed"]
     assert seen("--level", "warning") == ["disk_slow", "axis_failed"]
     assert seen("--service", "engine", "--lines", "1") == ["axis_failed"]
+    assert seen("writer") == ["disk_slow"]
+    unknown = undula("logs", "wrtier")
+    assert unknown.returncode == 2
+    assert "use one of: engine, writer" in unknown.stderr
     assert "disk_slow" in undula("logs").stdout
 
 
@@ -218,3 +228,44 @@ def test_each_help_has_an_example_and_the_exit_codes(command: str) -> None:
     shown = undula(command, "--help").stdout
     assert f"Example: undula {command}" in shown
     assert "Exit: 0" in shown
+
+
+def test_a_second_up_with_other_options_names_what_runs_and_what_to_do(beamline, tmp_path) -> None:
+    running = BeamlineSettings(name="t", data=tmp_path / "data", devices=tmp_path / "one.yaml")
+    save_settings(running, beamline.paths.config)
+    beamline.up([beamline.service("writer")])
+    other = tmp_path / "two.yaml"
+    other.write_text("{}")
+    done = undula("up", "--devices", str(other), "--data", str(tmp_path / "data"))
+    assert done.returncode == 4
+    assert f"keeps --devices {tmp_path / 'one.yaml'}" in done.stderr
+    assert f"--devices {other} was not taken over" in done.stderr
+    assert "undula config load FILE" in done.stderr
+    assert f"then undula up --beamline t --devices {other}" in done.stderr
+    assert "--data" not in done.stderr
+    simulated = undula("up", "--devices", "simulated")
+    assert "--devices simulated was not taken over" in simulated.stderr
+    assert load_settings(beamline.paths.config) == running
+
+
+def test_logs_of_a_beamline_that_was_never_started_say_so(beamline) -> None:
+    done = undula("logs", "--beamline", "never")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "never started here (undula up)" in done.stderr
+
+
+def test_undula_alone_shows_its_help_and_its_version() -> None:
+    alone = undula()
+    assert alone.returncode == 0, alone.stderr
+    assert "Usage: undula" in alone.stdout
+    assert "scan" in alone.stdout
+    assert undula("--version").stdout == f"undula {undula_version}\n"
+
+
+def test_the_line_about_a_power_cut_is_a_sentence() -> None:
+    row = {"pid": 1, "uptime_s": 1.0, "pss_bytes": 1_000_000}
+    state = {"beamline": "t", "state": "up", "supervisor": row, "services": []}
+    for policy, costs in POWER_CUT.items():
+        kept = {"fsync": policy, "fsync_ms": None, "power_cut_costs": costs}
+        line = in_words({**state, "broker": kept}).splitlines()[-1]
+        assert line == f"Journal: fsync {policy}; a power cut costs {costs}."

@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import numpy as np
 import pytest
 
 from undula.client import Client
+from undula.client.arguments import plain
 from undula.core.errors import InputError, LimitError, UndulaError
 from undula.messages import Readback
 
@@ -127,3 +129,12 @@ def test_an_unknown_device_is_named_with_what_comes_near(client: Client) -> None
         client.devices["samxx"]
     assert not hasattr(client.devices, "nonsense")
     assert list(client.devices) == ["samx", "diode"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [float("nan"), np.float64("inf"), np.float32("nan"), np.array([1.0, np.nan]), [[-np.inf]]],
+)
+def test_nan_and_infinity_never_leave_the_client(value: Any) -> None:
+    with pytest.raises(InputError, match="not a finite number"):
+        plain(value)

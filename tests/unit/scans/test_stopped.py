@@ -24,7 +24,7 @@ def test_what_was_sent_before_the_stop_is_dropped_and_names_who_stopped_and_when
     permit = stops.permit(sent)
     permit.check()
     mark = stops.mark("alice")
-    with pytest.raises(UndulaError, match=r"dropped by undula stop by alice at ..:..:..: it had"):
+    with pytest.raises(UndulaError, match=r"dropped by undula stop \(alice, ..:..:..\): it had"):
         permit.check()
     with pytest.raises(UndulaError, match="dropped"):
         stops.permit(sent).check()

@@ -1,0 +1,39 @@
+"""Which devices of a beamline do not answer, for `undula up`: name, why, what to do.
+
+In: the beamline's name. Out: lines. The engine is asked: what it had published may be older.
+"""
+
+from __future__ import annotations
+
+from undula.cli.output import connected
+from undula.core.errors import UndulaError
+
+
+def absent_devices(beamline: str) -> dict[str, str]:
+    """Device to why it does not answer; empty as well when the engine cannot be asked."""
+    try:
+        with connected(beamline) as client:
+            return client.config.status().absent
+    except UndulaError:
+        return {}  # what is wrong with the engine itself is told by `undula status`
+
+
+def absent_lines(absent: dict[str, str]) -> list[str]:
+    """Lines for people; none when all answer.
+
+    >>> print("\\n".join(absent_lines({"samx": "no answer from X:M.RBV"})))
+    1 device does not answer, the others work:
+      samx  no answer from X:M.RBV
+    Once it is on: undula devices enable samx
+    """
+    if not absent:
+        return []
+    head = "1 device does" if len(absent) == 1 else f"{len(absent)} devices do"
+    it = "it is" if len(absent) == 1 else "one is"
+    wide = max(map(len, absent))
+    name = next(iter(absent)) if len(absent) == 1 else "NAME"
+    return [
+        f"{head} not answer, the others work:",
+        *(f"  {device.ljust(wide)}  {why}" for device, why in absent.items()),
+        f"Once {it} on: undula devices enable {name}",
+    ]
