@@ -35,7 +35,9 @@ class BlockRecorder:
         self._rows: list[list[float]] = (
             [[]] * (run.num or 0) if run.points is None else run.points.tolist()
         )
-        self._reads = [reader(d, run.policy(d)) for d in self._devices]
+        self._reads = [
+            (d if hasattr(d, "offer") else None, reader(d, run.policy(d))) for d in self._devices
+        ]
         self._values: dict[str, list[Any]] = {}
         self._stamps: dict[str, list[float]] = {}
 
@@ -57,7 +59,9 @@ class BlockRecorder:
             for trigger in triggers:
                 trigger()
             row: dict[str, Any] = {}
-            for read in reads:
+            for device, read in reads:
+                if device is not None:
+                    device.offer(row)  # computed from this very point
                 row.update(read())
             for key, reading in row.items():
                 self._values.setdefault(key, []).append(reading["value"])

@@ -122,7 +122,9 @@ def step_core(run: StepRun) -> Messages:
     settle, delay = Msg("sleep", None, run.settle_s), Msg("sleep", None, run.delay_s)
     counters = run.counters
     trigger = Msg(TRIGGER, None, counters, run.trigger_timeout_s, run.told)
-    reads = [(Msg("read", d), run.policy(d)) for d in (*run.axes, *run.detectors)]
+    devices = (*run.axes, *run.detectors)
+    reads = [(Msg("read", d), run.policy(d)) for d in devices]
+    computed = [d for d in devices if hasattr(d, "offer")]
     before: list[float | None] = [None] * len(run.axes)
     axes = list(enumerate(run.axes))
     for number, row in enumerate(_rows(run)):
@@ -142,12 +144,14 @@ def step_core(run: StepRun) -> Messages:
         yield create
         for message, policy in reads:
             try:
-                yield message
+                reading = yield message
             except (RunEngineControlException, FailedStatus):
                 raise
             except Exception as exc:  # a driver may raise anything while it is read
                 read_again(message.obj, policy, exc)
-                yield message
+                reading = yield message
+            for device in computed:
+                device.offer(reading or {})
         yield save
         if run.delay_s:
             yield delay

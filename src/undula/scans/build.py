@@ -72,7 +72,7 @@ def declared_plan(
     scan: CheckedScan, devices: Registry, pause_requested: Callable[[], bool], told: Told
 ) -> Messages:
     """The generator of a declared plan: in blocks when every device is `instant`."""
-    form, path = scan.form, scan.trajectory
+    form, driven = scan.form, scan.driven
     if form is None:
         raise ValueError("not a declared plan")
     alone = set_count_time(scan, devices)
@@ -82,13 +82,14 @@ def declared_plan(
     policies = {d.name: d.entry.on_failure for d in used}
     instant = all(d.instant for d in used) and not alone and not form.delay_s
     instant = instant and "buffer" not in policies.values()
+    pseudo = [n for n in scan.axes if driven.axes and n not in driven.axes]
     run = StepRun(
         detectors=[
             Buffered(devices[n].obj) if policies[n] == "buffer" else devices[n].obj
-            for n in scan.detectors
+            for n in (*pseudo, *scan.detectors)
         ],
-        axes=[devices[n].obj for n in scan.axes],
-        points=None if path is None else path.points,
+        axes=[devices[n].obj for n in driven.axes],
+        points=driven.points,
         num=form.num,
         baseline=[devices[n].obj for n in baseline],
         settle_s=count_time_s if alone else 0.0,
@@ -96,7 +97,7 @@ def declared_plan(
         move_timeout_s=scan.move_timeout_s,
         trigger_timeout_s=3.0 * count_time_s + MOVE_MARGIN_S,
         told=told,
-        return_to=scan.origin if form.returns else None,
+        return_to=driven.origin if form.returns else None,
         pause_requested=pause_requested,
         untriggered=frozenset(n for n in scan.detectors if not devices[n].triggered),
         on_failure=policies,

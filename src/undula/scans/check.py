@@ -16,6 +16,7 @@ import numpy as np
 
 from undula.core.errors import DeviceError, InputError, LimitError
 from undula.core.settings import BeamlineSettings
+from undula.devices.pseudo import real_moves
 from undula.devices.registry import LoadedDevice, Registry
 from undula.messages import ScanRequest
 from undula.plans import FORMS, StepForm, Trajectory, parse_form
@@ -28,6 +29,18 @@ MOVE_MARGIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
+class Driven:
+    """The real axes that a scan moves: those named, and those under pseudo axes.
+
+    `points` has shape (points, axes), in each axis's unit.
+    """
+
+    axes: tuple[str, ...] = ()
+    points: FloatArray | None = None
+    origin: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class CheckedScan:
     """A request that may run: its devices and, for a declared plan, its numbers."""
 
@@ -37,6 +50,7 @@ class CheckedScan:
     form: StepForm | None = None
     trajectory: Trajectory | None = None
     origin: tuple[float, ...] = ()
+    driven: Driven = field(default_factory=Driven)
     num_points: int | None = None
     estimate_s: float | None = None
     move_timeout_s: float | None = None
@@ -51,7 +65,7 @@ class CheckedScan:
     @property
     def devices(self) -> tuple[str, ...]:
         """All devices that the scan uses."""
-        return (*self.axes, *self.detectors)
+        return tuple(dict.fromkeys((*self.axes, *self.detectors, *self.driven.axes)))
 
 
 def usable(devices: Registry, name: object, role: str) -> LoadedDevice:
@@ -142,11 +156,37 @@ def _detectors(devices: Registry, wanted: Iterable[str] | None, axes: Sequence[s
     ]
 
 
-def _motion(
+def _driven(
     axes: Sequence[LoadedDevice], path: Trajectory, origin: Sequence[float]
-) -> tuple[float, float | None]:
+) -> tuple[list[LoadedDevice], Driven]:
+    """The real axes with every point checked against their limits.
+
+    Raises: LimitError naming the point; InputError for a target that a pseudo axis cannot reach.
+    """
+    moves = real_moves((axis, path.points[:, k]) for k, axis in enumerate(axes))
+    for axis, targets in moves:
+        check_limits(axis, targets)
+    start = real_moves(zip(axes, origin, strict=True))
+    names = tuple(axis.name for axis, _ in moves)
+    at = {axis.name: float(place) for axis, place in start}
+    points = np.column_stack([np.broadcast_to(t, len(path.points)) for _, t in moves])
+    return [axis for axis, _ in moves], Driven(names, points, tuple(at[n] for n in names))
+
+
+def with_sources(devices: Registry, names: Iterable[str]) -> list[str]:
+    """Detectors, each computed one behind what it is computed from."""
+    found: dict[str, None] = {}
+    for name in names:
+        sources = getattr(devices[name].obj, "sources", ())
+        found |= dict.fromkeys([*(with_sources(devices, sources) if sources else ()), name])
+    return list(found)
+
+
+def _motion(axes: Sequence[LoadedDevice], driven: Driven) -> tuple[float, float | None]:
     """Expected time of all moves, seconds, and the deadline of a single one (None: unknown)."""
-    legs = np.vstack([np.asarray(origin, dtype=np.float64)[None, :], path.points])
+    if driven.points is None:
+        return 0.0, None
+    legs = np.vstack([np.asarray(driven.origin, dtype=np.float64)[None, :], driven.points])
     chosen = np.unique(np.linspace(0, len(legs) - 2, min(SAMPLED_MOVES, len(legs) - 1)).astype(int))
     total, longest, known = 0.0, 0.0, True
     for i in chosen:
@@ -183,20 +223,23 @@ def _check_declared(
     form = parse_form(request.plan, request.args, request.kwargs)
     axes = [_axis(devices, name) for name in form.axes]
     wanted = request.detectors if request.detectors is not None else form.detectors
-    detectors = _detectors(devices, wanted, form.axes)
+    detectors = with_sources(devices, _detectors(devices, wanted, form.axes))
     if not detectors and not axes:
         raise InputError(
             "nothing would be read: no device has readout priority monitored",
             remedy="name detectors, e.g. --detectors diode",
         )
     path, origin = form.trajectory, tuple(axis.position() for axis in axes)
+    moved, driven = axes, Driven()
     if path is not None:
         path = path.shifted(origin) if path.relative else path
         for k, axis in enumerate(axes):
             check_limits(axis, path.points[:, k])
+        moved, driven = _driven(axes, path, origin)
+        detectors = [n for n in detectors if n not in driven.axes]
     own = form.count_time_s
     count_time_s = own if own is not None else request.count_time_s
-    motion_s, timeout_s = _motion(axes, path, origin) if path is not None else (0.0, None)
+    motion_s, timeout_s = _motion(moved, driven)
     per_point = (count_time_s or 0.0) + form.delay_s + POINT_OVERHEAD_S
     estimate = None if form.num is None else motion_s + form.num * per_point
     check_room(settings, (form.num or 1) * _bytes_per_point(devices, [*form.axes, *detectors]))
@@ -211,6 +254,7 @@ def _check_declared(
         form=form,
         trajectory=path,
         origin=origin,
+        driven=driven,
         num_points=form.num,
         estimate_s=estimate,
         move_timeout_s=timeout_s,
@@ -227,6 +271,11 @@ def named_devices(value: Any, devices: Registry) -> list[str]:
     if isinstance(value, list | tuple):
         return list(dict.fromkeys(n for v in value for n in named_devices(v, devices)))
     return []
+
+
+def _reals(devices: Registry, names: Iterable[str]) -> tuple[str, ...]:
+    """Real axes under the pseudo axes among these."""
+    return tuple(dict.fromkeys(r for n in names for r in getattr(devices[n].obj, "reals", ())))
 
 
 def _check_foreign(
@@ -263,6 +312,7 @@ def _check_foreign(
     return CheckedScan(
         request=request.model_copy(update={"args": args}),
         axes=tuple(n for n in names if hasattr(devices[n].obj, "set")),
+        driven=Driven(_reals(devices, names)),
         detectors=tuple(n for n in names if not hasattr(devices[n].obj, "set")),
         warnings=("its points are not known beforehand: each move is checked before it is sent",),
     )

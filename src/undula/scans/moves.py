@@ -13,6 +13,7 @@ from typing import Any
 
 from undula.core.errors import DeviceError, InputError, TimeoutUndulaError, UndulaError
 from undula.core.log import get_logger
+from undula.devices.pseudo import real_moves
 from undula.devices.registry import LoadedDevice, Registry
 from undula.messages import ErrorReport, MoveRequest, Reply
 from undula.scans.check import MOVE_MARGIN_S, check_limits, usable
@@ -51,14 +52,20 @@ class Mover:
         try:
             permit.check()
             axes = [self._axis(name) for name in request.targets]
-            targets = [self._target(axis, request) for axis in axes]
+            asked = [(axis, self._target(axis, request)) for axis in axes]
+            moves = real_moves(asked)
+            for axis, target in moves:
+                if axis.name not in request.targets:  # under a pseudo axis
+                    check_limits(axis, [target])
+            used = list(dict.fromkeys([*request.targets, *(axis.name for axis, _ in moves)]))
+            axes, targets = [axis for axis, _ in moves], [target for _, target in moves]
             limit_s = self._deadline_s(axes, targets)
-            self._leases.take(request.targets, holder)
+            self._leases.take(used, holder)
         except UndulaError as error:
             reply(Reply(request_id=request.request_id, error=ErrorReport.of(error)))
             return
         try:
-            self._touched.add(holder, request.targets)
+            self._touched.add(holder, used)
         except BaseException:
             self._leases.release(holder)
             raise
@@ -137,8 +144,8 @@ class Mover:
         finally:
             self._leases.release(holder)
             self._forget(holder)
-        for axis in axes:
-            self._show(axis.name, False)
+        for name in dict.fromkeys([*request.targets, *(axis.name for axis in axes)]):
+            self._show(name, False)
         reply(answer)
 
     def _forget(self, holder: str) -> None:

@@ -15,7 +15,14 @@ HOW_TO = DOCS / "how-to" / "devices.md"
 BLOCKS = re.findall(r"```yaml\n(.*?)```", HOW_TO.read_text(encoding="utf-8"), re.DOTALL)
 
 
-@pytest.mark.parametrize("block", [b for b in BLOCKS if "!include" not in b])
+COMPUTED = re.findall(
+    r"```yaml\n(.*?)```",
+    (DOCS / "how-to" / "computed-devices.md").read_text(encoding="utf-8"),
+    re.DOTALL,
+)
+
+
+@pytest.mark.parametrize("block", [b for b in (*BLOCKS, *COMPUTED) if "!include" not in b])
 def test_each_example_of_the_how_to_loads(block: str, tmp_path: Path) -> None:
     path = tmp_path / "devices.yaml"
     path.write_text(block)
