@@ -134,15 +134,33 @@ def show(number: Number, as_json: JsonOption = False, beamline: BeamlineOption =
             print(f"  {key:<10}{value}")
 
 
+def _shapes(run_data: Any, as_json: bool) -> None:
+    """What there is: key, shape, unit, and the file of frames that lie elsewhere."""
+    units, files = run_data.units, run_data.linked_files
+    rows = [
+        [key, "missing" if shape is None else shape, units[key], files.get(key, "")]
+        for key, shape in run_data.shapes.items()
+    ]
+    names = ["key", "shape", "unit", "file"]
+    if as_json:
+        print_json([dict(zip(names, row, strict=True)) for row in rows])
+    else:
+        print(table(names, [[key, str(shape), unit, file] for key, shape, unit, file in rows]))
+
+
 @kind
 def data(
     number: Number,
     csv: Annotated[bool, typer.Option("--csv", help="Scalar readings as CSV (default).")] = False,  # noqa: ARG001  # says what happens anyway
+    shapes: Annotated[bool, typer.Option("--shapes", help="Shapes only; loads nothing.")] = False,
     as_json: JsonOption = False,
     beamline: BeamlineOption = None,
 ) -> None:
     """The data of a run. Example: undula runs data 12 --csv > run12.csv"""
     run_data = _runs(beamline)[number].data
+    if shapes:
+        _shapes(run_data, as_json)
+        return
     if as_json:
         print_json({"units": run_data.units, "data": run_data.to_dict()})
     else:

@@ -41,6 +41,7 @@ class KeyLayout:
     description: str
     declared: bool
     frame_dims: int = 0
+    frame_shape: tuple[int, ...] = ()
 
     @property
     def scalar(self) -> bool:
@@ -124,6 +125,7 @@ def key_layout(key: str, data_key: Document) -> KeyLayout:
         description=str(data_key.get("source", "")),
         declared=declared,
         frame_dims=len(shape),
+        frame_shape=shape[1:] if external and shape[:1] == (1,) else (),
     )
 
 

@@ -7,27 +7,24 @@ Called by: `writer`. Not here: default plot (`plot`), growth (`columns`), fixed 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 import h5py
 
 from undula.core.clock import iso
 from undula.files.columns import StreamTable
 from undula.files.documents import (
-    Device,
     Document,
-    KeyLayout,
     devices,
     dimensions,
     expected_streams,
     h5_name,
     key_layout,
 )
+from undula.files.frames import FrameLinks, Stream
 from undula.files.layout import (
     FINAL_FIELDS,
     cut,
@@ -44,18 +41,6 @@ from undula.files.plot import Plot
 
 PATIENCE_EVENTS = 1000
 """Events of other streams after which a file without a primary stream is opened to readers."""
-
-
-class Stream:
-    """One stream of a run: its table and its descriptors."""
-
-    def __init__(self, name: str, table: StreamTable) -> None:
-        self.name = name
-        self.table = table
-        self.devices: list[Device] = []
-        self.external: dict[str, KeyLayout] = {}
-        self.homes: dict[str, list[Any]] = {}
-        self.paths: dict[str, list[str]] = {}
 
 
 class NexusFile:
@@ -75,7 +60,7 @@ class NexusFile:
         self._stream_of: dict[str, Stream] = {}
         self._late: dict[str, LateFile] = {}
         self._resources: dict[str, Document] = {}
-        self._linked: set[str] = set()
+        self._frames = FrameLinks(self.path.parent)
         self._other: list[tuple[str, Document]] = []
         self._plot: Plot | None = None
         self._main: str | None = None
@@ -165,7 +150,7 @@ class NexusFile:
         elif name == "stream_resource":
             self._resources[str(doc["uid"])] = doc
             if not self._opened:
-                self._link_resource(doc)
+                self._frames.link(doc, self._streams.values())
         elif name in ("resource", "datum", "datum_page"):
             self._other.append((name, doc))
         elif name == "stream_datum":
@@ -265,26 +250,7 @@ class NexusFile:
         if stream is not None:
             stop = int(doc["seq_nums"]["stop"]) - 1
             self.num_events[stream.name] = max(self.num_events.get(stream.name, 0), stop)
-
-    def _link_resource(self, doc: Document) -> None:
-        """An external link to a data file that somebody else wrote (HDF5 only)."""
-        if doc["uid"] in self._linked or "hdf5" not in str(doc.get("mimetype")):
-            return
-        key = str(doc["data_key"])
-        dataset = (doc.get("parameters") or {}).get("dataset")
-        stream = next((s for s in self._streams.values() if key in s.external), None)
-        if dataset is None or stream is None:
-            return
-        target = unquote(urlparse(str(doc["uri"])).path)
-        relative = os.path.relpath(target, self.path.parent)
-        target = target if relative.startswith("..") else relative
-        for group in stream.homes[key]:
-            name, count = h5_name(key), 1
-            while name in group or group.get(name, getlink=True) is not None:
-                count += 1
-                name = f"{h5_name(key)}_{count}"
-            group[name] = h5py.ExternalLink(target, str(dataset))
-        self._linked.add(str(doc["uid"]))
+            self._frames.take(doc)
 
     def flush(self) -> bool:
         """Write what is pending and hand it to the kernel. False: there was nothing."""
@@ -351,11 +317,9 @@ class NexusFile:
 
     def _must_restructure(self) -> bool:
         """Something is to be added that may not be done while readers follow."""
-        unlinked = any(uid not in self._linked for uid in self._resources)
         return (
             self._plot is None
             or bool(self._late or self._resources or self._other)
-            or unlinked
             or any(s.table.must_widen for s in self._streams.values())
         )
 
@@ -393,7 +357,8 @@ class NexusFile:
                 late.place.path.name, f"/entry/collection/{h5_name(name)}"
             )
         for doc in self._resources.values():
-            self._link_resource(doc)
+            self._frames.link(doc, self._streams.values())
+            self._frames.settle(doc, self._streams.values())
         if self._plot is None:
             self._lay_plot()
         if self._plot is not None:

@@ -56,6 +56,29 @@ def _value(data: Any, rows: int | None = None) -> Any:
     return data[:rows]
 
 
+def _get(group: Any, key: str) -> Any | None:
+    """The node; None when it is not there, or lies in a file that is not there."""
+    try:
+        return group[key]
+    except (KeyError, OSError):
+        return None
+
+
+def linked_file(group: Any, key: str) -> str:
+    """The file in which a dataset really lies, '' when it is this one."""
+    link = group.get(key, getlink=True)
+    if isinstance(link, h5py.SoftLink):  # the collection's names lead to the devices' groups
+        parent, _, name = link.path.rpartition("/")
+        return linked_file(group[parent], name) if parent in group and parent else ""
+    if isinstance(link, h5py.ExternalLink):
+        return str(link.filename)
+    node = _get(group, key)
+    if isinstance(node, h5py.Dataset) and node.is_virtual:
+        names = [source.file_name for source in node.virtual_sources()]
+        return next((str(name) for name in names if name != "."), "")
+    return ""
+
+
 class RunData:
     """Readings of one stream of a run, by data key; every look reads the file anew.
 
@@ -101,7 +124,7 @@ class RunData:
             for k in group
             if k not in _OWN
             and not (k.endswith("_timestamp") and k.removesuffix("_timestamp") in group)
-            and isinstance(group.get(k), h5py.Dataset)
+            and (isinstance(_get(group, k), h5py.Dataset) or linked_file(group, k))
         ]
 
     def keys(self) -> list[str]:
@@ -117,12 +140,18 @@ class RunData:
             return int(self._group(file)["seq_num"].shape[0])
 
     def _rows(self, group: Any, key: str) -> Any:
-        if key not in group:
+        if group.get(key, getlink=True) is None:
             raise InputError(
                 f"{self.path.name} has no data key {key!r}",
                 remedy=f"choose one of {', '.join([*self._keys(group), *_OWN])}",
             )
         rows = int(group["seq_num"].shape[0])
+        if _get(group, key) is None:
+            raise StorageError(
+                f"the frames of {key} are missing: {linked_file(group, key)} cannot be read",
+                remedy="look for the file; it has to lie beside the file of the run",
+                where=str(self.path),
+            )
         return _value(group[key], rows)
 
     def __getitem__(self, key: str) -> Any:
@@ -135,7 +164,30 @@ class RunData:
         """Data key to unit."""
         with open_file(self.path) as file:
             group = self._group(file)
-            return {k: str(group[k].attrs.get("units", "")) for k in (*self._keys(group), *_OWN)}
+            nodes = {k: _get(group, k) for k in (*self._keys(group), *_OWN)}
+            return {
+                k: "" if node is None else str(node.attrs.get("units", ""))
+                for k, node in nodes.items()
+            }
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...] | None]:
+        """Data key to the shape of its array, without loading it; None: its file is missing.
+
+        The first axis is the point; frames of a detector have more points while the run goes on.
+        """
+        with open_file(self.path) as file:
+            group = self._group(file)
+            nodes = {k: _get(group, k) for k in (*self._keys(group), *_OWN)}
+            return {k: None if node is None else tuple(node.shape) for k, node in nodes.items()}
+
+    @property
+    def linked_files(self) -> dict[str, str]:
+        """Data key to the file that holds its frames, as seen from the run's file."""
+        with open_file(self.path) as file:
+            group = self._group(file)
+            found = {k: linked_file(group, k) for k in self._keys(group)}
+            return {k: name for k, name in found.items() if name}
 
     @property
     def timestamps(self) -> dict[str, Any]:
@@ -155,11 +207,16 @@ class RunData:
             entry = file["entry"]
             return {k: _value(v) for k, v in entry.items() if isinstance(v, h5py.Dataset)}
 
-    def to_dict(self) -> dict[str, Any]:
-        """All arrays at once, of equal length."""
+    def to_dict(self, *, frames: bool = False) -> dict[str, Any]:
+        """All arrays at once, of equal length.
+
+        Args:
+            frames: also load what lies in linked files (a detector's frames may be huge).
+        """
         with open_file(self.path) as file:
             group = self._group(file)
-            return {k: self._rows(group, k) for k in (*self._keys(group), *_OWN)}
+            keys = [k for k in self._keys(group) if frames or not linked_file(group, k)]
+            return {k: self._rows(group, k) for k in (*keys, *_OWN)}
 
     def plot(self) -> dict[str, Any]:
         """The default plot: `signal`, `axes` (names) and `values` (name to array)."""

@@ -18,7 +18,7 @@ from bluesky.utils import FailedStatus, Msg, RunEngineControlException
 
 from undula.plans.guarded import Policies, Policy, read_again
 from undula.plans.trajectory import FloatArray
-from undula.plans.verbs import MOVE, TRIGGER
+from undula.plans.verbs import MOVE, TRIGGER, finishing
 
 Messages = Generator[Msg, Any, Any]
 
@@ -95,6 +95,7 @@ def measure(run: StepRun, core: Callable[[StepRun], Messages]) -> Messages:
         yield from core(run)
         for device in run.monitored:
             yield Msg("unmonitor", device)
+        yield from finishing(run.detectors)
         if run.baseline:
             yield from _read_all(run.baseline, "baseline")
 

@@ -1,4 +1,4 @@
-"""Two verbs of our own for the RunEngine: move and wait, trigger and wait, each in one message.
+"""Verbs of our own for the RunEngine: move and wait, trigger and wait, each in one message; finish.
 
 The RunEngine's `wait` starts a task for every group, a fifth of a point; these await the statuses
 directly, and not at all when they are done on return. A pause replays a message whole, so a point
@@ -9,7 +9,7 @@ pause or abort, the devices that it has set itself: a plan sends one ordinary `s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from bluesky.utils import Msg
@@ -18,6 +18,7 @@ from undula.core.errors import DeviceError, TimeoutUndulaError
 
 MOVE = "move_and_wait"
 TRIGGER = "trigger_and_wait"
+FINISH = "finish_data"
 Told = Callable[[Sequence[Any] | None], None]
 Pending = list[tuple[Any, Any]]
 
@@ -32,6 +33,24 @@ async def run_trigger(msg: Msg) -> None:
     """`Msg(TRIGGER, None, [detector, ...], timeout_s, told)`: trigger all, then wait for all."""
     detectors, timeout_s, told = msg.args
     await _finished([(d, d.trigger()) for d in detectors], timeout_s, told)
+
+
+async def run_finish(msg: Msg) -> None:
+    """`Msg(FINISH, None, [detector, ...])`: each closes its files and compares them with the run.
+
+    Raises: what a detector raises that misses data, e.g. DeviceError.
+    """
+    (detectors,) = msg.args
+    for detector in detectors:
+        result = detector.finish_data()
+        if asyncio.iscoroutine(result):
+            await result
+
+
+def finishing(detectors: Iterable[Any]) -> list[Msg]:
+    """The message for those that have files of their own; none when there are none."""
+    found = [d for d in detectors if hasattr(d, FINISH)]
+    return [Msg(FINISH, None, found)] if found else []
 
 
 async def _finished(started: Pending, timeout_s: float | None, told: Told) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import bluesky.plans as bp
 import bluesky.preprocessors as bpp
-from bluesky.utils import Msg
+from bluesky.utils import Msg, ensure_generator
 
 from undula.core.errors import UndulaError
 from undula.core.settings import BeamlineSettings
@@ -16,8 +16,9 @@ from undula.devices.registry import Registry
 from undula.plans import StepRun, block_scan, step_scan
 from undula.plans.guarded import Buffered
 from undula.plans.step import Messages
-from undula.plans.verbs import Told
+from undula.plans.verbs import Told, finishing
 from undula.scans.check import MOVE_MARGIN_S, CheckedScan, check_set
+from undula.scans.frames import tell_policies
 from undula.scans.metadata import start_metadata
 
 FIELDS = ("signal", "target_field")
@@ -85,7 +86,7 @@ def declared_plan(
     pseudo = [n for n in scan.axes if driven.axes and n not in driven.axes]
     run = StepRun(
         detectors=[
-            Buffered(devices[n].obj) if policies[n] == "buffer" else devices[n].obj
+            Buffered(devices[n].obj) if _stands_in(policies[n], devices[n].obj) else devices[n].obj
             for n in (*pseudo, *scan.detectors)
         ],
         axes=[devices[n].obj for n in driven.axes],
@@ -104,6 +105,11 @@ def declared_plan(
         monitored=[devices[n].obj for n in pushing(scan, devices)],
     )
     return block_scan(run) if instant and form.num is not None else step_scan(run)
+
+
+def _stands_in(policy: str, obj: Any) -> bool:
+    """Its last reading stands in for one that fails; some devices know better what to do."""
+    return policy == "buffer" and not hasattr(obj, "on_failure")
 
 
 def resolve(value: Any, devices: Registry) -> Any:
@@ -132,12 +138,15 @@ def foreign_plan(
     baseline = baseline_of(scan, devices)
     untriggered = {n for n in scan.devices if not devices[n].triggered}
     by_id = {id(devices[n].obj): devices[n] for n in scan.devices}
+    finish = finishing(devices[n].obj for n in scan.detectors)
 
     def watch(msg: Msg) -> tuple[Messages | None, Messages | None]:
         if msg.command == "set" and id(msg.obj) in by_id:
             check_set(by_id[id(msg.obj)], msg.args[0])
         if msg.command == "trigger" and getattr(msg.obj, "name", "") in untriggered:
             return _nothing(), None
+        if msg.command == "close_run":
+            return ensure_generator([*finish, msg]), None
         if msg.command == "checkpoint" and pause_requested():
             return None, _pause()
         return None, None
@@ -166,6 +175,7 @@ def build_plan(
 
     Raises: UndulaError when a device refuses its count time.
     """
+    tell_policies(scan, devices)
     if scan.form is not None:
         plan = declared_plan(scan, devices, pause_requested, told)
     else:

@@ -30,6 +30,7 @@ from undula.plans import VERBS
 from undula.scans.build import build_plan, explain
 from undula.scans.check import CheckedScan, check_scan
 from undula.scans.documents import DocumentGate
+from undula.scans.frames import tell_path
 from undula.scans.leases import Leases
 from undula.scans.places import run_path
 from undula.scans.ports import Documents
@@ -294,6 +295,7 @@ class ScanRunner:
         path = run_path(
             self.settings, start, str(start.get("plan_name", "run")), int(start["scan_id"])
         )
+        tell_path(path, self.devices)
         self._catalogue.open_run(
             RunRecord(
                 uid=start["uid"],

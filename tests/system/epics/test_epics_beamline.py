@@ -1,0 +1,177 @@
+"""A beamline of EPICS devices, from the request to the file, through the real services.
+
+Slow (about 20 s): three IOC processes and a beamline have to start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from caproto.sync.client import read, write
+
+from undula.cli.main import main
+from undula.client import Client
+from undula.core.errors import UndulaError
+from undula.testing.beamline import local_beamline
+from undula.testing.iocs import Ioc, client_environment
+
+PATIENCE_S = 40.0
+DEVICES = """
+mot:
+  deviceClass: undula.devices.epics.EpicsMotor
+  deviceConfig: {prefix: "MOT:m1"}
+  readoutPriority: baseline
+  enabled: true
+card:
+  deviceClass: undula.devices.epics.Scaler
+  deviceConfig:
+    prefix: "CNT:scaler1"
+    protocol: pva
+    separator: ":"
+    channels: {i0: 2, it: 3}
+  readoutPriority: monitored
+  enabled: true
+mca:
+  deviceClass: undula.devices.epics.Mca
+  deviceConfig: {prefix: "CNT:mca1", separator: ":", rois: {line: [190, 210]}}
+  readoutPriority: on_request
+  enabled: true
+cam:
+  deviceClass: undula.devices.epics.AreaDetector
+  deviceConfig: {prefix: "CAM:", frame_timeout: 0.7, file_timeout: 0.5}
+  readoutPriority: on_request
+  enabled: true
+  onFailure: raise
+tolerant:
+  deviceClass: undula.devices.epics.AreaDetector
+  deviceConfig: {prefix: "CAM:", frame_timeout: 0.7, file_timeout: 0.5}
+  readoutPriority: on_request
+  enabled: true
+  onFailure: buffer
+diode:
+  deviceClass: undula.devices.sim.SimMonitor
+  deviceConfig: {role: diode}
+  readoutPriority: on_request
+  enabled: true
+"""
+
+
+@pytest.fixture(scope="module")
+def client(
+    faulty_motor_ioc: Ioc, camera_ioc: Ioc, counting_ioc: Ioc, tmp_path_factory: Any
+) -> Iterator[Client]:
+    """One beamline for all tests of this file."""
+    devices = tmp_path_factory.mktemp("epics") / "devices.yaml"
+    devices.write_text(DEVICES)
+    env = client_environment(faulty_motor_ioc, camera_ioc, counting_ioc)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in env.items():
+            patch.setenv(name, value)
+        with local_beamline(devices=devices) as beamline, beamline.connect() as client:
+            yield client
+
+
+def put(pv: str, value: Any) -> None:
+    write(pv, value, repeater=False, notify=True)
+
+
+@pytest.fixture
+def fault(client: Client) -> Iterator[Callable[[str], None]]:
+    """Switch a fault of the camera on; off again after the test."""
+    yield lambda word: put("CAM:SIM:Fault", word)
+    put("CAM:SIM:Fault", "none")
+
+
+def refused(client: Client, *args: Any, **kwargs: Any) -> tuple[Any, str]:
+    """A scan that must fail: its run and the reason that people see."""
+    scan = client.scan(*args, **kwargs, wait=False)
+    with pytest.raises(UndulaError) as failure:
+        scan.wait(PATIENCE_S)
+    assert scan.run.status == "fail", scan.run.record.reason
+    return scan.run, str(failure.value)
+
+
+def test_one_scan_takes_motor_card_camera_and_simulation_into_one_file(client: Client) -> None:
+    detectors = ["card", "cam", "diode"]
+    run = client.scan("mot", 0, 2, 5, time=0.05, detectors=detectors).run
+    assert run.status == "success", run.record.reason
+    data = run.data
+    assert np.allclose(data["mot"], [0, 0.5, 1, 1.5, 2])
+    assert data["card_i0"].tolist() == [2500] * 5
+    assert len(data["diode"]) == 5
+    assert data.shapes["cam"] == (5, 24, 32)
+    assert data["cam"][:, 0, 0].tolist() == [1, 2, 3, 4, 5]
+    with h5py.File(run.path) as file:
+        link = file["entry/instrument/cam"].get("cam", getlink=True)
+        assert link.filename == f"{run.path.stem}_cam.h5"
+        assert file["entry/data"].attrs["signal"] == "card_i0"
+        assert list(file["entry/data"].attrs["axes"]) == ["mot"]
+    assert read("CAM:cam1:AcquireTime_RBV", repeater=False).data[0] == 0.05
+
+
+def test_the_mca_is_one_detector_among_others(client: Client) -> None:
+    data = client.scan("mot", 0, 1, 3, time=0.05, detectors=["mca"]).run.data
+    assert data.shapes["mca_spectrum"] == (3, 512)
+    assert np.allclose(data["mca_line_corrected"], data["mca_line"] / 0.8)
+
+
+def test_a_frame_that_does_not_come_ends_the_scan_with_the_numbers(
+    client: Client, fault: Callable[[str], None]
+) -> None:
+    fault("lost")
+    run, text = refused(client, "mot", 0, 1, 5, time=0.02, detectors=["cam"])
+    for word in ("[cam]", "expected 3 frames", "counted 2", run.path.stem, "Remedy:"):
+        assert word in text, (word, text)
+    assert "[cam]" in run.record.reason
+    assert len(run.data["mot"]) == 2
+
+
+@pytest.mark.parametrize(("word", "found"), [("short", "found 4"), ("no file", "found no file")])
+def test_a_file_with_less_than_the_points_ends_the_scan_as_failed(
+    client: Client, fault: Callable[[str], None], word: str, found: str
+) -> None:
+    fault(word)
+    run, text = refused(client, "mot", 0, 1, 5, time=0.02, detectors=["cam"])
+    for part in ("[cam]", "expected 5 frames", found, f"{run.path.stem}_cam.h5", "Remedy:"):
+        assert part in text, (part, text)
+    assert len(run.data["mot"]) == 5
+
+
+def test_a_tolerant_camera_leaves_a_point_without_its_frame(
+    client: Client, fault: Callable[[str], None]
+) -> None:
+    fault("lost")
+    run = client.scan("mot", 0, 1, 5, time=0.02, detectors=["tolerant"]).run
+    assert run.status == "success"
+    numbers = run.data["tolerant"][:, 0, 0].tolist()
+    assert numbers == [1, 2, np.iinfo("<u2").max, 4, 5]
+
+
+def test_a_limit_switch_ends_the_scan_with_the_hardwares_word(client: Client) -> None:
+    put("MOT:m1:SIM:HighSwitch", 1.2)
+    try:
+        run, text = refused(client, "mot", 0, 2, 5, detectors=["diode"])
+    finally:
+        put("MOT:m1:SIM:HighSwitch", 1000.0)
+    for word in ("[mot]", "high limit switch (HLS) at 1.2 mm", "PLUS_LS", "Remedy:"):
+        assert word in text, (word, text)
+    assert len(run.data["mot"]) == 3
+    client.mv("mot", 0)
+
+
+def test_shapes_are_shown_without_loading(
+    client: Client, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = client.scan("mot", 0, 1, 3, time=0.02, detectors=["cam", "diode"]).run
+    words = ["undula", "runs", "data", str(run.number), "--shapes", "--beamline", "test"]
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert not end.value.code
+    shown = capsys.readouterr().out
+    assert "(3, 24, 32)" in shown, shown
+    assert f"{run.path.stem}_cam.h5" in shown, shown

@@ -1,0 +1,125 @@
+"""Frames that a detector wrote into its own file, as the run's file shows them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from undula.core.errors import StorageError
+from undula.files import NexusFile, open_run
+
+FILL = np.iinfo("<u2").max
+
+
+def documents(folder: Path, datums: list[tuple[int, int]], num: int = 3) -> Any:
+    """A count of `num` points with a camera; `datums` gives (point, frame), both from 0."""
+    start = {"uid": "run-1", "time": 1.0, "scan_id": 1, "plan_name": "count", "detectors": ["cam"]}
+    descriptor = {
+        "uid": "d1", "name": "primary", "run_start": "run-1", "time": 1.0,
+        "data_keys": {
+            "i0": {"dtype": "integer", "shape": [], "source": "T", "object_name": "i0"},
+            "cam": {
+                "dtype": "array", "dtype_numpy": "<u2", "shape": [1, 2, 3], "source": "T",
+                "external": "STREAM:", "object_name": "cam",
+            },
+        },
+        "object_keys": {"i0": ["i0"], "cam": ["cam"]},
+        "hints": {"i0": {"fields": ["i0"]}, "cam": {"fields": ["cam"]}},
+    }  # fmt: skip
+    resource = {
+        "uid": "r1", "data_key": "cam", "mimetype": "application/x-hdf5", "run_start": "run-1",
+        "uri": f"file://localhost{folder}/frames.h5",
+        "parameters": {"dataset": "/entry/data/data", "chunk_shape": [1, 2, 3]},
+    }  # fmt: skip
+    found: list[tuple[str, Any]] = [("start", start), ("descriptor", descriptor)]
+    found.append(("stream_resource", resource))
+    for point in range(num):
+        for at, frame in datums:
+            if at == point:
+                found.append(
+                    (
+                        "stream_datum",
+                        {
+                            "uid": f"r1/{len(found)}", "stream_resource": "r1", "descriptor": "d1",
+                            "seq_nums": {"start": point + 1, "stop": point + 2},
+                            "indices": {"start": frame, "stop": frame + 1},
+                        },
+                    )
+                )  # fmt: skip
+        event = {"uid": f"e{point}", "descriptor": "d1", "seq_num": point + 1, "time": 2.0}
+        found.append(("event", {**event, "data": {"i0": point}, "timestamps": {"i0": 2.0}}))
+    found.append(
+        ("stop", {"uid": "s", "run_start": "run-1", "time": 3.0, "exit_status": "success"})
+    )
+    return found
+
+
+def written(folder: Path, docs: Any, frames: int | None) -> Path:
+    """The run's file; the frame file holds that many frames, all pixels the frame's number."""
+    if frames is not None:
+        with h5py.File(folder / "frames.h5", "w") as file:
+            numbers = np.arange(frames, dtype="<u2")[:, None, None]
+            file["entry/data/data"] = numbers * np.ones((1, 2, 3), "<u2")
+    run = NexusFile.create(folder / "00001_count.nxs", docs[0][1])
+    for name, doc in docs[1:-1]:
+        run.write(name, doc)
+    return run.close(docs[-1][1])
+
+
+def test_frames_that_are_the_points_are_linked_by_relative_path(tmp_path: Path) -> None:
+    path = written(tmp_path, documents(tmp_path, [(0, 0), (1, 1), (2, 2)]), 3)
+    with h5py.File(path) as file:
+        link = file["entry/instrument/cam"].get("cam", getlink=True)
+        assert isinstance(link, h5py.ExternalLink)
+        assert link.filename == "frames.h5"
+        assert file["entry/instrument/cam/data"].shape == (3, 2, 3)
+        assert file["entry/data"].attrs["signal"] == "i0"
+    data = open_run(path)
+    assert data.shapes["cam"] == (3, 2, 3)
+    assert data.shapes["i0"] == (3,)
+    assert data.linked_files == {"cam": "frames.h5"}
+    assert "cam" not in data.to_dict()
+    assert data["cam"][:, 0, 0].tolist() == [0, 1, 2]
+
+
+def test_file_and_frames_may_be_moved_together(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    written(tmp_path / "here", documents(tmp_path / "here", [(0, 0), (1, 1), (2, 2)]), 3)
+    (tmp_path / "here").rename(tmp_path / "there")
+    data = open_run(tmp_path / "there" / "00001_count.nxs")
+    assert data["cam"][:, 0, 0].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("datums", "frames", "seen"),
+    [
+        ([(0, 0), (1, 2), (2, 3)], 4, [0, 2, 3]),  # point 1 was taken again
+        ([(0, 0), (1, 1), (2, 2)], 5, [0, 1, 2]),  # frames after the last point
+        ([(0, 0), (2, 1)], 2, [0, FILL, 1]),  # a point without a frame
+        ([(0, 0), (1, 1), (2, 2)], 2, [0, 1, FILL]),  # a frame too few in the file
+        ([(0, 0), (1, 1), (1, 2), (2, 3)], 4, [0, 2, 3]),  # the second one counts
+    ],
+)
+def test_other_frames_are_shown_one_a_point(
+    tmp_path: Path, datums: list[tuple[int, int]], frames: int, seen: list[int]
+) -> None:
+    path = written(tmp_path, documents(tmp_path, datums), frames)
+    data = open_run(path)
+    assert data.shapes["cam"] == (3, 2, 3)
+    assert data["cam"][:, 1, 2].tolist() == seen
+    assert data.linked_files == {"cam": "frames.h5"}
+    with h5py.File(path) as file:
+        assert file["entry/collection/primary/cam"].attrs["frame_numbers"].shape == (3,)
+
+
+def test_a_frame_file_that_is_missing_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
+    data = open_run(written(tmp_path, documents(tmp_path, [(0, 0), (1, 1), (2, 2)]), None))
+    assert data.shapes["cam"] is None
+    assert data["i0"].tolist() == [0, 1, 2]
+    assert data.units["cam"] == ""
+    with pytest.raises(StorageError, match=r"frames\.h5.*Remedy"):
+        data["cam"]
