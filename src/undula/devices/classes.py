@@ -11,9 +11,20 @@ SIM = "undula.devices.sim"
 SIM_NAMES = {
     "SimPositioner": "SimPositioner",
     "SimLinearTrajectoryPositioner": "SimPositioner",
+    "SimPositionerWithController": "SimPositioner",
     "SimMonitor": "SimMonitor",
     "SimCamera": "SimCamera",
     "SimWaveform": "SimWaveform",
+    "ReadOnlySignal": "bec.SimReadOnly",
+    "SimMonitorAsync": "bec.SimMonitorAsync",
+    "SimAsyncGauss2D": "bec.SimAsyncGauss2D",
+    "SimDeviceWithSignalDelay": "bec.SimRamp",
+    "SynDeviceOPAAS": "bec.SimHexapod",
+    "SynDynamicComponents": "bec.SimDynamicSignals",
+    "SynFlyer": "bec.SimFlyer",
+    "SimFlyer": "bec.SimFlyer",
+    "SlitProxy": "proxies.SlitProxy",
+    "H5ImageReplayProxy": "proxies.H5ImageReplayProxy",
 }
 OWN_MOTOR = "undula.devices.epics.EpicsMotor"
 EPICS_NAMES = dict.fromkeys(("EpicsMotor", "EpicsMotorEC", "EpicsUserMotorVME"), OWN_MOTOR)
@@ -71,3 +82,8 @@ def constructor_keys(cls: type[Any]) -> set[str]:
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
     return keys - {"self", "name", "parent", "world"}
+
+
+def takes_any(cls: type[Any]) -> bool:
+    """Its keys are names of devices: it says itself which are wrong."""
+    return bool(getattr(cls, "takes_any_key", False))

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from undula.core.errors import InputError
-from undula.devices.classes import constructor_keys, find_class, mapped
+from undula.devices.classes import constructor_keys, find_class, mapped, takes_any
 from undula.devices.computed import device_of
 from undula.devices.device_yaml import LEGACY, DeviceYaml, KeyReport
 from undula.devices.errors import DeviceFileError, Fault
@@ -177,7 +177,8 @@ def _class_checked(reader: DeviceYaml, entry: DeviceEntry, fault: FaultAt) -> De
         reader.report.append(KeyReport(entry.name, "deviceClass", "mapped", f"{target}: {why}"))
     known = constructor_keys(cls)
     for key in list(config):
-        if key in known or key == "limits" or (hasattr(cls, key) and key != OWN_NAME):
+        own = hasattr(cls, key) and key != OWN_NAME
+        if key in known or key == "limits" or own or takes_any(cls):
             continue
         if key in BEC_SIM_KEYS:
             config.pop(key)

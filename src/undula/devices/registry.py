@@ -18,7 +18,7 @@ from undula.core.clock import now
 from undula.core.errors import InputError
 from undula.core.log import get_logger
 from undula.devices.changes import Change
-from undula.devices.classes import constructor_keys, find_class
+from undula.devices.classes import constructor_keys, find_class, takes_any
 from undula.devices.description import DeviceEntry, DeviceFile
 from undula.devices.errors import DeviceFileError, Fault
 from undula.devices.loaded import LoadedDevice
@@ -231,6 +231,7 @@ class Registry:
             if hasattr(device.obj, "bind"):
                 device.obj.bind({n: d for n, d in among.items() if n != device.name})
         except Exception as exc:  # a constructor may raise anything; the other devices must load
+            device.obj = None
             self._failed(device, problem_text(exc))
 
     def _connect_all(
@@ -309,7 +310,7 @@ def build(entry: DeviceEntry) -> Any:
     """The object of a device, not connected. Raises: whatever its class raises."""
     cls = find_class(entry.device_class)
     known = constructor_keys(cls)
-    arguments = {k: v for k, v in entry.device_config.items() if k in known}
+    arguments = {k: v for k, v in entry.device_config.items() if k in known or takes_any(cls)}
     return cls(name=entry.name, **arguments)
 
 
@@ -346,7 +347,7 @@ def apply_config(device: LoadedDevice, undo: list[Callable[[], None]]) -> None:
     """
     obj, known = device.obj, constructor_keys(type(device.obj))
     for key, value in device.entry.device_config.items():
-        if key in known:
+        if key in known or takes_any(type(obj)):
             continue
         if key == "limits":
             low: Any = getattr(obj, "low_limit_travel", None)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from undula.devices.sim.base import SimCounter, SimDevice
+from undula.devices.sim.models import curve
 from undula.devices.sim.world import BEAM_SIGMA_MM, EDGE_EV, WORLD, SimWorld
 
 LINES_EV = ((3691.0, 0.05), (6404.0, 1.0), (7058.0, 0.17))
@@ -63,27 +65,42 @@ class SimCamera(SimCounter):
         world: SimWorld = WORLD,
     ) -> None:
         super().__init__(name, precision=precision)
-        self._shape = (int(shape[0]), int(shape[1]))
         self._world = world
-        rows, columns = self._shape
-        self._y = (np.arange(rows) - (rows - 1) / 2)[:, None] * pixel_mm
-        self._x = (np.arange(columns) - (columns - 1) / 2)[None, :] * pixel_mm
+        self._pixel_mm = pixel_mm
+        self.source: Callable[[float], npt.NDArray[np.uint16]] | None = None
+        """What it sees instead of the world's beam, where something stands before it."""
+        self.resize(int(shape[0]), int(shape[1]))
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Images of that many rows and columns from now on."""
+        self._shape = (rows, columns)
+        self._y = (np.arange(rows) - (rows - 1) / 2)[:, None] * self._pixel_mm
+        self._x = (np.arange(columns) - (columns - 1) / 2)[None, :] * self._pixel_mm
 
     def shape(self) -> list[int]:
         """Rows, columns."""
         return list(self._shape)
 
+    def noisy(self, mean: npt.NDArray[np.float64]) -> npt.NDArray[np.uint16]:
+        """Counts for their means, same shape."""
+        return self._world.poisson_array(mean).clip(max=65535).astype(np.uint16)
+
     def counted(self, count_time_s: float) -> npt.NDArray[np.uint16]:
         """One image."""
+        if self.source is not None:
+            return self.source(count_time_s)
         center = self._world.where("slit_center")
         spot = np.exp(-((self._x - center) ** 2 + self._y**2) / (2 * BEAM_SIGMA_MM**2))
-        mean = 2.0 + spot * self._world.flux() * count_time_s / 5000.0
-        counts: npt.NDArray[np.int64] = self._world.poisson_array(mean)
-        return counts.clip(max=65535).astype(np.uint16)
+        return self.noisy(2.0 + spot * self._world.flux() * count_time_s / 5000.0)
 
 
 class SimWaveform(SimCounter):
-    """A fluorescence spectrum, int64 counts, shape (channels,), 10 eV a channel."""
+    """A fluorescence spectrum, int64 counts, shape (channels,), 10 eV a channel.
+
+    Args:
+        channels: how many; also as `shape`, or BEC's `waveform_shape`.
+        sim_init: a model of the counts over the channels instead, e.g. GaussianModel.
+    """
 
     dtype = "array"
     dtype_numpy = "<i8"
@@ -94,11 +111,15 @@ class SimWaveform(SimCounter):
         *,
         channels: int = 1024,
         shape: Sequence[int] | None = None,
+        waveform_shape: int | Sequence[int] | None = None,
+        sim_init: Mapping[str, Any] | None = None,
         precision: int = 0,
         world: SimWorld = WORLD,
     ) -> None:
         super().__init__(name, precision=precision)
-        self._channels = int(shape[0]) if shape else int(channels)
+        wanted = shape or waveform_shape or channels
+        self._channels = int(wanted if isinstance(wanted, int | float) else wanted[0])
+        self._curve = curve(sim_init) if sim_init else None
         self._world = world
         self._energy = np.arange(self._channels) * 10.0
 
@@ -108,6 +129,9 @@ class SimWaveform(SimCounter):
 
     def counted(self, count_time_s: float) -> npt.NDArray[np.int64]:
         """One spectrum: lines of the sample above their edge, and the scattered beam."""
+        if self._curve is not None:
+            mean = self._curve(np.arange(self._channels, dtype=np.float64)).clip(min=0.0)
+            return self._world.poisson_array(mean).astype(np.int64)
         energy = self._world.where("energy")
         strength = self._world.flux() * count_time_s * 2e-4
         mean = np.full(self._channels, 0.2 * count_time_s)
