@@ -6,6 +6,7 @@ In a scan they are computed from the readings of the very point: see `offer`.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 
 from undula.core.errors import DeviceError, InputError
 from undula.devices.expression import Expression
+from undula.devices.expression_functions import NoValueError
 from undula.devices.formula import Formula
 
 MAIN_SIGNALS = ("readback", "user_readback", "value")
@@ -174,8 +176,11 @@ class Calculated(Derived):
         self._shape = list(np.shape(self._reading(readings)[self.name]["value"]))
 
     def compute(self, values: Mapping[str, Any]) -> Any:
-        """The value for the values of what it needs."""
-        return self._expression(values)
+        """The value for the values of what it needs; NaN where a condition rests on NaN."""
+        try:
+            return self._expression(values)
+        except NoValueError:
+            return np.full(self._shape, math.nan) if self._shape else math.nan
 
     @property
     def source(self) -> str:

@@ -133,6 +133,15 @@ def test_readings_of_the_same_point_are_used_when_they_are_offered(tmp_path: Pat
     assert ratio.obj.read()["ratio"]["value"] == 0.5
 
 
+def test_a_counter_whose_condition_rests_on_no_number_is_a_gap(tmp_path: Path) -> None:
+    config = "{expression: 'i1 / i0 if i0 > 1 else 0'}"
+    ratio = _loaded(tmp_path, COUNTERS + _entry("ratio", "computed.Calculated", config))["ratio"]
+    for key, value in (("i0", np.nan), ("i1", 2.0)):
+        ratio.obj.offer({key: {"value": value, "timestamp": 5.0}})
+    assert np.isnan(ratio.obj.read()["ratio"]["value"])
+    assert ratio.obj.read()["ratio"]["value"] == 0.5
+
+
 BEC = """pseudo_signal:
   deviceClass: ophyd_devices.ComputedSignal
   deviceConfig:
