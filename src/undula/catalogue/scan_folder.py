@@ -9,8 +9,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import h5py
-
 _NUMBER = re.compile(r"(\d{1,9})(?=[_.-]|$)")
 _SUFFIXES = (".nxs", ".nxs.docs")
 
@@ -35,6 +33,8 @@ def read_run(path: Path) -> dict[str, Any] | None:
     """The fields of a RunRecord from a file; None when it is no run's main file."""
     if path.name.startswith(".") or path.name.endswith(".live.nxs"):
         return None
+    import h5py  # here: listing the history opens no file
+
     try:
         with h5py.File(path, "r") as file:
             entry = file["entry"]

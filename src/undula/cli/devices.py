@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from undula.cli import parsing
+from undula.cli.device_block import device_block
 from undula.cli.output import (
     EXIT_HELP,
     BeamlineOption,
@@ -96,14 +97,7 @@ def devices(
     if as_json:
         print_json(info)
         return
-    print(describe(info))
-    if action:
-        return
-    for key, value in info.model_dump(mode="json").items():
-        if key != "data_keys":
-            print(f"  {key:<18}{value}")
-    for key, about in info.data_keys.items():
-        print(f"  reads {key}: {about.get('dtype')} {about.get('units') or ''}".rstrip())
+    print(describe(info) if action else device_block(info))
 
 
 def reading_rows(readings: dict[str, dict[str, dict[str, Any]]]) -> list[list[str]]:

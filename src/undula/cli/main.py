@@ -31,7 +31,9 @@ HELP = "Run experiments at a synchrotron beamline. Begin with: undula demo"
 
 def build(modules: tuple[str, ...] = MODULES) -> typer.Typer:
     """The application with the commands of `modules`."""
-    app = typer.Typer(help=HELP, add_completion=False, pretty_exceptions_enable=False)
+    app = typer.Typer(
+        help=HELP, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+    )
 
     @app.callback(invoke_without_command=True)
     def _undula(

@@ -10,8 +10,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from undula.core.errors import InputError
 
 _KEYWORD = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
@@ -71,6 +69,8 @@ def _positions(text: str, start: str, stop: str, num: str) -> list[float]:
         raise InputError(
             f"{text} is no range", remedy="write START:STOP:NUM with a whole number of positions"
         )
+    import numpy as np
+
     return [float(x) for x in np.linspace(low, high, count)]
 
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
+from typer.core import TyperGroup
 
 from undula.cli.output import (
     EXIT_HELP,
@@ -23,9 +23,6 @@ from undula.cli.output import (
 from undula.client import Run, Runs
 from undula.core.errors import InputError, ServiceError
 from undula.core.paths import beamline_paths, default_beamline
-from undula.session.display import wants_colour
-from undula.session.plot import curve, heat_map
-from undula.session.table import duration_text
 
 Number = Annotated[int, typer.Argument(help="Run number; -1 is the newest.")]
 Text = Annotated[str | None, typer.Option("--text", help="In command, user, path, reason.")]
@@ -38,6 +35,7 @@ Status = Annotated[str | None, typer.Option("--status", help="open, success, abo
 Limit = Annotated[int, typer.Option("--limit", help="At most so many, newest first.", min=1)]
 
 _AGO = re.compile(r"(\d+(?:\.\d+)?)([mhdw])")
+_NUMBER = re.compile(r"-?\d+")
 _AGO_S = {"m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 STATUSES = ("open", "success", "abort", "fail")
 SETTINGS = {"ignore_unknown_options": True}
@@ -78,7 +76,13 @@ def _list(beamline: str | None, as_json: bool, **filters: Any) -> None:
         )
     if filters.get("since") is not None:
         filters["since"] = since_time(filters["since"], time.time())
-    found = _runs(beamline).search(**filters)
+    paths = beamline_paths(beamline or default_beamline())
+    if not paths.catalogue.exists():
+        print_json([]) if as_json else print(
+            f"no runs yet: beamline {paths.name!r} has no history. Start it with undula up"
+        )
+        return
+    found = Runs(paths.catalogue).search(**filters)
     if as_json:
         print_json([run.record.model_dump(mode="json") for run in found])
         return
@@ -110,7 +114,9 @@ def list_runs(
 
 @kind
 def show(number: Number, as_json: JsonOption = False, beamline: BeamlineOption = None) -> None:
-    """Everything the history knows of a run. Example: undula runs show 12"""
+    """Everything the history knows of a run. Example: undula runs 12"""
+    from undula.session.table import duration_text
+
     record = _runs(beamline)[number].record
     if as_json:
         print_json(record.model_dump(mode="json"))
@@ -169,6 +175,10 @@ def data(
 
 def plot_text(run: Run, colour: bool) -> list[str]:
     """The default plot of a run's file as text."""
+    import numpy as np
+
+    from undula.session.plot import curve, heat_map
+
     found = run.data.plot()
     signal, axes, values = found["signal"], found["axes"], found["values"]
     if signal is None or signal not in values:
@@ -194,6 +204,8 @@ def plot_text(run: Run, colour: bool) -> list[str]:
 def _range(values: Any) -> tuple[float, float] | None:
     if values is None:
         return None
+    import numpy as np
+
     array = np.asarray(values, dtype=np.float64)
     return float(np.nanmin(array)), float(np.nanmax(array))
 
@@ -201,6 +213,8 @@ def _range(values: Any) -> tuple[float, float] | None:
 @kind
 def plot(number: Number, beamline: BeamlineOption = None) -> None:
     """The default plot of a run in the terminal. Example: undula runs plot 12"""
+    from undula.session.display import wants_colour
+
     print("\n".join(plot_text(_runs(beamline)[number], wants_colour(sys.stdout))))
 
 
@@ -223,9 +237,26 @@ def rebuild(number: Number, as_json: JsonOption = False, beamline: BeamlineOptio
         print(f"run {run.number}: {path}")
 
 
+class NumberGroup(TyperGroup):
+    """`undula runs 3` is `undula runs show 3`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put `show` before the first word when that is a number."""
+        for i, word in enumerate(args):
+            if _NUMBER.fullmatch(word):
+                args = [*args[:i], "show", *args[i:]]
+            if not word.startswith("-"):
+                break
+        return super().parse_args(ctx, args)
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="The history of runs.", invoke_without_command=True)
+    group = typer.Typer(
+        cls=NumberGroup,
+        help="The history of runs; undula runs 3 shows run 3.",
+        invoke_without_command=True,
+    )
 
     @group.callback()
     @kind

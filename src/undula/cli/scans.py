@@ -139,6 +139,9 @@ def run_command(
     **options: Any,
 ) -> None:
     """Check, queue and show one plan; exits with 1 when it did not succeed."""
+    for name in options.keys() & kwargs.keys():  # `time=0.1` is `--time 0.1`
+        given = kwargs.pop(name)
+        options[name] = given if options[name] is None else options[name]
     with connected(beamline) as client:
         if dry_run:
             _dry_run(client.check(plan, *args, **options, **kwargs), as_json)

@@ -9,8 +9,6 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
-
 from undula.core.errors import InputError
 
 
@@ -23,22 +21,26 @@ class Named(Protocol):
         """Name of the device in the device file."""
 
 
+def _is_array(value: Any) -> bool:
+    """An array or a number of numpy, told without importing numpy."""
+    return hasattr(type(value), "dtype") and hasattr(value, "tolist")
+
+
 def plain(value: Any) -> Any:
     """`value` as data that may travel: proxies become names, arrays become lists.
 
     Raises: InputError for anything that is neither a device nor plain data, for NaN and infinity.
 
-    >>> plain([np.float64(0.5), (1, None)])
-    [0.5, [1, None]]
+    >>> import numpy as np
+    >>> plain([np.float64(0.5), (1, None), np.arange(2)])
+    [0.5, [1, None], [0, 1]]
     """
+    if _is_array(value):
+        return plain(value.tolist())  # of a single number, too
     if value is None or isinstance(value, bool | int | float | str):
-        return _finite(value.item() if isinstance(value, np.generic) else value)
+        return _finite(value)
     if isinstance(value, Named):
         return value.device_name
-    if isinstance(value, np.generic):
-        return _finite(value.item())
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, Iterable):
@@ -100,7 +102,7 @@ def targets(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
 def _written(value: Any) -> str:
     if isinstance(value, Named):
         return value.device_name
-    if isinstance(value, np.ndarray):
+    if _is_array(value):
         return repr(value.tolist())
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_written(inner) for inner in value) + "]"

@@ -166,7 +166,7 @@ class Client:
         return self.run_plan("list_scan", *args, **options)
 
     def grid_scan(self, *args: Any, **options: Any) -> ScanHandle:
-        """`grid_scan(samy, 0, 2, 5, samx, -1, 1, 21, snake=True)`: slowest axis first."""
+        """`grid_scan(samy, 0, 2, 5, samx, -1, 1, 21, snake_axes=True)`: slowest axis first."""
         return self.run_plan("grid_scan", *args, **options)
 
     def count(self, *args: Any, **options: Any) -> ScanHandle:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 Reading = dict[str, dict[str, Any]]
 
 
+class NoSuchDeviceError(InputError, AttributeError):
+    """A name that no device has; for Python an `AttributeError`, too."""
+
+
 class DeviceProxy:
     """One device of the beamline, by its name; values are fetched when asked for."""
 
@@ -163,7 +167,7 @@ class Devices(Mapping[str, DeviceProxy]):
         try:
             return self[name]
         except InputError as exc:
-            raise AttributeError(str(exc)) from exc
+            raise NoSuchDeviceError(exc.what, remedy=exc.remedy) from exc
 
     def __contains__(self, name: object) -> bool:
         return any(name in (info.name, info.path) for info in self.table())

@@ -50,7 +50,12 @@ class Run:
         return open_run(self.path)
 
     def __repr__(self) -> str:
-        return f"<run {self.number}: {self.record.command}, {self.status}, {self.path}>"
+        return f"run {self.number}: {self.status}, {_cut(self)}\n  file  {self.path}"
+
+
+def _cut(run: Run, width: int = 50) -> str:
+    text = " ".join(run.record.command.split())
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 class Runs:
@@ -89,4 +94,8 @@ class Runs:
         return len(self.search())
 
     def __repr__(self) -> str:
-        return "\n".join(map(repr, self.search(limit=10))) or "no runs"
+        rows = [
+            f"{run.number:>5}  {run.status:<8}{run.record.num_points or '':>7}  {_cut(run)}"
+            for run in self.search(limit=10)
+        ]
+        return "\n".join(["  run  status   points  command", *rows]) if rows else "no runs"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ def peak_stats(x: npt.ArrayLike, y: npt.ArrayLike) -> PeakStats | None:
     >>> stats.peak, stats.cen, stats.fwhm, stats.com
     ((2.0, 2.0), 2.0, 2.0, 2.0)
     """
+    import numpy as np  # here: a short command needs no statistics
+
     xs, ys = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     good = np.isfinite(xs) & np.isfinite(ys)
     if not good.any():
@@ -63,6 +67,8 @@ def _half_height(
     xs: npt.NDArray[np.float64], ys: npt.NDArray[np.float64], top: int, level: float
 ) -> tuple[float | None, float | None]:
     """Middle and distance of the crossings around `top`; None when one side has none."""
+    import numpy as np
+
     below_left = np.flatnonzero(ys[:top] <= level)
     below_right = np.flatnonzero(ys[top + 1 :] <= level)
     if not len(below_left) or not len(below_right):

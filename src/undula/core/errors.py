@@ -40,7 +40,8 @@ class UndulaError(Exception):
             return "\n".join(self.details)
         place = "".join(f"[{p}] " for p in (self.where, self.device) if p)
         what, remedy = self.what.rstrip(" ."), self.remedy.rstrip(" .")  # a driver's own words
-        return f"{place}{what}. Remedy: {remedy}."
+        end = "" if remedy.endswith("?") else "."
+        return f"{place}{what}. Remedy: {remedy}{end}"
 
 
 class ConfigError(UndulaError):

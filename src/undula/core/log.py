@@ -15,8 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 Sink = Callable[[dict[str, Any]], None]
 LEVELS: dict[str, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 MAX_LOG_BYTES = 20_000_000
@@ -49,6 +47,8 @@ def _deliver(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
             except Exception as exc:  # a log must never break its caller
                 _sinks.remove(sink)
                 sys.stderr.write(f"log sink {sink!r} dropped: {exc}\n")
+    import structlog
+
     raise structlog.DropEvent
 
 
@@ -61,6 +61,8 @@ def _name_service(
 
 def configure(service: str, folder: Path | None, level: str = "info") -> None:
     """Write this process's events to `folder/service.jsonl` (None: to added sinks only)."""
+    import structlog
+
     with _lock:
         _sinks.clear()
         if folder is not None:
@@ -89,4 +91,6 @@ def add_sink(sink: Sink) -> None:
 
 def get_logger() -> Any:
     """The logger: `get_logger().info("axis_arrived", axis="samx", duration_s=0.8)`."""
+    import structlog  # here: a short command logs nothing, and this costs it 50 ms
+
     return structlog.get_logger()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from undula.core.errors import InputError
+from undula.core.suggest import COMMON, unknown_option
 from undula.plans.trajectory import MAX_POINTS, Trajectory, grid, line, listed
 
 
@@ -94,10 +95,17 @@ def _grid_scan(name: str, args: Args, options: Options) -> StepForm:
     if isinstance(snake, bool):
         back = [False, *[snake] * (len(specs) - 1)]
     else:
+        if isinstance(snake, str):
+            snake = [snake]
+        if not isinstance(snake, list | tuple):
+            raise InputError(
+                f"snake_axes is {snake!r}", remedy="write true or false, or name the axes"
+            )
         surplus = set(snake) - set(names)
         if surplus:
             raise InputError(
-                f"snake_axes names {sorted(surplus)}", remedy=f"choose from {names[1:]}"
+                f"snake_axes names {', '.join(sorted(map(str, surplus)))}",
+                remedy=f"write true or false, or name axes of: {', '.join(names[1:])}",
             )
         back = [n in snake for n in names]
     return _moving(name, grid(specs, back))
@@ -174,6 +182,20 @@ FORMS: Mapping[str, Callable[[str, Args, Options], StepForm]] = {
 """Plans that are declared: their whole trajectory is known before they start."""
 
 
+OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "scan": ("num",),
+    "rel_scan": ("num",),
+    "grid_scan": ("snake_axes",),
+    "rel_grid_scan": ("snake_axes",),
+    "count": ("num", "delay"),
+    "mesh": ("snake",),
+    "dmesh": ("snake",),
+    "timescan": ("npoints", "sleep_time"),
+    "loopscan": ("sleep_time",),
+}
+"""The options of each declared plan, beside `time` and `detectors`."""
+
+
 def parse_form(plan: str, args: Args, kwargs: Mapping[str, Any]) -> StepForm:
     """The declared plan that was asked for.
 
@@ -192,8 +214,5 @@ def parse_form(plan: str, args: Args, kwargs: Mapping[str, Any]) -> StepForm:
         detectors = rest.pop(0)
     form = FORMS[plan](plan, rest, options)
     if options:
-        raise InputError(
-            f"{plan} does not know {sorted(options)}",
-            remedy="see undula plan --help for the arguments of each plan",
-        )
+        raise unknown_option(plan, options, [*OPTIONS.get(plan, ()), *COMMON])
     return form if detectors is None else replace(form, detectors=tuple(detectors))

@@ -21,6 +21,7 @@ from undula.devices.registry import LoadedDevice, Registry
 from undula.messages import ScanRequest
 from undula.plans import FORMS, StepForm, Trajectory, parse_form
 from undula.plans.trajectory import FloatArray
+from undula.plans.usage import check_call
 from undula.scans.places import check_room
 
 POINT_OVERHEAD_S = 0.002
@@ -298,13 +299,7 @@ def _check_foreign(
     for value in args:
         if isinstance(value, str):
             usable(devices, value, "an argument")
-    try:
-        inspect.signature(function).bind(*args, **request.kwargs)
-    except TypeError as exc:
-        raise InputError(
-            f"{request.plan}: {exc}",
-            remedy=f"its arguments are {inspect.signature(function)}",
-        ) from exc
+    check_call(request.plan, function, args, request.kwargs)
     names = named_devices([*args, request.kwargs], devices)
     for name in names:
         usable(devices, name, "an argument")

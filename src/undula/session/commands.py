@@ -9,7 +9,6 @@ from __future__ import annotations
 import builtins
 import keyword
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from undula.client import (
@@ -28,19 +27,7 @@ from undula.session.display import TextDisplay
 from undula.session.follow import follow, wait_for_move
 from undula.session.groups import Group
 from undula.session.live import RunView
-
-PLANS: dict[str, str] = {
-    "scan": "scan(samx, -1, 1, 21, time=0.1): equal steps; the last number counts points.",
-    "rel_scan": "rel_scan(samx, -1, 1, 21): around the present position; goes back.",
-    "list_scan": "list_scan(samx, [0, 0.1, 0.5]): given positions.",
-    "grid_scan": "grid_scan(samy, 0, 2, 5, samx, -1, 1, 9, snake_axes=True): a map.",
-    "count": "count(10, time=0.1): readings without motion.",
-    "ascan": "ascan(samx, 0, 1, 10, 0.1): SPEC's form, intervals and count time.",
-    "dscan": "dscan(samx, -1, 1, 10, 0.1): SPEC's relative form; goes back.",
-    "mesh": "mesh(samx, -1, 1, 10, samy, 0, 1, 5, 0.1): SPEC's grid, intervals.",
-    "ct": "ct(1): one reading of so many seconds.",
-    "timescan": "timescan(0.1, 100): readings in time.",
-}
+from undula.session.plans import PLANS, make_plan
 
 
 class Shell:
@@ -94,14 +81,13 @@ class Shell:
         progress = _show_readback if show and sys.stdout.isatty() else None
         move = self.client.start_move(to, relative, progress)
         readbacks = wait_for_move(self.client, move, _say)
-        if show:
-            if progress is not None:
-                sys.stdout.write("\r\x1b[K")
-            for name, entry in readbacks.items():
-                _say(f"{name} {entry['value']:g} {entry.get('unit') or ''}".rstrip())
+        if progress is not None:
+            sys.stdout.write("\r\x1b[K")
+        for name, entry in readbacks.items():
+            _say(f"{name} {_number(entry['value'])} {entry.get('unit') or ''}".rstrip())
 
     def mv(self, *args: Any, **axes: Any) -> None:
-        """mv(samx, 3) or mv(samx=3, samy=4): move and wait; Ctrl-C stops."""
+        """mv(samx, 3) or mv(samx=3, samy=4): move, wait, say where it is; Ctrl-C stops."""
         self._move(targets(args, axes), relative=False, show=False)
 
     def mvr(self, *args: Any, **axes: Any) -> None:
@@ -200,13 +186,6 @@ class Shell:
 
     # -- the names --------------------------------------------------------------------------
 
-    def _plan(self, name: str, text: str) -> Callable[..., ScanHandle]:
-        def plan(*args: Any, **options: Any) -> ScanHandle:
-            return self.run(name, *args, **options)
-
-        plan.__name__, plan.__doc__ = name, text
-        return plan
-
     def namespace(self) -> dict[str, Any]:
         """Every name of the shell. Devices are there by name where no other name is hidden."""
         names: dict[str, Any] = {
@@ -217,7 +196,7 @@ class Shell:
             "dev": Group(self.client, "dev"),
             "run": self.run,
         }
-        names.update({name: self._plan(name, text) for name, text in PLANS.items()})
+        names.update({name: make_plan(name, self.run) for name in PLANS})
         for name in (
             "mv", "mvr", "umv", "umvr", "wm", "wa", "read", "stop", "pause", "resume", "abort",
             "cen", "com", "peak", "fwhm", "goto_peak", "goto_cen", "goto_com",

@@ -11,11 +11,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from undula.client import Background, Client, ScanHandle
 from undula.core.errors import UndulaError
-from undula.session.display import Display
+
+if TYPE_CHECKING:
+    from undula.session.display import Display
 
 
 @contextmanager

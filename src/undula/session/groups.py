@@ -5,8 +5,10 @@ A device's path (`M.samx`) is the expression that reaches it. In: a client. Out:
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 from undula.client import Client, DeviceProxy, describe
-from undula.core.errors import InputError
+from undula.client.devices import NoSuchDeviceError
 from undula.messages import DeviceInfo
 
 
@@ -33,13 +35,14 @@ class Group:
                 return DeviceProxy(self._client, info.name)
         if any(info.path.startswith(wanted + ".") for info in members):
             return Group(self._client, wanted)
-        raise AttributeError(f"{self._path} has no device {name!r}; see {self._path}")
+        near = get_close_matches(name, dir(self), 1)
+        raise NoSuchDeviceError(
+            f"{self._path} has no device {name!r}",
+            remedy=f"did you mean {self._path}.{near[0]}?" if near else f"see {self._path}",
+        )
 
     def __getitem__(self, name: str) -> DeviceProxy | Group:
-        try:
-            return getattr(self, name)  # type: ignore[no-any-return]  # getattr is untyped
-        except AttributeError as exc:
-            raise InputError(str(exc), remedy="see undula devices") from exc
+        return getattr(self, name)  # type: ignore[no-any-return]  # getattr is untyped
 
     def __dir__(self) -> list[str]:
         if self._path == "dev":

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 
 from undula.session.live import Column, RunView
-from undula.session.plot import curve, heat_map
 
 WIDTH = 80
 _SEQ = 6
@@ -94,6 +93,8 @@ def plot_lines(view: RunView, width: int = WIDTH, colour: bool = False) -> list[
     signal = next(iter(view.signals), None)
     if signal is None or not view.rows:
         return []
+    from undula.session.plot import curve, heat_map
+
     unit = view.unit(signal)
     title = f"{signal} ({unit})" if unit else signal
     label, axis_unit, x = view.x
@@ -111,7 +112,7 @@ def plot_lines(view: RunView, width: int = WIDTH, colour: bool = False) -> list[
             width=width,
             colour=colour,
         )
-    if len(view.rows) < 2:
+    if len(view.rows) < 3:  # two points are a straight line: the table says it better
         return []
     return curve(x, view.values(signal), title=title, x_label=x_label, width=width, colour=colour)
 

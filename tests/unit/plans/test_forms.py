@@ -69,7 +69,7 @@ def test_timescan_without_a_number_goes_on_until_it_is_stopped() -> None:
         ("scan", ["samx", 0, "b", 5], {}, "stop of samx is 'b'"),
         ("scan", ["samx", 0, float("nan"), 5], {}, "finite"),
         ("scan", ["samx", 0, 1, "samx", 0, 1, 5], {}, "named twice"),
-        ("scan", ["samx", 0, 1, 5], {"speed": 3}, "does not know ['speed']"),
+        ("scan", ["samx", 0, 1, 5], {"speed": 3}, "has no option 'speed'"),
         ("scan", ["samx", 0, 5], {}, "groups of 3"),
         ("ascan", ["samx", 0, 1, 10], {}, "INTERVALS TIME"),
         ("ascan", ["samx", 0, 1, 2.5, 0.1], {}, "whole number"),

@@ -53,8 +53,9 @@ def test_where_an_axis_is(shell: Shell, capsys: Any) -> None:
     shell.read("samx")
 
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1] == "M.samx                       1.5        -10         10  mm"
-    assert lines[2] == "samx                             1.5 mm"
+    assert lines[0] == "samx 1.5 mm"
+    assert lines[2] == "M.samx                       1.5        -10         10  mm"
+    assert lines[3] == "samx                             1.5 mm"
 
 
 def test_errors_are_one_line_in_the_prompt(client: Client, capsys: Any) -> None:

@@ -1,0 +1,28 @@
+"""What was probably meant: the error for an option that does not exist. Pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from undula.core.errors import InputError
+
+COMMON = ("time", "detectors")
+"""What every scan takes beside its own options."""
+
+
+def unknown_option(plan: str, given: Iterable[str], known: Iterable[str]) -> InputError:
+    """The error for options that a plan does not take, with the ones that were probably meant.
+
+    >>> print(unknown_option("scan", ["tme"], ["time", "detectors"]))
+    scan has no option 'tme'. Remedy: did you mean time?
+    """
+    wrong, known = sorted(given), sorted(known)
+    near = [n for w in wrong for n in difflib.get_close_matches(w, known, 1, 0.5)]
+    names = " and ".join(repr(w) for w in wrong)
+    return InputError(
+        f"{plan} has no option{'s' if len(wrong) > 1 else ''} {names}",
+        remedy=f"did you mean {', '.join(dict.fromkeys(near))}?"
+        if near
+        else f"it takes {', '.join(known)}",
+    )

@@ -1,0 +1,58 @@
+"""What the shell says of itself: signatures, suggestions, positions, the history."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+from undula.client import Client
+from undula.core.errors import InputError, UndulaError
+from undula.plans.forms import OPTIONS
+from undula.session.commands import Shell
+from undula.session.plans import PLANS, help_text, signature
+from undula.session.shell import make_ipython
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_each_plan_shows_the_options_that_it_takes(shell: Shell, name: str) -> None:
+    shown = inspect.signature(shell.namespace()[name])
+    options = [p.name for p in shown.parameters.values() if p.kind is p.KEYWORD_ONLY]
+
+    assert shown == signature(name)
+    assert options == [*OPTIONS.get(name, ()), "time", "detectors", "metadata"]
+    assert all(f"\n    {option} " in help_text(name) for option in options)
+    assert "seconds" in help_text(name)
+
+
+def test_a_mistyped_option_is_refused_with_the_right_one(shell: Shell) -> None:
+    with pytest.raises(InputError) as caught:
+        shell.namespace()["scan"]("samx", -1, 1, 3, tiem=0.1)
+    assert str(caught.value) == "scan has no option 'tiem'. Remedy: did you mean time?"
+
+
+def test_a_mistyped_device_is_one_line_with_the_right_one(client: Client, capsys: Any) -> None:
+    ipython, _ = make_ipython(client, plot=False)
+
+    ipython.run_cell("dev.samz")
+    ipython.run_cell("devices.samz")
+
+    shown = capsys.readouterr()
+    assert shown.err.splitlines() == [
+        "dev has no device 'samz'. Remedy: did you mean dev.samx?",
+        "there is no device 'samz'. Remedy: did you mean samx?",
+    ]
+    assert "Traceback" not in shown.out
+
+
+def test_a_move_says_where_the_axes_are(shell: Shell, capsys: Any) -> None:
+    shell.mv("samx", 1.5)
+    shell.mvr("samx", -0.5)
+    assert capsys.readouterr().out.splitlines() == ["samx 1.5 mm", "samx 1 mm"]
+
+
+def test_a_sentence_ends_once() -> None:
+    error = UndulaError("no such prefix..", remedy="did you mean samx, samy?")
+    assert str(error) == "no such prefix. Remedy: did you mean samx, samy?"
+    assert str(UndulaError("it failed.", remedy="try again.")).endswith("Remedy: try again.")
