@@ -9,7 +9,7 @@ SEED := $(or $(UNDULA_SOAK_SEED),$(shell date +%s))
 endif
 WORKERS ?= 2
 
-.PHONY: help demo test unit lint format docs bench soak interop lock clean
+.PHONY: help install demo test unit lint format docs bench soak interop lock clean
 help:  ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
 
@@ -19,6 +19,8 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
 	@touch $(STAMP)
+
+install: $(STAMP)  ## Undula with all that it needs, in .venv
 
 demo: $(STAMP)  ## A simulated beamline: two scans, a file, a plot; then a shell at a terminal
 	$(BIN)/undula demo

@@ -1,7 +1,7 @@
 """Command `undula demo`: a whole beamline in a temporary folder, scanned live, in one command.
 
-In: nothing. Out: two live scans, a NeXus file and its plot; at a terminal then a prompt. Everything
-is taken down and removed at the end.
+In: nothing. Out: two live scans, a NeXus file and its plot; at a terminal then a prompt. At the end
+everything is taken down; the files of the last demo stay in the state folder, older ones go.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 NAME = "demo"
 FILE_WAIT_S = 10.0
+TELL_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,36 @@ class _Say:
 
     def __call__(self, text: str) -> None:
         print(f"[{time.monotonic() - self._begin:4.1f} s] {text}", flush=True)
+
+
+@contextmanager
+def _waiting(say: _Say, what: str) -> Iterator[dict[str, str]]:
+    """Say every `TELL_S` seconds what is waited for; `["what"]` may be changed meanwhile."""
+    told, done = {"what": what}, threading.Event()
+
+    def tell() -> None:
+        while not done.wait(TELL_S):
+            say(f"still waiting: {told['what']}")
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    try:
+        yield told
+    finally:
+        done.set()
+        thread.join()
+
+
+def data_folder(root: Path) -> Path:
+    """A new folder below `root` for this process's files; those of demos that ended are removed."""
+    root.mkdir(parents=True, exist_ok=True)
+    for old in root.iterdir():
+        if old.name.isdigit() and not Path("/proc", old.name).exists():
+            shutil.rmtree(old, ignore_errors=True)
+    made = root / str(os.getpid())
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir()
+    return made
 
 
 @contextmanager
@@ -98,16 +129,21 @@ def _folder(keep: bool, say: _Say) -> Iterator[Path]:
 
 
 @contextmanager
-def _services(folder: Path, devices: Path | None, say: _Say) -> Iterator[BeamlinePaths]:
+def _services(data: Path, devices: Path | None, say: _Say) -> Iterator[BeamlinePaths]:
     from undula.processes.bringup import StartError, bring_up
     from undula.processes.services import choose_settings, service_specs
     from undula.processes.supervisor_client import take_down
 
     paths = beamline_paths(NAME)
-    settings = choose_settings(paths, devices=devices, data=folder / "data")
+    settings = choose_settings(paths, devices=devices, data=data)
     threading.Thread(target=_load, daemon=True).start()
     try:
-        bring_up(paths, lambda: service_specs(paths, settings), lambda _: None)
+        with _waiting(say, "the services to start") as told:
+            bring_up(
+                paths,
+                lambda: service_specs(paths, settings),
+                lambda status: told.update(what=not_ready(status)),
+            )
     except StartError as exc:
         for line in exc.output:
             print(f"  | {line}", file=sys.stderr)
@@ -118,6 +154,18 @@ def _services(folder: Path, devices: Path | None, say: _Say) -> Iterator[Beamlin
     finally:
         take_down(paths)
         say("all services are down")
+
+
+def not_ready(status: dict[str, Any]) -> str:
+    """The services that are not ready yet, with their state.
+
+    >>> not_ready({"services": [{"name": "broker", "state": "ready"},
+    ...                         {"name": "engine", "state": "starting"}]})
+    'engine (starting)'
+    """
+    rows = status.get("services", [])
+    late = [f"{row['name']} ({row['state']})" for row in rows if row["state"] != "ready"]
+    return ", ".join(late) or "the services to start"
 
 
 def _load() -> None:
@@ -150,14 +198,16 @@ def _tours(client: Client, tours: tuple[Tour, ...], say: _Say) -> int:
     return code
 
 
-def _show_file(client: Client, say: _Say) -> None:
+def _show_file(client: Client, say: _Say, whole: bool) -> None:
     from undula.cli.runs import plot_text
     from undula.session.display import wants_colour
-    from undula.session.tree import file_tree
+    from undula.session.tree import brief_tree, file_tree
 
     run = client.runs[-1]
     say(f"the file of run {run.number}:")
-    print("\n".join(file_tree(run.path)))
+    print("\n".join(file_tree(run.path) if whole else brief_tree(run.path)))
+    if not whole:
+        print("(the main groups; undula demo --tree shows all)")
     print("\n".join(plot_text(run, wants_colour(sys.stdout))))
     print(f"file: {run.path}", flush=True)
 
@@ -165,13 +215,17 @@ def _show_file(client: Client, say: _Say) -> None:
 @kind
 def demo(
     epics: Annotated[bool, typer.Option("--epics", help="Real Channel Access, own IOC.")] = False,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the folder with the files.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the whole folder: files, journal, logs.")
+    ] = False,
+    tree: Annotated[bool, typer.Option("--tree", help="Show the whole tree of the file.")] = False,
 ) -> None:
     """Start a beamline, scan it live, show the file; at a terminal stay with the shell.
 
     Example: undula demo --epics
     """
     say = _Say()
+    root = beamline_paths(NAME).state.parent / "demo-data"
     with ExitStack() as stack:
         folder = stack.enter_context(_folder(keep, say))
         devices: Path | None = None
@@ -179,7 +233,8 @@ def demo(
         if epics:
             devices, tours = stack.enter_context(_epics(say)), EPICS
         say(f"starting a beamline in {folder}")
-        stack.enter_context(_services(folder, devices, say))
+        data = folder / "data" if keep else data_folder(root)
+        stack.enter_context(_services(data, devices, say))
         from undula.client import connect
 
         client = stack.enter_context(connect(NAME))
@@ -187,9 +242,11 @@ def demo(
             client.mv(ph_velocity=20)
         code = _tours(client, tours, say)
         if not code:
-            _show_file(client, say)
+            _show_file(client, say, tree)
         if sys.stdin.isatty() and sys.stdout.isatty():
             _stay(client)
+    if not keep:
+        say(f"the files stay until the next demo: {data}")
     if code:
         raise typer.Exit(FAILED)
 
@@ -208,7 +265,11 @@ def _epics(say: _Say) -> Iterator[Path]:
     """caproto's mini_beamline as an IOC of its own; gives the device file for it."""
     from undula.devices.demo_ioc import MINI_BEAMLINE_FILE, mini_beamline
 
-    with mini_beamline() as ioc, _environment(ioc.env):
+    with ExitStack() as stack:
+        say("starting an EPICS IOC: caproto's mini_beamline")
+        with _waiting(say, "the IOC to answer over Channel Access"):
+            ioc = stack.enter_context(mini_beamline())
+        stack.enter_context(_environment(ioc.env))
         say(f"caproto's mini_beamline serves Channel Access, pid {ioc.pid}")
         yield MINI_BEAMLINE_FILE
 

@@ -25,6 +25,41 @@ def file_tree(path: Path, width: int = 80) -> list[str]:
     return [line[: width - 1] + "…" if len(line) > width else line for line in lines]
 
 
+def brief_tree(path: Path) -> list[str]:
+    """The way to the default plot, what is plotted, and how much each other main group holds.
+
+    Raises: StorageError when the file cannot be read.
+    """
+    from undula.files.reading import open_file
+
+    lines = [path.name]
+    with open_file(path) as file:
+        group, indent = file, "  "
+        while True:
+            default = group.attrs.get("default")
+            name = _text(default) if default is not None else ""
+            if not isinstance(group.get(name) if name else None, h5py.Group):
+                break
+            _others(group, name, indent, lines)
+            group = group[name]
+            lines.append(f"{indent}{name}: {_text(group.attrs.get('NX_class', 'group'))}  @default")
+            indent += "  "
+        lines += [
+            f"{indent}{name} {_about(node)}"
+            for name, node in group.items()
+            if isinstance(node, h5py.Dataset)
+        ]
+    return lines
+
+
+def _others(group: Any, default: str, indent: str, lines: list[str]) -> None:
+    for name in group:
+        node = group.get(name)
+        if name != default and isinstance(node, h5py.Group):
+            kind = _text(node.attrs.get("NX_class", "group"))
+            lines.append(f"{indent}{name}: {kind}, {len(node)} entries")
+
+
 def _walk(group: Any, indent: str, lines: list[str]) -> None:
     names = list(group)
     for name in names[:MAX_CHILDREN]:
