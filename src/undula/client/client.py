@@ -85,6 +85,8 @@ class Client:
         time: float | None = None,
         detectors: Iterable[Any] | str | None = None,
         metadata: dict[str, Any] | None = None,
+        shutter: str | None = None,
+        darks: int = 0,
         command: str = "",
         **kwargs: Any,
     ) -> ScanHandle:
@@ -96,6 +98,9 @@ class Client:
             time: count time per point, seconds.
             detectors: devices to read; None: those with readout priority `monitored`.
             metadata: goes into the start document.
+            shutter: `per_scan`, `per_point`, `closed`, or `none` to leave shutters alone; None: as
+                the device file says.
+            darks: points taken before, with the shutters closed.
             command: the line for the record; by default the call as typed in the shell.
             kwargs: further arguments of the plan.
 
@@ -103,6 +108,7 @@ class Client:
         """
         cursors = Cursors.now(self.link.connector)
         options = {"time": time, "detectors": detectors, "metadata": metadata, "command": command}
+        options |= {"shutter": shutter, "darks": darks}
         return ScanHandle(self, self._scan(False, plan, args, kwargs, options), cursors)
 
     def check(
@@ -111,10 +117,13 @@ class Client:
         *args: Any,
         time: float | None = None,
         detectors: Iterable[Any] | str | None = None,
+        shutter: str | None = None,
+        darks: int = 0,
         **kwargs: Any,
     ) -> Accepted:
         """Check a plan and queue nothing: points (the first 1000), estimate, file, warnings."""
-        return self._scan(True, plan, args, kwargs, {"time": time, "detectors": detectors})
+        options = {"time": time, "detectors": detectors, "shutter": shutter, "darks": darks}
+        return self._scan(True, plan, args, kwargs, options)
 
     def _scan(
         self,
@@ -127,7 +136,15 @@ class Client:
         time, wanted = options["time"], names(options["detectors"])
         request_id = new_id()
         line = options.get("command") or command_line(
-            plan, args, {**kwargs, "time": time, "detectors": wanted}
+            plan,
+            args,
+            {
+                **kwargs,
+                "time": time,
+                "detectors": wanted,
+                "shutter": options.get("shutter"),
+                "darks": options.get("darks") or None,
+            },
         )
         result = self.link.ask(
             ENGINE_SCAN,
@@ -139,6 +156,8 @@ class Client:
             count_time_s=time,
             detectors=wanted,
             metadata=plain(options.get("metadata") or {}),
+            shutter=options.get("shutter"),
+            darks=options.get("darks", 0),
             command=line,
             dry_run=dry_run,
         )

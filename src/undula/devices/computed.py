@@ -52,6 +52,11 @@ class Derived:
         return tuple(self._devices)
 
     @property
+    def source_devices(self) -> tuple[Any, ...]:
+        """The devices that it has taken, as `LoadedDevice`."""
+        return tuple(self._devices.values())
+
+    @property
     def connected(self) -> bool:
         """All that it needs answer."""
         return all(device.connected for device in self._devices.values())
@@ -94,7 +99,7 @@ class Derived:
         values: dict[str, Any] = {}
         stamps: list[float] = []
         for name, reading in readings.items():
-            values |= _values(name, reading)
+            values |= values_of(name, reading)
             stamps += [float(r["timestamp"]) for r in reading.values()]
         stamp = min(stamps, default=time.time())
         return {self.name: {"value": self.compute(values), "timestamp": stamp}}
@@ -268,7 +273,7 @@ def _of_device(device: Any, offered: Mapping[str, Any]) -> dict[str, Any]:
     return found if len(found) == len(keys) else {}
 
 
-def _values(name: str, reading: Mapping[str, Any]) -> dict[str, Any]:
+def values_of(name: str, reading: Mapping[str, Any]) -> dict[str, Any]:
     """Values under the names an expression may use: the device, `device.signal`, the data key."""
     values: dict[str, Any] = {}
     for key, entry in reading.items():

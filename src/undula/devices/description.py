@@ -27,6 +27,18 @@ OWN_NAME = "name"
 RESERVED = {"wm", "wa", "keys", "values", "items", "show_all", "read", "devices", "M", "D", "dev"}
 
 
+class ShutterRole(BaseModel):
+    """A device that lets the beam through."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    open: float | int | str = Field(default=1, description="what it is set to, to open")
+    close: float | int | str = Field(default=0, description="what it is set to, to close")
+    opens: Literal["per_scan", "per_point", "by_hand"] = Field(
+        default="per_scan", description="when a scan opens it; by_hand: never"
+    )
+
+
 class DeviceEntry(BaseModel):
     """One device of the file, with BEC's keys and meanings."""
 
@@ -64,6 +76,9 @@ class DeviceEntry(BaseModel):
     group: Literal["M", "D"] | None = Field(default=None, description="which group shows it")
     count_time: dict[Literal["signal"], str] = Field(
         default_factory=dict, alias="countTime", description="signal: the one that takes seconds"
+    )
+    shutter: ShutterRole | None = Field(
+        default=None, description="it is a shutter: open, close, opens"
     )
     stop: dict[str, float] = Field(
         default_factory=dict, description="PV to value: how to stop it without the engine"

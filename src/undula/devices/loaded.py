@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
 import time
 from typing import Any, Literal
@@ -100,6 +101,29 @@ class LoadedDevice:
             raise DeviceError(
                 f"no answer within {timeout_s:g} s",
                 remedy="check its controller and the network",
+                device=self.name,
+            ) from exc
+
+    @property
+    def synchronous(self) -> bool:
+        """Its library answers at once, without a loop."""
+        sources = getattr(self.obj, "source_devices", ())
+        own = not inspect.iscoroutinefunction(getattr(self.obj, "read", None))
+        return own and all(device.synchronous for device in sources)
+
+    def put(self, value: Any, timeout_s: float) -> None:
+        """Set it and wait, from any thread but the loop's. Raises: DeviceError."""
+        try:
+            if inspect.iscoroutinefunction(getattr(self.obj, "read", None)):
+                self.call(_set_and_await(self.obj, value), timeout_s)
+            else:
+                self.obj.set(value).wait(timeout_s)
+        except DeviceError:
+            raise
+        except Exception as exc:  # a driver may raise anything
+            raise DeviceError(
+                f"it was not set to {value!r}: {type(exc).__name__}: {exc}",
+                remedy="look at the device",
                 device=self.name,
             ) from exc
 
@@ -278,5 +302,5 @@ class LoadedDevice:
         }
 
 
-async def _set_and_await(signal: Any, value: float) -> None:
+async def _set_and_await(signal: Any, value: Any) -> None:
     await signal.set(value)

@@ -7,7 +7,6 @@ several pseudo axes are laid one upon the other (`real_moves`), in whatever orde
 
 from __future__ import annotations
 
-import inspect
 import io
 import threading
 import tokenize
@@ -101,7 +100,7 @@ class PseudoAxis(Derived):
 
         Raises: InputError, LimitError; where a real axis is asynchronous, the status gets them.
         """
-        if all(_synchronous(device) for device in self._devices.values()):
+        if all(device.synchronous for device in self._devices.values()):
             return self._start(float(target), SimStatus(self))
         status = SimStatus(self)  # asked on another thread: their loop may be the caller's
         threading.Thread(
@@ -160,7 +159,7 @@ class _Together:
 
     def add(self, device: Any, target: float) -> None:
         """Start one of them."""
-        if _synchronous(device):
+        if device.synchronous:
             status = device.obj.set(target)
         else:
             status = device.call(_set(device.obj, target)).status
@@ -194,11 +193,6 @@ class _Held:
 
     def __init__(self, status: Any) -> None:
         self.status = status
-
-
-def _synchronous(device: Any) -> bool:
-    """Its library answers at once, without a loop."""
-    return not inspect.iscoroutinefunction(getattr(device.obj, "read", None))
 
 
 def within(device: Any, targets: Any) -> None:

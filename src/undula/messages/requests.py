@@ -37,6 +37,10 @@ class ScanRequest(Request):
     detectors: list[str] | None = Field(
         default=None, description="None: the devices with readout priority monitored"
     )
+    shutter: Literal["per_scan", "per_point", "closed", "none"] | None = Field(
+        default=None, description="None: as the device file says; none: leave shutters alone"
+    )
+    darks: int = Field(default=0, ge=0, le=1000, description="points taken before, shutters closed")
     metadata: dict[str, Any] = Field(
         default_factory=dict, description="goes into the start document"
     )

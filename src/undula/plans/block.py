@@ -46,6 +46,12 @@ class BlockRecorder:
         """All points are taken."""
         return self.done >= len(self._rows)
 
+    def take_back(self) -> None:
+        """Forget the rows that were not handed over: they are taken again."""
+        rows = max(map(len, self._values.values()), default=0)
+        self.done -= rows
+        self._values, self._stamps = {}, {}
+
     def fill(self) -> None:
         """Take up to `MAX_ROWS` points or `MAX_BLOCK_S` seconds, whichever is less."""
         end = time.monotonic() + MAX_BLOCK_S
@@ -134,6 +140,10 @@ def block_core(run: StepRun) -> Messages:
             if run.pause_requested():
                 yield Msg("pause")
             yield fill
+            if run.spoiled():
+                recorder.take_back()
+                yield Msg("pause")
+                continue
             yield collect
 
     def rest(_: Exception) -> Messages:

@@ -16,6 +16,7 @@ from typing import Any
 import bluesky.preprocessors as bpp
 from bluesky.utils import FailedStatus, Msg, RunEngineControlException
 
+from undula.plans.beam import DARK, Beam
 from undula.plans.guarded import Policies, Policy, read_again
 from undula.plans.trajectory import FloatArray
 from undula.plans.verbs import MOVE, TRIGGER, finishing
@@ -40,6 +41,7 @@ class StepRun:
     times, for ever when that is None too. `move_timeout_s` and `trigger_timeout_s` are deadlines
     of one point; None waits without end. `told` is called with the statuses that are waited for,
     and with None when they are done. `untriggered` names detectors that are read as they are;
+    `spoiled` says at the end of a point that it must be taken again, after a pause;
     `monitored` are devices whose every change is an event of a stream of their own.
     """
 
@@ -59,6 +61,8 @@ class StepRun:
     untriggered: frozenset[str] = frozenset()
     on_failure: Policies = field(default_factory=dict)
     monitored: Sequence[Any] = ()
+    beam: Beam | None = None
+    spoiled: Callable[[], bool] = never
 
     @property
     def counters(self) -> list[Any]:
@@ -84,6 +88,21 @@ def _read_all(devices: Sequence[Any], stream: str) -> Messages:
     yield Msg("save")
 
 
+def _darks(run: StepRun, beam: Beam) -> Messages:
+    """Points with the beam off, in the stream `dark`."""
+    yield from beam.closed(run.told)
+    for _ in range(beam.darks):
+        yield Msg("checkpoint")
+        if run.counters:
+            yield Msg(TRIGGER, None, run.counters, run.trigger_timeout_s, run.told)
+        elif run.settle_s:
+            yield Msg("sleep", None, run.settle_s)
+        yield Msg("create", None, name=DARK)
+        for device in run.detectors:
+            yield Msg("read", device)
+        yield Msg("save")
+
+
 def measure(run: StepRun, core: Callable[[StepRun], Messages]) -> Messages:
     """The brackets of a run around its `core`: stage, open, baseline, points, baseline, close."""
 
@@ -92,7 +111,11 @@ def measure(run: StepRun, core: Callable[[StepRun], Messages]) -> Messages:
             yield from _read_all(run.baseline, "baseline")
         for device in run.monitored:
             yield Msg("monitor", device, name=f"{device.name}_monitor")
-        yield from core(run)
+        if run.beam is None:
+            yield from core(run)
+        else:
+            yield from _darks(run, run.beam)
+            yield from run.beam.around(core(run), run.told)
         for device in run.monitored:
             yield Msg("unmonitor", device)
         yield from finishing(run.detectors)
@@ -118,16 +141,10 @@ def _rows(run: StepRun) -> Iterable[Sequence[float]]:
 
 def step_core(run: StepRun) -> Messages:
     """One event a point into stream `primary`: checkpoint, move, trigger, read, save."""
-    checkpoint, save = Msg("checkpoint"), Msg("save")
-    create = Msg("create", None, name="primary")
-    settle, delay = Msg("sleep", None, run.settle_s), Msg("sleep", None, run.delay_s)
-    counters = run.counters
-    trigger = Msg(TRIGGER, None, counters, run.trigger_timeout_s, run.told)
-    devices = (*run.axes, *run.detectors)
-    reads = [(Msg("read", d), run.policy(d)) for d in devices]
-    computed = [d for d in devices if hasattr(d, "offer")]
+    checkpoint, delay = Msg("checkpoint"), Msg("sleep", None, run.delay_s)
     before: list[float | None] = [None] * len(run.axes)
     axes = list(enumerate(run.axes))
+    measure_point = _point(run)
     for number, row in enumerate(_rows(run)):
         yield checkpoint
         if run.pause_requested():
@@ -138,24 +155,52 @@ def step_core(run: StepRun) -> Messages:
         if targets and number:
             yield Msg(MOVE, None, targets, run.move_timeout_s, run.told)
         before[:] = row
-        if run.settle_s:
-            yield settle
-        if counters:
-            yield trigger
-        yield create
-        for message, policy in reads:
-            try:
-                reading = yield message
-            except (RunEngineControlException, FailedStatus):
-                raise
-            except Exception as exc:  # a driver may raise anything while it is read
-                read_again(message.obj, policy, exc)
-                reading = yield message
-            for device in computed:
-                device.offer(reading or {})
-        yield save
+        yield from measure_point()
         if run.delay_s:
             yield delay
+
+
+def _point(run: StepRun) -> Callable[[], Messages]:
+    """What is done at each point once the axes stand; again as long as it is spoiled."""
+    create, save = Msg("create", None, name="primary"), Msg("save")
+    drop, checkpoint, pause = Msg("drop"), Msg("checkpoint"), Msg("pause")
+    settle = Msg("sleep", None, run.settle_s)
+    counters = run.counters
+    trigger = Msg(TRIGGER, None, counters, run.trigger_timeout_s, run.told)
+    devices = (*run.axes, *run.detectors)
+    reads = [(Msg("read", d), run.policy(d)) for d in devices]
+    computed = [d for d in devices if hasattr(d, "offer")]
+    beam = run.beam if run.beam is not None and run.beam.per_point else None
+
+    def point() -> Messages:
+        while True:
+            if beam is not None:
+                yield from beam.opened(run.told)
+            if run.settle_s:
+                yield settle
+            if counters:
+                yield trigger
+            yield create
+            for message, policy in reads:
+                try:
+                    reading = yield message
+                except (RunEngineControlException, FailedStatus):
+                    raise
+                except Exception as exc:  # a driver may raise anything while it is read
+                    read_again(message.obj, policy, exc)
+                    reading = yield message
+                for device in computed:
+                    device.offer(reading or {})
+            if beam is not None:
+                yield from beam.closed(run.told)
+            if not run.spoiled():
+                yield save
+                return
+            yield drop
+            yield checkpoint  # so that the pause repeats nothing: the point is taken again here
+            yield pause
+
+    return point
 
 
 def first_move(run: StepRun, row: Sequence[float]) -> Messages:

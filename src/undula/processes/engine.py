@@ -31,6 +31,7 @@ from undula.devices.registry import Registry
 from undula.devices.revisions import Revisions
 from undula.devices.sim import SIMULATED_FILE
 from undula.messages import QueueItem, ScanRequest
+from undula.scans.conditions import Conditions
 from undula.scans.configuration import Configuration
 from undula.scans.leases import Leases
 from undula.scans.moves import Mover
@@ -158,6 +159,8 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
         stops = Stops(paths.stopped)
         service = EngineService(connector, devices, settings, outbox, stops)
         touched, leases = Touched(paths.touched, devices), Leases()
+        conditions = Conditions(devices)
+        closing.callback(conditions.close)
         runner = ScanRunner(
             devices,
             settings,
@@ -168,6 +171,7 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
             engine=engine,
             changed=service.queue_changed,
             finished=service.item_finished,
+            conditions=conditions,
         )
         mover = Mover(engine.loop, devices, leases, touched, service.show_readback)
         _attach(service, runner, mover, paths, opening)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import bluesky.plans as bp
@@ -14,12 +15,14 @@ from undula.core.errors import UndulaError
 from undula.core.settings import BeamlineSettings
 from undula.devices.registry import Registry
 from undula.plans import StepRun, block_scan, step_scan
+from undula.plans.beam import Beam
 from undula.plans.guarded import Buffered
 from undula.plans.step import Messages
 from undula.plans.verbs import Told, finishing
 from undula.scans.check import MOVE_MARGIN_S, CheckedScan, check_set
 from undula.scans.frames import tell_policies
 from undula.scans.metadata import start_metadata
+from undula.scans.shutters import shutter_of
 
 FIELDS = ("signal", "target_field")
 """Parameters of Bluesky's plans that name a data key, not a device."""
@@ -49,6 +52,20 @@ def pushing(scan: CheckedScan, devices: Registry) -> list[str]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a running plan asks whoever runs it: is a pause wanted, is the point spoiled."""
+
+    to_pause: Callable[[], bool]
+    spoiled: Callable[[], bool]
+
+
+def _beam(scan: CheckedScan, devices: Registry) -> Beam | None:
+    shutters = [shutter_of(devices[n]) for n in scan.shutters]
+    found = [shutter for shutter in shutters if shutter is not None]
+    return Beam(found, scan.opens, scan.request.darks) if found else None
+
+
 def _tells_changes(obj: Any) -> bool:
     """It can be subscribed to as it is; an ophyd device without a default event cannot."""
     return hasattr(obj, "subscribe") and getattr(obj, "_default_sub", "") is not None
@@ -69,9 +86,7 @@ def set_count_time(scan: CheckedScan, devices: Registry) -> bool:
     return not takers
 
 
-def declared_plan(
-    scan: CheckedScan, devices: Registry, pause_requested: Callable[[], bool], told: Told
-) -> Messages:
+def declared_plan(scan: CheckedScan, devices: Registry, asked: Asked, told: Told) -> Messages:
     """The generator of a declared plan: in blocks when every device is `instant`."""
     form, driven = scan.form, scan.driven
     if form is None:
@@ -79,10 +94,11 @@ def declared_plan(
     alone = set_count_time(scan, devices)
     baseline = baseline_of(scan, devices)
     count_time_s = scan.count_time_s or 0.0
-    used = [devices[n] for n in scan.devices]
+    used = [devices[n] for n in scan.devices if n not in set(scan.shutters) - set(scan.detectors)]
     policies = {d.name: d.entry.on_failure for d in used}
     instant = all(d.instant for d in used) and not alone and not form.delay_s
-    instant = instant and "buffer" not in policies.values()
+    beam = _beam(scan, devices)
+    instant = instant and "buffer" not in policies.values() and not (beam and beam.per_point)
     pseudo = [n for n in scan.axes if driven.axes and n not in driven.axes]
     run = StepRun(
         detectors=[
@@ -99,7 +115,9 @@ def declared_plan(
         trigger_timeout_s=3.0 * count_time_s + MOVE_MARGIN_S,
         told=told,
         return_to=driven.origin if form.returns else None,
-        pause_requested=pause_requested,
+        pause_requested=asked.to_pause,
+        spoiled=asked.spoiled,
+        beam=beam,
         untriggered=frozenset(n for n in scan.detectors if not devices[n].triggered),
         on_failure=policies,
         monitored=[devices[n].obj for n in pushing(scan, devices)],
@@ -123,9 +141,7 @@ def resolve(value: Any, devices: Registry) -> Any:
     return value
 
 
-def foreign_plan(
-    scan: CheckedScan, devices: Registry, pause_requested: Callable[[], bool]
-) -> Messages:
+def foreign_plan(scan: CheckedScan, devices: Registry, asked: Asked, told: Told) -> Messages:
     """A plan of `bluesky.plans`, each `set` checked before it is sent."""
     set_count_time(scan, devices)
     request = scan.request
@@ -147,10 +163,13 @@ def foreign_plan(
             return _nothing(), None
         if msg.command == "close_run":
             return ensure_generator([*finish, msg]), None
-        if msg.command == "checkpoint" and pause_requested():
+        if msg.command == "checkpoint" and asked.to_pause():
             return None, _pause()
         return None, None
 
+    beam = _beam(scan, devices)
+    if beam is not None:
+        plan = beam.around(plan, told)
     if baseline:
         plan = bpp.baseline_wrapper(plan, [devices[n].obj for n in baseline])
     return bpp.plan_mutator(plan, watch)  # type: ignore[no-any-return]  # bluesky is untyped
@@ -168,7 +187,7 @@ def build_plan(
     scan: CheckedScan,
     devices: Registry,
     settings: BeamlineSettings,
-    pause_requested: Callable[[], bool],
+    asked: Asked,
     told: Told,
 ) -> tuple[Messages, dict[str, Any]]:
     """The generator for `scan`, and the metadata of its runs; a foreign plan keeps its own words.
@@ -177,11 +196,12 @@ def build_plan(
     """
     tell_policies(scan, devices)
     if scan.form is not None:
-        plan = declared_plan(scan, devices, pause_requested, told)
+        plan = declared_plan(scan, devices, asked, told)
     else:
-        plan = foreign_plan(scan, devices, pause_requested)
+        plan = foreign_plan(scan, devices, asked, told)
     streams = {"baseline": baseline_of(scan, devices)}
     if scan.form is not None:
+        streams |= {"dark": list(scan.detectors)} if scan.request.darks else {}
         streams |= {f"{n}_monitor": [n] for n in pushing(scan, devices)}
     md = start_metadata(scan, devices, settings, streams)
     if scan.form is None:

@@ -20,6 +20,7 @@ from undula.devices.pseudo import real_moves
 from undula.devices.registry import LoadedDevice, Registry
 from undula.messages import ScanRequest
 from undula.plans import FORMS, StepForm, Trajectory, parse_form
+from undula.plans.beam import Opens
 from undula.plans.trajectory import FloatArray
 from undula.plans.usage import check_call
 from undula.scans.places import check_room
@@ -52,6 +53,8 @@ class CheckedScan:
     trajectory: Trajectory | None = None
     origin: tuple[float, ...] = ()
     driven: Driven = field(default_factory=Driven)
+    shutters: tuple[str, ...] = ()
+    opens: Opens = "per_scan"
     num_points: int | None = None
     estimate_s: float | None = None
     move_timeout_s: float | None = None
@@ -66,7 +69,9 @@ class CheckedScan:
     @property
     def devices(self) -> tuple[str, ...]:
         """All devices that the scan uses."""
-        return tuple(dict.fromkeys((*self.axes, *self.detectors, *self.driven.axes)))
+        return tuple(
+            dict.fromkeys((*self.axes, *self.detectors, *self.driven.axes, *self.shutters))
+        )
 
 
 def usable(devices: Registry, name: object, role: str) -> LoadedDevice:
@@ -238,11 +243,12 @@ def _check_declared(
             check_limits(axis, path.points[:, k])
         moved, driven = _driven(axes, path, origin)
         detectors = [n for n in detectors if n not in driven.axes]
+    shutters, opens = _shutters(request, devices, form.axes)
     own = form.count_time_s
     count_time_s = own if own is not None else request.count_time_s
     motion_s, timeout_s = _motion(moved, driven)
     per_point = (count_time_s or 0.0) + form.delay_s + POINT_OVERHEAD_S
-    estimate = None if form.num is None else motion_s + form.num * per_point
+    estimate = None if form.num is None else motion_s + (form.num + request.darks) * per_point
     check_room(settings, (form.num or 1) * _bytes_per_point(devices, [*form.axes, *detectors]))
     deaf = [n for n in detectors if count_time_s and not devices[n].takes_count_time]
     warnings = (
@@ -256,6 +262,8 @@ def _check_declared(
         trajectory=path,
         origin=origin,
         driven=driven,
+        shutters=shutters,
+        opens=opens,
         num_points=form.num,
         estimate_s=estimate,
         move_timeout_s=timeout_s,
@@ -272,6 +280,32 @@ def named_devices(value: Any, devices: Registry) -> list[str]:
     if isinstance(value, list | tuple):
         return list(dict.fromkeys(n for v in value for n in named_devices(v, devices)))
     return []
+
+
+def _shutters(
+    request: ScanRequest, devices: Registry, axes: Iterable[str]
+) -> tuple[tuple[str, ...], Opens]:
+    """The shutters that a scan opens and closes, and when.
+
+    Raises: DeviceError for one that does not answer; InputError when darks need one.
+    """
+    named = set(axes)
+    found = [devices[n] for n in devices.names() if n not in named]
+    roles = [(d, d.entry.shutter) for d in found if d.entry.shutter and d.entry.enabled]
+    used = [(d, role) for d, role in roles if request.shutter or role.opens != "by_hand"]
+    if request.shutter == "none" or not used:
+        if request.darks or request.shutter not in (None, "none"):
+            raise InputError(
+                "no device has the role of a shutter",
+                remedy="give one shutter: {open: 1, close: 0} in the device file",
+            )
+        return (), "per_scan"
+    for device, _ in used:
+        usable(devices, device.name, "a shutter (--shutter none)")
+    asked = request.shutter
+    per_point = any(role.opens == "per_point" for _, role in used)
+    opens: Opens = asked or ("per_point" if per_point else "per_scan")
+    return tuple(d.name for d, _ in used), opens
 
 
 def _reals(devices: Registry, names: Iterable[str]) -> tuple[str, ...]:
@@ -301,6 +335,9 @@ def _check_foreign(
             usable(devices, value, "an argument")
     check_call(request.plan, function, args, request.kwargs)
     names = named_devices([*args, request.kwargs], devices)
+    shutters, opens = _shutters(request, devices, names)
+    if request.darks or opens == "per_point":
+        opens = "per_scan"
     for name in names:
         usable(devices, name, "an argument")
     check_room(settings, _bytes_per_point(devices, names))
@@ -308,6 +345,8 @@ def _check_foreign(
         request=request.model_copy(update={"args": args}),
         axes=tuple(n for n in names if hasattr(devices[n].obj, "set")),
         driven=Driven(_reals(devices, names)),
+        shutters=shutters,
+        opens=opens,
         detectors=tuple(n for n in names if not hasattr(devices[n].obj, "set")),
         warnings=("its points are not known beforehand: each move is checked before it is sent",),
     )

@@ -26,6 +26,7 @@ from undula.devices.registry import Registry
 from undula.messages import ItemFinished, RunDocument, RunOpened
 from undula.scans.ports import Documents
 from undula.scans.safety import left_behind
+from undula.scans.shutters import stoppable
 from undula.scans.stop import stop_all
 
 MAX_STARTS = 3
@@ -39,7 +40,7 @@ def make_safe(
     """Stop and unstage what a dead engine had touched. Returns stopped names, and failures."""
     touched_names = [n for n in left_behind(touched) if n in devices.names()]
     names = [n for n in touched_names if devices[n].connected]
-    stopped, failed = stop_all({n: devices[n].obj for n in names}, loop)
+    stopped, failed = stop_all({n: stoppable(devices[n]) for n in names}, loop)
     for name in names:
         unstage = getattr(devices[name].obj, "unstage", None)
         if unstage is None:

@@ -18,7 +18,7 @@ from bluesky.utils import RunEngineInterrupted, TransitionError
 
 from undula.catalogue import Catalogue, QueueItemRecord, RunRecord
 from undula.core.clock import now
-from undula.core.errors import BusyError, InputError, UndulaError
+from undula.core.errors import BusyError, DeviceError, InputError, UndulaError
 from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.core.settings import BeamlineSettings
@@ -27,10 +27,12 @@ from undula.messages import ItemFinished, QueueItem, QueueStatus, ScanRequest
 from undula.messages.queue import QueueState
 from undula.messages.runs import ExitStatus
 from undula.plans import VERBS
-from undula.scans.build import build_plan, explain
+from undula.scans.build import Asked, build_plan, explain
 from undula.scans.check import CheckedScan, check_scan
+from undula.scans.conditions import Conditions, Trip, told
 from undula.scans.documents import DocumentGate
 from undula.scans.frames import tell_path
+from undula.scans.hold import Hold
 from undula.scans.leases import Leases
 from undula.scans.places import run_path
 from undula.scans.ports import Documents
@@ -38,9 +40,11 @@ from undula.scans.queue import ScanQueue
 from undula.scans.recovery import count_start
 from undula.scans.refusals import Unsettled
 from undula.scans.safety import Touched
+from undula.scans.shutters import Shutters, stoppable
 from undula.scans.stopped import Permit
 
 RESUME_BELOW = 0.2
+CONDITIONS_EVERY_S = 0.1
 SHOW_WAIT_AFTER_S = 1.0
 CLOSE_TIMEOUT_S = 8.0
 
@@ -60,8 +64,12 @@ class ScanRunner:
         engine: RunEngine,
         changed: Callable[[], None],
         finished: Callable[[ItemFinished], None],
+        conditions: Conditions,
     ) -> None:
         self.devices = devices
+        self._conditions = conditions
+        self._hold = Hold()
+        self._shutters = Shutters(devices)
         self.settings = settings
         self.leases = leases
         self._catalogue = catalogue
@@ -139,6 +147,9 @@ class ScanRunner:
         with self._lock:
             run, waiting = self._gate.open, self._waiting
             text = ""
+            message = self._message
+            if self._hold.active and self._state in ("pausing", "paused"):
+                message = f"paused by itself: {self._hold.text(time.monotonic())}"
             if waiting and time.monotonic() - waiting[0] > SHOW_WAIT_AFTER_S:
                 text = f"{waiting[1]}, since {time.monotonic() - waiting[0]:.0f} s"
             return QueueStatus(
@@ -149,13 +160,15 @@ class ScanRunner:
                 points_done=run.points if run else 0,
                 waiting_for=text,
                 waiting=list(self._queue.waiting),
-                message=self._message,
+                message=message,
             )
 
     def pause(self, *, at_point: bool, message: str = "paused by request") -> None:
         """Pause now, or at the next point. Raises: BusyError when nothing runs."""
         with self._lock:
             if self._state == "paused":
+                self._hold.end()  # from now on somebody has to say that it goes on
+                self._message = message
                 return
             if self._state not in ("running", "pausing"):
                 raise BusyError("nothing runs that could be paused", remedy="see undula queue list")
@@ -167,12 +180,21 @@ class ScanRunner:
 
     def resume(self) -> None:
         """Go on; the interrupted point is taken again. Raises: BusyError."""
+        if trips := self._trips():
+            raise BusyError(
+                f"it cannot go on: {told(trips)}",
+                remedy="it goes on by itself when this holds; staff may disable the condition",
+            )
+        self._go_on()
+
+    def _go_on(self) -> None:
         with self._lock:
             if self._state != "paused":
                 raise BusyError(
                     f"the queue is {self._state}, not paused", remedy="see undula queue list"
                 )
             self._resume_wanted, self._paused_for_room = True, False
+            self._hold.end()
             self._lock.notify_all()
 
     def abort(self, reason: str) -> None:
@@ -181,6 +203,11 @@ class ScanRunner:
             raise BusyError("nothing runs that could be aborted", remedy="see undula queue list")
         self._nudge()
         self._changed()
+
+    def _nudge_if_possible(self) -> None:
+        """Before the first checkpoint a pause would abort: then the flags have to do."""
+        if self._engine.resumable or self._abort_wanted:
+            self._nudge()
 
     def want_abort(self, reason: str) -> bool:
         """Let the running scan end at its next step; False when nothing runs. Never blocks."""
@@ -228,6 +255,43 @@ class ScanRunner:
             self._end(ItemFinished(item_id=one, exit_status="removed", time=now()))
         self._changed()
 
+    def watch_conditions(self) -> None:
+        """Pause or abort when a condition does not hold; go on when it has held for a while."""
+        trips = self._trips()
+        with self._lock:
+            running = self._state == "running" and self._checked is not None
+            held = self._state == "paused" and self._hold.active
+            go_on = held and self._hold.see(trips, time.monotonic())
+        if running and trips:
+            self._tripped(trips)
+            self._nudge_if_possible()
+        elif go_on:
+            self._go_on()
+
+    def _trips(self, *, now: bool = False) -> list[Trip]:
+        return [t for t in self._conditions.trips(now=now) if t.action in ("pause", "abort")]
+
+    def _tripped(self, trips: list[Trip]) -> None:
+        """Ask for the pause, or the abort, that these want. Never blocks."""
+        aborting = [t for t in trips if t.action == "abort"]
+        if aborting:
+            self.want_abort(f"aborted by itself: {told(aborting)}")
+            return
+        with self._lock:
+            if self._state not in ("running", "pausing"):
+                return
+            self._hold.begin(trips, time.monotonic())
+            self._state, self._pause_wanted = "pausing", True
+        get_logger().warning("scan_held", why=told(trips))
+        self._changed()
+
+    def _spoiled(self) -> bool:
+        """Asked by the plan at the end of each point: whether it must be taken again."""
+        trips = self._trips(now=True)
+        if trips:
+            self._tripped(trips)
+        return bool(trips)
+
     def watch_room(self, fill: float, broker_full: bool) -> None:
         """Pause while documents cannot leave; go on by itself when there is room again."""
         with self._lock:
@@ -240,7 +304,7 @@ class ScanRunner:
                 self._paused_for_room = True
             self.pause(at_point=not urgent, message=f"paused by itself: {why}")
         elif paused and paused_for_room and fill < RESUME_BELOW and not broker_full:
-            self.resume()
+            self._go_on()
 
     def watch_refusals(self) -> None:
         """Enter as failed what the broker refused after its run had ended, and show it."""
@@ -280,7 +344,7 @@ class ScanRunner:
 
     def active_objects(self) -> dict[str, Any]:
         """Devices that must stop when motion stops: of the scan and of all direct moves."""
-        touched = {n: self.devices[n].obj for n in self._touched.names()}
+        touched = {n: stoppable(self.devices[n]) for n in self._touched.names()}
         return {n: obj for n, obj in touched.items() if hasattr(obj, "stop")}
 
     # ---- called by the RunEngine ----------------------------------------------------------
@@ -352,9 +416,10 @@ class ScanRunner:
             self._checked = scan = check_scan(request, self.devices, self.settings)
             self._lease(scan, holder)
             self._touched.add(item.item_id, scan.devices)
-            plan, md = build_plan(
-                scan, self.devices, self.settings, self._asked_to_pause, self._waits
-            )
+            self._await_conditions()
+            self._shutters.begin(scan.shutters, scan.opens == "per_scan")
+            asked = Asked(self._asked_to_pause, self._spoiled)
+            plan, md = build_plan(scan, self.devices, self.settings, asked, self._waits)
             self._drive(plan, md)
             status = "abort" if self._abort_wanted else "success"
         except _Aborted:
@@ -368,6 +433,8 @@ class ScanRunner:
                 "scan_failed", command=item.command, reason=self._reason, exc_info=True
             )
         finally:
+            self._shutters.end()
+            self._hold.end()
             self.leases.release(holder)
             self._touched.drop(item.item_id)
         self._finish(item, status)
@@ -405,6 +472,26 @@ class ScanRunner:
         self._waiting = None
         self.leases.take(scan.devices, holder)
 
+    def _await_conditions(self) -> None:
+        """Begin when all conditions hold. Raises: DeviceError where one refuses a start."""
+        begin, hold = time.monotonic(), Hold()
+        trips = [t for t in self._conditions.trips(now=True) if t.action != "warn"]
+        while trips or hold.active:
+            if refusing := [t for t in trips if t.action != "pause"]:
+                raise DeviceError(
+                    told(refusing), remedy="wait until it holds; staff may disable the condition"
+                )
+            self._waiting = (begin, f"waiting until it holds: {told(trips)}")
+            if not hold.active:
+                hold.begin(trips, time.monotonic())
+            elif hold.see(trips, time.monotonic()):
+                break
+            self._stop_if_aborted()
+            with self._lock:
+                self._lock.wait(CONDITIONS_EVERY_S)
+            trips = [t for t in self._conditions.trips(now=True) if t.action != "warn"]
+        self._waiting = None
+
     def _stop_if_aborted(self) -> None:
         if self._abort_wanted or self._closing:
             raise _Aborted
@@ -428,15 +515,25 @@ class ScanRunner:
             self._pause_wanted = self._resume_wanted = False
             if not self._abort_wanted:
                 self._state = "paused"
+        self._shutters.close()
         self._changed()
         with self._lock:
             self._lock.wait_for(lambda: self._resume_wanted or self._abort_wanted)
+        if not self._abort_wanted:
+            self._open_again()
+        with self._lock:
             if self._abort_wanted:
                 return lambda: self._engine.abort(self._reason)
             self._resume_wanted = False
             self._state, self._message = "running", ""
         self._changed()
         return self._engine.resume  # type: ignore[no-any-return]  # bluesky is untyped
+
+    def _open_again(self) -> None:
+        try:
+            self._shutters.open_again()
+        except UndulaError as error:  # without beam the points would be worth nothing
+            self.want_abort(str(error))
 
     def _end(self, finished: ItemFinished) -> None:
         try:

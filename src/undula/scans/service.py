@@ -209,6 +209,7 @@ class EngineService:
         while not self._closing.wait(WATCH_EVERY_S):
             try:
                 self.runner.watch_refusals()
+                self.runner.watch_conditions()
                 self.runner.watch_room(self._outbox.fill, self._broker_full)
             except BusyError as error:
                 get_logger().info("pause_not_possible", error=str(error))

@@ -15,11 +15,13 @@ HOW_TO = DOCS / "how-to" / "devices.md"
 BLOCKS = re.findall(r"```yaml\n(.*?)```", HOW_TO.read_text(encoding="utf-8"), re.DOTALL)
 
 
-COMPUTED = re.findall(
-    r"```yaml\n(.*?)```",
-    (DOCS / "how-to" / "computed-devices.md").read_text(encoding="utf-8"),
-    re.DOTALL,
-)
+COMPUTED = [
+    block
+    for page in ("computed-devices.md", "shutters-and-conditions.md")
+    for block in re.findall(
+        r"```yaml\n(.*?)```", (DOCS / "how-to" / page).read_text(encoding="utf-8"), re.DOTALL
+    )
+]
 
 
 @pytest.mark.parametrize("block", [b for b in (*BLOCKS, *COMPUTED) if "!include" not in b])

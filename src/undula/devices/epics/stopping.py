@@ -17,6 +17,9 @@ def stop_pvs(entry: DeviceEntry) -> list[tuple[str, float]]:
     """
     if entry.stop:
         return list(entry.stop.items())
+    if entry.shutter is not None and isinstance(entry.shutter.close, int | float):
+        pv = entry.device_config.get("write_pv") or entry.device_config.get("read_pv")
+        return [(str(pv), float(entry.shutter.close))] if pv else []
     prefix = entry.device_config.get("prefix")
     if prefix and entry.device_class.rsplit(".", 1)[-1] in MOTOR_CLASSES:
         return [(f"{prefix}.STOP", 1)]

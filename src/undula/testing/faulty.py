@@ -1,0 +1,46 @@
+"""A device that fails on request, for tests of what happens then."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, ClassVar
+
+from undula.devices.sim.status import DoneStatus
+
+
+class Faulty:
+    """A value that can be set; while it is negative, reading it raises OSError."""
+
+    parent = None
+    hints: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, name: str) -> None:
+        self.name, self._value = name, 1.0
+
+    @property
+    def position(self) -> float:
+        """The value, whatever it is."""
+        return self._value
+
+    def set(self, value: float) -> DoneStatus:
+        """Set it; done on return."""
+        self._value = float(value)
+        return DoneStatus(self)
+
+    def read(self) -> dict[str, Any]:
+        """The value and now. Raises: OSError while it is negative."""
+        if self._value < 0:
+            raise OSError("the line is dead")
+        return {self.name: {"value": self._value, "timestamp": time.time()}}
+
+    def describe(self) -> dict[str, Any]:
+        """Data key of the value."""
+        return {self.name: {"source": "faulty", "dtype": "number", "shape": []}}
+
+    def read_configuration(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def describe_configuration(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
