@@ -7,6 +7,8 @@ several pseudo axes are laid one upon the other (`real_moves`), in whatever orde
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import io
 import threading
 import tokenize
@@ -77,6 +79,16 @@ class PseudoAxis(Derived):
         """Where it is, from where the real axes are. Raises: DeviceError."""
         return float(self._value({n: d.position() for n, d in self._devices.items()}))
 
+    def locate(self) -> Any:
+        """Where it was sent and where it is; an awaitable of it for asynchronous real axes."""
+        if all(device.synchronous for device in self._devices.values()):
+            return self._located()
+        return asyncio.to_thread(self._located)  # their loop may be the caller's
+
+    def _located(self) -> dict[str, float]:
+        sent = float(self._value({n: sent_to(d) for n, d in self._devices.items()}))
+        return {"setpoint": sent, "readback": self.position}
+
     def onto(self, targets: Targets, value: Any) -> None:
         """Lay a target, or an array of them, upon the targets of the real axes.
 
@@ -125,12 +137,19 @@ class PseudoAxis(Derived):
         return status
 
     def stop(self, *, success: bool = False) -> None:
-        """Stop all real axes. Raises: DeviceError naming those that could not be stopped."""
+        """Stop all real axes. Raises: DeviceError naming those that could not be stopped.
+
+        Called on the loop of asynchronous axes, as the RunEngine does, it does not wait for them.
+        """
         failed = []
         for real in self.reals:
             device = self._devices[real]
             try:
-                device.call(device.obj.stop(success=success))
+                stopping = device.obj.stop(success=success)
+                if inspect.iscoroutine(stopping) and _on_loop(device.loop):
+                    device.loop.create_task(stopping)
+                else:
+                    device.call(stopping)
             except Exception as exc:  # a driver may raise anything; the others must stop too
                 failed.append(f"{real}: {exc}")
         if failed:
@@ -195,8 +214,19 @@ class _Held:
         self.status = status
 
 
+def _on_loop(loop: Any) -> bool:
+    """This is the thread of that loop."""
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
+
+
 def within(device: Any, targets: Any) -> None:
-    """Raises: LimitError for a real axis that would leave its limits, which are read live."""
+    """Raises: LimitError for a real axis that would leave its limits, which are read live;
+    InputError for one that is read-only."""
+    if device.read_only:
+        raise InputError("it is read-only", remedy="ask staff to lift readOnly", device=device.name)
     limits = device.limits()
     if limits is None:
         return
@@ -384,9 +414,16 @@ def real_moves(moves: Iterable[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
     """Moves of axes as moves of real ones: pseudo axes laid one upon the other.
 
     In and out: (`LoadedDevice`, target), targets being numbers, or arrays over the points of a
-    scan. Axes that are real pass as they are.
+    scan. Axes that are real pass as they are; a pseudo axis may move other pseudo axes.
     Raises: InputError for a real axis that is to be moved by itself as well.
     """
+    found = list(moves)
+    while any(isinstance(device.obj, PseudoAxis) for device, _ in found):
+        found = _one_level(found)
+    return found
+
+
+def _one_level(moves: Iterable[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
     plain: list[tuple[Any, Any]] = []
     targets: Targets = {}
     reals: dict[str, Any] = {}

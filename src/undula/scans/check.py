@@ -16,6 +16,7 @@ import numpy as np
 
 from undula.core.errors import DeviceError, InputError, LimitError
 from undula.core.settings import BeamlineSettings
+from undula.devices.groups import MeasurementGroup, expanded
 from undula.devices.pseudo import real_moves
 from undula.devices.registry import LoadedDevice, Registry
 from undula.messages import ScanRequest
@@ -150,16 +151,39 @@ def check_limits(device: LoadedDevice, targets: Sequence[float] | FloatArray) ->
 
 
 def _detectors(devices: Registry, wanted: Iterable[str] | None, axes: Sequence[str]) -> list[str]:
-    if wanted is not None:
-        names = list(dict.fromkeys(wanted))
-        for name in names:
-            usable(devices, name, "a detector")
-        return [n for n in names if n not in axes]
-    return [
+    """Names of detectors, groups replaced by what they read; without names, what is usual."""
+    if wanted is None:
+        return [n for n in _usual_detectors(devices) if n not in axes]
+    names = list(dict.fromkeys(wanted))
+    for name in names:
+        usable(devices, name, "a detector")
+    members = expanded(names, devices)
+    for name in members:
+        usable(devices, name, "a detector")
+    return [n for n in members if n not in axes]
+
+
+def _usual_detectors(devices: Registry) -> list[str]:
+    """The members of the active groups; without one, all that is monitored and answers.
+
+    A device that gives its data asynchronously, but only when it is triggered, is read as well.
+    """
+    monitored = [n for n in devices.by_priority("monitored") if _answers(devices[n])]
+    groups = [n for n in monitored if isinstance(devices[n].obj, MeasurementGroup)]
+    if groups:
+        return _detectors(devices, groups, ())
+    triggered = [
         n
-        for n in devices.by_priority("monitored")
-        if n not in axes and devices[n].enabled and devices[n].connected
+        for n in devices.by_priority("async")
+        if _answers(devices[n])
+        and devices[n].triggered
+        and not hasattr(devices[n].obj, "subscribe")
     ]
+    return [*monitored, *triggered]
+
+
+def _answers(device: LoadedDevice) -> bool:
+    return device.enabled and device.connected
 
 
 def _driven(
@@ -171,6 +195,7 @@ def _driven(
     """
     moves = real_moves((axis, path.points[:, k]) for k, axis in enumerate(axes))
     for axis, targets in moves:
+        refuse_read_only(axis)
         check_limits(axis, targets)
     start = real_moves(zip(axes, origin, strict=True))
     names = tuple(axis.name for axis, _ in moves)
@@ -309,8 +334,12 @@ def _shutters(
 
 
 def _reals(devices: Registry, names: Iterable[str]) -> tuple[str, ...]:
-    """Real axes under the pseudo axes among these."""
-    return tuple(dict.fromkeys(r for n in names for r in getattr(devices[n].obj, "reals", ())))
+    """Axes under the pseudo axes among these, pseudo ones under others included."""
+    found: dict[str, None] = {}
+    for name in names:
+        for real in getattr(devices[name].obj, "reals", ()):
+            found |= dict.fromkeys([real, *_reals(devices, [real])])
+    return tuple(found)
 
 
 def _check_foreign(
@@ -330,6 +359,8 @@ def _check_foreign(
     first = next(iter(inspect.signature(function).parameters), "")
     if first == "detectors" and not (args and isinstance(args[0], list)):
         args.insert(0, _detectors(devices, request.detectors, ()))
+    elif first == "detectors":
+        args[0] = _detectors(devices, args[0], ())
     for value in args:
         if isinstance(value, str):
             usable(devices, value, "an argument")

@@ -16,7 +16,7 @@ from undula.core.log import get_logger
 from undula.devices.pseudo import real_moves
 from undula.devices.registry import LoadedDevice, Registry
 from undula.messages import ErrorReport, MoveRequest, Reply
-from undula.scans.check import MOVE_MARGIN_S, check_limits, usable
+from undula.scans.check import MOVE_MARGIN_S, check_limits, refuse_read_only, usable
 from undula.scans.leases import Leases
 from undula.scans.safety import Touched
 from undula.scans.stop import stop_call
@@ -56,6 +56,7 @@ class Mover:
             moves = real_moves(asked)
             for axis, target in moves:
                 if axis.name not in request.targets:  # under a pseudo axis
+                    refuse_read_only(axis)
                     check_limits(axis, [target])
             used = list(dict.fromkeys([*request.targets, *(axis.name for axis, _ in moves)]))
             axes, targets = [axis for axis, _ in moves], [target for _, target in moves]

@@ -1,4 +1,4 @@
-"""Pseudo axes and calculated counters in real scans: checked, moved, leased, in the file."""
+"""Pseudo axes, calculated counters and measurement groups in real scans."""
 
 from __future__ import annotations
 
@@ -30,17 +30,23 @@ def _blades(delay: int) -> dict[str, Any]:
     return {
         f"top{suffix}": _entry("sim.SimPositioner", blade),
         f"bottom{suffix}": _entry("sim.SimPositioner", blade),
-        f"gap{suffix}": _entry("pseudo.SlitGap", both),
-        f"offset{suffix}": _entry("pseudo.SlitOffset", both),
+        f"gap{suffix}": _entry("SlitGap", both),
+        f"offset{suffix}": _entry("SlitOffset", both),
     }
 
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
     """One beamline for the file, with slits that take time and slits that do not."""
-    ratio = _entry("computed.Calculated", {"expression": "diode / i0"})
+    group = {"members": ["i0", "ratio"], "states": {"quick": ["i0"]}}
+    xas = _entry("MeasurementGroup", group, "on_request")
+    modern = {"deviceClass": "ophyd_async.sim.SimMotor", "enabled": True}
+    modern |= {"deviceConfig": {"units": "mm"}, "readoutPriority": "baseline"}
+    gap_m = _entry("SlitGap", {"plus": "top_m", "minus": "bottom_m"})
+    ratio = _entry("Calculated", {"expression": "diode / i0"})
     with local_beamline() as beamline, beamline.connect() as client:
-        client.config.add({**_blades(1), **_blades(0), "ratio": ratio})
+        client.config.add({**_blades(1), **_blades(0), "ratio": ratio, "xas": xas})
+        client.config.add({"top_m": modern, "bottom_m": modern, "gap_m": gap_m})
         yield client
 
 
@@ -118,3 +124,44 @@ def test_a_calculated_counter_has_the_values_of_its_own_point(client: Client) ->
     run = client.count(num=5, time=0.02, detectors=["ratio"]).run
     assert np.allclose(run.data["ratio"], run.data["diode"] / run.data["i0"])
     assert len(set(np.ravel(run.data["i0"]))) > 1
+
+
+def test_the_blades_of_a_gap_may_be_asynchronous_devices(client: Client) -> None:
+    client.mv(gap_m=1.0)
+    run = client.scan("gap_m", 1.0, 1.2, 3, detectors=["diode"]).run
+    assert np.allclose(run.data["gap_m"], [1.0, 1.1, 1.2], atol=1e-6)
+    assert np.allclose(run.data["top_m"] - run.data["bottom_m"], run.data["gap_m"])
+    run = client.run_plan("x2x_scan", "samx", "gap_m", 0, 0.2, 3, detectors=["diode"]).run
+    assert np.allclose(np.diff(run.data["gap_m"]), 0.05, atol=1e-6)
+
+
+def test_a_read_only_blade_is_not_moved_through_its_gap(client: Client) -> None:
+    client.config.update("bottom", {"readOnly": True})
+    try:
+        for move in (lambda: client.scan("gap", 0, 1, 3), lambda: client.mv(gap=1.0)):
+            with pytest.raises(InputError, match="read-only") as caught:
+                move()
+            assert caught.value.device == "bottom"
+    finally:
+        client.config.update("bottom", {"readOnly": None})
+
+
+def test_a_group_that_is_named_reads_its_members(client: Client) -> None:
+    run = client.count(num=2, detectors=["xas"]).run
+    assert {"i0", "diode", "ratio"} <= set(run.data.keys())  # ratio is read with its inputs
+    assert "xas" not in run.data.keys()  # noqa: SIM118  # keys of the file, not of a mapping
+    client.config.update("xas", {"deviceConfig.state": "quick"})
+    run = client.count(num=2, detectors=["xas"]).run
+    assert "ratio" not in run.data.keys()  # noqa: SIM118
+    assert "i0" in run.data.keys()  # noqa: SIM118
+
+
+def test_the_active_group_is_read_where_no_detectors_are_named(client: Client) -> None:
+    client.config.update("xas", {"deviceConfig.state": "quick", "readoutPriority": "monitored"})
+    try:
+        run = client.scan("samx", 0, 1, 3).run
+        assert "i0" in run.data.keys()  # noqa: SIM118
+        assert "diode" not in run.data.keys()  # noqa: SIM118
+    finally:
+        client.config.update("xas", {"readoutPriority": "on_request"})
+    assert "diode" in client.scan("samx", 0, 1, 3).run.data.keys()  # noqa: SIM118

@@ -95,6 +95,31 @@ def test_energy_follows_braggs_law_and_takes_the_undulator_along(tmp_path: Path)
         devices["mono"].obj.set(1000.0)
 
 
+def test_a_pseudo_axis_may_move_another_one(tmp_path: Path) -> None:
+    config = "{value: gap / 2, moves: {gap: 2 * value}}"
+    devices = _loaded(tmp_path, SLITS + _entry("half", "PseudoAxis", config))
+    found = {d.name: t for d, t in real_moves([(devices["half"], 2.0)])}
+    assert found == {"top": 2.5, "bottom": -1.5}
+    assert devices["half"].obj.set(2.0).success
+    assert _positions(devices, "gap", "half", "top") == [4.0, 2.0, 2.5]
+    assert devices["half"].obj.locate() == {"setpoint": 2.0, "readback": 2.0}
+    with pytest.raises(LimitError):
+        devices["half"].obj.set(15.0)
+
+
+def test_an_undulator_follows_the_energy_by_a_table(tmp_path: Path) -> None:
+    text = AXIS.format(name="bragg", start=14).replace("[-10, 10]", "[5, 60]")
+    text += AXIS.format(name="und_gap", start=10).replace("[-10, 10]", "[5, 40]")
+    table = "{und_gap: 'interp(energy, [5, 7, 9], [6, 8, 12])'}"
+    devices = _loaded(
+        tmp_path, text + _entry("mono", "Energy", f"{{bragg: bragg, follow: {table}}}")
+    )
+    devices["mono"].obj.set(8.0)
+    assert devices["und_gap"].position() == pytest.approx(10.0)
+    with pytest.raises(InputError, match="und_gap has no place for it"):
+        devices["mono"].obj.set(9.5)
+
+
 def test_a_table_tilts_in_mrad_and_holds_its_height(tmp_path: Path) -> None:
     text = AXIS.format(name="front", start=1) + AXIS.format(name="back", start=1)
     legs = "front: front, back: back"
