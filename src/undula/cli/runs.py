@@ -221,6 +221,8 @@ def plot(number: Number, beamline: BeamlineOption = None) -> None:
 @kind
 def rebuild(number: Number, as_json: JsonOption = False, beamline: BeamlineOption = None) -> None:
     """Make a run's file anew from its archived journal. Example: undula runs rebuild 12"""
+    from undula.core.settings import load_settings
+    from undula.writer.follower import protect
     from undula.writer.rebuild import rebuild as make_anew
 
     run = _runs(beamline)[number]
@@ -231,6 +233,7 @@ def rebuild(number: Number, as_json: JsonOption = False, beamline: BeamlineOptio
             remedy="a run that is open has its journal in the broker; wait for its end",
         )
     path = make_anew(archive, run.path)
+    protect(path, load_settings(beamline_paths(beamline or default_beamline()).config))
     if as_json:
         print_json({"number": run.number, "path": str(path)})
     else:
