@@ -39,6 +39,9 @@ class BeamlineSettings(BaseModel):
     min_free_bytes: int = Field(
         default=500_000_000, ge=0, description="a scan is refused when the disk has less"
     )
+    lost_deadline_s: float = Field(
+        default=300.0, gt=0, description="a scan waits so long for a device that is out of reach"
+    )
     run_every_plan: bool = Field(
         default=True, description="allow any plan of bluesky.plans by its name"
     )

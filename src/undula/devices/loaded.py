@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from undula.core.errors import DeviceError
 from undula.devices.description import DeviceEntry
+from undula.devices.links import Link
 from undula.messages import DeviceInfo
 
 CALL_TIMEOUT_S = 5.0
@@ -26,6 +27,7 @@ class LoadedDevice:
         self.obj: Any = None
         self.enabled = entry.enabled
         self.loop = loop
+        self.link: Link | None = None
         self.refused = False
         """It answered, but did not take what `deviceConfig` says."""
         self._answered = False
@@ -42,7 +44,8 @@ class LoadedDevice:
     @property
     def connected(self) -> bool:
         """It answered, and its connection has not been lost since (where its library says so)."""
-        return self._answered and bool(getattr(self.obj, "connected", True))
+        reached = self.link is None or self.link.up
+        return self._answered and reached and bool(getattr(self.obj, "connected", True))
 
     @connected.setter
     def connected(self, answered: bool) -> None:

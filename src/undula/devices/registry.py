@@ -17,6 +17,7 @@ from typing import Any
 from undula.core.clock import now
 from undula.core.errors import InputError
 from undula.core.log import get_logger
+from undula.devices import links
 from undula.devices.changes import Change
 from undula.devices.classes import constructor_keys, find_class, takes_any
 from undula.devices.description import DeviceEntry, DeviceFile
@@ -283,6 +284,7 @@ class Registry:
             device.connected = True
             device.describe()
             device.count_signal()
+            device.link = links.watch(obj, self._loop)
         except Exception as exc:  # a driver may raise anything; the other devices must load
             if device.obj is not obj:
                 return

@@ -8,7 +8,7 @@ is missing, or there are more) a virtual dataset with one frame a point, in the 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -17,8 +17,11 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from undula.core.errors import UndulaError
+from undula.core.log import get_logger
 from undula.files.columns import StreamTable, fill_value
 from undula.files.documents import Device, Document, KeyLayout, h5_name
+from undula.files.repair import clear_writing_mark
 
 NO_FRAME = -1
 
@@ -35,12 +38,20 @@ class Stream:
         self.paths: dict[str, list[str]] = {}
 
 
+Source = tuple[str, str, int]
+"""Name of a file as seen from the run's file, dataset, frames that it has."""
+
+
 class FrameLinks:
-    """The links of one run's file, which lies in `folder`."""
+    """The links of one run's file, which lies in `folder`.
+
+    A data key has one link, whatever number of files its frames are in (a second one is begun when
+    an IOC was started anew in mid-run).
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._names: dict[str, str] = {}
+        self._resources: dict[str, list[Document]] = {}
         self._parts: dict[str, list[tuple[int, int, int]]] = {}
 
     def take(self, doc: Document) -> None:
@@ -55,80 +66,96 @@ class FrameLinks:
         relative = os.path.relpath(target, self._folder)
         return target, str(target) if relative.startswith("..") else relative
 
-    @staticmethod
-    def _find(doc: Document, streams: Iterable[Stream]) -> tuple[Stream, str] | None:
-        """The stream that has its data key, and the dataset; None when it cannot be linked."""
-        dataset = (doc.get("parameters") or {}).get("dataset")
-        if dataset is None or "hdf5" not in str(doc.get("mimetype")):
-            return None
-        key = str(doc["data_key"])
-        stream = next((s for s in streams if key in s.external), None)
-        return None if stream is None else (stream, str(dataset))
-
     def link(self, doc: Document, streams: Iterable[Stream]) -> None:
-        """An external link in every place where the data key belongs; once a resource."""
-        uid, found = str(doc["uid"]), self._find(doc, streams)
-        if uid in self._names or found is None:
+        """An external link in every place where the data key belongs; once a data key."""
+        key, dataset = str(doc["data_key"]), (doc.get("parameters") or {}).get("dataset")
+        stream = next((s for s in streams if key in s.external), None)
+        if dataset is None or stream is None or "hdf5" not in str(doc.get("mimetype")):
             return
-        stream, dataset = found
-        _, target = self._place(doc)
-        key = str(doc["data_key"])
+        known = self._resources.setdefault(key, [])
+        if doc in known:
+            return
+        known.append(doc)
+        if len(known) > 1:
+            return
         for group in stream.homes[key]:
-            name, count = h5_name(key), 1
-            while name in group or group.get(name, getlink=True) is not None:
-                count += 1
-                name = f"{h5_name(key)}_{count}"
-            group[name] = h5py.ExternalLink(target, dataset)
-            self._names[uid] = name
+            group[h5_name(key)] = h5py.ExternalLink(self._place(doc)[1], str(dataset))
             if group.attrs.get("NX_class") == "NXdetector" and "data" not in group:
-                group["data"] = h5py.SoftLink(f"{group.name}/{name}")
+                group["data"] = h5py.SoftLink(f"{group.name}/{h5_name(key)}")
 
-    def settle(self, doc: Document, streams: Iterable[Stream]) -> None:
+    def settle(self, streams: Sequence[Stream]) -> None:
         """At the close: a virtual dataset in place of a link that would not show the points."""
-        uid, found = str(doc["uid"]), self._find(doc, streams)
-        if uid not in self._names or uid not in self._parts or found is None:
+        for key, docs in self._resources.items():
+            stream = next(s for s in streams if key in s.external)
+            layout = stream.external[key]
+            if layout.frame_shape and any(str(doc["uid"]) in self._parts for doc in docs):
+                self._settle(stream, layout, docs)
+
+    def _settle(self, stream: Stream, layout: KeyLayout, docs: Sequence[Document]) -> None:
+        sources = [self._source(doc, last=doc is docs[-1]) for doc in docs]
+        origin, frames = self._frames_of_rows(docs, stream.table)
+        counts = [source[2] for source in sources]
+        if not len(frames) or (len(docs) == 1 and counts[0] == 0):
+            return  # there is no file: the link says which one is missing
+        if counts == [len(frames)] and np.array_equal(frames, np.arange(len(frames))):
             return
-        stream, dataset = found
-        layout = stream.external[str(doc["data_key"])]
-        frames = self._frame_of_row(uid, stream.table)
-        target, name = self._place(doc)
-        there = frames_in(target, dataset)
-        if there is None or not layout.frame_shape or not len(frames):
-            return
-        if there == len(frames) and np.array_equal(frames, np.arange(len(frames))):
-            return
-        virtual = _virtual(layout, frames, there, (name, dataset))
-        for group in stream.homes[str(doc["data_key"])]:
-            del group[self._names[uid]]
+        virtual = _virtual(layout, sources, origin, frames)
+        for group in stream.homes[layout.key]:
+            del group[h5_name(layout.key)]
             data = group.create_virtual_dataset(
-                self._names[uid], virtual, fillvalue=fill_value(layout.dtype)
+                h5_name(layout.key), virtual, fillvalue=fill_value(layout.dtype)
             )
             data.attrs["frame_numbers"] = frames
+            data.attrs["frame_files"] = [name for name, _, _ in sources]
             data.attrs["long_name"] = f"one frame a point; {NO_FRAME} where there is none"
 
-    def _frame_of_row(self, uid: str, table: StreamTable) -> npt.NDArray[np.int64]:
+    def _source(self, doc: Document, *, last: bool) -> Source:
+        path, name = self._place(doc)
+        dataset = str(doc["parameters"]["dataset"])
+        if not last:
+            self._release(path)
+        return name, dataset, frames_in(path, dataset) or 0
+
+    @staticmethod
+    def _release(path: Path) -> None:
+        """Its writer began another file, so it will never close this one: let readers in."""
+        try:
+            clear_writing_mark(path)
+        except (OSError, UndulaError) as exc:
+            get_logger().warning("frame_file_stays_marked", path=str(path), error=str(exc))
+
+    def _frames_of_rows(
+        self, docs: Sequence[Document], table: StreamTable
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """For each row the number of its file, and of the frame in it; NO_FRAME without one."""
+        origin = np.zeros(table.rows, dtype=np.int64)
         frames = np.full(table.rows, NO_FRAME, dtype=np.int64)
-        for first, stop, index in self._parts.get(uid, ()):  # a later one replaces an earlier one
-            for seq in range(first, stop):
-                row = table.rows_of_seq.get(seq)
-                if row is not None:
-                    frames[row] = index + seq - first
-        return frames
+        for number, doc in enumerate(docs):
+            for first, stop, index in self._parts.get(str(doc["uid"]), ()):  # a later one holds
+                for seq in range(first, stop):
+                    row = table.rows_of_seq.get(seq)
+                    if row is not None:
+                        origin[row], frames[row] = number, index + seq - first
+        return origin, frames
 
 
 def _virtual(
-    layout: KeyLayout, frames: npt.NDArray[np.int64], there: int, source: tuple[str, str]
+    layout: KeyLayout,
+    sources: Sequence[Source],
+    origin: npt.NDArray[np.int64],
+    frames: npt.NDArray[np.int64],
 ) -> Any:
     """Row by row, the frames that are there; runs of consecutive frames are mapped as one."""
     shape = layout.frame_shape
     virtual = h5py.VirtualLayout((len(frames), *shape), layout.dtype)
-    origin = h5py.VirtualSource(*source, shape=(there, *shape), dtype=layout.dtype)
-    edges = np.flatnonzero(np.diff(frames) != 1) + 1
+    edges = np.flatnonzero((np.diff(frames) != 1) | (np.diff(origin) != 0)) + 1
     for rows in np.split(np.arange(len(frames)), edges):
-        first = int(frames[rows[0]])
+        name, dataset, there = sources[int(origin[rows[0]])]
+        first, row = int(frames[rows[0]]), int(rows[0])
         count = min(len(rows), there - first)
         if first != NO_FRAME and count > 0:
-            virtual[int(rows[0]) : int(rows[0]) + count] = origin[first : first + count]
+            source = h5py.VirtualSource(name, dataset, shape=(there, *shape), dtype=layout.dtype)
+            virtual[row : row + count] = source[first : first + count]
     return virtual
 
 

@@ -358,7 +358,7 @@ class NexusFile:
             )
         for doc in self._resources.values():
             self._frames.link(doc, self._streams.values())
-            self._frames.settle(doc, self._streams.values())
+        self._frames.settle(list(self._streams.values()))
         if self._plot is None:
             self._lay_plot()
         if self._plot is not None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import bluesky.preprocessors as bpp
@@ -18,6 +19,7 @@ from bluesky.utils import FailedStatus, Msg, RunEngineControlException
 
 from undula.plans.beam import DARK, Beam
 from undula.plans.guarded import Policies, Policy, read_again
+from undula.plans.lost import Losses, NoLosses, retaken
 from undula.plans.trajectory import FloatArray
 from undula.plans.verbs import MOVE, TRIGGER, finishing
 
@@ -41,8 +43,9 @@ class StepRun:
     times, for ever when that is None too. `move_timeout_s` and `trigger_timeout_s` are deadlines
     of one point; None waits without end. `told` is called with the statuses that are waited for,
     and with None when they are done. `untriggered` names detectors that are read as they are;
-    `spoiled` says at the end of a point that it must be taken again, after a pause;
-    `monitored` are devices whose every change is an event of a stream of their own.
+    `spoiled` says at the end of a point that it must be taken again, after a pause; so is a point
+    with an error in which a device was lost, by `losses`. `monitored` are devices whose every
+    change is an event of a stream of their own.
     """
 
     detectors: Sequence[Any]
@@ -63,6 +66,7 @@ class StepRun:
     monitored: Sequence[Any] = ()
     beam: Beam | None = None
     spoiled: Callable[[], bool] = never
+    losses: Losses = field(default_factory=NoLosses)
 
     @property
     def counters(self) -> list[Any]:
@@ -145,7 +149,8 @@ def step_core(run: StepRun) -> Messages:
     before: list[float | None] = [None] * len(run.axes)
     axes = list(enumerate(run.axes))
     measure_point = _point(run)
-    for number, row in enumerate(_rows(run)):
+
+    def one(number: int, row: Sequence[float]) -> Messages:
         yield checkpoint
         if run.pause_requested():
             yield Msg("pause")
@@ -156,6 +161,12 @@ def step_core(run: StepRun) -> Messages:
             yield Msg(MOVE, None, targets, run.move_timeout_s, run.told)
         before[:] = row
         yield from measure_point()
+
+    def again() -> None:  # all axes are sent anew: a lost one may stand anywhere
+        before[:] = [None] * len(before)
+
+    for number, row in enumerate(_rows(run)):
+        yield from retaken(partial(one, number, row), run.losses, again)
         if run.delay_s:
             yield delay
 
@@ -181,16 +192,7 @@ def _point(run: StepRun) -> Callable[[], Messages]:
             if counters:
                 yield trigger
             yield create
-            for message, policy in reads:
-                try:
-                    reading = yield message
-                except (RunEngineControlException, FailedStatus):
-                    raise
-                except Exception as exc:  # a driver may raise anything while it is read
-                    read_again(message.obj, policy, exc)
-                    reading = yield message
-                for device in computed:
-                    device.offer(reading or {})
+            yield from _readings(reads, computed)
             if beam is not None:
                 yield from beam.closed(run.told)
             if not run.spoiled():
@@ -201,6 +203,20 @@ def _point(run: StepRun) -> Callable[[], Messages]:
             yield pause
 
     return point
+
+
+def _readings(reads: Sequence[tuple[Msg, Policy]], computed: Sequence[Any]) -> Messages:
+    """Read each device, once more where its policy says so; computed ones are told of it."""
+    for message, policy in reads:
+        try:
+            reading = yield message
+        except (RunEngineControlException, FailedStatus):
+            raise
+        except Exception as exc:  # a driver may raise anything while it is read
+            read_again(message.obj, policy, exc)
+            reading = yield message
+        for device in computed:
+            device.offer(reading or {})
 
 
 def first_move(run: StepRun, row: Sequence[float]) -> Messages:

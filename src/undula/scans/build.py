@@ -17,6 +17,7 @@ from undula.devices.registry import Registry
 from undula.plans import StepRun, block_scan, step_scan
 from undula.plans.beam import Beam
 from undula.plans.guarded import Buffered
+from undula.plans.lost import Losses
 from undula.plans.step import Messages
 from undula.plans.verbs import Told, finishing
 from undula.scans.check import MOVE_MARGIN_S, CheckedScan, check_set
@@ -54,10 +55,11 @@ def pushing(scan: CheckedScan, devices: Registry) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a running plan asks whoever runs it: is a pause wanted, is the point spoiled."""
+    """What a running plan asks whoever runs it: pause wanted, point spoiled, device lost."""
 
     to_pause: Callable[[], bool]
     spoiled: Callable[[], bool]
+    losses: Losses
 
 
 def _beam(scan: CheckedScan, devices: Registry) -> Beam | None:
@@ -120,6 +122,7 @@ def declared_plan(scan: CheckedScan, devices: Registry, asked: Asked, told: Told
         beam=beam,
         untriggered=frozenset(n for n in scan.detectors if not devices[n].triggered),
         on_failure=policies,
+        losses=asked.losses,
         monitored=[devices[n].obj for n in pushing(scan, devices)],
     )
     return block_scan(run) if instant and form.num is not None else step_scan(run)

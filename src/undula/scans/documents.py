@@ -47,7 +47,7 @@ class DocumentGate:
         self,
         outbox: Documents,
         opening: Callable[[dict[str, Any]], Path],
-        reason: Callable[[], tuple[bool, str]],
+        reason: Callable[[], tuple[ExitStatus | None, str]],
     ) -> None:
         self._outbox = outbox
         self._opening = opening
@@ -101,7 +101,7 @@ class DocumentGate:
             return doc
         asked, reason = self._reason()
         if asked:
-            return {**doc, "exit_status": "abort", "reason": reason}
+            return {**doc, "exit_status": asked, "reason": reason}
         return doc if doc.get("reason") else {**doc, "reason": reason}
 
     def _start(self, doc: dict[str, Any]) -> None:

@@ -34,6 +34,7 @@ from undula.scans.documents import DocumentGate
 from undula.scans.frames import tell_path
 from undula.scans.hold import Hold
 from undula.scans.leases import Leases
+from undula.scans.lost import LostDevices
 from undula.scans.places import run_path
 from undula.scans.ports import Documents
 from undula.scans.queue import ScanQueue
@@ -76,7 +77,7 @@ class ScanRunner:
         self._touched = touched
         self._changed = changed
         self._finished = finished
-        self._gate = DocumentGate(outbox, self._opening, lambda: (self._abort_wanted, self._reason))
+        self._gate = DocumentGate(outbox, self._opening, self._asked_to_end)
         self._unsettled = Unsettled(outbox, catalogue)
         self._engine = engine
         engine.scan_id_source = self._next_number
@@ -92,6 +93,8 @@ class ScanRunner:
         self._reason = ""
         self._pause_wanted = self._resume_wanted = self._abort_wanted = False
         self._paused_for_room = self._stopped = False
+        self._ends_as: ExitStatus = "abort"
+        self._lost = LostDevices(devices, settings.lost_deadline_s)
         self._dropped: list[str] = []
         self._waiting: tuple[float, str] | None = None
         self._checked: CheckedScan | None = None
@@ -168,6 +171,7 @@ class ScanRunner:
         with self._lock:
             if self._state == "paused":
                 self._hold.end()  # from now on somebody has to say that it goes on
+                self._lost.paused = False
                 self._message = message
                 return
             if self._state not in ("running", "pausing"):
@@ -306,6 +310,26 @@ class ScanRunner:
         elif paused and paused_for_room and fill < RESUME_BELOW and not broker_full:
             self._go_on()
 
+    def watch_lost(self) -> None:
+        """Pause while a device of the scan is out of reach; go on when it is back, or end."""
+        with self._lock:
+            state = self._state
+        if state not in ("running", "pausing", "paused"):
+            return
+        if self._lost.look():
+            if late := self._lost.overdue:
+                self._ends_as = "fail"
+                if self.want_abort(late):
+                    self._nudge()
+            elif state == "running":
+                self._lost.paused = True
+                self.pause(at_point=False, message=f"paused by itself: {self._lost.text}")
+        elif state == "paused" and self._lost.paused and not self._trips():
+            self._go_on()
+
+    def _asked_to_end(self) -> tuple[ExitStatus | None, str]:
+        return (self._ends_as if self._abort_wanted else None), self._reason
+
     def watch_refusals(self) -> None:
         """Enter as failed what the broker refused after its run had ended, and show it."""
         for reason in self._unsettled.settle():
@@ -396,6 +420,8 @@ class ScanRunner:
                 self._state, self._message, self._reason = "running", "", ""
                 self._pause_wanted = self._resume_wanted = self._abort_wanted = False
                 self._paused_for_room = self._stopped = False
+                self._ends_as = "abort"
+                self._lost.begin(())
             if item is None:
                 continue
             self._changed()
@@ -415,10 +441,11 @@ class ScanRunner:
             count_start(self._catalogue, item.item_id)
             self._checked = scan = check_scan(request, self.devices, self.settings)
             self._lease(scan, holder)
+            self._lost.begin(scan.devices)
             self._touched.add(item.item_id, scan.devices)
             self._await_conditions()
             self._shutters.begin(scan.shutters, scan.opens == "per_scan")
-            asked = Asked(self._asked_to_pause, self._spoiled)
+            asked = Asked(self._asked_to_pause, self._spoiled, self._lost)
             plan, md = build_plan(scan, self.devices, self.settings, asked, self._waits)
             self._drive(plan, md)
             status = "abort" if self._abort_wanted else "success"
@@ -515,11 +542,14 @@ class ScanRunner:
             self._pause_wanted = self._resume_wanted = False
             if not self._abort_wanted:
                 self._state = "paused"
+                if self._lost.paused and self._lost.text:
+                    self._message = f"paused by itself: {self._lost.text}"
         self._shutters.close()
         self._changed()
         with self._lock:
             self._lock.wait_for(lambda: self._resume_wanted or self._abort_wanted)
         if not self._abort_wanted:
+            self._lost.restore()
             self._open_again()
         with self._lock:
             if self._abort_wanted:

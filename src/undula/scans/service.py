@@ -210,6 +210,7 @@ class EngineService:
             try:
                 self.runner.watch_refusals()
                 self.runner.watch_conditions()
+                self.runner.watch_lost()
                 self.runner.watch_room(self._outbox.fill, self._broker_full)
             except BusyError as error:
                 get_logger().info("pause_not_possible", error=str(error))

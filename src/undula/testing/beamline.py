@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from undula.bus import broker
 from undula.bus.ports import Connector
@@ -84,8 +85,12 @@ def local_beamline(
     faults: Mapping[str, str] | None = None,
     *,
     folder: Path | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> Iterator[LocalBeamline]:
-    """Bring a beamline up in a temporary folder; take it down and remove everything."""
+    """Bring a beamline up in a temporary folder; take it down and remove everything.
+
+    `settings` are further fields of `BeamlineSettings`.
+    """
     place = folder or Path(tempfile.mkdtemp(prefix="ub-"))
     (place / "run").mkdir(mode=0o700, exist_ok=True)
     wanted = {"XDG_STATE_HOME": str(place / "state"), "XDG_RUNTIME_DIR": str(place / "run")}
@@ -96,13 +101,15 @@ def local_beamline(
     os.environ.update(wanted)
     try:
         paths = beamline_paths(NAME)
-        settings = BeamlineSettings(name=NAME, devices=devices, data=place / "data")
+        chosen = BeamlineSettings(
+            name=NAME, devices=devices, data=place / "data", **(settings or {})
+        )
         paths.create()
-        save_settings(settings, paths.config)
-        specs = [_armed(s, place, faults) for s in service_specs(paths, settings)]
+        save_settings(chosen, paths.config)
+        specs = [_armed(s, place, faults) for s in service_specs(paths, chosen)]
         bring_up(paths, lambda: specs, lambda _: None)
         try:
-            yield LocalBeamline(place, paths, settings)
+            yield LocalBeamline(place, paths, chosen)
         finally:
             supervisor_client.take_down(paths)
     finally:

@@ -13,6 +13,7 @@ file`, `slow` (`SIM:SlowBy` seconds more a frame).
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -78,27 +79,25 @@ class Records:
         *,
         readback: bool = True,
         then: Any = None,
-        blocking: bool = False,
     ) -> None:
-        """A record that clients write; `then(value)` is called after each write."""
+        """A record that clients write; a put is answered when `then(value)` is done."""
         if readback:
             self.status(f"{name}_RBV", value, choices)
 
-        def updated(new: Any) -> Any:
+        async def updated(new: Any) -> None:
             if readback:
                 self._made[f"{name}_RBV"].set(new)
-            return then(new) if then is not None else None
-
-        async def updated_later(new: Any) -> None:
-            await then(new)
+            result = then(new) if then is not None else None
+            if asyncio.iscoroutine(result):
+                await result
 
         self._made[name] = self._make(
             name,
             value,
             choices,
             out=True,
-            on_update=updated_later if blocking else updated,
-            blocking=blocking,
+            on_update=updated,
+            blocking=True,
         )
 
     def _make(self, name: str, value: Any, choices: tuple[str, ...], **how: Any) -> Any:
@@ -172,7 +171,6 @@ class Camera:
             ("Done", "Acquiring"),
             readback=False,
             then=self._acquire,
-            blocking=True,
         )
         r.setting(f"{part}WaitForPlugins", False, readback=False)
         words = {"Manufacturer": "Undula", "Model": "simulated", "SerialNumber": "1"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +116,36 @@ def test_other_frames_are_shown_one_a_point(
     assert data.linked_files == {"cam": "frames.h5"}
     with h5py.File(path) as file:
         assert file["entry/collection/primary/cam"].attrs["frame_numbers"].shape == (3,)
+
+
+def test_frames_in_two_files_are_one_dataset(tmp_path: Path) -> None:
+    """As after an IOC was killed and started again: the first file was never closed."""
+    docs = documents(tmp_path, [(0, 0), (1, 1)], num=4)
+    second = {**docs[2][1], "uid": "r2", "uri": f"file://localhost{tmp_path}/second.h5"}
+    at = next(i for i, (n, d) in enumerate(docs) if n == "event" and d["seq_num"] == 3)
+    datum = {"stream_resource": "r2", "descriptor": "d1"}
+    docs[at:at] = [
+        ("stream_resource", second),
+        (
+            "stream_datum",
+            {**datum, "uid": "r2/0", "seq_nums": {"start": 3, "stop": 5},
+             "indices": {"start": 0, "stop": 2}},
+        ),
+    ]  # fmt: skip
+    with h5py.File(tmp_path / "second.h5", "w") as file:
+        file["entry/data/data"] = np.array([70, 71], "<u2")[:, None, None] * np.ones((2, 3), "<u2")
+    killed = (
+        "import h5py, numpy, os, sys\n"
+        "f = h5py.File(sys.argv[1], 'w', libver='latest')\n"
+        "d = f.create_dataset('entry/data/data', (2, 2, 3), '<u2', chunks=(1, 2, 3))\n"
+        "d[:] = numpy.arange(2)[:, None, None]\n"
+        "f.swmr_mode = True\n"
+        "f.flush()\n"
+        "os._exit(9)\n"
+    )
+    subprocess.run([sys.executable, "-c", killed, str(tmp_path / "frames.h5")], check=False)
+    data = open_run(written(tmp_path, docs, None))
+    assert data["cam"][:, 0, 0].tolist() == [0, 1, 70, 71]
 
 
 def test_a_frame_file_that_is_missing_is_named_and_the_rest_is_read(tmp_path: Path) -> None:

@@ -69,7 +69,6 @@ class FileCamera(StandardDetector):
         self._count_time_s = 0.0
         self._frame_timeout_s, self._file_timeout_s = frame_timeout, file_timeout
         self._prepared: TriggerInfo | None = None
-        self._lost = 0
         self._logic: FrameLogic | None = None
         factory = ADWriterFactory(NDFileHDF5IO, writer, "hdf", "", None, self._make_logic)
         super().__init__(prefix, factory, driver_suffix=driver, name=name)
@@ -98,8 +97,19 @@ class FileCamera(StandardDetector):
     @AsyncStatus.wrap
     async def stage(self) -> None:
         """Make it ready for a run."""
+        await self._reset()
+        if self._logic is not None:
+            self._logic.files = ()
+
+    async def _reset(self) -> None:
+        """Forget what was prepared: the next trigger begins a new frame file."""
         await super().stage()
-        self._prepared, self._lost = None, 0
+        self._prepared = None
+
+    async def restore(self) -> None:
+        """Its IOC was away, perhaps started anew: write its settings again, begin a new file."""
+        if self._prepared is not None:
+            await self._reset()
 
     @AsyncStatus.wrap
     async def trigger(self) -> None:
@@ -114,7 +124,6 @@ class FileCamera(StandardDetector):
                 if last and self.on_failure != "buffer":
                     raise error from None
                 get_logger().warning("frame_missing", device=self.name, problem=str(error))
-        self._lost += 1
 
     async def _ready(self) -> None:
         info = TriggerInfo(
@@ -139,20 +148,19 @@ class FileCamera(StandardDetector):
 
     async def finish_data(self) -> None:
         """Close the frame file and compare it with the points. Raises: DeviceError."""
-        logic = self._logic
-        if logic is None or logic.documents is None or self._prepared is None:
+        if self._logic is None or self._prepared is None:
             return
-        documents, path = logic.documents, self._place.file
-        await logic.stop()
-        if not documents.named or path is None:
-            return
-        dataset = str(documents.resources[0].parameters["dataset"])
-        found = await wait_for_frames(path, dataset, documents.named, self._file_timeout_s)
-        if found is None or found < documents.named:
-            error = missing_frames(self.name, path, documents.named, found)
-            if self.on_failure != "buffer":
-                raise error
-            get_logger().warning("frames_missing", device=self.name, problem=str(error))
+        await self._logic.stop()
+        for path, documents in self._logic.files:
+            if not documents.named:
+                continue
+            dataset = str(documents.resources[0].parameters["dataset"])
+            found = await wait_for_frames(path, dataset, documents.named, self._file_timeout_s)
+            if found is None or found < documents.named:
+                error = missing_frames(self.name, path, documents.named, found)
+                if self.on_failure != "buffer":
+                    raise error
+                get_logger().warning("frames_missing", device=self.name, problem=str(error))
 
     async def describe(self) -> dict[str, Any]:
         """The frame's data key; between runs with the size that the camera reports now."""

@@ -89,6 +89,8 @@ class FrameLogic(ADHDFDataLogic):
     """The HDF5 plugin, with documents for points that may be taken again."""
 
     documents: FrameDocuments | None = None
+    files: tuple[tuple[Path, FrameDocuments], ...] = ()
+    """Of this run, the newest last: a second one after the IOC was started anew."""
 
     async def prepare_unbounded(self, datakey_name: str) -> FrameDocuments:
         """Open a new file for a run."""
@@ -100,6 +102,7 @@ class FrameLogic(ADHDFDataLogic):
             plain.collections_written_signal,
             plain.flush_signal,
         )
+        self.files = (*self.files, (self.path_provider.file, self.documents))
         return self.documents
 
 

@@ -112,6 +112,10 @@ class Mca(StandardReadable):
     async def stage(self) -> None:
         """Take it over: regions and presets as declared, not acquiring."""
         await super().stage()
+        await self.restore()
+
+    async def restore(self) -> None:
+        """Write regions and presets; again when its IOC was away, perhaps started anew."""
         await self._halt()
         for roi, (low, high) in self._rois.items():
             await getattr(self, f"{roi}_first").set(low, timeout=SETTING_TIMEOUT_S)

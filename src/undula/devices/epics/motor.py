@@ -57,6 +57,8 @@ class EpicsMotor(OphydMotor):
     def move(self, position: float, wait: bool = True, **kwargs: Any) -> Any:
         """Go to `position`; the status ends with the reason when it does not arrive."""
         self._started_moving, self._stopped_as = False, None
+        if self._goal is not None:
+            self._goal[1]._handle_failure = _nothing  # as below
         status = super(OphydMotor, self).move(position, **kwargs)
         self._goal = (float(position), status)
         self.user_setpoint.put(position, wait=False)

@@ -109,6 +109,10 @@ class Scaler(StandardReadable):
         """Take the card over: no counting by itself, gates and presets as declared."""
         await super().stage()
         self._auto_count = bool(await self.continuous.get_value())
+        await self.restore()
+
+    async def restore(self) -> None:
+        """Write gates and presets; again when its IOC was away, perhaps started anew."""
         await self.continuous.set(False, timeout=SETTING_TIMEOUT_S)
         await self._stop_counting()
         wanted = {self._channels[c]: value for c, value in self._presets.items()}
