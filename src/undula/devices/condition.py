@@ -84,7 +84,7 @@ class Condition(Derived):
             values: dict[str, Any] = {}
             for name, device in self._devices.items():
                 values |= values_of(name, device.read())
-            holds = bool(np.all(self._expression(values)))
+            holds = self._holds(values)
         except Exception as exc:  # whatever a driver raises: what is not known does not hold
             return Verdict(False, f"{self.name}: {' '.join(str(exc).split())}", time.monotonic())
         return Verdict(holds, "" if holds else self._why(values), time.monotonic())
@@ -101,8 +101,16 @@ class Condition(Derived):
         return "" if device is None else str(device.unit)
 
     def compute(self, values: Mapping[str, Any]) -> int:
-        """1 when it holds, else 0."""
-        return int(np.all(self._expression(values)))
+        """1 when it holds, else 0; also 0 where it has no value."""
+        try:
+            return int(self._holds(values))
+        except InputError:
+            return 0
+
+    def _holds(self, values: Mapping[str, Any]) -> bool:
+        """It holds everywhere; NaN is not true. Raises: InputError when it has no value."""
+        found = np.asarray(self._expression(values), dtype=float)
+        return bool(np.all(found)) and not bool(np.any(np.isnan(found)))
 
     @property
     def source(self) -> str:

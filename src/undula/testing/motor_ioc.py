@@ -91,6 +91,7 @@ class Motor(PVGroup):
         await fields.motor_is_moving.write(1)
         await fields.done_moving_to_value.write(0)
         status = await self._travel(fields, start)
+        await asyncio.sleep(TICK_S)  # as in a real IOC, the last readback leaves before the answer
         if status:
             await self._alarm(instance, status)
         if status or fields.stop.value:  # where it came to rest is where it shall be
