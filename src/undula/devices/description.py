@@ -206,6 +206,12 @@ def _class_checked(reader: DeviceYaml, entry: DeviceEntry, fault: FaultAt) -> De
             f"{entry.name}: {entry.device_class} takes no {key}",
             f"did you mean {near[0]}" if near else f"it takes {', '.join(sorted(known))}",
         )
+    check = getattr(cls, "check_config", None)
+    if check is not None:
+        try:
+            check(config)
+        except InputError as error:
+            fault("deviceConfig", f"{entry.name}: {error.what}", error.remedy)
     needs = _derived_needs(reader, entry, cls, fault)
     return entry.model_copy(update={"device_config": config, "needs": needs})
 

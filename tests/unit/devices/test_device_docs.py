@@ -17,7 +17,7 @@ BLOCKS = re.findall(r"```yaml\n(.*?)```", HOW_TO.read_text(encoding="utf-8"), re
 
 COMPUTED = [
     block
-    for page in ("computed-devices.md", "shutters-and-conditions.md")
+    for page in ("computed-devices.md", "shutters-and-conditions.md", "tango.md")
     for block in re.findall(
         r"```yaml\n(.*?)```", (DOCS / "how-to" / page).read_text(encoding="utf-8"), re.DOTALL
     )

@@ -1,0 +1,129 @@
+"""A Tango device that moves: `Position` to write and read, `State` while it moves, `Stop`."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import tango
+
+from undula.core.errors import DeviceError
+from undula.devices.sim.status import SimStatus
+from undula.devices.tango.attribute import TangoAttribute
+from undula.devices.tango.proxy import checked_address
+
+LOOK_EVERY_S = 0.02
+STARTED_WITHIN_S = 0.2
+MOVING = (tango.DevState.MOVING, tango.DevState.RUNNING)
+BAD = (tango.DevState.FAULT, tango.DevState.UNKNOWN, tango.DevState.OFF, tango.DevState.DISABLE)
+
+
+class TangoMotor(TangoAttribute):
+    """An axis served by Tango, as most motor servers do it.
+
+    Args:
+        uri: `DOMAIN/FAMILY/MEMBER`, or `tango://HOST:PORT/...#dbase=no`.
+        position: attribute of the position.
+        velocity: attribute of the velocity, unit per second; '' where there is none.
+        stop_command: command that stops it.
+        tolerance: how far from the target it may come to rest, in its unit; 0: not looked at.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        uri: str,
+        position: str = "Position",
+        velocity: str = "Velocity",
+        stop_command: str = "Stop",
+        tolerance: float = 0.0,
+        poll: float = 0.2,
+    ) -> None:
+        address, _ = checked_address(uri, attribute=False)
+        path, mark, base = address.partition("#")
+        super().__init__(name, uri=f"{path}/{position}{mark}{base}", poll=poll)
+        self._velocity, self._stop_command, self._tolerance = velocity, stop_command, tolerance
+        self._moves = 0
+        self._stopped = -1
+
+    @classmethod
+    def check_config(cls, config: dict[str, Any]) -> None:
+        """Raises: InputError for an address that is none."""
+        checked_address(str(config.get("uri", "")), attribute=False)
+
+    @property
+    def position(self) -> float:
+        """Readback. Raises: DeviceError."""
+        return float(self._reading()["value"])
+
+    @property
+    def velocity(self) -> float | None:
+        """Unit per second; None where its server does not say."""
+        if not self._velocity:
+            return None
+        try:
+            return float(self._proxy.raw.read_attribute(self._velocity).value)
+        except tango.DevFailed:
+            return None
+
+    @property
+    def moving(self) -> bool:
+        """Its state says so."""
+        return self._state() in MOVING
+
+    def _state(self) -> Any:
+        return self._proxy.call(self._proxy.raw.state)
+
+    def set(self, value: float) -> SimStatus:
+        """Move there; done when its state says that it has come to rest."""
+        status = SimStatus(self)
+        self._moves += 1
+        threading.Thread(
+            target=self._move, args=(float(value), status, self._moves),
+            name=f"move {self.name}", daemon=True,
+        ).start()  # fmt: skip
+        return status
+
+    def _move(self, target: float, status: SimStatus, number: int) -> None:
+        try:
+            proxy = self._proxy
+            proxy.call(lambda: proxy.raw.write_attribute(self._attribute, target))
+            status.finish(self._rested(target, number))
+        except DeviceError as error:
+            status.finish(error)
+
+    def _rested(self, target: float, number: int) -> DeviceError | None:
+        """Wait until it rests; None when it is where it should be."""
+        pause, waited_s, seen = threading.Event(), 0.0, False
+        while True:
+            state = self._state()
+            seen = seen or state in MOVING
+            if self._stopped == number:
+                return DeviceError("it was stopped", remedy="move it again", device=self.name)
+            if state in BAD:
+                words = self._proxy.call(self._proxy.raw.status)
+                return DeviceError(
+                    f"its state is {state}: {' '.join(words.split())}",
+                    remedy="see to the axis, then move it again",
+                    device=self.name,
+                )
+            if state not in MOVING and (seen or waited_s >= STARTED_WITHIN_S or self._near(target)):
+                break
+            pause.wait(LOOK_EVERY_S)
+            waited_s += LOOK_EVERY_S
+        if self._tolerance and not self._near(target):
+            return DeviceError(
+                f"it rests at {self.position:g} {self.egu}, not at {target:g} {self.egu}",
+                remedy="see whether it is blocked or at a limit switch",
+                device=self.name,
+            )
+        return None
+
+    def _near(self, target: float) -> bool:
+        return abs(self.position - target) <= max(self._tolerance, 1e-9)
+
+    def stop(self, *, success: bool = False) -> None:  # noqa: ARG002  # part of the protocol
+        """Stop it; a move that goes on ends without success. Raises: DeviceError."""
+        self._stopped = self._moves
+        self._proxy.call(lambda: self._proxy.raw.command_inout(self._stop_command))

@@ -1,0 +1,144 @@
+"""A Tango device server without a database, for tests: an axis that takes time, and a sensor.
+
+In: two numbers, the port and the descriptor on which it says that it is ready; it ends with its
+standard input. Out: `test/undula/axis` (Position, Velocity, State, Stop, Fail) and
+`test/undula/sensor` (temperature in degC with alarms, spectrum, label, setpoint, Reset). Written
+from the public description of Tango's motor-like interfaces; run as a process of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+import time
+
+import numpy as np
+import tango
+from tango.server import Device, attribute, command
+from tango.test_context import MultiDeviceTestContext
+
+AXIS, SENSOR = "test/undula/axis", "test/undula/sensor"
+
+
+class Axis(Device):
+    """Moves at `Velocity`."""
+
+    def init_device(self) -> None:
+        """At rest at 0."""
+        super().init_device()
+        self._from = self._to = 0.0
+        self._began, self._velocity, self._fault = 0.0, 10.0, ""
+
+    def _at(self) -> float:
+        gone = (time.monotonic() - self._began) * self._velocity
+        distance = self._to - self._from
+        return (
+            self._to if gone >= abs(distance) else self._from + gone * (1 if distance > 0 else -1)
+        )
+
+    def dev_state(self) -> tango.DevState:
+        """MOVING while it moves, FAULT after Fail."""
+        if self._fault:
+            return tango.DevState.FAULT
+        return tango.DevState.ON if self._at() == self._to else tango.DevState.MOVING
+
+    def dev_status(self) -> str:
+        """What is the matter."""
+        return self._fault or "well"
+
+    @attribute(dtype=float, unit="mm", min_value="-20", max_value="20")
+    def Position(self) -> float:  # noqa: N802  # Tango's usual name
+        """Where it is."""
+        return self._at()
+
+    @Position.write
+    def write_position(self, target: float) -> None:
+        """Move there."""
+        self._from, self._to, self._began = self._at(), target, time.monotonic()
+
+    @attribute(dtype=float, unit="mm/s")
+    def Velocity(self) -> float:  # noqa: N802  # Tango's usual name
+        """How fast it moves."""
+        return self._velocity
+
+    @command
+    def Stop(self) -> None:  # noqa: N802  # Tango's usual name
+        """Stay where it is."""
+        self._from = self._to = self._at()
+
+    @command(dtype_in=str)
+    def Fail(self, why: str) -> None:  # noqa: N802  # Tango's usual name
+        """Go into fault; '' gets out of it."""
+        self._fault = why
+        self._from = self._to = self._at()
+
+
+class Sensor(Device):
+    """Values of several kinds."""
+
+    def init_device(self) -> None:
+        """At 21 degC."""
+        super().init_device()
+        self._temperature, self._setpoint = 21.0, 0.0
+
+    @attribute(dtype=float, unit="degC", max_alarm="80", max_warning="60")
+    def temperature(self) -> float:
+        """A temperature, in alarm above 80."""
+        return self._temperature
+
+    @attribute(dtype=(float,), max_dim_x=8, unit="counts")
+    def spectrum(self) -> np.ndarray:
+        """Eight channels."""
+        return np.arange(8.0)
+
+    @attribute(dtype=str)
+    def label(self) -> str:
+        """A text."""
+        return "sample 7"
+
+    @attribute(dtype=float, unit="degC", min_value="0", max_value="100")
+    def setpoint(self) -> float:
+        """What it should be."""
+        return self._setpoint
+
+    @setpoint.write
+    def write_setpoint(self, value: float) -> None:
+        """The temperature follows at once."""
+        self._setpoint = self._temperature = value
+
+    @command
+    def Reset(self) -> None:  # noqa: N802  # Tango's usual name
+        """Back to 21 degC."""
+        self._temperature = 21.0
+
+
+def free_port() -> int:
+    """A port on loopback that nobody has."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def main(port: int, ready: int) -> None:
+    """Serve until standard input ends."""
+    devices = (
+        {"class": Axis, "devices": [{"name": AXIS}]},
+        {"class": Sensor, "devices": [{"name": SENSOR}]},
+    )
+    with MultiDeviceTestContext(devices, host="127.0.0.1", port=port, process=False):
+        os.write(ready, b"1")
+        ended = threading.Event()
+
+        def listen() -> None:
+            sys.stdin.read()
+            ended.set()
+
+        threading.Thread(target=listen, daemon=True).start()
+        ended.wait()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))
+    os._exit(0)  # its ORB would otherwise wait for its clients

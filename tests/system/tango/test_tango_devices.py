@@ -1,0 +1,172 @@
+"""Tango attributes, commands and axes against a real device server in a process of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from undula.core.errors import DeviceError
+from undula.devices.description import load_device_file
+from undula.devices.errors import DeviceFileError
+from undula.devices.registry import Registry
+from undula.testing.beamline import local_beamline
+from undula.testing.tango_process import TangoServer, tango_server
+
+AXIS, SENSOR = "test/undula/axis", "test/undula/sensor"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[TangoServer]:
+    with tango_server() as running:
+        yield running
+
+
+def _entry(name: str, cls: str, uri: str, priority: str = "monitored", more: str = "") -> str:
+    return f"""{name}:
+  deviceClass: undula.devices.tango.{cls}
+  deviceConfig: {{uri: "{uri}"{more}}}
+  readoutPriority: {priority}
+  enabled: true
+"""
+
+
+def _text(server: TangoServer) -> str:
+    return (
+        _entry("tx", "TangoMotor", server.uri(AXIS), "baseline")
+        + _entry("temperature", "TangoAttribute", server.uri(SENSOR, "temperature"))
+        + _entry("spectrum", "TangoAttribute", server.uri(SENSOR, "spectrum"), "on_request")
+        + _entry("label", "TangoAttribute", server.uri(SENSOR, "label"), "baseline")
+        + _entry("setpoint", "TangoAttribute", server.uri(SENSOR, "setpoint"), "baseline")
+        + _entry("reset", "TangoCommand", server.uri(SENSOR, "Reset"), "on_request")
+    )
+
+
+@pytest.fixture
+def devices(server: TangoServer, tmp_path: Path) -> Registry:
+    path = tmp_path / "tango.yaml"
+    path.write_text(_text(server))
+    registry = Registry(load_device_file(path))
+    registry.connect()
+    problems = {n: registry[n].problem for n in registry.names() if registry[n].problem}
+    assert not problems
+    return registry
+
+
+def _until(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + 10.0
+    while not condition():
+        assert time.monotonic() < end, what
+
+
+def test_attributes_are_read_with_unit_shape_and_limits(devices: Registry) -> None:
+    assert devices["temperature"].read()["temperature"]["value"] == 21.0
+    assert devices["temperature"].unit == "degC"
+    assert devices["spectrum"].describe()["spectrum"]["shape"] == [8]
+    assert np.array_equal(devices["spectrum"].read()["spectrum"]["value"], np.arange(8.0))
+    assert devices["label"].read()["label"]["value"] == "sample 7"
+    assert devices["setpoint"].limits() == (0.0, 100.0)
+    assert devices["setpoint"].movable
+    assert not devices["temperature"].movable
+
+
+def test_an_axis_moves_waits_for_its_state_and_is_stopped(devices: Registry) -> None:
+    axis = devices["tx"]
+    assert (axis.unit, axis.limits(), axis.group) == ("mm", (-20.0, 20.0), "M")
+    axis.obj.set(1.0).wait(5.0)
+    assert axis.position() == 1.0
+    assert axis.move_duration_s(0.0, 5.0) == pytest.approx(0.5)
+    status = axis.obj.set(-15.0)
+    _until(lambda: axis.obj.moving, "it does not move")
+    axis.obj.stop()
+    with pytest.raises(DeviceError, match="it was stopped"):
+        status.wait(5.0)
+    assert -15.0 < axis.position() < 1.0
+
+
+def test_a_fault_ends_a_move_with_the_words_of_the_server(devices: Registry) -> None:
+    import tango
+
+    proxy = tango.DeviceProxy(devices["tx"].obj._proxy.address)
+    status = devices["tx"].obj.set(18.0)
+    _until(lambda: devices["tx"].obj.moving, "it does not move")
+    proxy.Fail("following error")
+    with pytest.raises(DeviceError, match="FAULT: following error"):
+        status.wait(5.0)
+    proxy.Fail("")
+
+
+def test_an_alarm_of_the_server_is_in_the_reading(devices: Registry) -> None:
+    devices["setpoint"].obj.set(90.0).wait(5.0)
+    assert devices["temperature"].read()["temperature"]["alarm_severity"] == "alarm"
+    devices["reset"].obj.trigger().wait(5.0)
+    assert devices["temperature"].read()["temperature"]["value"] == 21.0
+    assert devices["reset"].read()["reset"]["value"] == 1
+
+
+def test_what_the_server_refuses_is_said(devices: Registry) -> None:
+    with pytest.raises(DeviceError, match="setpoint"):
+        devices["setpoint"].obj.set(500.0).wait(5.0)
+
+
+def test_changes_are_told(devices: Registry) -> None:
+    heard, arrived = [], threading.Event()
+
+    def hear(reading: dict[str, Any]) -> None:
+        heard.append(reading["temperature"]["value"])
+        if heard[-1] == 33.0:
+            arrived.set()
+
+    devices["temperature"].obj.subscribe(hear)
+    devices["setpoint"].obj.set(33.0).wait(5.0)
+    assert arrived.wait(5.0), heard
+    devices["temperature"].obj.clear_sub(hear)
+    devices["reset"].obj.trigger().wait(5.0)
+
+
+def test_a_server_that_was_killed_is_named_and_answers_again(tmp_path: Path) -> None:
+    with tango_server() as server:
+        path = tmp_path / "tango.yaml"
+        path.write_text(_text(server))
+        devices = Registry(load_device_file(path))
+        devices.connect()
+        server.kill()
+        with pytest.raises(DeviceError, match=f"127.0.0.1:{server.port}"):
+            devices["temperature"].read()
+        assert not devices["temperature"].connected
+        server.start()
+
+        def answers() -> bool:
+            try:
+                return bool(devices["temperature"].read()["temperature"]["value"] == 21.0)
+            except DeviceError:
+                return False
+
+        _until(answers, "it does not answer again")
+        assert devices["temperature"].connected
+
+
+@pytest.mark.parametrize(
+    ("cls", "uri"),
+    [("TangoAttribute", "a/b/c"), ("TangoMotor", "a/b/c/d"), ("TangoAttribute", "nonsense")],
+)
+def test_a_wrong_address_is_a_fault_of_the_file(tmp_path: Path, cls: str, uri: str) -> None:
+    path = tmp_path / "tango.yaml"
+    path.write_text(_entry("x", cls, uri))
+    with pytest.raises(DeviceFileError, match=r"tango\.yaml:3: x: .* is no Tango address"):
+        load_device_file(path)
+
+
+def test_a_tango_axis_is_scanned_against_an_attribute(server: TangoServer, tmp_path: Path) -> None:
+    path = tmp_path / "tango.yaml"
+    path.write_text(_text(server))
+    with local_beamline(devices=path) as beamline, beamline.connect() as client:
+        run = client.scan("tx", 0, 1, 5, detectors=["temperature", "spectrum"]).run
+        assert np.allclose(run.data["tx"], np.linspace(0, 1, 5))
+        assert np.shape(run.data["spectrum"]) == (5, 8)
+        assert np.all(run.data["temperature"] == 21.0)
