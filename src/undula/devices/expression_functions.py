@@ -74,6 +74,7 @@ def _over(whole: Callable[[Any], Any]) -> Callable[..., Any]:
 FUNCTIONS: dict[str, Function] = {
     "abs": _numpy(np.abs, "abs(x)"),
     "sqrt": _numpy(np.sqrt, "sqrt(x)"),
+    "pow": _numpy(lambda a, b: np.power(np.asarray(a, dtype=float), b), "pow(a, b)", 2, 2),
     "exp": _numpy(np.exp, "exp(x)"),
     "log": _numpy(np.log, "log(x), natural"),
     "log10": _numpy(np.log10, "log10(x)"),

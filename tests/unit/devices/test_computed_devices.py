@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from undula.core.errors import DeviceError, InputError, LimitError
 from undula.devices.description import load_device_file
@@ -196,6 +199,18 @@ def test_a_computed_signal_of_bec_is_read_as_arithmetic(tmp_path: Path) -> None:
         ("def f(a):\n    for i in a: pass\n    return a", "line 2: for is not read"),
         ("def f(a):\n    return a.put(3)", "line 2"),
         ("def f(a):\n    b = a", "returns nothing"),
+        ("def f(a):\n    return a\n    return 3", "line 3: nothing is done after return"),
+        ("def f(a, a):\n    return a", "one name"),
+        (
+            "def f(a):\n    if a.get() > 3:\n        return 1\n    return 2",
+            "line 2: if is not read",
+        ),
+        ("def f(a):\n    return " + "-" * 900 + "a", "line 2: it is nested too deeply"),
+        ("def f(a):\n    return a" + ".b" * 2000, "nested too deeply|no a.b"),
+        ("def f(a):\n" + "    a = a + a\n" * 200 + "    return a", "201 lines"),
+        ("def f(a):\n    return a" + " " * 20000, "characters"),
+        ("def f(a):\n    return np.random.rand()", "line 2: .*no function np.random.rand"),
+        ("def f(a):\n    a.x = 3\n    return a", "line 2: assign is not read"),
         ("def f(a", "line 1: it is no Python"),
         ("def f(*a):\n    return 1", "more than plain arguments"),
     ],
@@ -204,6 +219,29 @@ def test_what_is_no_arithmetic_is_refused_with_its_line(source: str, what: str) 
     with pytest.raises(InputError, match=what) as caught:
         Formula(source)
     assert "device class" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "import numpy as np\n    return np.sqrt(a.get() ** 2 + 16.0)",
+        "import math, numpy\n    return numpy.arctan2(0, 1) + math.sqrt(25)",
+        "b: float = a.value\n    b += 2\n    return b",
+        "'A sum.'\n    return a.get() + 2 if a.get() > 1 else np.pi",
+        "np = a.get()\n    return np + 2",
+        "return np.maximum(a.get(), np.power(5, 1))",
+    ],
+)
+def test_usual_ways_to_write_a_compute_method_are_read(body: str) -> None:
+    assert Formula(f"def compute(a):\n    {body}")([3.0]) == 5.0
+
+
+@given(st.text(max_size=80) | st.text("abf():=\n +-*.return get,'[]1", max_size=80))
+def test_any_compute_method_is_read_or_refused(text: str) -> None:
+    with contextlib.suppress(InputError):
+        Formula(text)
+    with contextlib.suppress(InputError):
+        Formula(f"def f(a):\n    return {text}")([1.0])
 
 
 WRONG: list[tuple[str, str]] = [
