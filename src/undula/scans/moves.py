@@ -145,7 +145,7 @@ class Mover:
         finally:
             self._leases.release(holder)
             self._forget(holder)
-        for name in dict.fromkeys([*request.targets, *(axis.name for axis in axes)]):
+        for name in self._with_pseudo([*request.targets, *(axis.name for axis in axes)]):
             self._show(name, False)
         reply(answer)
 
@@ -187,8 +187,16 @@ class Mover:
                     remedy="look at the axis; it may be blocked, in fault or slower than declared",
                     device=", ".join(late),
                 )
-            for name in late:
+            for name in self._with_pseudo(late):
                 self._show(name, True)
+
+    def _with_pseudo(self, names: Sequence[str]) -> list[str]:
+        """These axes and the pseudo axes over them, whose position changes as well."""
+        found = dict.fromkeys(names)
+        for name in self._devices.names():  # in the order of building: reals before pseudo axes
+            if any(real in found for real in getattr(self._devices[name].obj, "reals", ())):
+                found[name] = None
+        return list(found)
 
 
 async def _halt(axes: Sequence[LoadedDevice]) -> None:

@@ -148,16 +148,17 @@ class RunView:
 
     @property
     def signals(self) -> list[str]:
-        """Data keys of the detectors that are shown; beam monitors last, they seldom are meant."""
+        """Data keys that are shown beside the axes: detectors, then beam monitors, which are
+        seldom meant, then positioners, e.g. the blades under a gap."""
         keys = [column.key for column in self.columns if not column.axis]
-        return sorted(keys, key=self._is_monitor)
+        return sorted(keys, key=self._rank)
 
-    def _is_monitor(self, key: str) -> bool:
+    def _rank(self, key: str) -> int:
         about = self.start.get("devices") or {}
-        return any(
-            key in device.get("keys", ()) and device.get("nx_class") == "NXmonitor"
-            for device in about.values()
-        )
+        found = [device for device in about.values() if key in device.get("keys", ())]
+        if any(device.get("kind") == "positioner" for device in found):
+            return 2
+        return int(any(device.get("nx_class") == "NXmonitor" for device in found))
 
     def values(self, key: str) -> list[float]:
         """All values of a column so far. NaN where a reading had none."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from undula.bus.endpoints import DEVICE_READBACK
 from undula.client import Client
 from undula.core.errors import BusyError, InputError, LimitError
 from undula.testing.beamline import local_beamline
@@ -106,6 +107,22 @@ def test_the_blades_of_a_scanned_gap_are_leased(client: Client) -> None:
         client.mv(offset=0)
     client.queue.abort("enough")
     scan.wait(20.0, check=False)
+
+
+def test_the_gap_is_shown_on_its_way_also_when_a_blade_moves(client: Client) -> None:
+    client.mv(gap=0.0, offset=0.0)
+    seen: list[tuple[str, float]] = []
+    client.mv("gap", 19, progress=lambda r: seen.append((r.name, r.values[r.name])))
+    assert seen, "no readback on the way"
+    assert all(name == "gap" and 0 <= value <= 19 for name, value in seen)
+    client.mv(top=0.0)
+
+    def shown() -> float:
+        latest = client.link.connector.get(DEVICE_READBACK, name="gap")
+        assert latest is not None
+        return float(latest.values["gap"])
+
+    _until(lambda: shown() == pytest.approx(9.5), "the gap is not shown where it is")
 
 
 def test_a_blade_and_its_gap_are_not_moved_in_one_scan(client: Client) -> None:

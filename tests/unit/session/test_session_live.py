@@ -114,3 +114,18 @@ def test_a_reading_that_is_no_number_is_a_gap() -> None:
     assert view.rows[0][0] == 1.0
     assert view.rows[0][1] != view.rows[0][1]
     assert view.stats() is None
+
+
+def test_the_counter_is_the_signal_not_the_blades_under_a_gap() -> None:
+    view = RunView()
+    devices = {
+        "gap": {"kind": "positioner", "keys": ["gap"]},
+        "top": {"kind": "positioner", "keys": ["top"]},
+        "i0": {"kind": "detector", "keys": ["i0"], "nx_class": "NXmonitor"},
+    }
+    start = {"uid": "r", "time": 0.0, "motors": ["gap"], "detectors": ["i0"], "devices": devices}
+    view.feed("start", start)
+    keys = {key: {"dtype": "number", "shape": []} for key in ("top", "gap", "i0")}
+    view.feed("descriptor", {"uid": "p", "name": "primary", "data_keys": keys})
+
+    assert view.signals == ["i0", "top"]
