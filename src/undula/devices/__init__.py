@@ -16,7 +16,7 @@ _CLASSES = {
     "ComputedSignal": "computed",
     "MeasurementGroup": "groups",
     "Energy": "pseudo",
-    "PseudoAxis": "pseudo",
+    "PseudoAxis": "pseudo_axis",
     "SlitGap": "pseudo",
     "SlitOffset": "pseudo",
     "TableHeight": "pseudo",

@@ -132,13 +132,16 @@ class Registry:
         values = {key: r["value"] for key, r in reading.items()}
         stamps = {key: float(r["timestamp"]) for key, r in reading.items()}
         host = now()
+        odd = flags(values, stamps, host)
+        if odd:  # of a computed device: say which of those it comes from is to blame
+            odd += [f for n in getattr(device.obj, "sources", ()) for f in self.reading(n).flags]
         return Readback(
             name=name,
             values=values,
             timestamps=stamps,
             units=_units(device),
             time=host,
-            flags=flags(values, stamps, host),
+            flags=odd,
             moving=_moving(device.obj) if device.movable else None,
         )
 

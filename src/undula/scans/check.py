@@ -17,7 +17,7 @@ import numpy as np
 from undula.core.errors import DeviceError, InputError, LimitError
 from undula.core.settings import BeamlineSettings
 from undula.devices.groups import MeasurementGroup, expanded
-from undula.devices.pseudo import real_moves
+from undula.devices.pseudo_axis import real_moves
 from undula.devices.registry import LoadedDevice, Registry
 from undula.messages import ScanRequest
 from undula.plans import FORMS, StepForm, Trajectory, parse_form

@@ -13,7 +13,7 @@ from typing import Any
 
 from undula.core.errors import DeviceError, InputError, TimeoutUndulaError, UndulaError
 from undula.core.log import get_logger
-from undula.devices.pseudo import real_moves
+from undula.devices.pseudo_axis import real_moves
 from undula.devices.registry import LoadedDevice, Registry
 from undula.messages import ErrorReport, MoveRequest, Reply
 from undula.scans.check import MOVE_MARGIN_S, check_limits, refuse_read_only, usable

@@ -15,7 +15,7 @@ from undula.core.errors import DeviceError, InputError, LimitError
 from undula.devices.description import load_device_file
 from undula.devices.errors import DeviceFileError
 from undula.devices.formula import Formula
-from undula.devices.pseudo import real_moves
+from undula.devices.pseudo_axis import real_moves
 from undula.devices.registry import Registry
 
 AXIS = """{name}:
@@ -121,6 +121,37 @@ def test_an_undulator_follows_the_energy_by_a_table(tmp_path: Path) -> None:
     assert devices["und_gap"].position() == pytest.approx(10.0)
     with pytest.raises(InputError, match="und_gap has no place for it"):
         devices["mono"].obj.set(9.5)
+
+
+WRONG_WAYS = [
+    ("{value: 2 * top, moves: {top: value * 2}}", 1.0, "bring it to 4"),
+    ("{value: top - bottom, moves: {top: bottom - value}}", 1.0, "bring it to -1"),
+    ("{value: top, moves: {bottom: value}}", 5.0, "bring it to 2"),
+]
+
+
+@pytest.mark.parametrize(("config", "target", "what"), WRONG_WAYS)
+def test_expressions_that_do_not_fit_together_move_nothing(
+    tmp_path: Path, config: str, target: float, what: str
+) -> None:
+    devices = _loaded(tmp_path, BLADES + _entry("p", "PseudoAxis", config))
+    with pytest.raises(InputError, match=f"asked for {target:g} mm, .* {what} mm"):
+        devices["p"].obj.set(target)
+    with pytest.raises(InputError, match="do not fit together"):
+        real_moves([(devices["p"], np.array([target, target + 1]))])
+    assert _positions(devices, "top", "bottom") == [2.0, -1.0]
+
+
+def test_a_bragg_axis_in_radians_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    text = AXIS.format(name="bragg", start=0.2).replace("start: 0.2", "start: 0.2, unit: mrad")
+    devices = _loaded(tmp_path, text + _entry("mono", "Energy", "{bragg: bragg}"))
+    assert "bragg is in mrad, not in degrees" in devices["mono"].problem
+
+
+def test_a_flag_names_the_reading_that_is_to_blame(tmp_path: Path) -> None:
+    text = COUNTERS.replace("value: 4.0", "value: .nan")
+    devices = _loaded(tmp_path, text + _entry("ratio", "Calculated", "{expression: i1 / i0}"))
+    assert devices.reading("ratio").flags == ["ratio: not a number", "i0: not a number"]
 
 
 def test_a_table_tilts_in_mrad_and_holds_its_height(tmp_path: Path) -> None:
