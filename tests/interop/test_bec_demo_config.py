@@ -69,4 +69,5 @@ def test_without_named_detectors_all_monitors_are_read(client: Client) -> None:
     run = client.scan("samx", 0, 1, 3).run
     assert run.status == "success"
     assert {"bpm3a", "bpm4i", "ring_current_sim"} <= set(run.data.keys())
+    assert {"eiger", "waveform"} <= set(run.data.keys())  # async, but only when triggered
     assert {"monitor_async_monitor", "gauss_async_monitor"} <= set(run.data.streams())

@@ -59,14 +59,18 @@ class Derived:
     @property
     def connected(self) -> bool:
         """All that it needs answer."""
-        return all(device.connected for device in self._devices.values())
+        return not self.absent
+
+    @property
+    def absent(self) -> list[str]:
+        """Names of devices that it needs and that do not answer."""
+        return [name for name, device in self._devices.items() if not device.connected]
 
     def wait_for_connection(self, timeout: float = 5.0) -> None:  # noqa: ARG002  # they have had theirs
         """Raises: DeviceError naming what does not answer."""
-        absent = [name for name, device in self._devices.items() if not device.connected]
-        if absent:
+        if self.absent:
             raise DeviceError(
-                f"it needs {', '.join(absent)}, which does not answer",
+                f"it needs {', '.join(self.absent)}, which does not answer",
                 remedy="see to that device first",
                 device=self.name,
             )

@@ -56,6 +56,9 @@ class LoadedDevice:
         """Why it is not connected; '' when it is, or was never asked to be."""
         if self._problem or not self._answered or self.connected:
             return self._problem
+        absent = getattr(self.obj, "absent", ())
+        if absent:
+            return f"it needs {', '.join(absent)}, which does not answer"
         return "its connection was lost"
 
     @problem.setter

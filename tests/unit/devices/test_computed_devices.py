@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from undula.core.errors import DeviceError, InputError, LimitError
-from undula.devices.description import load_device_file
+from undula.devices.description import DeviceEntry, load_device_file
 from undula.devices.errors import DeviceFileError
 from undula.devices.formula import Formula
+from undula.devices.loaded import LoadedDevice
+from undula.devices.pseudo import D_SPACING_ANGSTROM, Energy
 from undula.devices.pseudo_axis import real_moves
 from undula.devices.registry import Registry
 
@@ -24,6 +26,9 @@ AXIS = """{name}:
   readoutPriority: baseline
   enabled: true
 """
+_AXIS_ENTRY = DeviceEntry(
+    name="bragg", deviceClass="ophyd.Signal", readoutPriority="baseline", enabled=True
+)
 BLADES = AXIS.format(name="top", start=2) + AXIS.format(name="bottom", start=-1)
 
 
@@ -121,6 +126,59 @@ def test_an_undulator_follows_the_energy_by_a_table(tmp_path: Path) -> None:
     assert devices["und_gap"].position() == pytest.approx(10.0)
     with pytest.raises(InputError, match="und_gap has no place for it"):
         devices["mono"].obj.set(9.5)
+
+
+def test_a_real_axis_that_is_disabled_is_named_and_may_come_back(tmp_path: Path) -> None:
+    devices = _loaded(tmp_path, SLITS)
+    devices.disable("top")
+    assert not devices["gap"].connected
+    assert devices["gap"].problem == "it needs top, which does not answer"
+    devices.enable("top")
+    assert devices["gap"].connected
+    assert devices["gap"].position() == 3.0
+
+
+TABLE = "front: plus, back: minus"
+ALL = {
+    "gap": _entry("gap", "SlitGap", "{plus: plus, minus: minus}"),
+    "offset": _entry("offset", "SlitOffset", "{plus: plus, minus: minus}"),
+    "height": _entry("height", "TableHeight", f"{{{TABLE}}}"),
+    "pitch": _entry("pitch", "TablePitch", f"{{{TABLE}, distance: 500}}"),
+}
+HELD = {"gap": "offset", "offset": "gap", "height": "pitch", "pitch": "height"}
+PLACE = st.floats(-40, 40)
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    wide = AXIS.replace("[-10, 10]", "[-500, 500]")
+    text = wide.format(name="plus", start=1) + wide.format(name="minus", start=-1)
+    return _loaded(tmp_path_factory.mktemp("all"), text + "".join(ALL.values()))
+
+
+@given(st.lists(st.tuples(st.sampled_from(sorted(ALL)), PLACE), min_size=1, max_size=8))
+def test_each_goes_where_it_is_sent_and_the_other_one_stays(
+    everything: Registry, moves: list[tuple[str, float]]
+) -> None:
+    for name, target in moves:
+        before = everything[HELD[name]].position()
+        assert everything[name].obj.set(target).success
+        assert everything[name].position() == pytest.approx(target, abs=1e-6)
+        assert everything[HELD[name]].position() == pytest.approx(before, abs=1e-6)
+
+
+@given(st.floats(2.3, 40.0), st.sampled_from(["Si111", "Si220", "Si311", "Ge111"]))
+def test_an_energy_is_that_of_braggs_law(energy: float, crystal: str) -> None:
+    axis = Energy("mono", bragg="bragg", crystal=crystal)
+    axis.bind({"bragg": LoadedDevice(_AXIS_ENTRY)})
+    targets: dict[str, Any] = {"bragg": 10.0}
+    if 12.39842 / energy > 2 * D_SPACING_ANGSTROM[crystal]:
+        with pytest.raises(InputError, match="cannot be reached"):
+            axis.onto(targets, energy)
+        return
+    axis.onto(targets, energy)
+    wavelength = 2 * D_SPACING_ANGSTROM[crystal] * np.sin(np.radians(targets["bragg"]))
+    assert 12.398419843 / wavelength == pytest.approx(energy)
 
 
 WRONG_WAYS = [
