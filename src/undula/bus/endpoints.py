@@ -22,6 +22,7 @@ from undula.messages import (
     JournalProgress,
     LogEvent,
     Message,
+    MotorRequest,
     MoveRequest,
     QueueRequest,
     QueueStatus,
@@ -133,6 +134,10 @@ ENGINE_DEVICE_SET = Endpoint(
 )  # fmt: skip
 ENGINE_CONFIG = Endpoint(
     "requests/engine/config", ConfigRequest, "request", "look at the configuration or change it",
+    readers=("service",), writers=_CLIENTS,
+)  # fmt: skip
+ENGINE_MOTOR = Endpoint(
+    "requests/engine/motor", MotorRequest, "request", "parameters of a motor",
     readers=("service",), writers=_CLIENTS,
 )  # fmt: skip
 ENGINE_QUEUE = Endpoint(

@@ -23,6 +23,7 @@ from undula.client.arguments import command_line, names, plain, targets
 from undula.client.config import ConfigView
 from undula.client.devices import Devices, Reading
 from undula.client.link import MOVE_TIMEOUT_S, Background, Link
+from undula.client.motors import Motors
 from undula.client.queue import QueueView
 from undula.client.runs import Runs
 from undula.client.scans import Accepted, Cursors, ScanHandle
@@ -74,6 +75,7 @@ class Client:
         self.devices = Devices(self)
         self.queue = QueueView(self.link)
         self.config = ConfigView(self.link)
+        self.motors = Motors(self.link)
         self.runs = Runs(paths.catalogue if paths else None)
 
     # -- scans ------------------------------------------------------------------------------

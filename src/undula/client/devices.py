@@ -47,8 +47,12 @@ class DeviceProxy:
 
     @property
     def limits(self) -> tuple[float, float] | None:
-        """Low and high limit in the device's unit; None when it has none."""
+        """Low and high limit in the device's unit; None when it has none. May be set."""
         return self.info.limits
+
+    @limits.setter
+    def limits(self, limits: tuple[float, float]) -> None:
+        self.set_limits(*limits)
 
     @property
     def unit(self) -> str:
@@ -78,6 +82,59 @@ class DeviceProxy:
     def move_by(self, distance: float) -> Any:
         """Move so far from where it is, and wait; returns the readback."""
         return self._client.mvr(self, distance)[self._name]["value"]
+
+    @property
+    def parameters(self) -> dict[str, dict[str, Any]]:
+        """A motor's velocity, offset, dial, limits ...: name to `{"value", "unit", "about"}`."""
+        return self._client.motors.parameters(self._name)
+
+    @property
+    def velocity(self) -> float:
+        """Speed, unit per second; may be set."""
+        return float(self._parameter("velocity"))
+
+    @velocity.setter
+    def velocity(self, velocity: float) -> None:
+        self._client.motors.set(self._name, "velocity", velocity)
+
+    @property
+    def acceleration(self) -> float:
+        """Unit per second squared; may be set."""
+        return float(self._parameter("acceleration"))
+
+    @acceleration.setter
+    def acceleration(self, acceleration: float) -> None:
+        self._client.motors.set(self._name, "acceleration", acceleration)
+
+    @property
+    def offset(self) -> float:
+        """User position = sign * dial + offset; may be set."""
+        return float(self._parameter("offset"))
+
+    @offset.setter
+    def offset(self, offset: float) -> None:
+        self._client.motors.set(self._name, "offset", offset)
+
+    @property
+    def dial(self) -> float:
+        """Position of the controller, in the device's unit."""
+        return float(self._parameter("dial"))
+
+    def _parameter(self, name: str) -> Any:
+        found = self.parameters
+        if name not in found:
+            raise NoSuchDeviceError(
+                f"{self._name} has no {name}", remedy=f"it has {', '.join(found)}"
+            )
+        return found[name]["value"]
+
+    def set_position(self, position: float) -> None:
+        """Call the present place `position`, without moving."""
+        self._client.motors.set_position(self._name, position)
+
+    def set_limits(self, low: float, high: float) -> None:
+        """Soft limits, in the device's unit."""
+        self._client.motors.set_limits(self._name, low, high)
 
     def enable(self) -> None:
         """Enable (and connect) the device."""

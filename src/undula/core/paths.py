@@ -48,6 +48,11 @@ class BeamlinePaths:
         return self.state / "configuration"
 
     @property
+    def device_settings(self) -> Path:
+        """Settings of devices that nobody else owns, with their history."""
+        return self.state / "device_settings.jsonl"
+
+    @property
     def touched(self) -> Path:
         """What the running scan moves and stages; read after an engine's death."""
         return self.state / "touched.json"

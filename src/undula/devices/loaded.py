@@ -176,7 +176,10 @@ class LoadedDevice:
         elif hasattr(low_signal, "get") and hasattr(high_signal, "get"):
             low, high = low_signal.get(), high_signal.get()
         else:
-            limits = self.entry.device_config.get("limits") or getattr(self.obj, "limits", None)
+            own = getattr(self.obj, "limits", None)
+            if not isinstance(own, tuple | list) or None in own or not own[0] < own[1]:
+                own = None
+            limits = own or self.entry.device_config.get("limits")
             if not limits or limits[0] is None or limits[1] is None:
                 return None
             low, high = limits

@@ -12,6 +12,7 @@ from undula.messages.queue import ItemFinished, QueueItem, QueueStatus
 from undula.messages.requests import (
     DeviceSetRequest,
     DevicesRequest,
+    MotorRequest,
     MoveRequest,
     QueueRequest,
     ReadRequest,
@@ -38,6 +39,7 @@ __all__ = [
     "JournalProgress",
     "LogEvent",
     "Message",
+    "MotorRequest",
     "MoveRequest",
     "QueueItem",
     "QueueRequest",

@@ -82,6 +82,18 @@ class DeviceSetRequest(Request):
     enabled: bool | None = Field(default=None, description="enable (connects) or disable")
 
 
+class MotorRequest(Request):
+    """Look at the parameters of a motor, or change one."""
+
+    tag: ClassVar[str] = "motor_request"
+
+    device: str = Field(description="device name; '' for all")
+    action: Literal["show", "all", "set", "home", "history"] = Field(description="what is asked")
+    parameter: str = Field(default="", description="for set, e.g. velocity, limits, position")
+    values: list[float] = Field(default_factory=list, description="for set; two for limits")
+    direction: Literal["forward", "reverse"] = Field(default="forward", description="for home")
+
+
 class QueueRequest(Request):
     """Look at the scan queue or steer what runs."""
 

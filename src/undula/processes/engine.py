@@ -29,11 +29,13 @@ from undula.core.settings import BeamlineSettings, load_settings, save_settings
 from undula.devices.opening import Opening, open_configuration
 from undula.devices.registry import Registry
 from undula.devices.revisions import Revisions
+from undula.devices.settings import Settings
 from undula.devices.sim import SIMULATED_FILE
 from undula.messages import QueueItem, ScanRequest
 from undula.scans.conditions import Conditions
 from undula.scans.configuration import Configuration
 from undula.scans.leases import Leases
+from undula.scans.motors import Motors
 from undula.scans.moves import Mover
 from undula.scans.recovery import end_open_runs, end_started_items, make_safe
 from undula.scans.runner import ScanRunner
@@ -105,7 +107,10 @@ def _attach(
         changed=service.configuration_changed,
         chosen=lambda path: _remember(paths, path),
     )
-    service.attach(runner, mover, configuration)
+    motors = Motors(
+        runner.devices, runner.leases, Settings(paths.device_settings), service.publish_table
+    )
+    service.attach(runner, mover, configuration, motors)
 
 
 def _stop_call(

@@ -20,6 +20,7 @@ from undula.bus.endpoints import (
     ENGINE_CONFIG,
     ENGINE_DEVICE_SET,
     ENGINE_DEVICES,
+    ENGINE_MOTOR,
     ENGINE_MOVE,
     ENGINE_QUEUE,
     ENGINE_READ,
@@ -44,6 +45,7 @@ from undula.messages import (
     DeviceTable,
     ErrorReport,
     ItemFinished,
+    MotorRequest,
     MoveRequest,
     QueueRequest,
     ReadRequest,
@@ -54,6 +56,7 @@ from undula.messages import (
 from undula.messages.services import log_event
 from undula.scans.check import CheckedScan, check_scan, usable
 from undula.scans.configuration import Configuration
+from undula.scans.motors import Motors
 from undula.scans.moves import Mover
 from undula.scans.outgoing import Outgoing
 from undula.scans.places import run_path
@@ -68,6 +71,7 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     ENGINE_DEVICES,
     ENGINE_DEVICE_SET,
     ENGINE_CONFIG,
+    ENGINE_MOTOR,
     ENGINE_QUEUE,
 )
 WATCH_EVERY_S = 0.05
@@ -102,9 +106,13 @@ class EngineService:
         self._runner: ScanRunner | None = None
         self._mover: Mover | None = None
         self._configuration: Configuration | None = None
+        self._motors: Motors | None = None
 
-    def attach(self, runner: ScanRunner, mover: Mover, configuration: Configuration) -> None:
+    def attach(
+        self, runner: ScanRunner, mover: Mover, configuration: Configuration, motors: Motors
+    ) -> None:
         """Give it what it steers."""
+        self._motors = motors
         self._runner, self._mover, self._configuration = runner, mover, configuration
 
     @property
@@ -146,6 +154,13 @@ class EngineService:
         if self._configuration is None:
             raise RuntimeError("attach was not called")
         return self._configuration
+
+    @property
+    def motors(self) -> Motors:
+        """Parameters of motors."""
+        if self._motors is None:
+            raise RuntimeError("attach was not called")
+        return self._motors
 
     def configuration_changed(self) -> None:
         """Publish which configuration holds, and all devices."""
@@ -253,6 +268,8 @@ class EngineService:
             self._configuring.submit(
                 self._answer, request, lambda: self.configuration.answer(request)
             )
+        elif isinstance(request, MotorRequest):
+            self._pool.submit(self._answer, request, lambda: self.motors.answer(request))
         elif isinstance(request, DevicesRequest):
             self._pool.submit(self._answer, request, lambda: self._table().model_dump())
 

@@ -132,6 +132,16 @@ class Shell:
         axes = [i.name for i in table if i.kind == "positioner" and i.enabled and i.connected]
         self.wm(*axes)
 
+    def set_position(self, axis: Any, position: float) -> None:
+        """set_position(samx, 0): call the present place so, without moving; SPEC's `set`."""
+        self.client.motors.set_position(str(axis), position)
+        self.wm(axis)
+
+    def set_lm(self, axis: Any, low: float, high: float) -> None:
+        """set_lm(samx, -5, 5): soft limits."""
+        self.client.motors.set_limits(str(axis), low, high)
+        self.wm(axis)
+
     # -- the last scan ----------------------------------------------------------------------
 
     def _stats(self) -> PeakStats:
@@ -198,7 +208,8 @@ class Shell:
         }
         names.update({name: make_plan(name, self.run) for name in PLANS})
         for name in (
-            "mv", "mvr", "umv", "umvr", "wm", "wa", "read", "stop", "pause", "resume", "abort",
+            "mv", "mvr", "umv", "umvr", "wm", "wa", "set_position",
+            "set_lm", "read", "stop", "pause", "resume", "abort",
             "cen", "com", "peak", "fwhm", "goto_peak", "goto_cen", "goto_com",
         ):  # fmt: skip
             names[name] = getattr(self, name)

@@ -80,6 +80,16 @@ class Motor(PVGroup):
             self._moving = None
         return float(instance.value)
 
+    @motor.fields.user_offset.putter  # type: ignore[no-redef]  # caproto's way to name a hook
+    async def motor(fields: Any, instance: Any, value: float) -> float:  # noqa: N805  # of the fields
+        """A put to OFF names places anew: RBV, VAL and the user limits go along, nothing moves."""
+        record, by = fields.parent, float(value) - float(instance.value)
+        for field in (fields.user_readback_value, fields.user_low_limit, fields.user_high_limit):
+            await field.write(field.value + by)
+        record.group._target += by
+        await record.write(record.value + by, verify_value=False)
+        return float(value)
+
     async def _move(self, instance: Any) -> None:
         fields = instance.field_inst
         await fields.stop.write(0)

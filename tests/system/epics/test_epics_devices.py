@@ -262,3 +262,26 @@ def test_a_missing_frame_or_file_is_told_with_numbers_and_place(with_camera: Run
         assert count(2) == ""
         """,
     )
+
+
+def test_offset_limits_and_velocity_reach_the_record(with_faulty_motor: Run) -> None:
+    """What people change is in the record, where every other program sees it."""
+    with_faulty_motor(
+        MOTOR,
+        """
+        from undula.devices.motor import MotorView
+        view = MotorView(registry["samx"])
+        before = view.parameters()
+        assert before["acceleration"]["value"] == before["velocity"]["value"] / 0.05
+        here = registry["samx"].position()
+        view.set_position(here + 5.0)
+        assert abs(registry["samx"].obj.user_offset.get(use_monitor=False) - 5.0) < 1e-9
+        assert abs(view.parameters()["dial"]["value"] - here) < 1e-6, view.parameters()
+        view.set_limits(-4.0, 9.0)
+        assert registry["samx"].limits() == (-4.0, 9.0)
+        view.set("velocity", 7.5)
+        assert registry["samx"].obj.velocity.get(use_monitor=False) == 7.5
+        view.set("acceleration", 75.0)
+        assert abs(registry["samx"].obj.acceleration.get(use_monitor=False) - 0.1) < 1e-9
+        """,
+    )

@@ -60,6 +60,7 @@ class SimPositioner(SimDevice):
         self.tolerance = tolerance
         self.update_frequency = update_frequency
         self.velocity = velocity
+        self._offset, self._sign = 0.0, 1.0
         self._takes_time = delay > 0
         self._lock = threading.Lock()
         self._from = self._to = float(start)
@@ -74,6 +75,37 @@ class SimPositioner(SimDevice):
     def instant(self) -> bool:
         """A move takes no time."""
         return not self._takes_time
+
+    @property
+    def offset(self) -> float:
+        """User position at dial position 0; changing it moves nothing, but names places anew."""
+        return self._offset
+
+    @offset.setter
+    def offset(self, offset: float) -> None:
+        self.stop()
+        low, high = self.limits
+        with self._lock:
+            by, self._offset = offset - self._offset, offset
+            self._from, self._to = self._from + by, self._to + by
+            self._stamp = time.time()
+        if low < high:
+            self.limits = (low + by, high + by)
+
+    @property
+    def sign(self) -> float:
+        """1.0 or -1.0: user = sign * dial + offset. Changing it keeps the user position."""
+        return self._sign
+
+    @sign.setter
+    def sign(self, sign: float) -> None:
+        dial = self._sign * (self._to - self._offset)
+        self._sign = sign
+        self._offset = self._to - sign * dial
+
+    def set_position(self, position: float) -> None:
+        """Call the present place `position`."""
+        self.offset += position - self.position
 
     @property
     def position(self) -> float:

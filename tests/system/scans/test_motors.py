@@ -1,0 +1,115 @@
+"""Motors as people know them: on the simulated beamline, through the real services."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from undula.cli.services import restart_one
+from undula.client import Client
+from undula.core.errors import BusyError, InputError, LimitError
+from undula.testing.beamline import LocalBeamline, local_beamline
+
+
+@pytest.fixture(scope="module")
+def beamline() -> Iterator[LocalBeamline]:
+    with local_beamline() as running:
+        yield running
+
+
+@pytest.fixture
+def client(beamline: LocalBeamline) -> Iterator[Client]:
+    with beamline.connect() as client:
+        yield client
+
+
+def _until(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + 20.0
+    while not condition():
+        assert time.monotonic() < end, what
+
+
+def test_a_position_is_redefined_without_moving_and_limits_go_along(client: Client) -> None:
+    samx = client.devices.samx
+    client.mv(samx=3)
+    dial = samx.dial
+    samx.set_position(0)
+    assert (samx.position, samx.dial, samx.offset) == (0.0, dial, -3.0)
+    assert samx.limits == (-53.0, 47.0)
+    with pytest.raises(LimitError):
+        client.mv(samx=48)
+    samx.offset = 0
+    assert samx.position == 3.0
+
+
+def test_limits_and_velocity_are_set_and_hold(client: Client) -> None:
+    samx = client.devices.samx
+    before = samx.limits
+    samx.limits = (-5, 5)
+    with pytest.raises(LimitError, match=r"point 3 of 3: target 6 mm is above the high limit 5 mm"):
+        client.scan("samx", 4, 6, 3)
+    samx.velocity = 20
+    assert samx.velocity == 20.0
+    samx.velocity = 100
+    samx.limits = before
+
+
+@pytest.mark.parametrize(
+    ("parameter", "values", "text"),
+    [
+        ("velocty", [1], "did you mean velocity"),
+        ("velocity", [0], "give more than 0"),
+        ("limits", [5, -5], "low first"),
+        ("limits", [5], "takes 2 numbers"),
+        ("sign", [2], "give 1 or -1"),
+        ("dial", [0], "the dial is the controller's"),
+        ("backlash", [0.1], "it has no backlash"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    client: Client, parameter: str, values: list[float], text: str
+) -> None:
+    before = client.motors.parameters("samx")
+    with pytest.raises(InputError, match=text):
+        client.motors.set("samx", parameter, *values)
+    after = client.motors.parameters("samx")
+    assert {n: r["value"] for n, r in after.items()} == {n: r["value"] for n, r in before.items()}
+
+
+def test_no_motor_is_named_as_such(client: Client) -> None:
+    with pytest.raises(InputError, match="it is no motor"):
+        client.motors.parameters("diode")
+
+
+def test_a_motor_that_a_scan_uses_is_not_changed(client: Client) -> None:
+    scan = client.scan("samx", -1, 1, 300, time=0.02, detectors=["diode"], wait=False)
+    _until(lambda: client.queue.list().points_done > 3, "the scan does not begin")
+    with pytest.raises(BusyError, match="in use by scan"):
+        client.devices.samx.set_position(0)
+    client.motors.set("samy", "velocity", 50)
+    client.queue.abort("enough")
+    scan.wait(20.0, check=False)
+
+
+def test_where_all_motors_are(client: Client) -> None:
+    found = client.motors.all()
+    assert {"samx", "samy", "energy"} <= set(found)
+    assert "diode" not in found
+    assert found["samx"]["position"]["unit"] == "mm"
+
+
+def test_settings_hold_after_a_restart_and_the_history_tells(
+    beamline: LocalBeamline, client: Client
+) -> None:
+    client.mv(samy=1)
+    samy = client.devices.samy
+    samy.set_position(10)
+    samy.velocity = 33
+    limits, offset = samy.limits, samy.offset
+    restart_one(beamline.paths, "engine")
+    assert (samy.limits, samy.offset, samy.velocity) == (limits, offset, 33.0)
+    names = [(c["name"], c["new"]) for c in client.motors.history("samy")]
+    assert ("position", 10.0) in names
+    assert ("velocity", 33.0) in names
