@@ -180,7 +180,6 @@ def _point(run: StepRun) -> Callable[[], Messages]:
     trigger = Msg(TRIGGER, None, counters, run.trigger_timeout_s, run.told)
     devices = (*run.axes, *run.detectors)
     reads = [(Msg("read", d), run.policy(d)) for d in devices]
-    computed = [d for d in devices if hasattr(d, "offer")]
     beam = run.beam if run.beam is not None and run.beam.per_point else None
 
     def point() -> Messages:
@@ -192,7 +191,7 @@ def _point(run: StepRun) -> Callable[[], Messages]:
             if counters:
                 yield trigger
             yield create
-            yield from _readings(reads, computed)
+            yield from _readings(reads)
             if beam is not None:
                 yield from beam.closed(run.told)
             if not run.spoiled():
@@ -205,9 +204,12 @@ def _point(run: StepRun) -> Callable[[], Messages]:
     return point
 
 
-def _readings(reads: Sequence[tuple[Msg, Policy]], computed: Sequence[Any]) -> Messages:
-    """Read each device, once more where its policy says so; computed ones are told of it."""
+def _readings(reads: Sequence[tuple[Msg, Policy]]) -> Messages:
+    """Read each device, once more where its policy says so; a computed one gets what was read."""
+    row: dict[str, Any] = {}
     for message, policy in reads:
+        if hasattr(message.obj, "offer"):
+            message.obj.offer(row)  # just before it is read: no reading of a broken point is left
         try:
             reading = yield message
         except (RunEngineControlException, FailedStatus):
@@ -215,8 +217,7 @@ def _readings(reads: Sequence[tuple[Msg, Policy]], computed: Sequence[Any]) -> M
         except Exception as exc:  # a driver may raise anything while it is read
             read_again(message.obj, policy, exc)
             reading = yield message
-        for device in computed:
-            device.offer(reading or {})
+        row.update(reading or {})
 
 
 def first_move(run: StepRun, row: Sequence[float]) -> Messages:

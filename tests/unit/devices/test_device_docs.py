@@ -9,6 +9,7 @@ import pytest
 
 from undula.devices.description import KEYS, load_device_file
 from undula.devices.device_yaml import LEGACY
+from undula.devices.registry import Registry
 
 DOCS = Path(__file__).parents[3] / "docs"
 HOW_TO = DOCS / "how-to" / "devices.md"
@@ -44,3 +45,19 @@ def test_the_reference_names_every_key() -> None:
     text = (DOCS / "reference" / "device_file.md").read_text(encoding="utf-8")
     missing = [key for key in (*KEYS, *LEGACY) if f"`{key}`" not in text]
     assert not missing
+
+
+def test_the_computed_devices_of_the_how_to_work(tmp_path: Path) -> None:
+    axis = "undula.devices.sim.SimPositioner\n  deviceConfig: {start: 15, limits: [0, 90]}\n"
+    text = re.sub(r"ophyd\.EpicsMotor\n.*\n", axis, COMPUTED[0] + COMPUTED[1])
+    text += re.sub(r"ophyd\.EpicsSignalRO\n.*\n", "undula.devices.sim.SimMonitor\n", COMPUTED[2])
+    path = tmp_path / "devices.yaml"
+    path.write_text(text)
+    devices = Registry(load_device_file(path))
+    devices.connect()
+    assert not [d.problem for d in map(devices.__getitem__, devices.names()) if d.problem]
+    devices["gap"].obj.set(0.5)
+    assert devices["slit_top"].position() == 15.25
+    devices["energy"].obj.set(9000.0)
+    assert devices["energy"].position() == pytest.approx(9000.0)
+    assert devices["absorption"].read()["absorption"]["value"] == pytest.approx(0.0, abs=2.0)
