@@ -16,6 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
+from bench.epics import epics
 from bench.growth import devices, points, start
 from bench.loading import loading
 from bench.moves import moves
@@ -25,8 +26,8 @@ from bench.subjects import Stock, undula
 from undula.core.errors import UndulaError
 
 TOGETHER = {"step": (step,), "cpu": (cpu,), "live": (live,), "moves": (moves,), "growth": (points,)}
-ALONE = {"start": (start,), "growth": (devices,), "loading": (loading,)}
-NAMES = ("step", "cpu", "live", "moves", "start", "growth", "loading")
+ALONE = {"start": (start,), "growth": (devices,), "loading": (loading,), "epics": (epics,)}
+NAMES = ("step", "cpu", "live", "moves", "start", "growth", "loading", "epics")
 
 
 def options() -> argparse.Namespace:

@@ -80,6 +80,7 @@ GOALS = (
     Goal("mv during a block scan < 30 ms", "moves", "scan runs", "mv median", 30.0),
     Goal("services up < 5 s", "start", "idle beamline", "bring up", 5.0),
     Goal("idle memory < 400 MB", "start", "idle beamline", "PSS together", 400.0),
+    Goal("EPICS: < 1 ms CPU added", "epics", "motor and counting card", "CPU added per point", 1.0),
     Goal("200 devices, 5 % dead: < 10 s", "loading", "200 devices, 10 dead", "until ready", 10.0),
 )
 
