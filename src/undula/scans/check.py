@@ -124,8 +124,14 @@ def check_set(device: LoadedDevice, target: object) -> None:
         check_limits(device, [float(target)])
 
 
-def check_limits(device: LoadedDevice, targets: Sequence[float] | FloatArray) -> None:
-    """Every target against limits read now. Raises: LimitError naming the point."""
+def check_limits(
+    device: LoadedDevice, targets: Sequence[float] | FloatArray, over: Sequence[str] = ()
+) -> None:
+    """Every target against limits read now. Raises: LimitError naming the point.
+
+    Args:
+        over: the pseudo axes that a person named, when this is a real one under them.
+    """
     limits = device.limits()
     values = np.asarray(targets, dtype=np.float64)
     if not np.all(np.isfinite(values)):
@@ -141,8 +147,11 @@ def check_limits(device: LoadedDevice, targets: Sequence[float] | FloatArray) ->
     first, unit = int(bad[0]), device.unit
     side, limit = ("above the high", high) if values[first] > high else ("below the low", low)
     at = f"point {first + 1} of {len(values)}: " if len(values) > 1 else ""
+    by = f" (moved by {', '.join(over)})" if over else ""
     raise LimitError(
-        f"{at}target {values[first]:g} {unit} is {side} limit {limit:g} {unit}".replace("  ", " "),
+        f"{at}target {values[first]:g} {unit}{by} is {side} limit {limit:g} {unit}".replace(
+            "  ", " "
+        ),
         remedy=f"choose {low:g}..{high:g} {unit}, or ask staff to move the soft limit".replace(
             " ,", ","
         ),
@@ -194,14 +203,20 @@ def _driven(
     Raises: LimitError naming the point; InputError for a target that a pseudo axis cannot reach.
     """
     moves = real_moves((axis, path.points[:, k]) for k, axis in enumerate(axes))
+    over = pseudo_of(axes)
     for axis, targets in moves:
         refuse_read_only(axis)
-        check_limits(axis, targets)
+        check_limits(axis, targets, () if axis in axes else over)
     start = real_moves(zip(axes, origin, strict=True))
     names = tuple(axis.name for axis, _ in moves)
     at = {axis.name: float(place) for axis, place in start}
     points = np.column_stack([np.broadcast_to(t, len(path.points)) for _, t in moves])
     return [axis for axis, _ in moves], Driven(names, points, tuple(at[n] for n in names))
+
+
+def pseudo_of(axes: Iterable[LoadedDevice]) -> list[str]:
+    """Names of the pseudo axes among these."""
+    return [axis.name for axis in axes if hasattr(axis.obj, "reals")]
 
 
 def with_sources(devices: Registry, names: Iterable[str]) -> list[str]:

@@ -16,7 +16,7 @@ from undula.core.log import get_logger
 from undula.devices.pseudo_axis import real_moves
 from undula.devices.registry import LoadedDevice, Registry
 from undula.messages import ErrorReport, MoveRequest, Reply
-from undula.scans.check import MOVE_MARGIN_S, check_limits, refuse_read_only, usable
+from undula.scans.check import MOVE_MARGIN_S, check_limits, pseudo_of, refuse_read_only, usable
 from undula.scans.leases import Leases
 from undula.scans.safety import Touched
 from undula.scans.stop import stop_call
@@ -57,7 +57,7 @@ class Mover:
             for axis, target in moves:
                 if axis.name not in request.targets:  # under a pseudo axis
                     refuse_read_only(axis)
-                    check_limits(axis, [target])
+                    check_limits(axis, [target], pseudo_of(a for a, _ in asked))
             used = list(dict.fromkeys([*request.targets, *(axis.name for axis, _ in moves)]))
             axes, targets = [axis for axis, _ in moves], [target for _, target in moves]
             limit_s = self._deadline_s(axes, targets)

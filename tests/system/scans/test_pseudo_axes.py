@@ -90,10 +90,12 @@ def test_a_point_beyond_the_limit_of_a_blade_is_named_before_anything_moves(
     client: Client,
 ) -> None:
     client.mv(gap=0.0, offset=0.0)
-    with pytest.raises(LimitError, match=r"point 12 of 21: target 11 mm") as caught:
+    with pytest.raises(
+        LimitError, match=r"point 12 of 21: target 11 mm \(moved by gap\)"
+    ) as caught:
         client.scan("gap", 0, 40, 21)
     assert caught.value.device == "top"
-    with pytest.raises(LimitError, match="target 15 mm is above"):
+    with pytest.raises(LimitError, match=r"target 15 mm \(moved by gap\) is above"):
         client.mv(gap=30)
     assert client.devices.top.position == 0.0
 
