@@ -18,6 +18,7 @@ from undula.client import Client
 from undula.core.errors import UndulaError
 from undula.testing.beamline import local_beamline
 from undula.testing.iocs import Ioc, client_environment
+from undula.testing.tango_process import tango_server
 
 PATIENCE_S = 40.0
 DEVICES = """
@@ -57,16 +58,42 @@ diode:
   deviceConfig: {role: diode}
   readoutPriority: on_request
   enabled: true
+blade:
+  deviceClass: undula.devices.epics.EpicsMotor
+  deviceConfig: {prefix: "MOT:m2"}
+  readoutPriority: baseline
+  enabled: true
+gap:
+  deviceClass: undula.devices.pseudo.SlitGap
+  deviceConfig: {plus: mot, minus: blade}
+  readoutPriority: baseline
+  enabled: true
+furnace:
+  deviceClass: undula.devices.tango.TangoAttribute
+  deviceConfig: {uri: "TANGO"}
+  readoutPriority: on_request
+  enabled: true
 """
 
 
 @pytest.fixture(scope="module")
+def furnace() -> Iterator[str]:
+    """Address of an attribute of a Tango server."""
+    with tango_server() as server:
+        yield server.uri("test/undula/sensor", "temperature")
+
+
+@pytest.fixture(scope="module")
 def client(
-    faulty_motor_ioc: Ioc, camera_ioc: Ioc, counting_ioc: Ioc, tmp_path_factory: Any
+    faulty_motor_ioc: Ioc,
+    camera_ioc: Ioc,
+    counting_ioc: Ioc,
+    furnace: str,
+    tmp_path_factory: Any,
 ) -> Iterator[Client]:
     """One beamline for all tests of this file."""
     devices = tmp_path_factory.mktemp("epics") / "devices.yaml"
-    devices.write_text(DEVICES)
+    devices.write_text(DEVICES.replace("TANGO", furnace))
     env = client_environment(faulty_motor_ioc, camera_ioc, counting_ioc)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in env.items():
@@ -111,6 +138,26 @@ def test_one_scan_takes_motor_card_camera_and_simulation_into_one_file(client: C
         assert file["entry/data"].attrs["signal"] == "card_i0"
         assert list(file["entry/data"].attrs["axes"]) == ["mot"]
     assert read("CAM:cam1:AcquireTime_RBV", repeater=False).data[0] == 0.05
+
+
+def test_one_scan_of_a_pseudo_axis_takes_every_kind_of_device_into_one_file(
+    client: Client,
+) -> None:
+    """Motor records under a pseudo axis, a card over PVA, a camera, Tango and a simulation."""
+    detectors = ["card", "cam", "furnace", "diode"]
+    run = client.scan("gap", 0, 2, 5, time=0.05, detectors=detectors).run
+    assert run.status == "success", run.record.reason
+    data = run.data
+    assert np.allclose(data["gap"], [0, 0.5, 1, 1.5, 2], atol=1e-3)
+    assert np.allclose(data["mot"] - data["blade"], data["gap"])
+    assert data["card_i0"].tolist() == [2500] * 5
+    assert data["furnace"].tolist() == [21.0] * 5
+    assert data.shapes["cam"] == (5, 24, 32)
+    with h5py.File(run.path) as file:
+        assert list(file["entry/data"].attrs["axes"]) == ["gap"]
+        units = {n: file[f"entry/data/{n}"].attrs["units"] for n in ("gap", "furnace")}
+        assert units == {"gap": "mm", "furnace": "degC"}
+        assert file["entry/instrument/cam/cam"].shape == (5, 24, 32)
 
 
 def test_the_mca_is_one_detector_among_others(client: Client) -> None:
