@@ -18,6 +18,7 @@ from rich.console import Console
 
 from bench.epics import epics
 from bench.growth import devices, points, start
+from bench.live_values import live_values
 from bench.loading import loading
 from bench.moves import moves
 from bench.report import Row, save, show, show_goals
@@ -26,8 +27,11 @@ from bench.subjects import Stock, undula
 from undula.core.errors import UndulaError
 
 TOGETHER = {"step": (step,), "cpu": (cpu,), "live": (live,), "moves": (moves,), "growth": (points,)}
-ALONE = {"start": (start,), "growth": (devices,), "loading": (loading,), "epics": (epics,)}
-NAMES = ("step", "cpu", "live", "moves", "start", "growth", "loading", "epics")
+ALONE = {
+    "start": (start,), "growth": (devices,), "loading": (loading,), "epics": (epics,),
+    "values": (live_values,),
+}  # fmt: skip
+NAMES = ("step", "cpu", "live", "moves", "start", "growth", "loading", "epics", "values")
 
 
 def options() -> argparse.Namespace:

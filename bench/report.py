@@ -81,6 +81,14 @@ GOALS = (
     Goal("services up < 5 s", "start", "idle beamline", "bring up", 5.0),
     Goal("idle memory < 400 MB", "start", "idle beamline", "PSS together", 400.0),
     Goal("EPICS: < 1 ms CPU added", "epics", "motor and counting card", "CPU added per point", 1.0),
+    Goal(
+        "500 signals at 10 Hz: a point at most 10 % longer",
+        "values",
+        "500 signals at 10 Hz",
+        "all per point",
+        0.9,
+        at_least=True,
+    ),
     Goal("200 devices, 5 % dead: < 10 s", "loading", "200 devices, 10 dead", "until ready", 10.0),
 )
 

@@ -15,6 +15,7 @@ from undula.messages import (
     BrokerStatus,
     ConfigRequest,
     ConfigStatus,
+    DeviceChanges,
     DeviceSetRequest,
     DevicesRequest,
     DeviceTable,
@@ -104,6 +105,9 @@ QUEUE_FINISHED = Endpoint(
 DEVICE_TABLE = Endpoint("devices/table", DeviceTable, "latest", "all devices of the beamline")
 DEVICE_READBACK = Endpoint(
     "devices/{name}/readback", Readback, "latest", "live values of one device"
+)
+DEVICE_CHANGES = Endpoint(
+    "devices/changes", DeviceChanges, "send", "values that changed, at most 10 messages a second"
 )
 CONFIG_STATUS = Endpoint(
     "devices/configuration", ConfigStatus, "latest", "which configuration of the devices holds"

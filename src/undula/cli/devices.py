@@ -71,8 +71,12 @@ def _device_words(words: list[str]) -> tuple[str, str | None]:
 @kind
 def devices(
     words: Annotated[
-        list[str] | None, typer.Argument(help="[NAME | enable NAME | disable NAME]")
+        list[str] | None,
+        typer.Argument(help="[NAME | enable NAME | disable NAME | watch [NAMES]]"),
     ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="With watch: once, without waiting.")
+    ] = False,
     as_json: JsonOption = False,
     beamline: BeamlineOption = None,
 ) -> None:
@@ -81,7 +85,15 @@ def devices(
     `enable` also connects a device that did not answer. Example: undula devices samx
 
     Example: undula devices enable samx
+
+    Example: undula devices watch samx diode
     """
+    if words and words[0] == "watch":
+        from undula.cli.watch import watch
+
+        with connected(beamline) as client:
+            watch(client, words[1:], as_json, once)
+        return
     action, name = _device_words(words or [])
     with connected(beamline) as client:
         if name is None:

@@ -5,15 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from undula.bus.endpoints import DEVICE_TABLE, ENGINE_DEVICES
+from undula.bus.endpoints import DEVICE_CHANGES, DEVICE_TABLE, ENGINE_DEVICES
 from undula.core.errors import InputError
-from undula.messages import DeviceInfo
+from undula.messages import DeviceChanges, DeviceInfo
 
 if TYPE_CHECKING:
+    from undula.bus.ports import Subscription
     from undula.client.client import Client
 
 Reading = dict[str, dict[str, Any]]
@@ -214,6 +215,10 @@ class Devices(Mapping[str, DeviceProxy]):
             f"there is no device {name!r}",
             remedy=f"did you mean {', '.join(near)}?" if near else "see undula devices",
         )
+
+    def follow(self, callback: Callable[[DeviceChanges], None]) -> Subscription:
+        """Call `callback`, on another thread, with values that change; `close()` ends it."""
+        return self._client.link.connector.subscribe(DEVICE_CHANGES, callback)
 
     def __getitem__(self, name: str) -> DeviceProxy:
         return DeviceProxy(self._client, self.info(str(name)).name)

@@ -117,6 +117,9 @@ class Registry:
             if device.connected:
                 device.problem = ""
                 found.append(device.name)
+        if found:
+            for callback in self._observers:
+                callback(Change(rebuilt=tuple(found)))
         return found
 
     def disable(self, name: str) -> None:

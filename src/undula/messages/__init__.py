@@ -6,7 +6,7 @@ Not here: how they are packed and sent (`bus`), what is done about them.
 
 from undula.messages.base import REGISTRY, Command, Event, Message
 from undula.messages.config import ConfigRequest, ConfigStatus
-from undula.messages.devices import DeviceInfo, DeviceTable, Readback
+from undula.messages.devices import DeviceChanges, DeviceInfo, DeviceTable, Readback
 from undula.messages.errors import ErrorReport
 from undula.messages.queue import ItemFinished, QueueItem, QueueStatus
 from undula.messages.requests import (
@@ -29,6 +29,7 @@ __all__ = [
     "Command",
     "ConfigRequest",
     "ConfigStatus",
+    "DeviceChanges",
     "DeviceInfo",
     "DeviceSetRequest",
     "DeviceTable",

@@ -58,3 +58,13 @@ class Readback(Event):
     time: float = Field(description="host time of the reading, UTC epoch s")
     flags: list[str] = Field(default_factory=list, description="e.g. 'samx: not a number'")
     moving: bool | None = Field(default=None, description="None when it cannot move")
+
+
+class DeviceChanges(Event):
+    """Main values of devices that changed, gathered over a tenth of a second."""
+
+    tag: ClassVar[str] = "device_changes"
+
+    values: dict[str, Any] = Field(description="device to its value, in its unit")
+    timestamps: dict[str, float] = Field(description="device to device time, UTC epoch s")
+    time: float = Field(description="host time, UTC epoch s")

@@ -35,6 +35,7 @@ from undula.messages import QueueItem, ScanRequest
 from undula.scans.conditions import Conditions
 from undula.scans.configuration import Configuration
 from undula.scans.leases import Leases
+from undula.scans.live import LiveValues
 from undula.scans.motors import Motors
 from undula.scans.moves import Mover
 from undula.scans.recovery import end_open_runs, end_started_items, make_safe
@@ -187,6 +188,7 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
         outbox.start()
         closing.callback(outbox.drained, 5.0)
         closing.callback(service.finish)
+        closing.callback(LiveValues(devices, service.values_changed).close)
         recovered = _recover(catalogue, connector, outbox, runner, stops)
         closing.callback(runner.close, "the services were taken down")
         service.configuration_changed()

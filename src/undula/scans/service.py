@@ -15,6 +15,7 @@ from typing import Any
 from undula.bus.endpoints import (
     BROKER_STATUS,
     CONFIG_STATUS,
+    DEVICE_CHANGES,
     DEVICE_READBACK,
     DEVICE_TABLE,
     ENGINE_CONFIG,
@@ -32,7 +33,7 @@ from undula.bus.endpoints import (
 )
 from undula.bus.ports import Connector
 from undula.core import notify
-from undula.core.errors import BusyError, UndulaError
+from undula.core.errors import BusError, BusyError, UndulaError
 from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.core.settings import BeamlineSettings
@@ -40,6 +41,7 @@ from undula.devices.registry import Registry
 from undula.messages import (
     BrokerStatus,
     ConfigRequest,
+    DeviceChanges,
     DeviceSetRequest,
     DevicesRequest,
     DeviceTable,
@@ -161,6 +163,13 @@ class EngineService:
         if self._motors is None:
             raise RuntimeError("attach was not called")
         return self._motors
+
+    def values_changed(self, changes: DeviceChanges) -> None:
+        """Publish values that changed; called on a thread of its own."""
+        try:
+            self._connector.put(DEVICE_CHANGES, changes)
+        except BusError as error:  # the broker is away: the next values will do
+            get_logger().info("changes_not_sent", error=str(error))
 
     def configuration_changed(self) -> None:
         """Publish which configuration holds, and all devices."""

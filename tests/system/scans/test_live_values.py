@@ -1,0 +1,86 @@
+"""Values on the bus as they change: bounded in rate, of every library, without disturbing scans."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from undula.client import Client
+from undula.messages import DeviceChanges
+from undula.testing.beamline import local_beamline
+
+KEYS = {"readoutPriority": "on_request", "enabled": True}
+DRIFT = {
+    "deviceClass": "ophyd.sim.SynPeriodicSignal",
+    "deviceConfig": {"period": 0.01, "period_jitter": 0},
+    **KEYS,
+}
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with local_beamline() as beamline, beamline.connect() as client:
+        client.config.add({"drift": DRIFT})
+        yield client
+
+
+@pytest.fixture
+def changes(client: Client) -> Iterator[queue.SimpleQueue[DeviceChanges]]:
+    found: queue.SimpleQueue[DeviceChanges] = queue.SimpleQueue()
+    subscription = client.devices.follow(found.put)
+    yield found
+    subscription.close()
+
+
+def _until(changes: queue.SimpleQueue[DeviceChanges], name: str, value: float) -> None:
+    end = time.monotonic() + 10.0
+    while changes.get(timeout=end - time.monotonic()).values.get(name) != value:
+        pass
+
+
+def test_a_moved_axis_is_told_without_being_asked_for(
+    client: Client, changes: queue.SimpleQueue[DeviceChanges]
+) -> None:
+    client.mv(samx=1.5)
+    _until(changes, "samx", 1.5)
+
+
+def test_a_signal_that_changes_often_is_told_ten_times_a_second_at_most(
+    client: Client, changes: queue.SimpleQueue[DeviceChanges]
+) -> None:
+    times: list[float] = []
+    while len(times) < 12:
+        change = changes.get(timeout=10.0)
+        if "drift" in change.values:
+            times.append(change.time)
+    assert times[-1] - times[0] > 0.9
+
+
+def test_a_device_that_was_taken_away_is_told_no_more(
+    client: Client, changes: queue.SimpleQueue[DeviceChanges]
+) -> None:
+    client.config.add({"other": DRIFT})
+    while "other" not in changes.get(timeout=10.0).values:
+        pass
+    client.config.remove("other")
+    client.mv(samx=0.125)
+    _until(changes, "samx", 0.125)  # what was on its way has arrived
+    client.mv(samx=0.25)
+    end = time.monotonic() + 10.0
+    while True:
+        change = changes.get(timeout=end - time.monotonic())
+        assert "other" not in change.values
+        if change.values.get("samx") == 0.25:
+            return
+
+
+def test_watch_prints_values_once(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    from undula.cli.watch import watch
+
+    watch(client, ["samx", "diode"], as_json=False, once=True)
+    out = capsys.readouterr().out
+    assert "M.samx" in out
+    assert "D.diode" in out
