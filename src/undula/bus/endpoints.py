@@ -12,6 +12,8 @@ from typing import Generic, Literal, TypeVar
 
 from undula.core.errors import BusError
 from undula.messages import (
+    AlarmRequest,
+    AlarmTable,
     BrokerStatus,
     ConfigRequest,
     ConfigStatus,
@@ -109,6 +111,7 @@ DEVICE_READBACK = Endpoint(
 DEVICE_CHANGES = Endpoint(
     "devices/changes", DeviceChanges, "send", "values that changed, at most 10 messages a second"
 )
+ALARMS = Endpoint("alarms", AlarmTable, "latest", "alarms that last or that nobody has seen")
 CONFIG_STATUS = Endpoint(
     "devices/configuration", ConfigStatus, "latest", "which configuration of the devices holds"
 )
@@ -138,6 +141,10 @@ ENGINE_DEVICE_SET = Endpoint(
 )  # fmt: skip
 ENGINE_CONFIG = Endpoint(
     "requests/engine/config", ConfigRequest, "request", "look at the configuration or change it",
+    readers=("service",), writers=_CLIENTS,
+)  # fmt: skip
+ENGINE_ALARMS = Endpoint(
+    "requests/engine/alarms", AlarmRequest, "request", "look at the alarms or acknowledge them",
     readers=("service",), writers=_CLIENTS,
 )  # fmt: skip
 ENGINE_MOTOR = Endpoint(

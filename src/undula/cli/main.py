@@ -15,15 +15,15 @@ import typer
 from undula import __version__
 
 MODULES = (
-    "services", "logs", "doctor", "stop", "scans", "devices", "motors", "config", "queue", "runs",
-    "demo", "shell",
+    "services", "logs", "doctor", "stop", "scans", "devices", "motors", "config", "alarms", "queue",
+    "runs", "demo", "shell",
 )  # fmt: skip
 QUICK = {
     "stop": "stop", "up": "services", "down": "services", "restart": "services",
     "status": "services", "logs": "logs", "doctor": "doctor", "demo": "demo", "shell": "shell",
     "devices": "devices", "read": "devices", "mv": "devices", "mvr": "devices",
     "motor": "motors", "set": "motors", "set-lm": "motors", "home": "motors", "wm": "motors",
-    "wa": "motors", "config": "config", "queue": "queue", "runs": "runs",
+    "wa": "motors", "config": "config", "alarms": "alarms", "queue": "queue", "runs": "runs",
     "scan": "scans", "plan": "scans", "count": "scans", "grid": "scans", "list-scan": "scans",
     "ascan": "scans", "dscan": "scans", "mesh": "scans", "ct": "scans", "timescan": "scans",
 }  # fmt: skip

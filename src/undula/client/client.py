@@ -19,6 +19,7 @@ from undula.bus.endpoints import (
     ENGINE_SCAN,
 )
 from undula.bus.ports import Connector
+from undula.client.alarms import AlarmView
 from undula.client.arguments import command_line, names, plain, targets
 from undula.client.config import ConfigView
 from undula.client.devices import Devices, Reading
@@ -76,6 +77,7 @@ class Client:
         self.queue = QueueView(self.link)
         self.config = ConfigView(self.link)
         self.motors = Motors(self.link)
+        self.alarms = AlarmView(self.link)
         self.runs = Runs(paths.catalogue if paths else None)
 
     # -- scans ------------------------------------------------------------------------------

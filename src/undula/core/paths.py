@@ -53,6 +53,11 @@ class BeamlinePaths:
         return self.state / "device_settings.jsonl"
 
     @property
+    def alarms(self) -> Path:
+        """Alarms that were raised, cleared and acknowledged."""
+        return self.state / "alarms.jsonl"
+
+    @property
     def touched(self) -> Path:
         """What the running scan moves and stages; read after an engine's death."""
         return self.state / "touched.json"

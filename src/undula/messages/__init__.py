@@ -4,6 +4,7 @@ In: nothing. Out: message classes and their registry by tag. Imports: pydantic, 
 Not here: how they are packed and sent (`bus`), what is done about them.
 """
 
+from undula.messages.alarms import Alarm, AlarmRequest, AlarmTable
 from undula.messages.base import REGISTRY, Command, Event, Message
 from undula.messages.config import ConfigRequest, ConfigStatus
 from undula.messages.devices import DeviceChanges, DeviceInfo, DeviceTable, Readback
@@ -25,6 +26,9 @@ from undula.messages.services import BrokerStatus, LogEvent
 
 __all__ = [
     "REGISTRY",
+    "Alarm",
+    "AlarmRequest",
+    "AlarmTable",
     "BrokerStatus",
     "Command",
     "ConfigRequest",

@@ -32,6 +32,7 @@ from undula.devices.revisions import Revisions
 from undula.devices.settings import Settings
 from undula.devices.sim import SIMULATED_FILE
 from undula.messages import QueueItem, ScanRequest
+from undula.scans.alarms import Alarms
 from undula.scans.conditions import Conditions
 from undula.scans.configuration import Configuration
 from undula.scans.leases import Leases
@@ -112,6 +113,7 @@ def _attach(
         runner.devices, runner.leases, Settings(paths.device_settings), service.publish_table
     )
     service.attach(runner, mover, configuration, motors)
+    service.attach_alarms(Alarms(paths.alarms, service.alarms_changed))
 
 
 def _stop_call(

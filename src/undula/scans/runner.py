@@ -68,7 +68,7 @@ class ScanRunner:
         conditions: Conditions,
     ) -> None:
         self.devices = devices
-        self._conditions = conditions
+        self.conditions = conditions
         self._hold = Hold()
         self._shutters = Shutters(devices)
         self.settings = settings
@@ -273,7 +273,7 @@ class ScanRunner:
             self._go_on()
 
     def _trips(self, *, now: bool = False) -> list[Trip]:
-        return [t for t in self._conditions.trips(now=now) if t.action in ("pause", "abort")]
+        return [t for t in self.conditions.trips(now=now) if t.action in ("pause", "abort")]
 
     def _tripped(self, trips: list[Trip]) -> None:
         """Ask for the pause, or the abort, that these want. Never blocks."""
@@ -502,7 +502,7 @@ class ScanRunner:
     def _await_conditions(self) -> None:
         """Begin when all conditions hold. Raises: DeviceError where one refuses a start."""
         begin, hold = time.monotonic(), Hold()
-        trips = [t for t in self._conditions.trips(now=True) if t.action != "warn"]
+        trips = [t for t in self.conditions.trips(now=True) if t.action != "warn"]
         while trips or hold.active:
             if refusing := [t for t in trips if t.action != "pause"]:
                 raise DeviceError(
@@ -516,7 +516,7 @@ class ScanRunner:
             self._stop_if_aborted()
             with self._lock:
                 self._lock.wait(CONDITIONS_EVERY_S)
-            trips = [t for t in self._conditions.trips(now=True) if t.action != "warn"]
+            trips = [t for t in self.conditions.trips(now=True) if t.action != "warn"]
         self._waiting = None
 
     def _stop_if_aborted(self) -> None:

@@ -13,11 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from undula.bus.endpoints import (
+    ALARMS,
     BROKER_STATUS,
     CONFIG_STATUS,
     DEVICE_CHANGES,
     DEVICE_READBACK,
     DEVICE_TABLE,
+    ENGINE_ALARMS,
     ENGINE_CONFIG,
     ENGINE_DEVICE_SET,
     ENGINE_DEVICES,
@@ -39,6 +41,7 @@ from undula.core.log import get_logger
 from undula.core.settings import BeamlineSettings
 from undula.devices.registry import Registry
 from undula.messages import (
+    AlarmRequest,
     BrokerStatus,
     ConfigRequest,
     DeviceChanges,
@@ -56,6 +59,7 @@ from undula.messages import (
     ScanRequest,
 )
 from undula.messages.services import log_event
+from undula.scans.alarms import Alarms, wrong_now
 from undula.scans.check import CheckedScan, check_scan, usable
 from undula.scans.configuration import Configuration
 from undula.scans.motors import Motors
@@ -73,6 +77,7 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     ENGINE_DEVICES,
     ENGINE_DEVICE_SET,
     ENGINE_CONFIG,
+    ENGINE_ALARMS,
     ENGINE_MOTOR,
     ENGINE_QUEUE,
 )
@@ -109,6 +114,7 @@ class EngineService:
         self._mover: Mover | None = None
         self._configuration: Configuration | None = None
         self._motors: Motors | None = None
+        self._alarms: Alarms | None = None
 
     def attach(
         self, runner: ScanRunner, mover: Mover, configuration: Configuration, motors: Motors
@@ -234,6 +240,7 @@ class EngineService:
             try:
                 self.runner.watch_refusals()
                 self.runner.watch_conditions()
+                self.alarms.see(wrong_now(self.runner.conditions.trips(), self._devices))
                 self.runner.watch_lost()
                 self.runner.watch_room(self._outbox.fill, self._broker_full)
             except BusyError as error:
@@ -277,6 +284,8 @@ class EngineService:
             self._configuring.submit(
                 self._answer, request, lambda: self.configuration.answer(request)
             )
+        elif isinstance(request, AlarmRequest):
+            self._pool.submit(self._answer, request, lambda: self._alarms_asked(request))
         elif isinstance(request, MotorRequest):
             self._pool.submit(self._answer, request, lambda: self.motors.answer(request))
         elif isinstance(request, DevicesRequest):
@@ -380,6 +389,30 @@ class EngineService:
         finally:
             self.runner.leases.release(holder)
         self.configuration_changed()
+
+    def attach_alarms(self, alarms: Alarms) -> None:
+        """Give it the alarms, which it feeds and shows."""
+        self._alarms = alarms
+
+    @property
+    def alarms(self) -> Alarms:
+        """What is wrong at the beamline."""
+        if self._alarms is None:
+            raise RuntimeError("attach_alarms was not called")
+        return self._alarms
+
+    def alarms_changed(self) -> None:
+        """Publish the alarms soon."""
+        self._outgoing.say(lambda: self._connector.put(ALARMS, self.alarms.table()))
+
+    def _alarms_asked(self, request: AlarmRequest) -> dict[str, Any]:
+        if request.action == "history":
+            found = self.alarms.history()
+        else:
+            if request.action == "acknowledge":
+                self.alarms.acknowledge(request.numbers, request.user)
+            found = self.alarms.table().alarms
+        return {"alarms": [alarm.model_dump() for alarm in found]}
 
     def _steer(self, request: QueueRequest, permit: Permit) -> dict[str, Any]:
         runner, action = self.runner, request.action

@@ -212,3 +212,17 @@ def test_a_condition_may_abort_refuse_or_warn(client: Client) -> None:
         client.scan("samx", -1, 1, 3, detectors=["diode"])
     client.config.update("vacuum_ok", {"deviceConfig.action": "warn"})
     assert len(client.scan("samx", -1, 1, 3, detectors=["diode"]).run.data["diode"]) == 3
+
+
+def test_a_condition_that_fails_is_an_alarm_until_somebody_has_seen_it(client: Client) -> None:
+    client.alarms.acknowledge()
+    client.config.add({"beam_ok": _condition(action="warn", message="no beam")})
+    client.mv(gate=0)
+    _until(lambda: bool(client.alarms.list()), "no alarm")
+    (alarm,) = client.alarms.list()
+    assert (alarm.source, alarm.severity) == ("beam_ok", "minor")
+    assert "no beam (gate is 0 mA)" in alarm.text
+    client.mv(gate=1)
+    _until(lambda: client.alarms.list()[0].cleared is not None, "it is not over")
+    client.alarms.acknowledge(alarm.number)
+    assert client.alarms.list() == []
