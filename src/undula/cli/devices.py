@@ -52,6 +52,16 @@ def devices_text(devices: list[DeviceInfo], width: int = 0) -> str:
     return table(head, rows, width)
 
 
+def matching(devices: list[DeviceInfo], text: str) -> list[DeviceInfo]:
+    """Devices that have `text` in their path, class, tags or description."""
+    wanted = text.lower()
+    return [
+        i
+        for i in devices
+        if any(wanted in t.lower() for t in (i.path, i.device_class, i.description, *i.tags))
+    ]
+
+
 def _device_words(words: list[str]) -> tuple[str, str | None]:
     """What to do and with which device. Raises: InputError.
 
@@ -72,7 +82,7 @@ def _device_words(words: list[str]) -> tuple[str, str | None]:
 def devices(
     words: Annotated[
         list[str] | None,
-        typer.Argument(help="[NAME | enable NAME | disable NAME | watch [NAMES]]"),
+        typer.Argument(help="[NAME | TEXT | enable NAME | disable NAME | watch [NAMES]]"),
     ] = None,
     once: Annotated[
         bool, typer.Option("--once", help="With watch: once, without waiting.")
@@ -80,7 +90,7 @@ def devices(
     as_json: JsonOption = False,
     beamline: BeamlineOption = None,
 ) -> None:
-    """List the devices, describe one, or enable or disable one.
+    """List the devices or those that match a text, describe one, or enable or disable one.
 
     `enable` also connects a device that did not answer. Example: undula devices samx
 
@@ -98,6 +108,13 @@ def devices(
     with connected(beamline) as client:
         if name is None:
             found = client.devices.table()
+            if as_json:
+                print_json([info.model_dump(mode="json") for info in found])
+            else:
+                print(devices_text(found))
+            return
+        found = [] if action else matching(client.devices.table(), name)
+        if found and name not in {n for i in found for n in (i.name, i.path)}:
             if as_json:
                 print_json([info.model_dump(mode="json") for info in found])
             else:

@@ -86,3 +86,17 @@ def test_every_command_has_a_help_page(name: str) -> None:
     code, output = invoke(name, "--help")
     assert code == 0
     assert "Usage" in output
+
+
+def test_devices_are_found_by_a_part_of_what_is_said_of_them() -> None:
+    from undula.cli.devices import matching
+    from undula.messages import DeviceInfo
+
+    def info(name: str, **more: object) -> DeviceInfo:
+        given = {"path": f"M.{name}", "device_class": "Axis", "kind": "positioner"}
+        state = {"readout_priority": "baseline", "enabled": True, "connected": True}
+        return DeviceInfo.model_validate({"name": name, **given, **state, **more})
+
+    table = [info("samx", tags=["sample"]), info("gap", description="opening of the slits")]
+    found = [[i.name for i in matching(table, text)] for text in ("SAM", "slit", "axis", "none")]
+    assert found == [["samx"], ["gap"], ["samx", "gap"], []]
