@@ -85,11 +85,11 @@ class Records:
             self.status(f"{name}_RBV", value, choices)
 
         async def updated(new: Any) -> None:
-            if readback:
-                self._made[f"{name}_RBV"].set(new)
             result = then(new) if then is not None else None
             if asyncio.iscoroutine(result):
                 await result
+            if readback:
+                self._made[f"{name}_RBV"].set(new)
 
         self._made[name] = self._make(
             name,

@@ -7,13 +7,15 @@ remedy. `stop` writes `.STOP`. Tried with caproto's and our own simulated record
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from ophyd import Component, EpicsSignalRO
 from ophyd import EpicsMotor as OphydMotor
+from ophyd.status import MoveStatus
 
 from undula.core.errors import DeviceError, LimitError
-from undula.devices.epics.motor_faults import MotorState, fault
+from undula.devices.epics.motor_faults import BITS, MotorState, fault
 
 SEVERITIES = ("NO_ALARM", "MINOR", "MAJOR", "INVALID")
 NOT_VALUES = {"kind": "omitted", "auto_monitor": True}
@@ -54,13 +56,28 @@ class EpicsMotor(OphydMotor):
                 device=self.name,
             )
 
-    def move(self, position: float, wait: bool = True, **kwargs: Any) -> Any:
-        """Go to `position`; the status ends with the reason when it does not arrive."""
+    def move(
+        self,
+        position: float,
+        wait: bool = True,
+        timeout: float | None = None,
+        moved_cb: Any = None,
+    ) -> Any:
+        """Go to `position`; the status ends with the reason when it does not arrive.
+
+        The status is finished here and not by ophyd's subscription: that one may lose the end of a
+        short move which is sent from the callback of the move before.
+        """
+        self.check_value(position)
         self._started_moving, self._stopped_as = False, None
-        if self._goal is not None:
-            self._goal[1]._handle_failure = _nothing  # as below
-        status = super(OphydMotor, self).move(position, **kwargs)
-        self._goal = (float(position), status)
+        limit_s = self._timeout if timeout is None else timeout
+        status = MoveStatus(self, position, timeout=limit_s, settle_time=self._settle_time)
+        if moved_cb is not None:
+            status.add_callback(functools.partial(moved_cb, obj=self))
+        before, self._goal = self._goal, (float(position), status)
+        if before is not None and not before[1].done:
+            error = DeviceError("it was sent elsewhere", remedy="wait for it", device=self.name)
+            _fail(before[1], error)
         self.user_setpoint.put(position, wait=False)
         if wait:
             status.wait()
@@ -96,14 +113,16 @@ class EpicsMotor(OphydMotor):
     def _done_moving(self, success: bool = True, **kwargs: Any) -> None:
         """Called by ophyd when the motion ended, for whatever reason."""
         goal, self._goal = self._goal, None
-        pending = goal is not None and not goal[1].done
-        error = self._error(goal[0], success) if goal is not None and pending else None
-        if error is not None:
-            self._reset_sub(self._SUB_REQ_DONE)  # it would only say "failed"
+        error = None
+        if goal is not None and not goal[1].done:
+            error = self._error(goal[0], success)
         super()._done_moving(success=success and error is None, **kwargs)
-        if error is not None and goal is not None:
-            goal[1]._handle_failure = _nothing  # ophyd would write .STOP, into the next move
-            goal[1].set_exception(error)  # last: who waits may send the next move at once
+        if goal is None or goal[1].done:
+            return
+        if error is None:  # last: who waits may send the next move at once
+            goal[1].set_finished()
+        else:
+            _fail(goal[1], error)
 
     def _error(self, target: float, success: bool) -> DeviceError | None:
         if self._stopped_as is not None:
@@ -111,6 +130,8 @@ class EpicsMotor(OphydMotor):
                 return None
             return DeviceError("it was stopped", remedy="move it again", device=self.name)
         try:
+            if success and self._quietly_there(target):
+                return None
             found = fault(self.state(target), self._tolerated)
         except Exception as exc:  # pyepics raises anything when the IOC is gone
             return DeviceError(
@@ -122,6 +143,20 @@ class EpicsMotor(OphydMotor):
             return None
         what, remedy = found or ("its motion did not succeed", "look at the motor's panel")
         return DeviceError(what, remedy=remedy, device=self.name)
+
+    def _quietly_there(self, target: float) -> bool:
+        """Nothing speaks against it: two fields read from the IOC, the others from monitors."""
+        told = (self.high_limit_switch, self.low_limit_switch, self.alarm_severity, self.missed)
+        if any(signal.get() for signal in told):
+            return False
+        bits = int(self.motor_status.get(use_monitor=False))
+        there = float(self.user_setpoint.get(use_monitor=False)) == target
+        return there and not any(bits & bit for bit in BITS)
+
+
+def _fail(status: Any, error: DeviceError) -> None:
+    status._handle_failure = _nothing  # ophyd would write .STOP, into the next move
+    status.set_exception(error)
 
 
 def _nothing() -> None:
