@@ -82,8 +82,13 @@ def _device_words(words: list[str]) -> tuple[str, str | None]:
 def devices(
     words: Annotated[
         list[str] | None,
-        typer.Argument(help="[NAME | TEXT | enable NAME | disable NAME | watch [NAMES]]"),
+        typer.Argument(
+            help="[NAME | TEXT | enable NAME | disable NAME | watch [NAMES] | try FILE NAME]"
+        ),
     ] = None,
+    move: Annotated[
+        bool, typer.Option("--move", help="With try: move a little without asking.")
+    ] = False,
     once: Annotated[
         bool, typer.Option("--once", help="With watch: once, without waiting.")
     ] = False,
@@ -97,7 +102,15 @@ def devices(
     Example: undula devices enable samx
 
     Example: undula devices watch samx diode
+
+    `try` needs no services: it connects, reads, and moves a little and back after asking.
+    Example: undula devices try beamline.yaml samx
     """
+    if words and words[0] == "try":
+        from undula.cli.device_try import try_device
+
+        try_device(words[1:], move, as_json)
+        return
     if words and words[0] == "watch":
         from undula.cli.watch import watch
 

@@ -61,3 +61,13 @@ def test_the_computed_devices_of_the_how_to_work(tmp_path: Path) -> None:
     devices["energy"].obj.set(9000.0)
     assert devices["energy"].position() == pytest.approx(9000.0)
     assert devices["absorption"].read()["absorption"]["value"] == pytest.approx(0.0, abs=2.0)
+
+
+def test_the_device_of_the_how_to_works_as_it_is_written_there() -> None:
+    page = (DOCS / "how-to" / "write-a-device.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks[0].splitlines()) < 40
+    namespace: dict[str, object] = {"__name__": "pump"}
+    for block in blocks:
+        exec(block, namespace)  # our own page
+    assert "Pump" in namespace
