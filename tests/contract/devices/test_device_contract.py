@@ -1,0 +1,164 @@
+"""What every device promises, whatever library it comes from, seen through the registry.
+
+About 20 s: an IOC, a Tango server and two fake instruments serve, each library in a client process.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from undula.testing.fake_instruments import FakeElectrometer, FakeEsp
+from undula.testing.iocs import start_motor
+from undula.testing.tango_process import tango_server
+from undula.testing.tango_server import AXIS, SENSOR
+
+BODY = """
+import asyncio, sys, threading, time
+from undula.core.errors import UndulaError
+from undula.devices.description import load_device_file
+from undula.devices.registry import Registry, discard
+loop = asyncio.new_event_loop()
+threading.Thread(target=loop.run_forever, daemon=True).start()
+registry = Registry(load_device_file(sys.argv[1]))
+registry.connect(loop=loop)
+device = registry["it"]
+assert device.connected, device.problem
+keys, readings = device.describe(), device.read()
+assert set(keys) == set(readings) and "it" in {k.split("_")[0].split("-")[0] for k in keys}
+assert set(device.obj.hints["fields"]) <= set(keys)
+now = time.time()
+for key, reading in readings.items():
+    assert abs(now - reading["timestamp"]) < 3600, (key, reading)
+    about = keys[key]
+    value = reading["value"]
+    if about["dtype"] in ("number", "integer"):
+        assert isinstance(float(value), float), (key, value)
+    assert list(about["shape"]) == list(getattr(value, "shape", [])), (key, about)
+assert device.unit, "no unit"
+"""
+MOVES = """
+def on_loop(call):
+    async def run():
+        return call()
+    return asyncio.run_coroutine_threadsafe(run(), loop).result(5)
+is_async = not device.synchronous
+def start(target):
+    return on_loop(lambda: device.obj.set(target)) if is_async else device.obj.set(target)
+def outcome(status):
+    end = time.monotonic() + 10
+    while not status.done and time.monotonic() < end:
+        time.sleep(0.01)
+    assert status.done, "its status never ends"
+    return status.success
+here = device.position()
+device.put(here + 0.2, 10)
+assert abs(device.position() - here - 0.2) < 0.02, device.position()
+device.put(here, 10)
+
+status = start(here + 5)
+while abs(device.position() - here) < 0.02:
+    time.sleep(0.01)
+device.call(device.obj.stop()) if is_async else device.obj.stop()
+assert not outcome(status), "stopped, and says success"
+assert abs(device.position() - here) < 4.5
+
+first = start(here + 5)
+second = start(here)
+outcome(first)
+outcome(second)
+end = time.monotonic() + 5
+while abs(device.position() - here) > 0.02 and time.monotonic() < end:
+    time.sleep(0.02)
+assert abs(device.position() - here) < 0.02, ("the second target holds", device.position())
+low, high = device.limits()
+try:
+    device.put(high + 1, 5)
+    raise SystemExit("moved beyond its limits")
+except UndulaError as error:
+    assert "it" in str(error), error
+"""
+COUNTS = """
+device.set_count_time(0.05)
+device.obj.stage()
+status = device.obj.trigger()
+status.wait(10)
+counted = device.read()
+assert device.read() == counted, "read twice, counted twice"
+device.obj.unstage()
+"""
+END = """
+discard(device.obj)
+end = time.monotonic() + 5
+while time.monotonic() < end and any(
+    t.name.startswith(("poll ", "move ")) for t in threading.enumerate()
+):
+    time.sleep(0.02)
+left = [t.name for t in threading.enumerate() if t.name.startswith(("driver ", "poll ", "move "))]
+assert not left, left
+print("DONE")
+"""
+
+
+@pytest.fixture(scope="module")
+def places() -> Iterator[tuple[dict[str, str], dict[str, str]]]:
+    """Class path to its deviceConfig, and the environment of the clients."""
+    with ExitStack() as stack:
+        ioc = stack.enter_context(start_motor())
+        tango = stack.enter_context(tango_server())
+        esp, meter = FakeEsp(), FakeElectrometer()
+        stack.callback(esp.end)
+        stack.callback(meter.end)
+        yield (
+            {
+                "undula.devices.sim.SimPositioner": "delay: 1, velocity: 5, limits: [-20, 20]",
+                "undula.devices.sim.SimMonitor": "",
+                "undula.devices.epics.EpicsMotor": 'prefix: "MOT:m1"',
+                "ophyd_async.epics.motor.Motor": 'prefix: "MOT:m2"',
+                "undula.devices.tango.TangoMotor": f'uri: "{tango.uri(AXIS)}"',
+                "undula.devices.tango.TangoAttribute": f'uri: "{tango.uri(SENSOR, "temperature")}"',
+                "undula.devices.instruments.EspAxis": f'address: "{esp.address}", tolerance: 0.01',
+                "undula.devices.instruments.ScpiElectrometer": f'address: "{meter.address}"',
+            },
+            ioc.env,
+        )
+
+
+@pytest.mark.parametrize(
+    ("cls", "more"),
+    [
+        ("undula.devices.sim.SimPositioner", MOVES),
+        ("undula.devices.sim.SimMonitor", COUNTS),
+        ("undula.devices.epics.EpicsMotor", MOVES),
+        ("ophyd_async.epics.motor.Motor", MOVES),
+        ("undula.devices.tango.TangoMotor", MOVES),
+        ("undula.devices.tango.TangoAttribute", ""),
+        ("undula.devices.instruments.EspAxis", MOVES),
+        ("undula.devices.instruments.ScpiElectrometer", COUNTS),
+    ],
+)
+def test_a_device_keeps_its_promises(
+    cls: str, more: str, places: tuple[dict[str, str], dict[str, str]], tmp_path: Path
+) -> None:
+    configs, env = places
+    path = tmp_path / "devices.yaml"
+    path.write_text(
+        f"it:\n  deviceClass: {cls}\n  deviceConfig: {{{configs[cls]}}}\n"
+        "  readoutPriority: baseline\n  enabled: true\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", BODY + textwrap.dedent(more) + END, str(path)],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "DONE" in done.stdout, done.stdout + done.stderr
