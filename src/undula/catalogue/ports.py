@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from undula.catalogue.model import ItemStatus, QueueItemRecord, RunRecord, RunStatus
+from undula.catalogue.model import QueueItemRecord, RunRecord, RunStatus
+from undula.messages import ItemFinished
 
 
 class Catalogue(Protocol):
@@ -67,15 +68,7 @@ class Catalogue(Protocol):
     def remove_item(self, item_id: str) -> bool:
         """Forget an item altogether. False: there was none."""
 
-    def finish_item(
-        self,
-        item_id: str,
-        *,
-        exit_status: ItemStatus,
-        run_uids: list[str],
-        run_numbers: list[int],
-        reason: str = "",
-    ) -> None:
+    def finish_item(self, finished: ItemFinished) -> None:
         """Enter how an item ended; it no longer waits. A repeated call is harmless."""
 
     def rebuild_from_files(self, folder: Path) -> int:

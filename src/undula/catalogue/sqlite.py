@@ -10,15 +10,15 @@ import json
 import re
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from undula.catalogue.model import ItemStatus, QueueItemRecord, RunRecord, RunStatus
+from undula.catalogue.model import QueueItemRecord, RunRecord, RunStatus
 from undula.catalogue.scan_folder import highest_number, read_run
 from undula.core.errors import InputError, StorageError
+from undula.messages import ItemFinished
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS counter (id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL);
@@ -245,31 +245,25 @@ class SqliteCatalogue:
         with self._writing() as db:
             return db.execute("DELETE FROM items WHERE item_id = ?", (item_id,)).rowcount > 0
 
-    def finish_item(
-        self,
-        item_id: str,
-        *,
-        exit_status: ItemStatus,
-        run_uids: list[str],
-        run_numbers: list[int],
-        reason: str = "",
-    ) -> None:
+    def finish_item(self, finished: ItemFinished) -> None:
         """See `Catalogue`."""
         with self._writing() as db:
             done = db.execute(
                 "UPDATE items SET exit_status=?, run_uids=?, run_numbers=?, reason=?, finished=? "
                 "WHERE item_id=?",
                 (
-                    exit_status,
-                    json.dumps(run_uids),
-                    json.dumps(run_numbers),
-                    reason,
-                    time.time(),
-                    item_id,
+                    finished.exit_status,
+                    json.dumps(finished.run_uids),
+                    json.dumps(finished.run_numbers),
+                    finished.reason,
+                    finished.time,
+                    finished.item_id,
                 ),
             )
             if done.rowcount == 0:
-                raise InputError(f"there is no item {item_id}", remedy="see undula queue list")
+                raise InputError(
+                    f"there is no item {finished.item_id}", remedy="see undula queue list"
+                )
 
     def rebuild_from_files(self, folder: Path) -> int:
         """See `Catalogue`. Files that cannot be read, or whose number is taken, are passed over."""

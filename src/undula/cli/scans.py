@@ -38,6 +38,13 @@ Detectors = Annotated[
     typer.Option("--detectors", help="Comma-separated. Default: all that are monitored."),
 ]
 Snake = Annotated[bool, typer.Option("--snake", help="Run back on every other line of a grid.")]
+Shutter = Annotated[
+    str | None,
+    typer.Option("--shutter", help="per_scan, per_point, closed, or none: leave shutters alone."),
+]
+Darks = Annotated[
+    int | None, typer.Option("--darks", min=0, help="Dark points first, shutters closed.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and report, move nothing.")]
 NoPlot = Annotated[bool, typer.Option("--no-plot", help="Table only.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Queue it and return at once.")]
@@ -142,6 +149,7 @@ def run_command(
     for name in options.keys() & kwargs.keys():  # `time=0.1` is `--time 0.1`
         given = kwargs.pop(name)
         options[name] = given if options[name] is None else options[name]
+    options["darks"] = options.get("darks") or 0
     with connected(beamline) as client:
         if dry_run:
             _dry_run(client.check(plan, *args, **options, **kwargs), as_json)
@@ -161,6 +169,8 @@ def scan(
     time: Time = None,
     detectors: Detectors = None,
     relative: Relative = False,
+    shutter: Shutter = None,
+    darks: Darks = None,
     dry_run: DryRun = False,
     no_plot: NoPlot = False,
     as_json: JsonOption = False,
@@ -174,7 +184,8 @@ def scan(
     args, kwargs = parsing.line_arguments(words or [])
     run_command(
         "rel_scan" if relative else "scan", args, kwargs,
-        time=time, detectors=parsing.names(detectors), dry_run=dry_run, no_plot=no_plot,
+        time=time, detectors=parsing.names(detectors), shutter=shutter, darks=darks,
+        dry_run=dry_run, no_plot=no_plot,
         as_json=as_json, detach=detach, beamline=beamline,
     )  # fmt: skip
 
@@ -188,6 +199,8 @@ def _command(plan: str | None, text: str) -> Callable[..., None]:
         time: Time = None,
         detectors: Detectors = None,
         snake: Snake = False,
+        shutter: Shutter = None,
+        darks: Darks = None,
         dry_run: DryRun = False,
         no_plot: NoPlot = False,
         as_json: JsonOption = False,
@@ -205,7 +218,8 @@ def _command(plan: str | None, text: str) -> Callable[..., None]:
             kwargs["snake_axes"] = True
         run_command(
             name, args, kwargs,
-            time=time, detectors=parsing.names(detectors), dry_run=dry_run, no_plot=no_plot,
+            time=time, detectors=parsing.names(detectors), shutter=shutter, darks=darks,
+        dry_run=dry_run, no_plot=no_plot,
             as_json=as_json, detach=detach, beamline=beamline,
         )  # fmt: skip
 

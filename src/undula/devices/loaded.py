@@ -272,15 +272,20 @@ class LoadedDevice:
         moves = self.movable and not self.read_only
         return self.entry.group or ("M" if moves else "D")
 
-    def info(self) -> DeviceInfo:
-        """What a client must know of it. A device that fails to answer is shown with that."""
+    def info(self, problem: str = "") -> DeviceInfo:
+        """What a client must know of it. A device that fails to answer is shown with that.
+
+        Args:
+            problem: why it is not asked for what only it can say.
+        """
         kind: Literal["positioner", "detector", "signal", "device"] = "device"
         if self.movable:
             kind = "positioner"
         elif self.obj is not None:
             kind = "detector" if hasattr(self.obj, "trigger") else "signal"
-        connected, problem, live = self.connected, self.problem, dict[str, Any]()
-        if connected:
+        asked, connected, live = not problem, self.connected, dict[str, Any]()
+        problem = problem or self.problem
+        if connected and asked:
             try:
                 live = self._live()
             except Exception as exc:  # a driver may raise anything; the table must be shown

@@ -5,6 +5,7 @@ Not here: where documents come from (`writer`).
 """
 
 from undula.files.archive import archive_path, read_archive, verify, write_archive
+from undula.files.ending import sound_stop
 from undula.files.nexus import NexusFile
 from undula.files.reading import RunData, open_run
 from undula.files.repair import clear_writing_mark
@@ -19,6 +20,7 @@ __all__ = [
     "open_run",
     "read_archive",
     "snapshot_path",
+    "sound_stop",
     "verify",
     "write_archive",
 ]

@@ -33,6 +33,7 @@ from undula.devices.settings import Settings
 from undula.devices.sim import SIMULATED_FILE
 from undula.messages import QueueItem, ScanRequest
 from undula.scans.alarms import Alarms
+from undula.scans.attendant import Attendant
 from undula.scans.conditions import Conditions
 from undula.scans.configuration import Configuration
 from undula.scans.leases import Leases
@@ -164,8 +165,8 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
         catalogue = SqliteCatalogue(paths.catalogue)
         closing.callback(catalogue.close)
         outbox = Outbox(paths.publisher_socket)
-        stops = Stops(paths.stopped)
-        service = EngineService(connector, devices, settings, outbox, stops)
+        stops, attendant = Stops(paths.stopped), Attendant()
+        service = EngineService(connector, devices, settings, outbox, stops, attendant=attendant)
         touched, leases = Touched(paths.touched, devices), Leases()
         conditions = Conditions(devices)
         closing.callback(conditions.close)
@@ -180,8 +181,11 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
             changed=service.queue_changed,
             finished=service.item_finished,
             conditions=conditions,
+            attendant=attendant,
         )
-        mover = Mover(engine.loop, devices, leases, touched, service.show_readback)
+        mover = Mover(
+            engine.loop, devices, leases, touched, service.show_readback, attendant=attendant
+        )
         _attach(service, runner, mover, paths, opening)
         log.add_sink(service.log)
         stopping = StopServer(paths.stop_socket, _stop_call(stops, runner, engine))

@@ -99,7 +99,8 @@ def usable(devices: Registry, name: object, role: str) -> LoadedDevice:
     return device
 
 
-def _axis(devices: Registry, name: object) -> LoadedDevice:
+def movable_axis(devices: Registry, name: object) -> LoadedDevice:
+    """The device, if it is usable and can be moved. Raises: InputError, DeviceError."""
     device = usable(devices, name, "an axis")
     if not hasattr(device.obj, "set"):
         raise InputError(
@@ -267,7 +268,7 @@ def _check_declared(
     request: ScanRequest, devices: Registry, settings: BeamlineSettings
 ) -> CheckedScan:
     form = parse_form(request.plan, request.args, request.kwargs)
-    axes = [_axis(devices, name) for name in form.axes]
+    axes = [movable_axis(devices, name) for name in form.axes]
     wanted = request.detectors if request.detectors is not None else form.detectors
     detectors = with_sources(devices, _detectors(devices, wanted, form.axes))
     if not detectors and not axes:

@@ -126,7 +126,7 @@ class Configuration:
             return result
         holder = f"configuration change of {request.user or 'somebody'}"
         try:
-            self._leases.take(change.concerns, holder)
+            self._leases.take(change.concerns, holder, alone=True)
         except BusyError as error:
             if not request.when_free:
                 raise BusyError(
@@ -192,7 +192,7 @@ class Configuration:
             while not self._cancelled.is_set():
                 file, _ = self._wanted(request)
                 change = compare(self._devices.file.entries, file.entries)
-                if self._leases.wait_free(change.concerns, POLL_S):
+                if self._leases.wait_free(change.concerns, POLL_S, alone=True):
                     continue
                 with self._lock:
                     self._pending = ""

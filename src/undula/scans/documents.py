@@ -35,12 +35,24 @@ class OpenRun:
     exit_status: ExitStatus | None = None
 
 
+LINK = {
+    "start": "uid",
+    "event": "descriptor",
+    "event_page": "descriptor",
+    "stream_datum": "descriptor",
+    "datum": "resource",
+    "datum_page": "resource",
+}
+"""The key that leads from a document to its run; `run_start` for the others."""
+
+
 class DocumentGate:
     """Subscriber of the RunEngine.
 
     `opening(start)` is called with each start document before anything is sent; it records the run
     and returns its file's path. `reason()` says whether somebody asked the run to end, and why it
-    ends; it is put into a stop document that has none.
+    ends; it is put into a stop document that has none. Runs may be interleaved: each document goes
+    to the journal of its own run. `open` is the newest run that is open.
     """
 
     def __init__(
@@ -55,23 +67,36 @@ class DocumentGate:
         self.item_id = ""
         self.open: OpenRun | None = None
         self.closed: list[OpenRun] = []
+        self._owners: dict[str, OpenRun] = {}
 
     def begin(self, item_id: str) -> None:
         """A new queue item starts: forget the runs of the one before."""
-        self.item_id, self.open, self.closed = item_id, None, []
+        self.item_id, self.open, self.closed, self._owners = item_id, None, [], {}
+
+    @property
+    def still_open(self) -> list[OpenRun]:
+        """Runs that have no stop document yet, in the order of their start."""
+        return [run for uid, run in self._owners.items() if uid == run.uid and not run.exit_status]
+
+    def _owner(self, name: str, doc: dict[str, Any]) -> OpenRun | None:
+        link = doc.get(LINK.get(name, "run_start"))
+        return self.open if link is None else self._owners.get(link)
 
     def __call__(self, name: str, doc: dict[str, Any]) -> None:
         """Take one document; never blocks."""
         reached("engine.document_emitted")
         if name == "start":
             self._start(doc)
-        run = self.open
+        run = self._owner(name, doc)
         if run is None:
             return
         if name not in ("start", "stop") and (refused := self._outbox.refusal(run.key)):
             raise BusError(refused, remedy="see undula doctor, then repeat the scan")
         if name == "descriptor":
             run.streams[doc["uid"]] = doc.get("name", "primary")
+            self._owners[doc["uid"]] = run
+        elif name in ("resource", "stream_resource"):
+            self._owners[doc["uid"]] = run
         elif name == "event":
             if run.streams.get(doc["descriptor"]) == "primary":
                 run.points = max(run.points, doc["seq_num"])
@@ -81,7 +106,7 @@ class DocumentGate:
                 run.points = max(run.points, *doc["seq_num"])
             reached("engine.point_measured")
         elif name == "stop":
-            doc = self._ending(doc)
+            doc = self._ending(run, doc)
             run.exit_status = doc["exit_status"]
         index = run.index + 1
         payload = encode_document(index, name, doc, time.time())
@@ -89,14 +114,12 @@ class DocumentGate:
         run.index = index  # only now: a refused document leaves no gap
         if name == "stop":
             self.closed.append(run)
-            self.open = None
+            self.open = next(reversed(self.still_open), None)
 
-    def _ending(self, doc: dict[str, Any]) -> dict[str, Any]:
+    def _ending(self, run: OpenRun, doc: dict[str, Any]) -> dict[str, Any]:
         """A run that was asked to end says so, whatever its devices said when they were stopped."""
-        if run := self.open:
-            refused = self._outbox.refusal(run.key)
-            if refused:
-                return {**doc, "exit_status": "fail", "reason": refused}
+        if refused := self._outbox.refusal(run.key):
+            return {**doc, "exit_status": "fail", "reason": refused}
         if doc["exit_status"] == "success":
             return doc
         asked, reason = self._reason()
@@ -107,7 +130,7 @@ class DocumentGate:
     def _start(self, doc: dict[str, Any]) -> None:
         path = self._opening(doc)
         uid = doc["uid"]
-        self.open = OpenRun(
+        self.open = self._owners[uid] = OpenRun(
             uid=uid, number=doc["scan_id"], path=path, key=RUN_DOCUMENTS.key(uid=uid)
         )
         self._outbox.announce(

@@ -1,4 +1,9 @@
-"""Leases: who uses which device now. The only arbiter between scans and direct moves."""
+"""Leases: who uses which device now. The only arbiter between scans, direct moves and changes of
+the configuration.
+
+A device is *taken* by who moves or triggers it, and *shared* by who only reads it (a scan its
+baseline): it may be moved meanwhile, but not be taken `alone`, to be exchanged or disabled.
+"""
 
 from __future__ import annotations
 
@@ -13,34 +18,55 @@ class Leases:
 
     def __init__(self) -> None:
         self._holders: dict[str, str] = {}
+        self._alone: set[str] = set()
+        self._readers: dict[str, frozenset[str]] = {}
         self._changed = threading.Condition()
 
-    def take(self, devices: Iterable[str], holder: str) -> None:
+    def take(self, devices: Iterable[str], holder: str, *, alone: bool = False) -> None:
         """All of them or none. Raises: BusyError naming the device, its run and owner."""
         wanted = list(devices)
         with self._changed:
             for name in wanted:
-                other = self._holders.get(name)
-                if other is not None and other != holder:
-                    raise BusyError(
-                        f"in use by {other}",
-                        remedy="wait for its end, or stop it: undula queue abort, undula stop",
-                        device=name,
-                    )
+                self._refuse(name, self._other(name, holder, alone))
             self._holders.update(dict.fromkeys(wanted, holder))
+            if alone:
+                self._alone.add(holder)
+
+    def share(self, devices: Iterable[str], holder: str) -> None:
+        """Read them; all or none. Raises: BusyError where one is taken `alone`."""
+        wanted = frozenset(devices)
+        with self._changed:
+            for name in wanted:
+                self._refuse(name, self._exchanged_by(name, holder))
+            self._readers[holder] = wanted
 
     def release(self, holder: str) -> None:
         """Give back everything that `holder` has."""
         with self._changed:
             self._holders = {n: h for n, h in self._holders.items() if h != holder}
+            self._readers.pop(holder, None)
+            self._alone.discard(holder)
             self._changed.notify_all()
 
-    def wait_free(self, devices: Iterable[str], timeout_s: float) -> str:
-        """Wait until nobody holds them; the holder's name when the time is over, else ''."""
-        wanted = list(devices)
+    def wait_free(
+        self,
+        devices: Iterable[str],
+        timeout_s: float,
+        *,
+        alone: bool = False,
+        shared: Iterable[str] = (),
+    ) -> str:
+        """Wait until they can be taken, and `shared` be shared.
+
+        Returns: the holder's name when the time is over, else ''.
+        """
+        wanted, read = list(devices), list(shared)
 
         def holder() -> str:
-            return next((self._holders[n] for n in wanted if n in self._holders), "")
+            taken = (self._other(n, "", alone) for n in wanted)
+            return next(filter(None, taken), "") or next(
+                filter(None, (self._exchanged_by(n, "") for n in read)), ""
+            )
 
         with self._changed:
             self._changed.wait_for(lambda: not holder(), timeout_s)
@@ -52,6 +78,26 @@ class Leases:
             return self._holders.get(device, "")
 
     def held(self) -> dict[str, str]:
-        """All leases, device to holder."""
+        """All that are taken, device to holder."""
         with self._changed:
             return dict(self._holders)
+
+    def _other(self, name: str, holder: str, alone: bool) -> str:
+        """Who keeps `holder` from taking it."""
+        taken = self._holders.get(name, holder)
+        if taken != holder:
+            return taken
+        readers = (h for h, names in self._readers.items() if name in names and h != holder)
+        return next(readers, "") if alone else ""
+
+    def _exchanged_by(self, name: str, holder: str) -> str:
+        taken = self._holders.get(name, holder)
+        return taken if taken != holder and taken in self._alone else ""
+
+    def _refuse(self, name: str, other: str) -> None:
+        if other:
+            raise BusyError(
+                f"in use by {other}",
+                remedy="wait for its end, or stop it: undula queue abort, undula stop",
+                device=name,
+            )

@@ -11,12 +11,19 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from undula.core.errors import DeviceError, InputError, TimeoutUndulaError, UndulaError
+from undula.core.errors import DeviceError, TimeoutUndulaError, UndulaError
 from undula.core.log import get_logger
 from undula.devices.pseudo_axis import real_moves
 from undula.devices.registry import LoadedDevice, Registry
 from undula.messages import ErrorReport, MoveRequest, Reply
-from undula.scans.check import MOVE_MARGIN_S, check_limits, pseudo_of, refuse_read_only, usable
+from undula.scans.attendant import Attendant
+from undula.scans.check import (
+    MOVE_MARGIN_S,
+    check_limits,
+    movable_axis,
+    pseudo_of,
+    refuse_read_only,
+)
 from undula.scans.leases import Leases
 from undula.scans.safety import Touched
 from undula.scans.stop import stop_call
@@ -27,7 +34,7 @@ HALT_TIMEOUT_S = 2.0
 
 
 class Mover:
-    """Runs direct moves on `loop`. `show(name, moving)` publishes a readback and may be slow."""
+    """Runs direct moves on `loop`. `show(name, moving)` publishes a readback and never blocks."""
 
     def __init__(
         self,
@@ -36,12 +43,15 @@ class Mover:
         leases: Leases,
         touched: Touched,
         show: Callable[[str, bool], None],
+        *,
+        attendant: Attendant,
     ) -> None:
         self._loop = loop
         self._devices = devices
         self._leases = leases
         self._touched = touched
         self._show = show
+        self._attendant = attendant
 
     def start(self, request: MoveRequest, reply: Callable[[Reply], None], permit: Permit) -> None:
         """Check, then move; `reply` is called exactly once, here or on the loop.
@@ -51,16 +61,9 @@ class Mover:
         holder = f"a move by {request.user or 'somebody'} ({request.request_id[:8]})"
         try:
             permit.check()
-            axes = [self._axis(name) for name in request.targets]
-            asked = [(axis, self._target(axis, request)) for axis in axes]
-            moves = real_moves(asked)
-            for axis, target in moves:
-                if axis.name not in request.targets:  # under a pseudo axis
-                    refuse_read_only(axis)
-                    check_limits(axis, [target], pseudo_of(a for a, _ in asked))
-            used = list(dict.fromkeys([*request.targets, *(axis.name for axis, _ in moves)]))
+            moves, limit_s = self._attendant.check(request.targets, lambda: self._moves(request))
             axes, targets = [axis for axis, _ in moves], [target for _, target in moves]
-            limit_s = self._deadline_s(axes, targets)
+            used = list(dict.fromkeys([*request.targets, *(axis.name for axis in axes)]))
             self._leases.take(used, holder)
         except UndulaError as error:
             reply(Reply(request_id=request.request_id, error=ErrorReport.of(error)))
@@ -83,13 +86,16 @@ class Mover:
             self._loop,
         )
 
-    def _axis(self, name: str) -> LoadedDevice:
-        device = usable(self._devices, name, "an axis")
-        if not hasattr(device.obj, "set"):
-            raise InputError("it cannot be moved", remedy="name a positioner", device=name)
-        if device.read_only:
-            raise InputError("it is read-only", remedy="ask staff to lift readOnly", device=name)
-        return device
+    def _moves(self, request: MoveRequest) -> tuple[list[tuple[LoadedDevice, Any]], float | None]:
+        """Real axes and checked targets, and the deadline, seconds. Asks devices, sets nothing."""
+        axes = [movable_axis(self._devices, name) for name in request.targets]
+        moves = list(real_moves([(axis, self._target(axis, request)) for axis in axes]))
+        pseudo = pseudo_of(axes)
+        for axis, target in moves:
+            if axis.name not in request.targets:  # under a pseudo axis
+                refuse_read_only(axis)
+                check_limits(axis, [target], pseudo)
+        return moves, self._deadline_s(*zip(*moves, strict=True)) if moves else None
 
     def _target(self, axis: LoadedDevice, request: MoveRequest) -> float | int | str:
         target = request.targets[axis.name]

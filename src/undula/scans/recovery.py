@@ -185,13 +185,7 @@ def end_started_items(catalogue: Catalogue, connector: Connector, open_uids: set
         )
         if record.item_id not in told:  # told first: what is finished would not be looked at again
             connector.append(QUEUE_FINISHED, finished)
-        catalogue.finish_item(
-            finished.item_id,
-            exit_status=finished.exit_status,
-            run_uids=finished.run_uids,
-            run_numbers=finished.run_numbers,
-            reason=finished.reason,
-        )
+        catalogue.finish_item(finished)
 
 
 def _told(connector: Connector) -> set[str]:

@@ -22,13 +22,15 @@ from undula.core.errors import BusyError, DeviceError, InputError, UndulaError
 from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.core.settings import BeamlineSettings
+from undula.devices.condition import Condition
 from undula.devices.registry import Registry
 from undula.messages import ItemFinished, QueueItem, QueueStatus, ScanRequest
 from undula.messages.queue import QueueState
 from undula.messages.runs import ExitStatus
 from undula.plans import VERBS
-from undula.scans.build import Asked, build_plan, explain
-from undula.scans.check import CheckedScan, check_scan
+from undula.scans.attendant import Attendant
+from undula.scans.build import Asked, baseline_of, build_plan, explain, pushing
+from undula.scans.check import CheckedScan
 from undula.scans.conditions import Conditions, Trip, told
 from undula.scans.documents import DocumentGate
 from undula.scans.frames import tell_path
@@ -66,9 +68,11 @@ class ScanRunner:
         changed: Callable[[], None],
         finished: Callable[[ItemFinished], None],
         conditions: Conditions,
+        attendant: Attendant,
     ) -> None:
         self.devices = devices
         self.conditions = conditions
+        self._attendant = attendant
         self._hold = Hold()
         self._shutters = Shutters(devices)
         self.settings = settings
@@ -439,7 +443,7 @@ class ScanRunner:
         status: ExitStatus = "fail"
         try:
             count_start(self._catalogue, item.item_id)
-            self._checked = scan = check_scan(request, self.devices, self.settings)
+            self._checked = scan = self._attendant.check_scan(request, self.devices, self.settings)
             self._lease(scan, holder)
             self._lost.begin(scan.devices)
             self._touched.add(item.item_id, scan.devices)
@@ -467,9 +471,10 @@ class ScanRunner:
         self._finish(item, status)
 
     def _finish(self, item: QueueItem, status: ExitStatus) -> None:
-        runs = [*self._gate.closed, *([self._gate.open] if self._gate.open else [])]
-        if runs and runs[-1].exit_status:
-            status = runs[-1].exit_status  # the run's own word: an abort may have come too late
+        runs = [*self._gate.closed, *self._gate.still_open]
+        if runs and runs[-1].exit_status:  # the runs' own word: an abort may have come too late
+            words = [run.exit_status for run in runs if run.exit_status]
+            status = next((word for word in words if word != "success"), "success")
         self._unsettled.add(runs)
         with self._lock:
             self._queue = self._queue.finished()
@@ -493,11 +498,14 @@ class ScanRunner:
 
     def _lease(self, scan: CheckedScan, holder: str) -> None:
         begin = time.monotonic()
-        while other := self.leases.wait_free(scan.devices, 0.5):
+        read = [*baseline_of(scan, self.devices), *pushing(scan, self.devices)]
+        read = [n for n in read if not isinstance(self.devices[n].obj, Condition)]
+        while other := self.leases.wait_free(scan.devices, 0.5, shared=read):
             self._waiting = (begin, f"waiting for {other}")
             self._stop_if_aborted()
         self._waiting = None
         self.leases.take(scan.devices, holder)
+        self.leases.share(read, holder)  # a condition may be lifted while it holds the scan
 
     def _await_conditions(self) -> None:
         """Begin when all conditions hold. Raises: DeviceError where one refuses a start."""
@@ -567,13 +575,7 @@ class ScanRunner:
 
     def _end(self, finished: ItemFinished) -> None:
         try:
-            self._catalogue.finish_item(
-                finished.item_id,
-                exit_status=finished.exit_status,
-                run_uids=finished.run_uids,
-                run_numbers=finished.run_numbers,
-                reason=finished.reason,
-            )
+            self._catalogue.finish_item(finished)
         except UndulaError:  # its run is known: a successor will not run it again
             get_logger().exception("item_not_recorded", item=finished.item_id)
         self._finished(finished)

@@ -1,7 +1,8 @@
 """The engine's request loop: takes requests from the bus, answers each exactly once.
 
-The main thread takes; checks run one after the other on a thread of their own, reads and the start
-of moves on a small pool; everything said on the bus leaves by `Outgoing`. No decision is made here.
+The main thread takes; checks run on a few threads of their own, reads and the start of moves on a
+small pool, each device within its deadline (`Attendant`); everything said on the bus leaves by
+`Outgoing`. No decision is made here.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from undula.bus.endpoints import (
 )
 from undula.bus.ports import Connector
 from undula.core import notify
-from undula.core.errors import BusError, BusyError, UndulaError
+from undula.core.errors import BusError, BusyError, DeviceError, UndulaError
 from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.core.settings import BeamlineSettings
@@ -45,6 +46,7 @@ from undula.messages import (
     BrokerStatus,
     ConfigRequest,
     DeviceChanges,
+    DeviceInfo,
     DeviceSetRequest,
     DevicesRequest,
     DeviceTable,
@@ -53,6 +55,7 @@ from undula.messages import (
     MotorRequest,
     MoveRequest,
     QueueRequest,
+    Readback,
     ReadRequest,
     Reply,
     Request,
@@ -60,7 +63,8 @@ from undula.messages import (
 )
 from undula.messages.services import log_event
 from undula.scans.alarms import Alarms, wrong_now
-from undula.scans.check import CheckedScan, check_scan, usable
+from undula.scans.attendant import READ_TIMEOUT_S, Attendant
+from undula.scans.check import CheckedScan, usable
 from undula.scans.configuration import Configuration
 from undula.scans.motors import Motors
 from undula.scans.moves import Mover
@@ -85,6 +89,7 @@ WATCH_EVERY_S = 0.05
 STATUS_EVERY_S = 0.5
 ABSENT_EVERY_S = 2.0
 SHOWN_POINTS = 1000
+SHOWN_WITHIN_S = 1.0
 
 
 class EngineService:
@@ -97,15 +102,21 @@ class EngineService:
         settings: BeamlineSettings,
         outbox: Documents,
         stops: Stops,
+        *,
+        attendant: Attendant,
     ) -> None:
+        self._attendant = attendant
         self._connector = connector
         self._stops = stops
         self._devices = devices
         self._settings = settings
         self._outbox = outbox
         self._outgoing = Outgoing()
-        self._checks = ThreadPoolExecutor(1, "check")
+        self._checks = ThreadPoolExecutor(4, "check")
         self._pool = ThreadPoolExecutor(8, "request")
+        self._readbacks = ThreadPoolExecutor(1, "readback")
+        self._shown: dict[str, bool] = {}
+        self._shown_lock = threading.Lock()
         self._steering = ThreadPoolExecutor(1, "steer")
         self._configuring = ThreadPoolExecutor(1, "config")
         self._closing = threading.Event()
@@ -143,13 +154,32 @@ class EngineService:
         )
 
     def show_readback(self, name: str, moving: bool) -> None:
-        """Publish the reading of one device soon."""
+        """Publish the reading of one device soon; never blocks, the latest word counts."""
+        with self._shown_lock:
+            waits = name in self._shown
+            self._shown[name] = moving
+        if not waits and not self._closing.is_set():
+            self._readbacks.submit(self._show, name)
 
-        def send() -> None:
-            reading = self._devices.reading(name).model_copy(update={"moving": moving})
-            self._connector.put(DEVICE_READBACK, reading, name=name)
+    def _show(self, name: str) -> None:
+        with self._shown_lock:
+            moving = self._shown.pop(name)
+        try:
+            reading = self._reading(name, SHOWN_WITHIN_S).model_copy(update={"moving": moving})
+        except UndulaError as error:
+            get_logger().warning("readback_not_shown", device=name, error=str(error))
+            return
+        self._outgoing.say(lambda: self._connector.put(DEVICE_READBACK, reading, name=name))
 
-        self._outgoing.say(send)
+    def _reading(self, name: str, timeout_s: float = READ_TIMEOUT_S) -> Readback:
+        return self._attendant.read(name, lambda: self._devices.reading(name), timeout_s)
+
+    def _info(self, name: str) -> DeviceInfo:
+        device = self._devices[name]
+        try:
+            return self._attendant.read(name, device.info, SHOWN_WITHIN_S)
+        except DeviceError as error:
+            return device.info(error.what)
 
     def log(self, event: dict[str, Any]) -> None:
         """Put a log event on the bounded endpoint soon."""
@@ -179,6 +209,7 @@ class EngineService:
 
     def configuration_changed(self) -> None:
         """Publish which configuration holds, and all devices."""
+        self._attendant.forget()
         self._outgoing.say(lambda: self._connector.put(CONFIG_STATUS, self.configuration.status()))
         self.publish_table()
 
@@ -189,7 +220,7 @@ class EngineService:
     def _table(self) -> DeviceTable:
         held = self.runner.leases.held()
         infos = [
-            self._devices[n].info().model_copy(update={"leased_by": held.get(n, "")})
+            self._info(n).model_copy(update={"leased_by": held.get(n, "")})
             for n in self._devices.names()
         ]
         return DeviceTable(devices=infos, source=self.configuration.status().source)
@@ -218,6 +249,7 @@ class EngineService:
             watcher.join(2.0)
             self._checks.shutdown(wait=False, cancel_futures=True)
             self._pool.shutdown(wait=False, cancel_futures=True)
+            self._readbacks.shutdown(wait=False, cancel_futures=True)
             self._steering.shutdown(wait=False, cancel_futures=True)
             self.configuration.close()
             self._configuring.shutdown(wait=False, cancel_futures=True)
@@ -308,7 +340,7 @@ class EngineService:
     def _scan(self, request: ScanRequest, permit: Permit) -> dict[str, Any]:
         if not request.dry_run:
             permit.check()
-        scan = check_scan(request, self._devices, self._settings)
+        scan = self._attendant.check_scan(request, self._devices, self._settings)
         result = _described(scan, self._settings)
         if not request.dry_run:
             self.runner.submit(request, scan, permit)
@@ -337,7 +369,7 @@ class EngineService:
             return reply
         readbacks = {}
         for name in reply.result["names"]:
-            reading = self._devices.reading(name)
+            reading = self._reading(name)
             key = name if name in reading.values else next(iter(reading.values))
             readbacks[name] = {"value": reading.values[key], "unit": self._devices[name].unit}
         result = {"readbacks": readbacks, "duration_s": reply.result["duration_s"]}
@@ -349,7 +381,7 @@ class EngineService:
         readings: dict[str, Any] = {}
         flags: list[str] = []
         for name in names:
-            reading = self._devices.reading(name)
+            reading = self._reading(name)
             flags += reading.flags
             readings[name] = {
                 key: {
@@ -377,10 +409,10 @@ class EngineService:
             )
         elif enabled is not None:
             self._connect_again(name, enabled, f"request {request.request_id[:8]}")
-        return self._devices[name].info().model_dump()
+        return self._info(name).model_dump()
 
     def _connect_again(self, name: str, enabled: bool, holder: str) -> None:
-        self.runner.leases.take([name], holder)
+        self.runner.leases.take([name], holder, alone=True)
         try:
             if enabled:
                 self._devices.enable(name)

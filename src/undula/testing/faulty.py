@@ -1,8 +1,9 @@
-"""A device that fails on request, for tests of what happens then."""
+"""Devices that fail or hang on request, for tests of what happens then."""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any, ClassVar
 
 from undula.devices.sim.status import DoneStatus
@@ -44,3 +45,26 @@ class Faulty:
     def describe_configuration(self) -> dict[str, Any]:
         """Nothing."""
         return {}
+
+
+class Hanging(Faulty):
+    """While the file `flag` exists, reading it and asking for its limits never end."""
+
+    def __init__(self, name: str, flag: str) -> None:
+        super().__init__(name)
+        self._flag = Path(flag)
+
+    def _hang(self) -> None:
+        while self._flag.exists():
+            time.sleep(0.01)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """-10 to 10, after some time."""
+        self._hang()
+        return -10.0, 10.0
+
+    def read(self) -> dict[str, Any]:
+        """The value and now, after some time."""
+        self._hang()
+        return super().read()

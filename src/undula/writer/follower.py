@@ -21,7 +21,14 @@ from undula.core import faults
 from undula.core.errors import BusError, InputError, StorageError
 from undula.core.log import get_logger
 from undula.core.settings import BeamlineSettings
-from undula.files import NexusFile, Snapshots, archive_path, verify, write_archive
+from undula.files import (
+    NexusFile,
+    Snapshots,
+    archive_path,
+    sound_stop,
+    verify,
+    write_archive,
+)
 from undula.messages import RunDocument, RunFileClosed
 
 FLUSH_S = 0.2
@@ -144,9 +151,9 @@ class RunFollower:
                 )
             faults.reached("writer.file_created")
         elif document.name == "stop":
-            self._stop = document.doc
-            if self._missing and document.doc.get("exit_status") == "success":
-                self._stop = {**document.doc, "exit_status": "fail", "reason": self._missing}
+            self._stop = sound_stop(document.doc)
+            if self._missing and self._stop["exit_status"] == "success":
+                self._stop |= {"exit_status": "fail", "reason": self._missing}
         elif self._file is not None:
             self._file.write(document.name, document.doc)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from undula.core.errors import StorageError
-from undula.files import NexusFile, read_archive
+from undula.files import NexusFile, read_archive, sound_stop
 from undula.messages import RunDocument
 
 
@@ -28,7 +28,7 @@ def rebuild(source: Path | Iterable[RunDocument], target: Path) -> Path:
             if document.name == "start":
                 file = NexusFile.create(target, document.doc, hold=True)
             elif document.name == "stop":
-                stop = document.doc
+                stop = sound_stop(document.doc)
             elif file is not None:
                 file.write(document.name, document.doc)
             last = float(document.doc.get("time") or last) if _has_time(document) else last

@@ -10,6 +10,7 @@ import pytest
 
 from undula.catalogue import Catalogue, QueueItemRecord, RunRecord, SqliteCatalogue
 from undula.core.errors import InputError, StorageError
+from undula.messages import ItemFinished
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -139,7 +140,9 @@ def test_the_queue_keeps_its_order_and_how_items_ended(catalogue: Catalogue) -> 
     assert [i.item_id for i in catalogue.items()] == ["a", "b", "c"]
     assert catalogue.remove_item("b")
     assert not catalogue.remove_item("b")
-    catalogue.finish_item("a", exit_status="success", run_uids=["u"], run_numbers=[5])
+    catalogue.finish_item(
+        ItemFinished(item_id="a", exit_status="success", run_uids=["u"], run_numbers=[5], time=1.0)
+    )
     assert [i.item_id for i in catalogue.items()] == ["c"]
     ended = catalogue.item("a")
     assert ended is not None

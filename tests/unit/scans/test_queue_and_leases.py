@@ -93,3 +93,18 @@ def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be made"):
         check_room(_settings(tmp_path / "file" / "data"), 0)
+
+
+def test_a_device_that_is_read_may_be_moved_but_not_exchanged() -> None:
+    leases = Leases()
+    leases.share(["slit"], "run 7 of ann")
+    leases.take(["slit"], "a move by bob")
+    leases.release("a move by bob")
+    with pytest.raises(BusyError, match="in use by run 7 of ann"):
+        leases.take(["slit"], "a change by bob", alone=True)
+    assert leases.wait_free(["slit"], 0.0, alone=True) == "run 7 of ann"
+    leases.release("run 7 of ann")
+    leases.take(["slit"], "a change by bob", alone=True)
+    assert leases.wait_free(["samx"], 0.0, shared=["slit"]) == "a change by bob"
+    with pytest.raises(BusyError, match="in use by a change by bob"):
+        leases.share(["slit"], "run 8 of ann")

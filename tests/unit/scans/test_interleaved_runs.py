@@ -1,0 +1,60 @@
+"""Runs that a plan opens at the same time: each document goes to the journal of its own run."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import bluesky.plan_stubs as bps
+import bluesky.preprocessors as bpp
+from bluesky.run_engine import RunEngine
+from bluesky.utils import Msg
+
+from undula.bus.codec import decode
+from undula.messages import RunDocument
+from undula.scans.documents import DocumentGate
+from undula.scans.ports import MemoryDocuments
+from undula.testing.faulty import Faulty
+
+Plan = Generator[Msg, Any, Any]
+
+
+def _interleaved(device: Faulty) -> Plan:
+    def of(run: str, plan: Plan) -> Plan:
+        yield from bpp.set_run_key_wrapper(plan, run)
+
+    yield from of("a", bps.open_run({"who": "a"}))
+    yield from of("b", bps.open_run({"who": "b"}))
+    for _ in range(3):
+        yield from of("a", bps.trigger_and_read([device]))
+        yield from of("b", bps.trigger_and_read([device]))
+    yield from of("a", bps.close_run())
+    yield from of("b", bps.trigger_and_read([device]))
+    yield from of("b", bps.close_run())
+
+
+def test_interleaved_runs_have_whole_journals_of_their_own() -> None:
+    outbox = MemoryDocuments()
+    gate = DocumentGate(outbox, lambda _: Path("f.nxs"), lambda: (None, ""))
+    open_runs: list[int] = []
+    engine = RunEngine({}, context_managers=[])
+    engine.subscribe(gate)
+    engine.subscribe(lambda *_: open_runs.append(len(gate.still_open)))
+    gate.begin("item")
+    engine(_interleaved(Faulty("value")))
+    journals = [
+        [decode(payload, RunDocument) for payload in payloads]
+        for payloads in outbox.journals.values()
+    ]
+    expected = {"a": 3, "b": 4}
+    for journal in journals:
+        start, descriptor, *events, stop = (document.doc for document in journal)
+        assert [d.index for d in journal] == list(range(1, len(journal) + 1))
+        assert len(events) == expected.pop(start["who"])
+        assert {e["descriptor"] for e in events} == {descriptor["uid"]}
+        assert descriptor["run_start"] == stop["run_start"] == start["uid"]
+    assert not expected
+    assert max(open_runs) == 2
+    assert gate.open is None
+    assert [(r.points, r.exit_status) for r in gate.closed] == [(3, "success"), (4, "success")]
