@@ -224,3 +224,5 @@ def register(app: typer.Typer) -> None:
     app.command("read", epilog=EXIT_HELP)(read)
     app.command("mv", context_settings=SETTINGS, epilog=EXIT_HELP)(mv)
     app.command("mvr", context_settings=SETTINGS, epilog=EXIT_HELP)(mvr)
+    app.command("umv", context_settings=SETTINGS, epilog=EXIT_HELP)(mv)
+    app.command("umvr", context_settings=SETTINGS, epilog=EXIT_HELP)(mvr)

@@ -22,6 +22,7 @@ QUICK = {
     "stop": "stop", "up": "services", "down": "services", "restart": "services",
     "status": "services", "logs": "logs", "doctor": "doctor", "demo": "demo", "shell": "shell",
     "devices": "devices", "read": "devices", "mv": "devices", "mvr": "devices",
+    "umv": "devices", "umvr": "devices",
     "motor": "motors", "set": "motors", "set-lm": "motors", "home": "motors", "wm": "motors",
     "wa": "motors", "config": "config", "alarms": "alarms", "queue": "queue", "runs": "runs",
     "scan": "scans", "plan": "scans", "count": "scans", "grid": "scans", "list-scan": "scans",

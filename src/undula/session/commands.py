@@ -142,6 +142,25 @@ class Shell:
         self.client.motors.set_limits(str(axis), low, high)
         self.wm(axis)
 
+    def home(self, axis: Any, direction: str = "forward") -> None:
+        """home(samx): search for home and wait, where the motor can."""
+        self.client.motors.home(str(axis), direction)
+        self.wm(axis)
+
+    def tw(self, axis: Any, step: float) -> None:
+        """tw(samx, 0.1): step by keys: + or p, - or n, a number for another step, q ends."""
+        while True:
+            answer = input(f"{axis} step {step:g}  [p n number q]: ").strip()
+            if answer in ("q", ""):
+                return
+            if answer in ("p", "+", "n", "-"):
+                self.umvr(axis, step if answer in ("p", "+") else -step)
+                continue
+            try:
+                step = float(answer)
+            except ValueError:
+                _say(f"{answer!r} is no number; p or n steps, q ends")
+
     # -- the last scan ----------------------------------------------------------------------
 
     def _stats(self) -> PeakStats:
@@ -209,7 +228,7 @@ class Shell:
         names.update({name: make_plan(name, self.run) for name in PLANS})
         for name in (
             "mv", "mvr", "umv", "umvr", "wm", "wa", "set_position",
-            "set_lm", "read", "stop", "pause", "resume", "abort",
+            "set_lm", "home", "tw", "read", "stop", "pause", "resume", "abort",
             "cen", "com", "peak", "fwhm", "goto_peak", "goto_cen", "goto_com",
         ):  # fmt: skip
             names[name] = getattr(self, name)
