@@ -83,7 +83,8 @@ def stop_motion(paths: BeamlinePaths) -> dict[str, Any]:
 def in_words(report: dict[str, Any]) -> str:
     """One line a person can act on."""
     names = ", ".join(report["stopped"])
-    text = f"stopped: {names}" if names else "nothing was moving"
+    nothing = "nothing could be stopped" if report["failed"] else "nothing was moving"
+    text = f"stopped: {names}" if names else nothing
     if report["by"] == "nobody":
         text += ": the engine was not running"
     if report["by"] == "stopper":

@@ -23,7 +23,8 @@ class StopReport:
     failed: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        text = f"stopped {', '.join(self.stopped)}" if self.stopped else "nothing was moving"
+        nothing = "nothing could be stopped" if self.failed else "nothing was moving"
+        text = f"stopped {', '.join(self.stopped)}" if self.stopped else nothing
         return text + "".join(f"; NOT stopped {name}: {why}" for name, why in self.failed.items())
 
 

@@ -182,8 +182,9 @@ class MotorView:
             )
         before = device.limits()
         if hasattr(device.obj, "low_limit_travel"):
-            # the wider one first: a record refuses no limits, but nothing is ever inside out
-            order = ("high_limit", high), ("low_limit", low)
+            order = [("high_limit", high), ("low_limit", low)]
+            if before is not None and high <= before[0]:
+                order.reverse()  # so that they are never inside out
             for name, value in order:
                 self._write(name, value)
             return before, False

@@ -25,6 +25,7 @@ from undula.plans.beam import Opens
 from undula.plans.trajectory import FloatArray
 from undula.plans.usage import check_call
 from undula.scans.places import check_room
+from undula.scans.stoppable import Unstoppable, stoppable
 
 POINT_OVERHEAD_S = 0.002
 SAMPLED_MOVES = 500
@@ -292,6 +293,11 @@ def _check_declared(
     estimate = None if form.num is None else motion_s + (form.num + request.darks) * per_point
     check_room(settings, (form.num or 1) * _bytes_per_point(devices, [*form.axes, *detectors]))
     deaf = [n for n in detectors if count_time_s and not devices[n].takes_count_time]
+    loose = [
+        f"{n} cannot be stopped on its way: declare stop: for it in the device file"
+        for n in driven.axes
+        if isinstance(stoppable(devices[n]), Unstoppable)
+    ]
     warnings = (
         (f"{', '.join(deaf)} cannot take the count time: read once, after it",) if deaf else ()
     )
@@ -308,7 +314,7 @@ def _check_declared(
         num_points=form.num,
         estimate_s=estimate,
         move_timeout_s=timeout_s,
-        warnings=warnings,
+        warnings=(*warnings, *loose),
     )
 
 

@@ -28,6 +28,7 @@ class LiveValues:
     def __init__(self, devices: Registry, send: Callable[[DeviceChanges], None]) -> None:
         self._devices = devices
         self._send = send
+        self._lock = threading.Lock()
         self._changed: dict[str, Change] = {}
         self._followed: dict[str, Any] = {}
         self._looked_at: dict[str, tuple[LoadedDevice, Any]] = {}
@@ -67,7 +68,8 @@ class LiveValues:
                 if not isinstance(first, dict):
                     return
                 value, timestamp = first.get("value"), first.get("timestamp")
-            self._changed[name] = (value, timestamp or time.time())
+            with self._lock:
+                self._changed[name] = (value, timestamp or time.time())
 
         signal = getattr(obj, "user_readback", obj)
         if hasattr(signal, "subscribe_reading"):
@@ -82,7 +84,8 @@ class LiveValues:
         while not self._closing.wait(EVERY_S):
             try:
                 self._look()
-                changed, self._changed = self._changed, {}
+                with self._lock:
+                    changed, self._changed = self._changed, {}
                 if changed:
                     self._send(_message(changed))
             except Exception:  # this thread must go on; the next change may be fine
@@ -96,7 +99,8 @@ class LiveValues:
             place = device.position()
             if place != before:
                 self._looked_at[name] = (device, place)
-                self._changed[name] = (place, time.time())
+                with self._lock:
+                    self._changed[name] = (place, time.time())
 
 
 async def _subscribe(signal: Any, told: Callable[..., None]) -> None:

@@ -27,10 +27,13 @@ from undula.scans.check import (
 from undula.scans.leases import Leases
 from undula.scans.safety import Touched
 from undula.scans.stop import stop_call
+from undula.scans.stoppable import Closing, Declared, stoppable
 from undula.scans.stopped import Permit
 
 READBACK_EVERY_S = 0.1
 HALT_TIMEOUT_S = 2.0
+AFTER_STOP_S = 1.0
+"""How long after a stop an axis may take to say that it stands."""
 
 
 class Mover:
@@ -138,7 +141,8 @@ class Mover:
                 permit.check()
             late = {n: s for n, s in statuses.items() if not (s.done and s.success)}
             if late:
-                await self._arrived({n: self._awaitable(s) for n, s in late.items()}, limit_s)
+                waiting = {n: self._awaitable(s) for n, s in late.items()}
+                await self._arrived(waiting, limit_s, permit)
         except Exception as exc:  # drivers raise anything; the asker gets it as the one reply
             error = (
                 exc if isinstance(exc, UndulaError) else _device_error(exc, list(request.targets))
@@ -177,8 +181,9 @@ class Mover:
         return future
 
     async def _arrived(
-        self, waiting: dict[str, asyncio.Future[None]], limit_s: float | None
+        self, waiting: dict[str, asyncio.Future[None]], limit_s: float | None, permit: Permit
     ) -> None:
+        given_up: float | None = None
         end = None if limit_s is None else time.monotonic() + limit_s
         while True:
             done, pending = await asyncio.wait(waiting.values(), timeout=READBACK_EVERY_S)
@@ -187,6 +192,14 @@ class Mover:
             if not pending:
                 return
             late = [n for n, f in waiting.items() if f in pending]
+            if permit.revoked and given_up is None:
+                given_up = time.monotonic() + AFTER_STOP_S
+            if given_up is not None and time.monotonic() > given_up:
+                raise DeviceError(
+                    "motion was stopped, but it has not come to rest: it may still move",
+                    remedy="use the hardware stop; declare stop: for it in the device file",
+                    device=", ".join(late),
+                )
             if end is not None and time.monotonic() > end:
                 raise TimeoutUndulaError(
                     f"it did not arrive within {limit_s:.0f} s",
@@ -208,6 +221,10 @@ class Mover:
 async def _halt(axes: Sequence[LoadedDevice]) -> None:
     for axis in axes:
         try:
+            how = stoppable(axis)
+            if isinstance(how, Declared | Closing):
+                await asyncio.wait_for(asyncio.to_thread(how.stop), HALT_TIMEOUT_S)
+                continue
             result = stop_call(axis.obj)
             if asyncio.iscoroutine(result):
                 await asyncio.wait_for(result, HALT_TIMEOUT_S)

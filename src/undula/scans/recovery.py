@@ -26,8 +26,8 @@ from undula.devices.registry import Registry
 from undula.messages import ItemFinished, RunDocument, RunOpened
 from undula.scans.ports import Documents
 from undula.scans.safety import left_behind
-from undula.scans.shutters import stoppable
 from undula.scans.stop import stop_all
+from undula.scans.stoppable import CANNOT, Unstoppable, stoppable
 
 MAX_STARTS = 3
 RECENT_RUNS = 200
@@ -40,7 +40,13 @@ def make_safe(
     """Stop and unstage what a dead engine had touched. Returns stopped names, and failures."""
     touched_names = [n for n in left_behind(touched) if n in devices.names()]
     names = [n for n in touched_names if devices[n].connected]
-    stopped, failed = stop_all({n: stoppable(devices[n]) for n in names}, loop)
+    ways = {n: stoppable(devices[n]) for n in names}
+    moving_on = [n for n, how in ways.items() if isinstance(how, Unstoppable)]
+    for name in moving_on:
+        get_logger().warning("may_still_move", device=name, why=CANNOT)
+    stopped, failed = stop_all(
+        {n: how for n, how in ways.items() if how is not None and n not in moving_on}, loop
+    )
     for name in names:
         unstage = getattr(devices[name].obj, "unstage", None)
         if unstage is None:

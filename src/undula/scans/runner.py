@@ -43,7 +43,8 @@ from undula.scans.queue import ScanQueue
 from undula.scans.recovery import count_start
 from undula.scans.refusals import Unsettled
 from undula.scans.safety import Touched
-from undula.scans.shutters import Shutters, stoppable
+from undula.scans.shutters import Shutters
+from undula.scans.stoppable import stoppable
 from undula.scans.stopped import Permit
 
 RESUME_BELOW = 0.2
@@ -373,7 +374,7 @@ class ScanRunner:
     def active_objects(self) -> dict[str, Any]:
         """Devices that must stop when motion stops: of the scan and of all direct moves."""
         touched = {n: stoppable(self.devices[n]) for n in self._touched.names()}
-        return {n: obj for n, obj in touched.items() if hasattr(obj, "stop")}
+        return {n: how for n, how in touched.items() if how is not None}
 
     # ---- called by the RunEngine ----------------------------------------------------------
 

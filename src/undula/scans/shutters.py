@@ -11,24 +11,7 @@ from collections.abc import Iterable
 from undula.core.log import get_logger
 from undula.devices.registry import LoadedDevice, Registry
 from undula.plans.beam import SHUTTER_TIMEOUT_S, Shutter
-
-
-class Closing:
-    """A shutter as something that can be stopped: by closing it."""
-
-    def __init__(self, device: LoadedDevice) -> None:
-        self._device = device
-
-    def stop(self) -> None:
-        """Close it."""
-        role = self._device.entry.shutter
-        if role is not None:
-            self._device.put(role.close, SHUTTER_TIMEOUT_S)
-
-
-def stoppable(device: LoadedDevice) -> object:
-    """What to stop when motion stops: the device, or its closing."""
-    return Closing(device) if device.entry.shutter is not None else device.obj
+from undula.scans.stoppable import Closing
 
 
 def shutter_of(device: LoadedDevice) -> Shutter | None:
