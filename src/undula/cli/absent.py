@@ -24,16 +24,15 @@ def absent_lines(absent: dict[str, str]) -> list[str]:
     >>> print("\\n".join(absent_lines({"samx": "no answer from X:M.RBV"})))
     1 device does not answer, the others work:
       samx  no answer from X:M.RBV
-    Once it is on: undula devices enable samx
+    What is switched on is taken in by itself (at once: undula devices enable samx)
     """
     if not absent:
         return []
     head = "1 device does" if len(absent) == 1 else f"{len(absent)} devices do"
-    it = "it is" if len(absent) == 1 else "one is"
     wide = max(map(len, absent))
     name = next(iter(absent)) if len(absent) == 1 else "NAME"
     return [
         f"{head} not answer, the others work:",
         *(f"  {device.ljust(wide)}  {why}" for device, why in absent.items()),
-        f"Once {it} on: undula devices enable {name}",
+        f"What is switched on is taken in by itself (at once: undula devices enable {name})",
     ]

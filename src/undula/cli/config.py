@@ -35,6 +35,7 @@ Absent = Annotated[
 
 def _change(action: str, beamline: str | None, as_json: bool, *args: Any, **how: Any) -> None:
     with connected(beamline) as client:
+        before = client.config.status().revision
         changed = getattr(client.config, action)(*args, **how)
     if as_json:
         print_json({name: getattr(changed, name) for name in changed.__slots__})
@@ -43,7 +44,9 @@ def _change(action: str, beamline: str | None, as_json: bool, *args: Any, **how:
     if how.get("dry_run"):
         print("Nothing was changed (--dry-run).")
     elif not changed.pending:
-        print(f"Revision {changed.revision} holds. Back: undula config undo")
+        undone = action in ("undo", "restore")  # a further undo would go further back
+        back = f"restore {before}" if undone else "undo"
+        print(f"Revision {changed.revision} holds. Back: undula config {back}")
 
 
 @kind

@@ -144,7 +144,7 @@ class LoadedDevice:
         if self.obj is None:
             raise DeviceError(
                 f"it is not there: {self.problem or 'disabled'}",
-                remedy=f"switch it on, then undula devices enable {self.name}",
+                remedy=f"switch it on; at once: undula devices enable {self.name}",
                 device=self.name,
             )
         try:

@@ -85,7 +85,9 @@ def _moving(name: str, path: Trajectory) -> StepForm:
 
 
 def _list_scan(name: str, args: Args, _: Options) -> StepForm:
-    return _moving(name, listed(_groups(args, 2, f"{name} AXIS POINTS [AXIS POINTS ...]")))
+    groups = _groups(args, 2, f"{name} AXIS POINTS [AXIS POINTS ...]")
+    lists = [(axis, points if isinstance(points, list) else [points]) for axis, points in groups]
+    return _moving(name, listed(lists))
 
 
 def _grid_scan(name: str, args: Args, options: Options) -> StepForm:

@@ -157,7 +157,7 @@ def _absent(paths: BeamlinePaths) -> Iterator[Finding]:
     finally:
         connector.close()
     for name, why in status.absent.items() if status is not None else ():
-        remedy = f"switch it on, then undula devices enable {name}"
+        remedy = f"switch it on: it is taken in by itself (or: undula devices enable {name})"
         yield Finding(f"device {name}", "warning", why, remedy)
 
 

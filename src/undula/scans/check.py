@@ -94,7 +94,8 @@ def usable(devices: Registry, name: object, role: str) -> LoadedDevice:
     if not device.connected:
         raise DeviceError(
             f"it is not connected: {device.problem}",
-            remedy=f"switch it on, check the network, then undula devices enable {name}",
+            remedy="see to its power, its IOC and the network: it is taken in by itself when it "
+            f"answers, or at once by undula devices enable {name}",
             device=name,
         )
     return device

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from undula.core.errors import DeviceError, TimeoutUndulaError, UndulaError
+from undula.core.errors import DeviceError, InputError, TimeoutUndulaError, UndulaError
 from undula.core.log import get_logger
 from undula.devices.pseudo_axis import real_moves
 from undula.devices.registry import LoadedDevice, Registry
@@ -103,6 +103,11 @@ class Mover:
     def _target(self, axis: LoadedDevice, request: MoveRequest) -> float | int | str:
         target = request.targets[axis.name]
         if isinstance(target, str):
+            about: dict[str, Any] = next(iter(axis.describe().values()), {})
+            if about.get("dtype") == "number" and not hasattr(axis.obj, "WORDS"):
+                raise InputError(
+                    f"{target!r} is no place", remedy="give a number", device=axis.name
+                )
             return target
         if request.relative:
             target = axis.position() + target

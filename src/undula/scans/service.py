@@ -287,7 +287,8 @@ class EngineService:
                     self.queue_changed()
 
     def _look_for_absent(self) -> None:
-        """Devices that are switched on later are taken in by themselves."""
+        """Devices that are switched on later are taken in; one that is lost is shown as lost."""
+        known = self.configuration.status().absent.keys()
         while not self._closing.wait(ABSENT_EVERY_S):
             try:
                 found = self._devices.look_for_absent()
@@ -296,6 +297,9 @@ class EngineService:
                 continue
             if found:
                 get_logger().info("devices_answer_now", devices=found)
+            absent = self.configuration.status().absent.keys()
+            if found or absent != known:
+                known = absent
                 self.configuration_changed()
 
     def _dispatch(self, request: Request) -> None:

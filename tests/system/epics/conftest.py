@@ -60,7 +60,8 @@ def _runner(ioc: RunningIoc | Ioc, folder: Path) -> Run:
 def motor_ioc() -> Iterator[RunningIoc]:
     with start_fake_motor() as running:
         script = (
-            "from caproto.sync.client import write; write('sim:mtr1.EGU', 'mm', repeater=False)"
+            "from caproto.sync.client import write; "
+            "write('sim:mtr1.EGU', 'mm', repeater=False, timeout=10)"
         )
         subprocess.run(
             [sys.executable, "-c", script],

@@ -69,7 +69,7 @@ CAMERA_HEAD = """
         registry["cam"].set_count_time(0.02)
         docs = []
         def fault(word):
-            write("CAM:SIM:Fault", word, repeater=False, notify=True)
+            write("CAM:SIM:Fault", word, repeater=False, notify=True, timeout=10)
         def count(num, finish=True):
             docs.clear()
             try:
@@ -92,7 +92,7 @@ def test_a_motion_that_goes_wrong_says_what_the_hardware_says(with_faulty_motor:
         from caproto.sync.client import write
         samx = registry["samx"].obj
         def put(field, value):
-            write(f"MOT:m1{field}", value, repeater=False, notify=True)
+            write(f"MOT:m1{field}", value, repeater=False, notify=True, timeout=10)
         def go(target):
             try:
                 samx.set(target).wait(10)
@@ -132,7 +132,7 @@ def test_a_motion_that_somebody_else_ends_is_not_taken_for_an_arrival(
         begun = threading.Event()
         samx.motor_is_moving.subscribe(lambda value, **_: begun.set() if value else None)
         for stop, words in (
-            (lambda: write("MOT:m2.STOP", 1, repeater=False), "somebody stopped it"),
+            (lambda: write("MOT:m2.STOP", 1, repeater=False, timeout=10), "somebody stopped it"),
             (samx.stop, "it was stopped"),
         ):
             begun.clear()
@@ -258,7 +258,7 @@ def test_a_missing_frame_or_file_is_told_with_numbers_and_place(with_camera: Run
         assert sum(name == "event" for name, _ in docs) == 4
         assert sum(name == "stream_datum" for name, _ in docs) == 3
         fault("slow")
-        write("CAM:SIM:SlowBy", 0.3, repeater=False, notify=True)
+        write("CAM:SIM:SlowBy", 0.3, repeater=False, notify=True, timeout=10)
         assert count(2) == ""
         """,
     )

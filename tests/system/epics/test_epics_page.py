@@ -54,7 +54,8 @@ def test_the_motor_of_the_page_connects(with_faulty_motor: Run) -> None:
 
 def test_the_camera_of_the_page_takes_frames(with_camera: Run) -> None:
     with_camera(_blocks("AreaDetector"), 'from caproto.sync.client import write\n'
-        'write("CAM:SIM:Fault", "none", repeater=False, notify=True)\n' + COUNT)  # fmt: skip
+        'write("CAM:SIM:Fault", "none", repeater=False, notify=True,'
+        ' timeout=10)\n' + COUNT)  # fmt: skip
 
 
 @pytest.mark.parametrize("word", ["epics.Scaler", "epics.Mca"])

@@ -58,7 +58,7 @@ def suffix(request: pytest.FixtureRequest) -> str:
 
 
 def _record(field: str) -> float:
-    return float(read(f"PSE:{field}", repeater=False).data[0])
+    return float(read(f"PSE:{field}", repeater=False, timeout=10).data[0])
 
 
 def test_a_gap_of_motor_records_is_moved_and_scanned(client: Client, suffix: str) -> None:
@@ -72,7 +72,7 @@ def test_a_gap_of_motor_records_is_moved_and_scanned(client: Client, suffix: str
 
 
 def test_the_limits_of_the_records_hold_for_the_gap(client: Client, suffix: str) -> None:
-    write("PSE:m1.HLM", 3.0, repeater=False, notify=True)
+    write("PSE:m1.HLM", 3.0, repeater=False, notify=True, timeout=10)
     try:
         client.mv(f"gap{suffix}", 0.0, f"offset{suffix}", 0.0)
         with pytest.raises(LimitError, match="point 5 of 5") as caught:
@@ -80,7 +80,7 @@ def test_the_limits_of_the_records_hold_for_the_gap(client: Client, suffix: str)
         assert caught.value.device == f"top{suffix}"
         assert _record("m1.VAL") == 0.0
     finally:
-        write("PSE:m1.HLM", 20.0, repeater=False, notify=True)
+        write("PSE:m1.HLM", 20.0, repeater=False, notify=True, timeout=10)
 
 
 def test_stop_stops_both_blades_on_their_way(client: Client, suffix: str) -> None:

@@ -56,7 +56,7 @@ def test_an_absent_device_is_named_with_reason_and_remedy(beamline, tmp_path: Pa
     assert up.returncode == 0, up.stderr
     assert "1 device does not answer, the others work:" in up.stdout
     assert f"  far  {WHY}" in up.stdout
-    assert "Once it is on: undula devices enable far" in up.stdout
+    assert "at once: undula devices enable far" in up.stdout
 
     listed = {line.split()[0]: line for line in undula("devices").stdout.splitlines()}
     far = next(line for name, line in listed.items() if name.endswith("far"))

@@ -134,6 +134,7 @@ def test_a_waiting_scan_can_be_removed(client: Client) -> None:
         (lambda c: c.scan("diode", 0, 1, 5), InputError, "cannot be moved"),
         (lambda c: c.scan("samx", 0, 1, 0), InputError, "number of points is 0"),
         (lambda c: c.mv(samx=float("nan")), UndulaError, "finite"),
+        (lambda c: c.mv(samx="abc"), InputError, "'abc' is no place"),
         (lambda c: c.mv(samx=99), LimitError, "above the high limit 50 mm"),
         (lambda c: c.run_plan("no_such_plan"), InputError, "no plan 'no_such_plan'"),
         (lambda c: c.count(detectors=["dioed"]), InputError, "did you mean diode"),

@@ -108,3 +108,9 @@ def test_every_form_is_documented_by_its_usage() -> None:
             parse_form(plan, ["a", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10], {})
         except InputError as error:
             assert error.remedy  # noqa: PT017  # some plans take any number of axes
+
+
+def test_a_single_number_is_a_list_of_one() -> None:
+    form = parse_form("list_scan", ["samx", 1.5, "samy", [2.5]], {})
+    assert form.trajectory is not None
+    assert form.trajectory.points.tolist() == [[1.5, 2.5]]
