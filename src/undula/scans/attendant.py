@@ -25,6 +25,8 @@ READ_TIMEOUT_S = 6.0
 """More than an asynchronous device takes to give up by itself."""
 CHECK_TIMEOUT_S = 6.0
 LONGEST_CHECK_S = 55.0
+MEND_S = 0.5
+"""How long the work of a device that hung is given to end: it may answer again just now."""
 TURN_S = 1.0
 """How long a read waits for another one of the same device."""
 
@@ -135,7 +137,7 @@ class Attendant:
                 n: t for n, t in self._reads.items() if not t.done and t.age_s > READ_TIMEOUT_S
             }
         for name in names:
-            if name in hanging:
+            if name in hanging and not hanging[name].ends_within(MEND_S):
                 raise _hangs(name, hanging[name])
 
     def check_scan(
