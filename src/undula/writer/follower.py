@@ -211,8 +211,9 @@ class RunFollower:
         faults.reached("writer.archived")
         self._snapshots.remove(path)
         self._enter(path, stop, self._file.num_events)
-        self._tell(path, stop)
+        # before it is told: a successor looks at no run that was told, and would leave it for ever
         self._connector.expire(RUN_DOCUMENTS, JOURNAL_KEPT_S, uid=self.uid)
+        self._tell(path, stop)
         faults.reached("writer.closed")
         self._log.info("file_closed", path=str(path), exit_status=stop["exit_status"])
         self.done = True
@@ -244,6 +245,7 @@ class RunFollower:
             path = self._file.close(stop)
             protect(path, self._settings)
             self._snapshots.remove(path)
+        self._connector.expire(RUN_DOCUMENTS, JOURNAL_KEPT_S, uid=self.uid)
         self._tell(path, stop)
         self._log.error("run_given_up", path=str(path), reason=row.reason)
         self.done = True
