@@ -18,6 +18,7 @@ from undula.core.clock import now
 from undula.core.errors import InputError
 from undula.core.log import get_logger
 from undula.devices import links
+from undula.devices.arrival import read_anew
 from undula.devices.changes import Change
 from undula.devices.classes import constructor_keys, find_class, takes_any
 from undula.devices.description import DeviceEntry, DeviceFile
@@ -235,6 +236,7 @@ class Registry:
         device.loop, device.problem = self._loop, ""
         try:
             device.obj = build(device.entry)
+            read_anew(device.obj)
             if hasattr(device.obj, "bind"):
                 device.obj.bind({n: d for n, d in among.items() if n != device.name})
         except Exception as exc:  # a constructor may raise anything; the other devices must load
