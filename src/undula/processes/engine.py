@@ -40,6 +40,7 @@ from undula.scans.leases import Leases
 from undula.scans.live import LiveValues
 from undula.scans.motors import Motors
 from undula.scans.moves import Mover
+from undula.scans.quick_bluesky import quicken
 from undula.scans.recovery import end_open_runs, end_started_items, make_safe
 from undula.scans.runner import ScanRunner
 from undula.scans.safety import Touched
@@ -157,6 +158,7 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
     with ExitStack() as closing:  # also when a later part fails
         closing.enter_context(_only_one(paths))
         sys.setswitchinterval(SWITCH_INTERVAL_S)
+        quicken()
         engine = RunEngine({}, context_managers=[], call_returns_result=True)
         devices, opening = _load_devices(paths, settings, engine)
         make_safe(paths.touched, devices, engine.loop)
