@@ -1,7 +1,8 @@
 """CPU per point of a scan on EPICS over loopback, against the bare round trips of the same records.
 
 One motor and one counting card: two puts with their completion and six gets a point, by aioca.
-Undula's share: step scan, RunEngine, ophyd and ophyd-async, the document gate with its packing.
+Undula's share: step scan, RunEngine, the device classes, the document gate with its packing. The
+motor is `undula.devices.epics.Motor` (aioca), and again `EpicsMotor` (ophyd, pyepics).
 Each runs in a process of its own, clients only; the IOCs are others.
 """
 
@@ -26,15 +27,20 @@ OURS = (
     + """
 import numpy as np
 from bluesky.run_engine import RunEngine
-from undula.devices.epics import EpicsMotor, Scaler
+from undula.devices.epics import EpicsMotor, Motor, Scaler
 from undula.plans import VERBS, StepRun, step_scan
 from undula.scans.documents import DocumentGate
 from undula.scans.ports import MemoryDocuments
+from undula.scans.quick_bluesky import quicken
+quicken()
 engine = RunEngine({}, context_managers=[])
 for verb, function in VERBS.items():
     engine.register_command(verb, function)
-motor = EpicsMotor("MOT:m1", name="mot")
-motor.wait_for_connection(all_signals=True, timeout=10)
+motor = KIND("MOT:m1", name="mot")
+if KIND is Motor:
+    asyncio.run_coroutine_threadsafe(motor.connect(timeout=10), engine.loop).result(10)
+else:
+    motor.wait_for_connection(all_signals=True, timeout=10)
 card = Scaler("CNT:scaler1", "card", channels={"clock": 1, "i0": 2, "it": 3}, separator=":")
 asyncio.run_coroutine_threadsafe(card.connect(timeout=10), engine.loop).result(10)
 card.set_count_time(count_s)
@@ -91,15 +97,20 @@ def _run(script: str, points: int, env: dict[str, str]) -> dict[str, float]:
 def epics(rounds: int, quick: bool) -> list[Row]:
     """Client CPU and wall time per point, and what Undula adds to the bare round trips."""
     points = 50 if quick else 400
-    ours: list[dict[str, float]] = []
+    cases = {"motor and counting card": "Motor", "ophyd motor and counting card": "EpicsMotor"}
+    ours: dict[str, list[dict[str, float]]] = {case: [] for case in cases}
     peer: list[dict[str, float]] = []
     with start_motor("MOT:") as motor, start_counting("CNT:") as card:
         env = client_environment(motor, card)
         for _ in range(1 if quick else rounds):
-            ours.append(_run(OURS, points, env))
+            for case, kind in cases.items():
+                ours[case].append(_run(OURS.replace("KIND", kind), points, env))
             peer.append(_run(PEER, points, env))
+    return [row for case, runs in ours.items() for row in _rows(case, runs, peer)]
+
+
+def _rows(case: str, ours: list[dict[str, float]], peer: list[dict[str, float]]) -> list[Row]:
     added = [a["cpu_ms"] - b["cpu_ms"] for a, b in zip(ours, peer, strict=True)]
-    case = "motor and counting card"
 
     def row(quantity: str, key: str) -> Row:
         theirs = Spread.of(p[key] for p in peer)

@@ -15,7 +15,7 @@ from typing import Any
 def read_anew(device: Any) -> None:
     """Let `device.read()` ask its readback, when it is one of ophyd-async that moves."""
     readback = getattr(getattr(device, "movable_logic", None), "readback", None)
-    if readback is None:
+    if readback is None or getattr(device, "reads_anew", False):
         return
     read = device.read
 

@@ -27,6 +27,10 @@ SIM_NAMES = {
     "H5ImageReplayProxy": "proxies.H5ImageReplayProxy",
 }
 OWN_MOTOR = "undula.devices.epics.EpicsMotor"
+OWN_MOTORS = {
+    "ophyd.EpicsMotor": OWN_MOTOR,
+    "ophyd_async.epics.motor.Motor": "undula.devices.epics.Motor",
+}
 EPICS_NAMES = dict.fromkeys(("EpicsMotor", "EpicsMotorEC", "EpicsUserMotorVME"), OWN_MOTOR)
 COMPUTED_NAMES = {"ComputedSignal": "undula.devices.computed.ComputedSignal"}
 BEC_PACKAGE = "ophyd_devices"
@@ -37,8 +41,8 @@ def mapped(path: str) -> tuple[str, str]:
 
     BEC's `ophyd_devices` names map to ours, or to ophyd's, where that package is not installed.
     """
-    if path == "ophyd.EpicsMotor":
-        return OWN_MOTOR, "the same, and it says why a motion went wrong"
+    if path in OWN_MOTORS:
+        return OWN_MOTORS[path], "the same, and it says why a motion went wrong"
     first, last = path.split(".", maxsplit=1)[0], path.rsplit(".", 1)[-1]
     if first != BEC_PACKAGE or importlib.util.find_spec(BEC_PACKAGE) is not None:
         return path, ""

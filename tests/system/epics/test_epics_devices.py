@@ -85,17 +85,20 @@ CAMERA_HEAD = """
 """
 
 
-def test_a_motion_that_goes_wrong_says_what_the_hardware_says(with_faulty_motor: Run) -> None:
+@pytest.mark.parametrize("cls", ["EpicsMotor", "Motor"])
+def test_a_motion_that_goes_wrong_says_what_the_hardware_says(
+    with_faulty_motor: Run, cls: str
+) -> None:
     with_faulty_motor(
-        MOTOR,
+        MOTOR.replace("EpicsMotor", cls),
         """
         from caproto.sync.client import write
-        samx = registry["samx"].obj
+        samx = registry["samx"]
         def put(field, value):
             write(f"MOT:m1{field}", value, repeater=False, notify=True, timeout=10)
         def go(target):
             try:
-                samx.set(target).wait(10)
+                samx.put(target, 10)
             except Exception as exc:
                 return str(exc)
             return ""
@@ -113,10 +116,45 @@ def test_a_motion_that_goes_wrong_says_what_the_hardware_says(with_faulty_motor:
         for bit, words in ((0x200, "reports a problem"), (0x1000, "does not answer the IOC"),
                            (0x40, "slipped or stalled")):
             put(":SIM:Fault", bit)
-            expect(go(samx.position + 1), words, "alarm")
+            expect(go(samx.position() + 1), words, "alarm")
         put(":SIM:Fault", 0)
         assert go(0) == ""
         """,
+    )
+
+
+STOPS = {
+    "somebody stopped it": 'write("MOT:m2.STOP", 1, repeater=False, timeout=10)',
+    "it was stopped": "device.call(device.obj.stop())",
+}
+
+
+@pytest.mark.parametrize("words", STOPS)
+def test_a_lean_motor_knows_when_it_was_stopped_and_by_whom(
+    with_faulty_motor: Run, words: str
+) -> None:
+    with_faulty_motor(
+        MOTOR.replace("m1", "m2").replace("EpicsMotor", "Motor"),
+        """
+        import asyncio, threading
+        from caproto.sync.client import write
+        device = registry["samx"]
+        here, target = device.position(), 15.0 if device.position() < 5 else 0.0
+        begun = threading.Event()
+        def told(reading):
+            if not next(iter(reading.values()))["value"]:
+                begun.set()
+        async def go():
+            device.obj.motor_done_move.subscribe_reading(told)
+            await device.obj.set(target)
+        future = asyncio.run_coroutine_threadsafe(go(), device.loop)
+        assert begun.wait(10)
+        STOP
+        assert "WORDS" in str(future.exception(10)), future.exception(10)
+        assert device.position() != target
+        device.put(here, 10)
+        assert abs(device.position() - here) < 1e-6
+        """.replace("STOP\n", STOPS[words] + "\n").replace("WORDS", words),
     )
 
 

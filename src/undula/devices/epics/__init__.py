@@ -16,6 +16,7 @@ __all__ = ["MOTOR_CLASSES", "stop_pvs"]
 
 _HOMES = {
     "EpicsMotor": "motor",
+    "Motor": "async_motor",
     "Scaler": "scaler",
     "Mca": "mca",
     "AreaDetector": "cameras",

@@ -15,9 +15,8 @@ from ophyd import EpicsMotor as OphydMotor
 from ophyd.status import MoveStatus
 
 from undula.core.errors import DeviceError, LimitError
-from undula.devices.epics.motor_faults import BITS, MotorState, fault
+from undula.devices.epics.motor_faults import BITS, SEVERITIES, MotorState, fault
 
-SEVERITIES = ("NO_ALARM", "MINOR", "MAJOR", "INVALID")
 NOT_VALUES = {"kind": "omitted", "auto_monitor": True}
 
 

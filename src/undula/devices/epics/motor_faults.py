@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+SEVERITIES = ("NO_ALARM", "MINOR", "MAJOR", "INVALID")
 PLUS_LS, SLIP_STALL, PROBLEM, COMM_ERR, MINUS_LS = 0x4, 0x40, 0x200, 0x1000, 0x2000
 BITS = {
     PLUS_LS: "PLUS_LS",
@@ -65,7 +66,7 @@ def fault(state: MotorState, severity_tolerated: str = "NO_ALARM") -> tuple[str,
             "check the controller's power and cable, then ask controls to reboot its IOC",
         ),
         (
-            state.high_switch or state.msta & PLUS_LS,
+            state.high_switch or (state.msta & PLUS_LS and not state.low_switch),
             f"it ran into its high limit switch (HLS) {said}",
             f"move it back to below {here}, and let staff set its soft limit inside",
         ),

@@ -12,11 +12,13 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from aioca import caput
 from ophyd_async.core import AsyncStatus, StandardReadable, non_zero
 from ophyd_async.core import StandardReadableFormat as Format
 from ophyd_async.epics.core import epics_signal_r, epics_signal_rw
 
 from undula.core.errors import DeviceError, InputError
+from undula.devices.epics.channels import readings, value_of
 
 Protocol = Literal["ca", "pva"]
 CLOCK = 1
@@ -51,6 +53,7 @@ class Scaler(StandardReadable):
         self._auto_count = False
         self._check(name)
         base = f"{protocol}://{prefix}{separator}"
+        self._direct = prefix + separator if protocol == "ca" else ""
         with self.add_children_as_readables(Format.HINTED_UNCACHED_SIGNAL):
             for channel, number in self._channels.items():
                 setattr(self, channel, epics_signal_r(None, f"{base}S{number}"))
@@ -68,6 +71,10 @@ class Scaler(StandardReadable):
             setattr(self, f"gate_{n}", self._gates[n])
             setattr(self, f"preset_{n}", self._limits[n])
         super().__init__(name)
+
+    def _place(self, channel: str) -> str:
+        """PV of a channel over Channel Access."""
+        return f"{self._direct}S{self._channels[channel]}"
 
     def _check(self, name: str) -> None:
         for channel, number in self._channels.items():
@@ -139,8 +146,13 @@ class Scaler(StandardReadable):
     @AsyncStatus.wrap
     async def trigger(self) -> None:
         """Count; done when the record says so. Raises: DeviceError when it does not."""
-        await self.count.set(True, timeout=None)
-        if await self.count.get_value():
+        if self._direct:
+            await caput(self._direct + "CNT", 1, wait=True, timeout=None)
+            busy = await value_of(self._direct + "CNT")
+        else:
+            await self.count.set(True, timeout=None)
+            busy = await self.count.get_value()
+        if busy:
             raise DeviceError(
                 "it still counts although it said that it was done",
                 remedy="look at the scaler's panel: somebody else may have started it",
@@ -168,6 +180,9 @@ class Scaler(StandardReadable):
 
     async def read(self) -> dict[str, Any]:
         """Counts of each channel, then the elapsed time, s."""
+        if self._direct:
+            channels = {getattr(self, c).name: self._place(c) for c in self._channels}
+            return await readings({**channels, self.elapsed.name: self._direct + "T"})
         return self._ordered(dict(await super().read()))
 
     async def describe(self) -> dict[str, Any]:
