@@ -126,7 +126,7 @@ class MemorySubscription:
         while True:
             with self._something:
                 self._something.wait_for(lambda: self._payloads or self._closed)
-                if self._closed:
+                if not self._payloads:  # closed, and what came before was delivered
                     return
                 payload = self._payloads.popleft()
             try:
@@ -139,10 +139,13 @@ class MemorySubscription:
         with self._broker.changed:
             if self in self._broker.subscriptions[self._key]:
                 self._broker.subscriptions[self._key].remove(self)
+        inside = threading.current_thread() is self._thread
         with self._something:
             self._closed = True
+            if inside:
+                self._payloads.clear()
             self._something.notify()
-        if threading.current_thread() is not self._thread:
+        if not inside:
             self._thread.join()
 
 

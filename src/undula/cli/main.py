@@ -1,18 +1,12 @@
-"""The door: one `undula` command, put together from modules that each add their commands.
+"""The door: one `undula` command, in modules that each add their commands.
 
-In: arguments. Out: exit codes. Each module of `MODULES` has `register(app)`. A command of `QUICK`
-loads its own module only: motion stops before the rest would even be imported.
+In: arguments. Out: exit codes. A command of `QUICK` loads its own module only: motion stops before
+the rest would even be imported. Nothing is imported here, so that Ctrl-C is quiet from the start.
 """
 
 from __future__ import annotations
 
 import sys
-from importlib import import_module
-from typing import Annotated
-
-import typer
-
-from undula import __version__
 
 MODULES = (
     "services", "logs", "doctor", "stop", "scans", "devices", "motors", "config", "alarms", "queue",
@@ -28,32 +22,16 @@ QUICK = {
     "scan": "scans", "plan": "scans", "count": "scans", "grid": "scans", "list-scan": "scans",
     "ascan": "scans", "dscan": "scans", "mesh": "scans", "ct": "scans", "timescan": "scans",
 }  # fmt: skip
-HELP = "Run experiments at a synchrotron beamline. Begin with: undula demo"
-
-
-def build(modules: tuple[str, ...] = MODULES) -> typer.Typer:
-    """The application with the commands of `modules`."""
-    app = typer.Typer(
-        help=HELP, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
-    )
-
-    @app.callback(invoke_without_command=True)
-    def _undula(
-        context: typer.Context,
-        version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-    ) -> None:
-        if version:
-            print(f"undula {__version__}")
-        elif context.invoked_subcommand is None:
-            print(context.get_help())
-
-    _undula.__doc__ = HELP
-    for module in modules:
-        import_module(f"undula.cli.{module}").register(app)
-    return app
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as a shell expects it: 128 and the number of the signal."""
 
 
 def main() -> None:
     """Entry point of the `undula` script."""
-    quick = QUICK.get(sys.argv[1] if len(sys.argv) > 1 else "")
-    build((quick,) if quick else MODULES)(prog_name="undula")
+    try:
+        from undula.cli.application import build
+
+        quick = QUICK.get(sys.argv[1] if len(sys.argv) > 1 else "")
+        build((quick,) if quick else MODULES)(prog_name="undula")
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None

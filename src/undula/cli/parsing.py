@@ -136,8 +136,10 @@ def move_arguments(words: Sequence[str]) -> dict[str, Any]:
     {'samx': -3, 'shutter': 'open'}
     """
     usage = "write DEVICE TARGET [DEVICE TARGET ...], e.g. samx 3"
-    if not words or len(words) % 2:
-        raise InputError(f"{len(words)} words do not pair up", remedy=usage)
+    if not words:
+        raise InputError("no device was named", remedy=usage)
+    if len(words) % 2:
+        raise InputError(f"there is no target for {words[-1]}", remedy=usage)
     found: dict[str, Any] = {}
     for name, target in zip(words[::2], words[1::2], strict=True):
         if not _NAME.fullmatch(name):

@@ -29,10 +29,15 @@ def _show(status: QueueStatus, as_json: bool) -> None:
 def full_id(queue: QueueView, beginning: str) -> str:
     """The item whose id begins so. Raises: InputError when none or several do."""
     found = [item.item_id for item in queue.list().waiting if item.item_id.startswith(beginning)]
-    if len(found) != 1:
+    if not found:
         raise InputError(
-            f"{len(found)} waiting scans begin with {beginning!r}",
+            f"no waiting scan has an id that begins with {beginning!r}",
             remedy="take the id from undula queue list",
+        )
+    if len(found) > 1:
+        raise InputError(
+            f"the ids of {len(found)} waiting scans begin with {beginning!r}",
+            remedy="give more of the id, from undula queue list",
         )
     return found[0]
 

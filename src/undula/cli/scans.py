@@ -50,6 +50,9 @@ NoPlot = Annotated[bool, typer.Option("--no-plot", help="Table only.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Queue it and return at once.")]
 Relative = Annotated[bool, typer.Option("--relative", help="Around the present position.")]
 
+SHOWING = ("--no-plot", "--detach", "--json")
+"""Options that change nothing of what is measured."""
+
 Parse = Callable[[Sequence[str]], tuple[list[Any], dict[str, Any]]]
 SETTINGS = {"ignore_unknown_options": True}
 """Lets `-1` through as an argument; a word that is neither is refused by name."""
@@ -110,7 +113,9 @@ def _dry_run(checked: Accepted, as_json: bool) -> None:
 
 def _detached(handle: ScanHandle, as_json: bool) -> None:
     if as_json:
-        print_json({"event": "accepted", "item_id": handle.item_id, "command": _line()})
+        print_json(
+            {"event": "accepted", "item_id": handle.item_id, "command": handle.accepted.command}
+        )
     else:
         print(f"queued: {handle.accepted.command}\n  item {handle.item_id}")
 
@@ -129,8 +134,13 @@ def show_scan(client: Client, handle: ScanHandle, as_json: bool, plot: bool) -> 
     return 0 if ended is not None and ended.exit_status == "success" else FAILED
 
 
-def _line() -> str:
-    return shlex.join(["undula", *sys.argv[1:]])
+def recorded_line(words: Sequence[str]) -> str:
+    """The command for the record, without options that only say how it is shown.
+
+    >>> recorded_line(["count", "3", "--no-plot", "--time", "0.1"])
+    'undula count 3 --time 0.1'
+    """
+    return shlex.join(["undula", *(word for word in words if word not in SHOWING)])
 
 
 def run_command(
@@ -154,7 +164,9 @@ def run_command(
         if dry_run:
             _dry_run(client.check(plan, *args, **options, **kwargs), as_json)
             return
-        handle = client.submit(plan, *args, command=_line(), **options, **kwargs)
+        handle = client.submit(
+            plan, *args, command=recorded_line(sys.argv[1:]), **options, **kwargs
+        )
         if detach:
             _detached(handle, as_json)
             return

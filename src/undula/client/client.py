@@ -29,7 +29,7 @@ from undula.client.queue import QueueView
 from undula.client.runs import Runs
 from undula.client.scans import Accepted, Cursors, ScanHandle
 from undula.client.stop import StopReport, stop_motion
-from undula.core.errors import ConfigError, ServiceError
+from undula.core.errors import ConfigError, InputError, ServiceError
 from undula.core.ids import new_id
 from undula.core.paths import BeamlinePaths, beamline_paths, default_beamline
 from undula.core.settings import load_settings
@@ -138,6 +138,8 @@ class Client:
         options: dict[str, Any],
     ) -> Accepted:
         time, wanted = options["time"], names(options["detectors"])
+        if isinstance(time, int | float) and not time > 0:
+            raise InputError(f"the count time is {time:g} s", remedy="give more than 0")
         request_id = new_id()
         line = options.get("command") or command_line(
             plan,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from threading import Event
 from typing import Any
 
 from undula.bus.endpoints import ENGINE_QUEUE, QUEUE_STATUS
 from undula.client.link import Link
 from undula.messages import QueueItem, QueueStatus
+
+SETTLE_S = 2.0
+"""How long resume and abort wait until the queue shows it."""
 
 
 class QueueView:
@@ -19,6 +23,26 @@ class QueueView:
     def _do(self, action: str, **fields: Any) -> QueueStatus:
         result = self._link.ask(ENGINE_QUEUE, action=action, **fields)
         return QueueStatus.model_validate(result["status"])
+
+    def _do_and_see(
+        self, action: str, shown: Callable[[QueueStatus], bool], **fields: Any
+    ) -> QueueStatus:
+        """Act, and wait a little until the queue shows that it was done."""
+        seen = Event()
+
+        def look(status: QueueStatus) -> None:
+            if shown(status):
+                seen.set()
+
+        subscription = self._link.connector.subscribe(QUEUE_STATUS, look)
+        try:
+            status = self._do(action, **fields)
+            if shown(status):
+                return status
+            seen.wait(SETTLE_S)
+        finally:
+            subscription.close()
+        return self.list()
 
     @property
     def last(self) -> QueueStatus | None:
@@ -44,11 +68,16 @@ class QueueView:
 
     def resume(self) -> QueueStatus:
         """Go on."""
-        return self._do("resume")
+        return self._do_and_see("resume", lambda status: status.state not in ("pausing", "paused"))
 
     def abort(self, reason: str = "") -> QueueStatus:
         """End the running scan, with clean-up; the file keeps what was measured."""
-        return self._do("abort", reason=reason)
+        running = self.list().running
+        return self._do_and_see(
+            "abort",
+            lambda status: status.running is None or status.running != running,
+            reason=reason,
+        )
 
     def remove(self, item: str | QueueItem) -> QueueStatus:
         """Take a waiting scan out."""

@@ -15,7 +15,7 @@ from undula.core.stop_line import CONFIRM_S, ask_stop
 from undula.core.stop_mark import stopped_now, who, write_mark
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class StopReport:
     """What was stopped, and what could not be: device to reason."""
 
@@ -26,6 +26,8 @@ class StopReport:
         nothing = "nothing could be stopped" if self.failed else "nothing was moving"
         text = f"stopped {', '.join(self.stopped)}" if self.stopped else nothing
         return text + "".join(f"; NOT stopped {name}: {why}" for name, why in self.failed.items())
+
+    __repr__ = __str__  # what a prompt shows
 
 
 def stop_motion(paths: BeamlinePaths, timeout_s: float = CONFIRM_S) -> StopReport:

@@ -85,7 +85,9 @@ class DeviceYaml:
             self._digest.update(content)
             text = content.decode("utf-8")
         except OSError as exc:
-            self.fault(path, 0, f"{path} cannot be read: {exc.strerror}", "check the path")
+            self.fault(
+                path, 0, f"it cannot be read: {exc.strerror}", f"check the path {path.absolute()}"
+            )
             return
         except UnicodeDecodeError as exc:
             line = exc.object[: exc.start].count(b"\n") + 1

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from undula.core.clock import now
-from undula.core.errors import InputError
+from undula.core.errors import DeviceError, InputError
 from undula.core.log import get_logger
 from undula.devices import links
 from undula.devices.arrival import read_anew
@@ -88,14 +88,14 @@ class Registry:
         self._connect_all([d for d in wanted if d.obj is not None], on_progress, [])
 
     def enable(self, name: str) -> None:
-        """Build and connect one device. Raises: the reason why it does not answer, InputError."""
+        """Build and connect one device. Raises: DeviceError why it does not answer, InputError."""
         device = self[name]
         device.enabled = True
         self._build(device, self._devices)
         if device.obj is not None:
             self._connect_all([device], None, [])
         if device.problem:
-            raise InputError(
+            raise DeviceError(
                 f"it does not answer: {device.problem}",
                 remedy="switch it on, check its prefix and the network",
                 device=name,
@@ -173,7 +173,8 @@ class Registry:
             must_answer: devices without which the change is refused; any other that does not
                 answer is disabled and shown.
             keep: called when all is ready, before the change holds; raising refuses it.
-        Raises: DeviceFileError naming each device that cannot be built or set up.
+        Raises: DeviceFileError naming each device that cannot be built or set up; DeviceError when
+            all that is wrong is that some do not answer.
         """
         fresh = {*change.added, *change.rebuilt}
         after = {
@@ -208,7 +209,7 @@ class Registry:
         undo: list[Callable[[], None]],
         must_answer: frozenset[str],
     ) -> None:
-        """Build and connect. Raises: DeviceFileError with everything that is wrong."""
+        """Build and connect. Raises: as `replace`, naming all that is wrong."""
         faults: list[Fault] = []
 
         def fault(device: LoadedDevice, remedy: str) -> None:
@@ -222,13 +223,21 @@ class Registry:
                 fault(device, "correct its deviceConfig")
         if not faults:
             self._connect_all(wanted, None, undo)
+        silent: list[Fault] = []
         for device in wanted:
             if device.refused:
                 fault(device, "correct its deviceConfig")
             elif device.obj is not None and not device.connected and device.name in must_answer:
-                fault(device, "check its prefix, switch it on, or accept it absent")
+                what = f"{device.name}: {device.problem or 'it does not answer'}"
+                remedy = "check its prefix, switch it on, or accept it absent"
+                silent.append(Fault(*file.place(device.name), what, remedy))
         if faults:
-            raise DeviceFileError(faults)
+            raise DeviceFileError([*faults, *silent])
+        if silent:
+            told = DeviceFileError(silent)
+            error = DeviceError(told.what, remedy=told.remedy, where=told.where)
+            error.details = told.details
+            raise error
 
     # ---- building ------------------------------------------------------------------------------
 

@@ -222,6 +222,8 @@ class Shell:
             "devices": self.client.devices,
             "queue": self.client.queue,
             "runs": self.client.runs,
+            "config": self.client.config,
+            "alarms": self.client.alarms,
             "dev": Group(self.client, "dev"),
             "run": self.run,
         }

@@ -44,11 +44,14 @@ def on_ctrl_c(action: Callable[[int], None]) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+IN_A_TERMINAL = ("`undula queue resume` elsewhere", "`undula queue abort`")
+
+
 class ScanInterrupt:
     """What Ctrl-C does during a scan; `texts` are what the person is to be told."""
 
-    def __init__(self, client: Client, handle: ScanHandle) -> None:
-        self._client, self._handle = client, handle
+    def __init__(self, client: Client, handle: ScanHandle, in_shell: bool = False) -> None:
+        self._client, self._handle, self._in_shell = client, handle, in_shell
         self.texts: list[str] = []
 
     def __call__(self, count: int) -> None:
@@ -68,9 +71,9 @@ class ScanInterrupt:
         if not mine:
             return "the scan still waits in the queue; Ctrl-C again takes it out"
         self._client.queue.pause()
+        how = ("resume()", "abort()") if self._in_shell else IN_A_TERMINAL
         return (
-            "motion stopped, scan paused: resume() or `undula queue resume` goes on,\n"
-            "abort() or `undula queue abort` ends it; Ctrl-C again aborts"
+            f"motion stopped, scan paused: {how[0]} goes on, {how[1]} ends it;\nCtrl-C again aborts"
         )
 
 
@@ -90,7 +93,7 @@ def follow(
 
     Returns: True when it has ended, False when it was left paused.
     """
-    interrupt = ScanInterrupt(client, handle)
+    interrupt = ScanInterrupt(client, handle, in_shell=leave_when_paused)
     told = 0
     try:
         with on_ctrl_c(interrupt):

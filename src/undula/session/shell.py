@@ -6,7 +6,9 @@ Out: the exit code of a given command, or the prompt until the person leaves it.
 
 from __future__ import annotations
 
+import difflib
 import sys
+import traceback
 from typing import Any
 
 from undula.client import Client
@@ -27,6 +29,31 @@ def show_error(
     sys.stderr.flush()
 
 
+def show_unknown_name(
+    shell: Any, kind: Any, value: NameError, trace: Any, tb_offset: Any = None
+) -> None:
+    """IPython's handler for `NameError`: one line with what comes near, when it was typed here."""
+    frames = list(traceback.walk_tb(trace))
+    typed = bool(frames) and frames[-1][0].f_globals is shell.user_ns
+    if not typed or not value.name:
+        shell.showtraceback((kind, value, trace), tb_offset=tb_offset)
+        return
+    near = difflib.get_close_matches(value.name, shell.user_ns, 1)
+    hint = f"did you mean {near[0]}?" if near else "dev lists the devices"
+    sys.stderr.write(f"there is no {value.name!r} here: {hint}\n")
+    sys.stderr.flush()
+
+
+def show_any(
+    shell: Any, kind: Any, value: BaseException, trace: Any, tb_offset: Any = None
+) -> None:
+    """IPython has one handler for all: choose by the kind of error."""
+    if isinstance(value, NameError):
+        show_unknown_name(shell, kind, value, trace, tb_offset)
+    else:
+        show_error(shell, kind, value, trace, tb_offset)
+
+
 def make_ipython(client: Client, plot: bool = True) -> tuple[Any, dict[str, Any]]:
     """An IPython with the beamline's names, and these names."""
     from IPython.terminal.interactiveshell import TerminalInteractiveShell
@@ -43,7 +70,7 @@ def make_ipython(client: Client, plot: bool = True) -> tuple[Any, dict[str, Any]
     # The instance, because key bindings look for it by `get_ipython()`.
     TerminalInteractiveShell.clear_instance()
     shell = TerminalInteractiveShell.instance(config=config, user_ns=dict(names))
-    shell.set_custom_exc((UndulaError,), show_error)
+    shell.set_custom_exc((UndulaError, NameError), show_any)
     return shell, names
 
 

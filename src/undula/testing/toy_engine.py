@@ -77,7 +77,7 @@ class ToyEngine:
         self.run_engine = RunEngine({}, context_managers=[])
         self._work: queue.Queue[ScanRequest | None] = queue.Queue()
         self._waiting: list[QueueItem] = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._status = QueueStatus(state="idle")
         self._numbers = 0
         self._ended = threading.Event()
@@ -216,8 +216,9 @@ class ToyEngine:
         if not found:
             self._finish(request, "removed", [], [])
             return
-        self._waiting.remove(found[0])
-        self._publish(state="running", running=found[0])
+        with self._lock:  # nobody is to see it neither waiting nor running
+            self._waiting.remove(found[0])
+            self._publish(state="running", running=found[0])
         self._abort: str | None = None
         self._resumed.clear()
         uids: list[str] = []

@@ -172,6 +172,21 @@ def test_a_dry_run_queues_nothing(client: Client) -> None:
     assert len(client.runs.search()) == runs
 
 
+def test_the_answer_to_resume_and_abort_shows_what_they_did(client: Client) -> None:
+    handle = client.count(num=None, delay=0.01, detectors=["diode"], wait=False)
+    next(handle.events())
+    client.queue.pause()
+    deadline = time.monotonic() + 10
+    while client.queue.status.state != "paused":
+        assert time.monotonic() < deadline
+
+    assert client.queue.resume().state == "running"
+    aborted = client.queue.abort("enough")
+
+    assert aborted.running is None
+    assert handle.wait(10, check=False).status == "abort"
+
+
 def test_a_relative_scan_returns_to_where_it_began(client: Client) -> None:
     client.mv(samx=1.5)
     run = client.dscan("samx", -1, 1, 4, 0.01, detectors=["diode"]).run

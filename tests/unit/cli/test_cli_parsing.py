@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from undula.cli import parsing
-from undula.cli.main import build
+from undula.cli.application import build
 from undula.core.errors import InputError
 
 

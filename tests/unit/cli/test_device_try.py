@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from undula.cli.main import build
+from undula.cli.application import build
 from undula.testing.fake_instruments import FakeElectrometer, FakeEsp
 
 APP = build(("devices",))

@@ -20,6 +20,32 @@ except SystemExit as end:
 """
 
 
+CTRL_C = """
+import os, signal, sys
+sys.argv = ["undula", "devices"]
+class CtrlC:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[2]:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.argv.append(AT)
+sys.meta_path.insert(0, CtrlC())
+from undula.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("at", ["typer", "undula.cli.application", "undula.cli.devices"])
+def test_ctrl_c_while_a_command_still_loads_ends_it_quietly(at: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CTRL_C.replace("AT", repr(at))],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 @pytest.mark.parametrize(
     "words",
     [

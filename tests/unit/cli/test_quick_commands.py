@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from undula.cli.main import MODULES, QUICK, build
+from undula.cli.application import build
+from undula.cli.main import MODULES, QUICK
 
 
 def test_each_command_is_found_in_the_one_module_that_has_it() -> None:

@@ -138,3 +138,12 @@ def test_an_unknown_device_is_named_with_what_comes_near(client: Client) -> None
 def test_nan_and_infinity_never_leave_the_client(value: Any) -> None:
     with pytest.raises(InputError, match="not a finite number"):
         plain(value)
+
+
+@pytest.mark.parametrize("time", [-1, 0, float("nan")])
+def test_a_count_time_is_more_than_nothing(client: Client, time: float) -> None:
+    with pytest.raises(InputError) as refused:
+        client.count(num=1, time=time)
+
+    assert str(refused.value) == f"the count time is {time:g} s. Remedy: give more than 0."
+    assert len(client.queue) == 0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import types
 from typing import Any
 
 import pytest
 
-from undula.client import Client
+from undula.client import Client, StopReport
 from undula.core.errors import InputError, UndulaError
 from undula.plans.forms import OPTIONS
 from undula.session.commands import Shell
@@ -44,6 +45,35 @@ def test_a_mistyped_device_is_one_line_with_the_right_one(client: Client, capsys
         "there is no device 'samz'. Remedy: did you mean samx?",
     ]
     assert "Traceback" not in shown.out
+
+
+def test_an_unknown_name_is_one_line_with_the_right_one(client: Client, capsys: Any) -> None:
+    ipython, _ = make_ipython(client, plot=False)
+
+    ipython.run_cell("scna(samx, -1, 1, 5)")
+    ipython.run_cell("qqqqq")
+
+    shown = capsys.readouterr()
+    assert shown.err.splitlines() == [
+        "there is no 'scna' here: did you mean scan?",
+        "there is no 'qqqqq' here: dev lists the devices",
+    ]
+    assert "Traceback" not in shown.out
+
+
+def test_a_name_that_a_macro_lacks_keeps_its_traceback(client: Client, capsys: Any) -> None:
+    ipython, _ = make_ipython(client, plot=False)
+    macro = types.ModuleType("macro")
+    exec("def measure():\n    return absent_name\n", macro.__dict__)
+    ipython.push({"measure": macro.measure})
+
+    ipython.run_cell("measure()")
+
+    assert "NameError" in capsys.readouterr().out
+
+
+def test_a_stop_is_said_in_words(client: Client) -> None:
+    assert repr(StopReport(stopped=["samx"])) == "stopped samx"
 
 
 def test_a_move_says_where_the_axes_are(shell: Shell, capsys: Any) -> None:
