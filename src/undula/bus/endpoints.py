@@ -21,6 +21,7 @@ from undula.messages import (
     DeviceSetRequest,
     DevicesRequest,
     DeviceTable,
+    DeviceValues,
     ItemFinished,
     JournalProgress,
     LogEvent,
@@ -110,6 +111,9 @@ DEVICE_READBACK = Endpoint(
 )
 DEVICE_CHANGES = Endpoint(
     "devices/changes", DeviceChanges, "send", "values that changed, at most 10 messages a second"
+)
+DEVICE_VALUES = Endpoint(
+    "devices/values", DeviceValues, "latest", "what was last heard of all devices, once a second"
 )
 ALARMS = Endpoint("alarms", AlarmTable, "latest", "alarms that last or that nobody has seen")
 CONFIG_STATUS = Endpoint(

@@ -9,6 +9,7 @@ import typer
 
 from undula.cli import parsing
 from undula.cli.device_block import device_block
+from undula.cli.device_tree import NO_VALUES, tree, value_text
 from undula.cli.output import (
     EXIT_HELP,
     BeamlineOption,
@@ -21,35 +22,12 @@ from undula.cli.output import (
 )
 from undula.client import describe
 from undula.core.errors import InputError
-from undula.messages import DeviceInfo, Readback
+from undula.messages import DeviceInfo, DeviceValues, Readback
+from undula.session.display import wants_colour
 from undula.session.follow import wait_for_move
 
 Words = Annotated[list[str] | None, typer.Argument(help="DEVICE TARGET [DEVICE TARGET ...]")]
 SETTINGS = {"ignore_unknown_options": True}
-
-
-def _state(info: DeviceInfo) -> str:
-    if not info.enabled:
-        why = "" if info.problem == "disabled by request" else info.problem
-        return f"disabled: {why}" if why else "disabled"
-    if not info.connected:
-        return f"not connected: {info.problem}"
-    return f"used by {info.leased_by}" if info.leased_by else "ok"
-
-
-def _limits(info: DeviceInfo) -> str:
-    return "" if info.limits is None else f"{info.limits[0]:g}..{info.limits[1]:g}"
-
-
-def devices_text(devices: list[DeviceInfo], width: int = 0) -> str:
-    """A table of devices."""
-    head = ["device", "kind", "class", "readout", "unit", "limits", "state"]
-    rows = [
-        [i.path, i.kind, i.device_class.rpartition(".")[2], i.readout_priority, i.unit, _limits(i),
-         _state(i)]
-        for i in devices
-    ]  # fmt: skip
-    return table(head, rows, width)
 
 
 def matching(devices: list[DeviceInfo], text: str) -> list[DeviceInfo]:
@@ -60,6 +38,25 @@ def matching(devices: list[DeviceInfo], text: str) -> list[DeviceInfo]:
         for i in devices
         if any(wanted in t.lower() for t in (i.path, i.device_class, i.description, *i.tags))
     ]
+
+
+def _list(devices: list[DeviceInfo], live: DeviceValues | None, as_json: bool) -> None:
+    if not as_json:
+        print(tree(devices, live, colour=wants_colour(sys.stdout)))
+        return
+    heard = live or NO_VALUES
+    print_json([{**info.model_dump(mode="json"), "live": _heard(info, heard)} for info in devices])
+
+
+def _heard(info: DeviceInfo, live: DeviceValues) -> dict[str, Any] | None:
+    if info.name not in live.values:
+        return None
+    return {
+        "value": live.values[info.name],
+        "timestamp": live.timestamps[info.name],
+        "severity": live.severities.get(info.name),
+        "moving": info.name in live.moving,
+    }
 
 
 def _device_words(words: list[str]) -> tuple[str, str | None]:
@@ -97,6 +94,8 @@ def devices(
 ) -> None:
     """List the devices or those that match a text, describe one, or enable or disable one.
 
+    Values and alarms are those last heard, at most a second old; `read` asks the device.
+
     `enable` also connects a device that did not answer. Example: undula devices samx
 
     Example: undula devices enable samx
@@ -120,18 +119,11 @@ def devices(
     action, name = _device_words(words or [])
     with connected(beamline) as client:
         if name is None:
-            found = client.devices.table()
-            if as_json:
-                print_json([info.model_dump(mode="json") for info in found])
-            else:
-                print(devices_text(found))
+            _list(client.devices.table(), client.devices.heard(), as_json)
             return
         found = [] if action else matching(client.devices.table(), name)
         if found and name not in {n for i in found for n in (i.name, i.path)}:
-            if as_json:
-                print_json([info.model_dump(mode="json") for info in found])
-            else:
-                print(devices_text(found))
+            _list(found, client.devices.heard(), as_json)
             return
         if action:
             client.enable(client.devices.info(name).name, action == "enable")
@@ -142,10 +134,22 @@ def devices(
     print(describe(info) if action else device_block(info))
 
 
-def reading_rows(readings: dict[str, dict[str, dict[str, Any]]]) -> list[list[str]]:
+def reading_rows(
+    readings: dict[str, dict[str, dict[str, Any]]], infos: dict[str, DeviceInfo]
+) -> list[list[str]]:
     """One row for each value: device, key, value, unit."""
+
+    def text(device: str, key: str, value: Any) -> str:
+        main = device in infos and key == device
+        return value_text(value, infos[device]) if main else number_text(value)
+
     return [
-        [device if i == 0 else "", key, number_text(entry["value"]), str(entry.get("unit") or "")]
+        [
+            device if i == 0 else "",
+            key,
+            text(device, key, entry["value"]),
+            str(entry.get("unit") or ""),
+        ]
         for device, reading in readings.items()
         for i, (key, entry) in enumerate(reading.items())
     ]
@@ -162,10 +166,11 @@ def read(
         raise InputError("no device was named", remedy="e.g. undula read samx")
     with connected(beamline) as client:
         readings, flags = client.read_flagged(*names)
+        infos = {info.name: info for info in client.devices.table()}
     if as_json:
         print_json({"readings": readings, "flags": flags})
         return
-    print(table(["device", "key", "value", "unit"], reading_rows(readings)))
+    print(table(["device", "key", "value", "unit"], reading_rows(readings, infos)))
     for flag in flags:
         print(f"flag: {flag}")
 

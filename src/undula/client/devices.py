@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from undula.bus.endpoints import DEVICE_CHANGES, DEVICE_TABLE, ENGINE_DEVICES
+from undula.bus.endpoints import DEVICE_CHANGES, DEVICE_TABLE, DEVICE_VALUES, ENGINE_DEVICES
 from undula.core.errors import InputError
-from undula.messages import DeviceChanges, DeviceInfo
+from undula.messages import DeviceChanges, DeviceInfo, DeviceValues
 
 if TYPE_CHECKING:
     from undula.bus.ports import Subscription
@@ -203,6 +203,10 @@ class Devices(Mapping[str, DeviceProxy]):
             return table.devices
         result = self._client.link.ask(ENGINE_DEVICES)
         return [DeviceInfo.model_validate(entry) for entry in result["devices"]]
+
+    def heard(self) -> DeviceValues | None:
+        """What was last heard of all devices, at most a second old; None before the first."""
+        return self._client.link.connector.get(DEVICE_VALUES)
 
     def info(self, name: str) -> DeviceInfo:
         """One device, by name or by path. Raises: InputError, with the names that come near."""

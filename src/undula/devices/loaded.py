@@ -11,7 +11,8 @@ from typing import Any, Literal
 from undula.core.errors import DeviceError
 from undula.devices.description import DeviceEntry
 from undula.devices.links import Link
-from undula.messages import DeviceInfo
+from undula.devices.readings import severity_word
+from undula.messages import DeviceInfo, Severity
 
 CALL_TIMEOUT_S = 5.0
 SPEED_KEPT_S = 2.0
@@ -157,6 +158,15 @@ class LoadedDevice:
                 remedy="check its controller and the network",
                 device=self.name,
             ) from exc
+
+    def severities(self, reading: dict[str, Any]) -> dict[str, Severity]:
+        """Data key to alarm of a reading, where there is one; cheap."""
+        found = {key: severity_word(about.get("alarm_severity")) for key, about in reading.items()}
+        main = self.name if self.name in reading else next(iter(reading), "")
+        if main and "alarm_severity" not in reading[main]:  # ophyd keeps it beside the reading
+            signal = getattr(self.obj, "user_readback", self.obj)
+            found[main] = severity_word(getattr(signal, "alarm_severity", None))
+        return {key: word for key, word in found.items() if word is not None}
 
     def position(self) -> float:
         """Readback, in its unit. Raises: DeviceError."""
@@ -308,7 +318,12 @@ class LoadedDevice:
 
     def _live(self) -> dict[str, Any]:
         """What only the device itself can say."""
+        main: dict[str, Any] = next(iter(self.describe().values()), {})
+        precision = main.get("precision")
+        choices = main.get("choices") or main.get("enum_strs") or ()
         return {
+            "precision": precision if isinstance(precision, int) and precision >= 0 else None,
+            "choices": [str(word) for word in choices],
             "unit": self.unit,
             "limits": self.limits() if self.movable else None,
             "takes_count_time": self.takes_count_time,

@@ -6,9 +6,23 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from undula.messages import Severity
+
 MAX_AGE_S = 7 * 24 * 3600.0
 MAX_AHEAD_S = 60.0
 FIRST_TIME = 631152000.0  # 1990-01-01: the epoch of EPICS, the stamp of a record never processed
+
+
+SEVERITIES: dict[int, Severity] = {1: "minor", 2: "major", 3: "invalid", -1: "invalid"}
+
+
+def severity_word(severity: Any) -> Severity | None:
+    """An alarm as EPICS counts it (-1 as ophyd-async does), in a word; None for none.
+
+    >>> severity_word(0), severity_word(2), severity_word(-1), severity_word(None)
+    (None, 'major', 'invalid', None)
+    """
+    return SEVERITIES.get(int(severity)) if isinstance(severity, int) else None
 
 
 def flags(values: Mapping[str, Any], timestamps: Mapping[str, float], now: float) -> list[str]:

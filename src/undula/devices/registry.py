@@ -136,7 +136,9 @@ class Registry:
         values = {key: r["value"] for key, r in reading.items()}
         stamps = {key: float(r["timestamp"]) for key, r in reading.items()}
         host = now()
+        severities = device.severities(reading)
         odd = flags(values, stamps, host)
+        odd += [f"{key}: in {word} alarm" for key, word in severities.items()]
         if odd:  # of a computed device: say which of those it comes from is to blame
             odd += [f for n in getattr(device.obj, "sources", ()) for f in self.reading(n).flags]
         return Readback(
@@ -146,6 +148,7 @@ class Registry:
             units=_units(device),
             time=host,
             flags=odd,
+            severities=severities,
             moving=_moving(device.obj) if device.movable else None,
         )
 

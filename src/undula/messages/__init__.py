@@ -7,7 +7,14 @@ Not here: how they are packed and sent (`bus`), what is done about them.
 from undula.messages.alarms import Alarm, AlarmRequest, AlarmTable
 from undula.messages.base import REGISTRY, Command, Event, Message
 from undula.messages.config import ConfigRequest, ConfigStatus
-from undula.messages.devices import DeviceChanges, DeviceInfo, DeviceTable, Readback
+from undula.messages.devices import (
+    DeviceChanges,
+    DeviceInfo,
+    DeviceTable,
+    DeviceValues,
+    Readback,
+    Severity,
+)
 from undula.messages.errors import ErrorReport
 from undula.messages.queue import ItemFinished, QueueItem, QueueStatus
 from undula.messages.requests import (
@@ -37,6 +44,7 @@ __all__ = [
     "DeviceInfo",
     "DeviceSetRequest",
     "DeviceTable",
+    "DeviceValues",
     "DevicesRequest",
     "ErrorReport",
     "Event",
@@ -57,4 +65,5 @@ __all__ = [
     "RunFileClosed",
     "RunOpened",
     "ScanRequest",
+    "Severity",
 ]

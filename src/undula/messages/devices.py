@@ -11,6 +11,10 @@ from undula.messages.base import Event
 ReadoutPriority = Literal["monitored", "baseline", "async", "on_request", "continuous"]
 
 
+Severity = Literal["minor", "major", "invalid"]
+"""Of an alarm of the hardware, as EPICS has them; a Tango warning is minor, its alarm major."""
+
+
 class DeviceInfo(Event):
     """What a client must know of a device to list, complete and check it."""
 
@@ -33,6 +37,8 @@ class DeviceInfo(Event):
     description: str = Field(default="", description="for people")
     instant: bool = Field(default=False, description="set and read return at once, without waiting")
     takes_count_time: bool = Field(default=False, description="it can be told the count time")
+    precision: int | None = Field(default=None, description="digits after the point, as it says")
+    choices: list[str] = Field(default_factory=list, description="words of an enum, from 0")
     data_keys: dict[str, Any] = Field(default_factory=dict, description="event-model data keys")
     leased_by: str = Field(default="", description="run and owner, while a scan uses it")
 
@@ -57,6 +63,9 @@ class Readback(Event):
     units: dict[str, str] = Field(default_factory=dict, description="data key to unit")
     time: float = Field(description="host time of the reading, UTC epoch s")
     flags: list[str] = Field(default_factory=list, description="e.g. 'samx: not a number'")
+    severities: dict[str, Severity] = Field(
+        default_factory=dict, description="data key to alarm; absent: none"
+    )
     moving: bool | None = Field(default=None, description="None when it cannot move")
 
 
@@ -67,4 +76,27 @@ class DeviceChanges(Event):
 
     values: dict[str, Any] = Field(description="device to its value, in its unit")
     timestamps: dict[str, float] = Field(description="device to device time, UTC epoch s")
+    time: float = Field(description="host time, UTC epoch s")
+    severities: dict[str, Severity] = Field(
+        default_factory=dict, description="device of `values` to alarm; absent: none"
+    )
+    limits: dict[str, tuple[float, float] | None] = Field(
+        default_factory=dict, description="axis whose limits changed to low, high; None: without"
+    )
+    moving: dict[str, bool] = Field(
+        default_factory=dict, description="axis that began or ended a motion"
+    )
+
+
+class DeviceValues(Event):
+    """What was last heard of all devices that are followed; once a second while they change."""
+
+    tag: ClassVar[str] = "device_values"
+
+    values: dict[str, Any] = Field(description="device to its value, in its unit")
+    timestamps: dict[str, float] = Field(description="device to device time, UTC epoch s")
+    severities: dict[str, Severity] = Field(
+        default_factory=dict, description="device to alarm; absent: none"
+    )
+    moving: list[str] = Field(default_factory=list, description="axes that move")
     time: float = Field(description="host time, UTC epoch s")

@@ -36,6 +36,13 @@ def reader(device: Any, policy: Policy) -> Callable[[], dict[str, Any]]:
     return read
 
 
+def _passed_on(name: str) -> property:
+    def get(self: Buffered) -> Any:
+        return getattr(self._device, name)
+
+    return property(get)
+
+
 class Buffered:
     """A device whose last reading stands in, with its old time, when it cannot be read.
 
@@ -46,8 +53,11 @@ class Buffered:
         self._device = device
         self._last: dict[str, Any] | None = None
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._device, name)
+    def __new__(cls, device: Any) -> Buffered:
+        """Of a class that has the device's own attributes, where protocols look for them."""
+        names = [n for n in dir(device) if not n.startswith("_") and not hasattr(cls, n)]
+        own = type(cls.__name__, (cls,), {name: _passed_on(name) for name in names})
+        return object.__new__(own)
 
     async def read(self) -> dict[str, Any]:
         """A reading, or the last one."""
@@ -57,7 +67,7 @@ class Buffered:
         except Exception as exc:  # a driver may raise anything
             if self._last is None:
                 raise
-            get_logger().warning("last_reading_used", device=self.name, error=str(exc))
+            get_logger().warning("last_reading_used", device=self._device.name, error=str(exc))
         return dict(self._last or {})
 
     async def describe(self) -> dict[str, Any]:

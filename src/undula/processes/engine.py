@@ -153,6 +153,10 @@ def _recover(
     return len(runs)
 
 
+def _live(devices: Registry, service: EngineService) -> LiveValues:
+    return LiveValues(devices, service.values_changed, service.values_heard, service.publish_table)
+
+
 def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
     """Run the engine until SIGTERM. Raises: UndulaError when it cannot start."""
     with ExitStack() as closing:  # also when a later part fails
@@ -196,7 +200,7 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
         outbox.start()
         closing.callback(outbox.drained, 5.0)
         closing.callback(service.finish)
-        closing.callback(LiveValues(devices, service.values_changed).close)
+        closing.callback(_live(devices, service).close)
         recovered = _recover(catalogue, connector, outbox, runner, stops)
         closing.callback(runner.close, "the services were taken down")
         service.configuration_changed()

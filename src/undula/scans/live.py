@@ -1,37 +1,113 @@
 """Live values of all devices on the bus: on change, at most ten times a second, in one message.
 
-In: subscriptions of the devices' libraries, and a look at simulated axes. Out: `DeviceChanges`. The
-callbacks only put a value aside; one thread sends what gathered, so that a scan is not disturbed.
+In: what the devices' libraries tell (`devices.following`), and a look at simulated axes. Out:
+`DeviceChanges`, and once a second while they change `DeviceValues`, all that was last heard. What
+is told is only put aside; one thread sends what gathered, so that a scan is not disturbed.
 """
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from undula.core.clock import now
 from undula.core.log import get_logger
+from undula.devices.following import follow
 from undula.devices.registry import LoadedDevice, Registry
-from undula.messages import DeviceChanges
+from undula.messages import DeviceChanges, DeviceValues, Severity
 
 EVERY_S = 0.1
 """The rate bound: of all changes within this time the last is sent."""
-Change = tuple[Any, float]
+ALL_EVERY_S = 1.0
+"""How often all values are kept, while they change."""
+Limits = tuple[float, float] | None
+
+
+@dataclass
+class Heard:
+    """What was heard of one device, and what of it was not sent yet. Use under the lock."""
+
+    device: LoadedDevice
+    lock: threading.Lock
+    value: Any = None
+    timestamp: float = 0.0
+    severity: Severity | None = None
+    low: float | None = None
+    high: float | None = None
+    moving: bool | None = None
+    unsent: set[str] = field(default_factory=set)
+    looked_at: bool = False
+
+    def heard_value(self, value: Any, timestamp: float, severity: Severity | None) -> None:
+        """See `Listener`."""
+        with self.lock:
+            self.value, self.timestamp, self.severity = value, timestamp, severity
+            self.unsent.add("value")
+
+    def heard_limit(self, high: bool, value: float) -> None:
+        """See `Listener`; the first time is no change."""
+        with self.lock:
+            before = self.high if high else self.low
+            if high:
+                self.high = value
+            else:
+                self.low = value
+            if before is not None and before != value:
+                self.unsent.add("limits")
+
+    def heard_motion(self, moving: bool) -> None:
+        """See `Listener`; that it stands at first is no change."""
+        with self.lock:
+            if moving != bool(self.moving):
+                self.unsent.add("moving")
+            self.moving = moving
+
+    @property
+    def limits(self) -> Limits:
+        """Low, high; None without."""
+        if self.low is None or self.high is None or not self.low < self.high:
+            return None
+        return (self.low, self.high)
+
+    def look(self) -> None:
+        """Hear of a device that tells nothing by itself."""
+        place, obj = self.device.position(), self.device.obj
+        if place != self.value or not self.timestamp:
+            self.heard_value(place, time.time(), None)
+        own = getattr(obj, "limits", None)
+        if isinstance(own, tuple) and len(own) == 2 and None not in own:
+            self.heard_limit(False, float(own[0]))
+            self.heard_limit(True, float(own[1]))
+        moving = getattr(obj, "moving", None)
+        if isinstance(moving, bool):
+            self.heard_motion(moving)
 
 
 class LiveValues:
-    """Gathers changes of all devices and gives them to `send`, which may be slow."""
+    """Gathers what is heard of all devices and gives it away, on one thread, which may be slow.
 
-    def __init__(self, devices: Registry, send: Callable[[DeviceChanges], None]) -> None:
+    Args:
+        send: gets what changed.
+        keep: gets all that was last heard.
+        limits_changed: called when soft limits of some axis changed.
+    """
+
+    def __init__(
+        self,
+        devices: Registry,
+        send: Callable[[DeviceChanges], None],
+        keep: Callable[[DeviceValues], None],
+        limits_changed: Callable[[], None],
+    ) -> None:
         self._devices = devices
-        self._send = send
+        self._send, self._keep, self._limits_changed = send, keep, limits_changed
         self._lock = threading.Lock()
-        self._changed: dict[str, Change] = {}
-        self._followed: dict[str, Any] = {}
-        self._looked_at: dict[str, tuple[LoadedDevice, Any]] = {}
+        self._heard: dict[str, Heard] = {}
+        self._kept_at = 0.0
+        self._unkept = True
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="live values", daemon=True)
         self.follow()
@@ -45,71 +121,75 @@ class LiveValues:
 
     def follow(self) -> None:
         """Follow the devices that there are now, and no others."""
-        names = set(self._devices.names())
-        self._followed = {n: obj for n, obj in self._followed.items() if n in names}
-        for name in self._devices.names():
+        names = self._devices.names()
+        with self._lock:
+            self._heard = {n: heard for n, heard in self._heard.items() if n in names}
+            self._unkept = True
+        for name in names:
             device = self._devices[name]
-            if not device.connected or self._followed.get(name) is device.obj:
+            before = self._heard.get(name)
+            if not device.connected or (before is not None and before.device.obj is device.obj):
                 continue
-            self._followed[name] = device.obj
+            heard = Heard(device, self._lock)
+            with self._lock:
+                self._heard[name] = heard
             try:
-                self._follow_one(device)
+                heard.looked_at = not follow(device, heard)
             except Exception:  # a driver may raise anything; the others are followed
                 get_logger().exception("device_not_followed", device=name)
-
-    def _follow_one(self, device: LoadedDevice) -> None:
-        name, obj = device.name, device.obj
-
-        def told(*args: Any, value: Any = None, timestamp: float | None = None, **_: Any) -> None:
-            if self._followed.get(name) is not obj:
-                return
-            if args and isinstance(args[0], dict):  # a reading, as in ophyd-async
-                first = next(iter(args[0].values()), None)
-                if not isinstance(first, dict):
-                    return
-                value, timestamp = first.get("value"), first.get("timestamp")
-            with self._lock:
-                self._changed[name] = (value, timestamp or time.time())
-
-        signal = getattr(obj, "user_readback", obj)
-        if hasattr(signal, "subscribe_reading"):
-            if device.loop is not None:
-                asyncio.run_coroutine_threadsafe(_subscribe(signal, told), device.loop).result(5.0)
-        elif hasattr(obj, "subscribe") and getattr(obj, "_default_sub", "") is not None:
-            obj.subscribe(told)
-        elif device.movable and hasattr(obj, "position"):
-            self._looked_at[name] = (device, None)
 
     def _work(self) -> None:
         while not self._closing.wait(EVERY_S):
             try:
-                self._look()
-                with self._lock:
-                    changed, self._changed = self._changed, {}
-                if changed:
-                    self._send(_message(changed))
+                self._tell()
             except Exception:  # this thread must go on; the next change may be fine
                 get_logger().exception("live_values_failed")
 
-    def _look(self) -> None:
-        for name, (device, before) in list(self._looked_at.items()):
-            if self._followed.get(name) is not device.obj or name not in self._devices:
-                del self._looked_at[name]
-                continue
-            place = device.position()
-            if place != before:
-                self._looked_at[name] = (device, place)
-                with self._lock:
-                    self._changed[name] = (place, time.time())
+    def _tell(self) -> None:
+        for heard in list(self._heard.values()):
+            if heard.looked_at and heard.device.connected:
+                heard.look()
+        with self._lock:
+            changes = self._changes()
+        if changes is not None:
+            self._send(changes)
+            self._unkept = True
+            if changes.limits:
+                self._limits_changed()
+        if self._unkept and time.monotonic() - self._kept_at > ALL_EVERY_S:
+            self._unkept, self._kept_at = False, time.monotonic()
+            with self._lock:
+                values = self._all()
+            self._keep(values)
+
+    def _changes(self) -> DeviceChanges | None:
+        new = {name: heard for name, heard in self._heard.items() if heard.unsent}
+        if not new:
+            return None
+        told = {name: heard for name, heard in new.items() if "value" in heard.unsent}
+        changes = DeviceChanges(
+            values={name: heard.value for name, heard in told.items()},
+            timestamps={name: heard.timestamp for name, heard in told.items()},
+            time=now(),
+            severities={n: heard.severity for n, heard in told.items() if heard.severity},
+            limits={n: heard.limits for n, heard in new.items() if "limits" in heard.unsent},
+            moving={n: bool(heard.moving) for n, heard in new.items() if "moving" in heard.unsent},
+        )
+        for heard in new.values():
+            heard.unsent.clear()
+        return changes
+
+    def _all(self) -> DeviceValues:
+        known = {n: h for n, h in self._heard.items() if h.timestamp and _short(h.value)}
+        return DeviceValues(
+            values={name: heard.value for name, heard in known.items()},
+            timestamps={name: heard.timestamp for name, heard in known.items()},
+            severities={n: heard.severity for n, heard in known.items() if heard.severity},
+            moving=[name for name, heard in self._heard.items() if heard.moving],
+            time=now(),
+        )
 
 
-async def _subscribe(signal: Any, told: Callable[..., None]) -> None:
-    signal.subscribe_reading(told)
-
-
-def _message(changed: dict[str, Change]) -> DeviceChanges:
-    return DeviceChanges(
-        values={name: value for name, (value, _) in changed.items()},
-        timestamps={name: stamp for name, (_, stamp) in changed.items()},
-        time=now(),
-    )
+def _short(value: Any) -> bool:
+    """Worth being kept in a list of all: no images."""
+    return not getattr(value, "shape", ()) and not isinstance(value, list | tuple | dict)

@@ -20,6 +20,7 @@ from undula.bus.endpoints import (
     DEVICE_CHANGES,
     DEVICE_READBACK,
     DEVICE_TABLE,
+    DEVICE_VALUES,
     ENGINE_ALARMS,
     ENGINE_CONFIG,
     ENGINE_DEVICE_SET,
@@ -50,6 +51,7 @@ from undula.messages import (
     DeviceSetRequest,
     DevicesRequest,
     DeviceTable,
+    DeviceValues,
     ErrorReport,
     ItemFinished,
     MotorRequest,
@@ -206,6 +208,13 @@ class EngineService:
             self._connector.put(DEVICE_CHANGES, changes)
         except BusError as error:  # the broker is away: the next values will do
             get_logger().info("changes_not_sent", error=str(error))
+
+    def values_heard(self, values: DeviceValues) -> None:
+        """Keep what was last heard of all devices; called on a thread of its own."""
+        try:
+            self._connector.put(DEVICE_VALUES, values)
+        except BusError as error:  # in a second there is more
+            get_logger().info("values_not_kept", error=str(error))
 
     def configuration_changed(self) -> None:
         """Publish which configuration holds, and all devices."""

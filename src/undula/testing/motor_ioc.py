@@ -165,8 +165,12 @@ def main() -> None:
         os._exit(0)
 
     threading.Thread(target=wait_for_the_end, daemon=True).start()
+    pvdb = Motors(prefix=prefix).pvdb
+    for name in ("m1", "m2"):  # a record has one alarm, whichever field is asked
+        record = pvdb[prefix + name]
+        record.field_inst.user_readback_value.alarm = record.alarm
     run(
-        Motors(prefix=prefix).pvdb,
+        pvdb,
         interfaces=["127.0.0.1"],
         startup_hook=started,
         log_pv_names=False,

@@ -5,6 +5,8 @@ Slow (about 20 s): three IOC processes and a beamline have to start.
 
 from __future__ import annotations
 
+import queue
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,9 +15,11 @@ import numpy as np
 import pytest
 from caproto.sync.client import read, write
 
+from undula.cli.device_tree import tree
 from undula.cli.main import main
 from undula.client import Client
 from undula.core.errors import UndulaError
+from undula.messages import DeviceChanges
 from undula.testing.beamline import local_beamline
 from undula.testing.iocs import Ioc, client_environment
 from undula.testing.tango_process import tango_server
@@ -26,6 +30,11 @@ mot:
   deviceClass: undula.devices.epics.EpicsMotor
   deviceConfig: {prefix: "MOT:m1"}
   readoutPriority: baseline
+  enabled: true
+lean:
+  deviceClass: undula.devices.epics.Motor
+  deviceConfig: {prefix: "MOT:m1"}
+  readoutPriority: on_request
   enabled: true
 card:
   deviceClass: undula.devices.epics.Scaler
@@ -111,6 +120,25 @@ def fault(client: Client) -> Iterator[Callable[[str], None]]:
     """Switch a fault of the camera on; off again after the test."""
     yield lambda word: put("CAM:SIM:Fault", word)
     put("CAM:SIM:Fault", "none")
+
+
+@pytest.fixture
+def changes(client: Client) -> Iterator[Callable[[Callable[[DeviceChanges], bool]], DeviceChanges]]:
+    """Waits for a change of which something is true."""
+    found: queue.SimpleQueue[DeviceChanges] = queue.SimpleQueue()
+    subscription = client.devices.follow(found.put)
+
+    def until(true: Callable[[DeviceChanges], bool]) -> DeviceChanges:
+        end = time.monotonic() + PATIENCE_S
+        while not true(change := found.get(timeout=end - time.monotonic())):
+            pass
+        return change
+
+    yield until
+    subscription.close()
+
+
+Until = Callable[[Callable[[DeviceChanges], bool]], DeviceChanges]
 
 
 def refused(client: Client, *args: Any, **kwargs: Any) -> tuple[Any, str]:
@@ -222,3 +250,45 @@ def test_shapes_are_shown_without_loading(
     shown = capsys.readouterr().out
     assert "(3, 24, 32)" in shown, shown
     assert f"{run.path.stem}_cam.h5" in shown, shown
+
+
+@pytest.mark.parametrize("name", ["mot", "lean"])
+def test_limits_and_motion_of_a_record_are_told_as_they_change(
+    client: Client, changes: Until, name: str
+) -> None:
+    put("MOT:m1.HLM", 15.0)
+    try:
+        told = changes(lambda change: name in change.limits)
+        assert told.limits[name] == (-20.0, 15.0)
+        end = time.monotonic() + PATIENCE_S
+        while client.devices.info(name).limits != (-20.0, 15.0):
+            assert time.monotonic() < end
+    finally:
+        put("MOT:m1.HLM", 20.0)
+    client.mv("mot", 3.0 if client.devices["mot"].position < 1 else 0.0)
+    changes(lambda change: change.moving.get(name) is True)
+    changes(lambda change: change.moving.get(name) is False)
+
+
+@pytest.mark.parametrize("name", ["mot", "lean"])
+def test_an_alarm_is_told_listed_and_read_until_it_is_gone(
+    client: Client, changes: Until, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put("MOT:m1:SIM:Fault", 0x200)
+    try:
+        with pytest.raises(UndulaError, match="reports a problem"):
+            client.mv("mot", 3.0 if client.devices["mot"].position < 1 else 0.0)
+        changes(lambda change: change.severities.get(name) == "major")
+        _, flags = client.read_flagged(name)
+        assert f"{name}: in major alarm" in flags
+        end = time.monotonic() + PATIENCE_S
+        while (heard := client.devices.heard()) is None or name not in heard.severities:
+            assert time.monotonic() < end
+        print(tree(client.devices.table(), heard, colour=True))
+        line = next(line for line in capsys.readouterr().out.splitlines() if f"  {name} " in line)
+        assert line.startswith("\x1b[31m")
+        assert "major alarm" in line
+    finally:
+        put("MOT:m1:SIM:Fault", 0)
+    client.mv("mot", 0.5)
+    changes(lambda change: name in change.values and name not in change.severities)

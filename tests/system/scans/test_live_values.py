@@ -84,3 +84,27 @@ def test_watch_prints_values_once(client: Client, capsys: pytest.CaptureFixture[
     out = capsys.readouterr().out
     assert "M.samx" in out
     assert "D.diode" in out
+
+
+def test_a_motion_and_new_limits_are_told_and_the_listing_knows_them(
+    client: Client, changes: queue.SimpleQueue[DeviceChanges]
+) -> None:
+    slow = {
+        "deviceClass": "undula.devices.sim.SimPositioner",
+        "deviceConfig": {"delay": 1, "velocity": 10, "limits": [-5, 5]},
+        **KEYS,
+    }
+    client.config.add({"slow": slow})
+    client.mv(slow=4)
+    moving: list[bool] = []
+    end = time.monotonic() + 10.0
+    while moving != [True, False]:
+        change = changes.get(timeout=end - time.monotonic())
+        moving += [change.moving["slow"]] if "slow" in change.moving else []
+    client.motors.set_limits("slow", -5, 4.5)
+    while "slow" not in (change := changes.get(timeout=end - time.monotonic())).limits:
+        pass
+    assert change.limits["slow"] == (-5.0, 4.5)
+    while (heard := client.devices.heard()) is None or heard.values.get("slow") != 4:
+        assert time.monotonic() < end
+    client.config.remove("slow")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -92,6 +93,16 @@ def test_raise_ends_the_scan_at_once(scan: Scan) -> None:
 
 def test_buffer_takes_the_last_reading() -> None:
     assert _values(step_scan, _run(Buffered(Flaky({2, 3})), "buffer")) == [1, 1, 1, 4]
+
+
+def test_a_stand_in_has_what_its_device_has_where_a_protocol_is_looked_for() -> None:
+    device = Flaky(set())
+    stand_in = Buffered(device)
+
+    for name in [name for name in dir(device) if not name.startswith("_")]:
+        inspect.getattr_static(stand_in, name)  # as Python 3.12 does
+    assert (stand_in.name, stand_in.hints) == ("flaky", {})
+    assert not hasattr(Buffered, "name")  # another device's stand-in has its own
 
 
 def test_buffer_has_nothing_before_the_first_reading() -> None:
