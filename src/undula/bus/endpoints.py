@@ -18,10 +18,13 @@ from undula.messages import (
     ConfigRequest,
     ConfigStatus,
     DeviceChanges,
+    DevicePreview,
+    DeviceProgress,
     DeviceSetRequest,
     DevicesRequest,
     DeviceTable,
     DeviceValues,
+    FileEvent,
     ItemFinished,
     JournalProgress,
     LogEvent,
@@ -114,6 +117,15 @@ DEVICE_CHANGES = Endpoint(
 )
 DEVICE_VALUES = Endpoint(
     "devices/values", DeviceValues, "latest", "what was last heard of all devices, once a second"
+)
+DEVICE_PREVIEW = Endpoint(
+    "devices/{name}/preview", DevicePreview, "latest", "an image or curve to look at, 5 a second"
+)
+DEVICE_PROGRESS = Endpoint(
+    "devices/{name}/progress", DeviceProgress, "latest", "how far a device is by itself"
+)
+FILE_EVENTS = Endpoint(
+    "devices/files", FileEvent, "stream", "files that devices opened and closed", maxlen=1_000
 )
 ALARMS = Endpoint("alarms", AlarmTable, "latest", "alarms that last or that nobody has seen")
 CONFIG_STATUS = Endpoint(

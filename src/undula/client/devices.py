@@ -9,9 +9,24 @@ from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from undula.bus.endpoints import DEVICE_CHANGES, DEVICE_TABLE, DEVICE_VALUES, ENGINE_DEVICES
+from undula.bus.endpoints import (
+    DEVICE_CHANGES,
+    DEVICE_PREVIEW,
+    DEVICE_PROGRESS,
+    DEVICE_TABLE,
+    DEVICE_VALUES,
+    ENGINE_DEVICES,
+    FILE_EVENTS,
+)
 from undula.core.errors import InputError
-from undula.messages import DeviceChanges, DeviceInfo, DeviceValues
+from undula.messages import (
+    DeviceChanges,
+    DeviceInfo,
+    DevicePreview,
+    DeviceProgress,
+    DeviceValues,
+    FileEvent,
+)
 
 if TYPE_CHECKING:
     from undula.bus.ports import Subscription
@@ -219,6 +234,30 @@ class Devices(Mapping[str, DeviceProxy]):
             f"there is no device {name!r}",
             remedy=f"did you mean {', '.join(near)}?" if near else "see undula devices",
         )
+
+    def preview(self, name: str) -> DevicePreview | None:
+        """The newest image or curve that a device showed; None before the first."""
+        return self._client.link.connector.get(DEVICE_PREVIEW, name=self.info(name).name)
+
+    def progress(self, name: str) -> DeviceProgress | None:
+        """How far a device is with what it does by itself; None before the first word."""
+        return self._client.link.connector.get(DEVICE_PROGRESS, name=self.info(name).name)
+
+    def follow_preview(self, name: str, callback: Callable[[DevicePreview], None]) -> Subscription:
+        """Call `callback`, on another thread, with each preview; `close()` ends it."""
+        connector, device = self._client.link.connector, self.info(name).name
+        return connector.subscribe(DEVICE_PREVIEW, callback, name=device)
+
+    def follow_progress(
+        self, name: str, callback: Callable[[DeviceProgress], None]
+    ) -> Subscription:
+        """Call `callback`, on another thread, with each word of progress."""
+        connector, device = self._client.link.connector, self.info(name).name
+        return connector.subscribe(DEVICE_PROGRESS, callback, name=device)
+
+    def files(self) -> list[FileEvent]:
+        """Files that devices opened and closed lately, at most 1000, the oldest first."""
+        return [event for _, event in self._client.link.connector.read(FILE_EVENTS)]
 
     def follow(self, callback: Callable[[DeviceChanges], None]) -> Subscription:
         """Call `callback`, on another thread, with values that change; `close()` ends it."""

@@ -26,6 +26,7 @@ from undula.devices.errors import DeviceFileError, Fault
 from undula.devices.loaded import LoadedDevice
 from undula.devices.problems import problem_text
 from undula.devices.readings import flags
+from undula.devices.telling import Telling, Told
 from undula.messages import Readback
 
 __all__ = ["LoadedDevice", "Registry"]
@@ -42,6 +43,7 @@ class Registry:
         self.file = file
         self._loop: asyncio.AbstractEventLoop | None = None
         self._observers: list[Callable[[Change], None]] = []
+        self._told: Callable[[Told], None] = _nobody
         self._devices = {entry.name: LoadedDevice(entry) for entry in file.entries}
 
     def names(self) -> list[str]:
@@ -154,6 +156,13 @@ class Registry:
 
     # ---- changing the whole set ------------------------------------------------------------
 
+    def on_told(self, callback: Callable[[Told], None]) -> None:
+        """Give `callback` what devices tell of their own accord; it must return at once."""
+        self._told = callback
+
+    def _tell(self, told: Told) -> None:
+        self._told(told)
+
     def on_change(self, callback: Callable[[Change], None]) -> None:
         """Call `callback` after each change of the set of devices, on the thread that made it."""
         self._observers.append(callback)
@@ -249,6 +258,8 @@ class Registry:
         try:
             device.obj = build(device.entry)
             read_anew(device.obj)
+            if hasattr(device.obj, "tell"):
+                device.obj.tell = Telling(device.name, self._tell)
             if hasattr(device.obj, "bind"):
                 device.obj.bind({n: d for n, d in among.items() if n != device.name})
         except Exception as exc:  # a constructor may raise anything; the other devices must load
@@ -407,6 +418,10 @@ def _units(device: LoadedDevice) -> dict[str, str]:
     if not units.get(device.name, "-"):
         units[device.name] = device.unit
     return units
+
+
+def _nobody(_: Told) -> None:
+    """Nobody listens: no services."""
 
 
 def _moving(obj: Any) -> bool | None:

@@ -100,3 +100,44 @@ class DeviceValues(Event):
     )
     moving: list[str] = Field(default_factory=list, description="axes that move")
     time: float = Field(description="host time, UTC epoch s")
+
+
+class DevicePreview(Event):
+    """An image or a curve of a device, to look at; the newest only."""
+
+    tag: ClassVar[str] = "device_preview"
+
+    name: str = Field(description="device name")
+    signal: str = Field(description="which of its previews; `preview` where it has one")
+    data: Any = Field(description="(rows, columns) or (points,); thinned when it was large")
+    shape: list[int] = Field(description="its shape before it was thinned")
+    time: float = Field(description="host time, UTC epoch s")
+
+
+class DeviceProgress(Event):
+    """How far a device is with what it does by itself."""
+
+    tag: ClassVar[str] = "device_progress"
+
+    name: str = Field(description="device name")
+    done: float = Field(description="what is done, in `unit`")
+    total: float = Field(description="what is to be done, in `unit`")
+    unit: str = Field(default="", description="e.g. frames")
+    finished: bool = Field(description="nothing more is to come")
+    time: float = Field(description="host time, UTC epoch s")
+
+
+FileState = Literal["open", "closed", "missing"]
+
+
+class FileEvent(Event):
+    """A device opened or closed a file of its own, or should have written it and did not."""
+
+    tag: ClassVar[str] = "file_event"
+
+    name: str = Field(description="device name")
+    path: str = Field(description="the file, as seen here")
+    state: FileState = Field(description="missing: not there, or with too few frames")
+    dataset: str = Field(default="", description="path of the data in the file")
+    frames: int | None = Field(default=None, description="frames in it, when it was closed")
+    time: float = Field(description="host time, UTC epoch s")

@@ -154,6 +154,7 @@ def _recover(
 
 
 def _live(devices: Registry, service: EngineService) -> LiveValues:
+    devices.on_told(service.device_told)
     return LiveValues(devices, service.values_changed, service.values_heard, service.publish_table)
 
 

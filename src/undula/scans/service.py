@@ -18,6 +18,8 @@ from undula.bus.endpoints import (
     BROKER_STATUS,
     CONFIG_STATUS,
     DEVICE_CHANGES,
+    DEVICE_PREVIEW,
+    DEVICE_PROGRESS,
     DEVICE_READBACK,
     DEVICE_TABLE,
     DEVICE_VALUES,
@@ -30,6 +32,7 @@ from undula.bus.endpoints import (
     ENGINE_QUEUE,
     ENGINE_READ,
     ENGINE_SCAN,
+    FILE_EVENTS,
     LOG,
     QUEUE_FINISHED,
     QUEUE_STATUS,
@@ -42,17 +45,20 @@ from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.core.settings import BeamlineSettings
 from undula.devices.registry import Registry
+from undula.devices.telling import Told
 from undula.messages import (
     AlarmRequest,
     BrokerStatus,
     ConfigRequest,
     DeviceChanges,
     DeviceInfo,
+    DevicePreview,
     DeviceSetRequest,
     DevicesRequest,
     DeviceTable,
     DeviceValues,
     ErrorReport,
+    FileEvent,
     ItemFinished,
     MotorRequest,
     MoveRequest,
@@ -208,6 +214,16 @@ class EngineService:
             self._connector.put(DEVICE_CHANGES, changes)
         except BusError as error:  # the broker is away: the next values will do
             get_logger().info("changes_not_sent", error=str(error))
+
+    def device_told(self, told: Told) -> None:
+        """Publish what a device tells of its own accord soon; never blocks."""
+        put = self._connector.put
+        if isinstance(told, FileEvent):
+            self._outgoing.say(lambda: _ignore(self._connector.append(FILE_EVENTS, told)))
+        elif isinstance(told, DevicePreview):
+            self._outgoing.say(lambda: put(DEVICE_PREVIEW, told, name=told.name))
+        else:
+            self._outgoing.say(lambda: put(DEVICE_PROGRESS, told, name=told.name))
 
     def values_heard(self, values: DeviceValues) -> None:
         """Keep what was last heard of all devices; called on a thread of its own."""

@@ -71,6 +71,10 @@ class Records:
         """A record that only the IOC writes."""
         self._made[name] = self._make(name, value, choices, out=False, on_update=None)
 
+    def image(self, name: str, size: int) -> None:
+        """NDStdArrays.template: the newest frame as a waveform."""
+        self._made[name] = self._builder.WaveformIn(name, length=size, datatype="float64")
+
     def setting(
         self,
         name: str,
@@ -135,6 +139,7 @@ class Camera:
         self._driver_records()
         self._array_records("HDF1:")
         self._plugin_records()
+        self.records.image("image1:ArrayData", ROWS * COLUMNS)
         self.records.setting("SIM:Fault", "none", FAULTS, readback=False)
         self.records.setting("SIM:FaultAt", 3, readback=False)
         self.records.setting("SIM:SlowBy", 1.0, readback=False)
@@ -298,6 +303,7 @@ class Camera:
         frame = 1000.0 * np.exp(-((x - 16) ** 2 + (y - 12) ** 2) / 20.0)
         frame = frame.astype("<u2")
         frame[0, 0] = self._taken
+        self.records["image1:ArrayData"].set(frame.ravel().astype(float))
         self._write(frame)
 
 

@@ -52,7 +52,7 @@ mca:
   enabled: true
 cam:
   deviceClass: undula.devices.epics.AreaDetector
-  deviceConfig: {prefix: "CAM:", frame_timeout: 0.7, file_timeout: 0.5}
+  deviceConfig: {prefix: "CAM:", frame_timeout: 0.7, file_timeout: 0.5, preview: "image1:"}
   readoutPriority: on_request
   enabled: true
   onFailure: raise
@@ -292,3 +292,21 @@ def test_an_alarm_is_told_listed_and_read_until_it_is_gone(
         put("MOT:m1:SIM:Fault", 0)
     client.mv("mot", 0.5)
     changes(lambda change: name in change.values and name not in change.severities)
+
+
+def test_a_camera_shows_its_frames_and_says_which_files_it_wrote(
+    client: Client, fault: Callable[[str], None]
+) -> None:
+    before = len(client.devices.files())
+    run = client.scan("mot", 0, 1, 3, detectors=["cam"]).run
+    frames = run.path.parent / f"{run.path.stem}_cam.h5"
+    preview = client.devices.preview("cam")
+    assert preview is not None
+    assert preview.data.shape == (24, 32)
+    assert preview.data.max() == 1000
+    told = [(e.path, e.state, e.frames) for e in client.devices.files()[before:]]
+    assert told == [(str(frames), "open", None), (str(frames), "closed", 3)]
+
+    fault("short")
+    refused(client, "mot", 0, 1, 3, detectors=["cam"])
+    assert (client.devices.files()[-1].state, client.devices.files()[-1].frames) == ("missing", 2)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from undula.client import Client
-from undula.messages import DeviceChanges
+from undula.messages import DeviceChanges, DevicePreview, DeviceProgress
 from undula.testing.beamline import local_beamline
 
 KEYS = {"readoutPriority": "on_request", "enabled": True}
@@ -108,3 +108,31 @@ def test_a_motion_and_new_limits_are_told_and_the_listing_knows_them(
     while (heard := client.devices.heard()) is None or heard.values.get("slow") != 4:
         assert time.monotonic() < end
     client.config.remove("slow")
+
+
+def test_previews_and_progress_reach_a_client_as_they_are_made(client: Client) -> None:
+    shown: queue.SimpleQueue[DevicePreview] = queue.SimpleQueue()
+    steps: queue.SimpleQueue[DeviceProgress] = queue.SimpleQueue()
+    camera = {"deviceClass": "undula.devices.sim.SimCamera", **KEYS}
+    ramp = {"deviceClass": "undula.devices.sim.bec.SimRamp", **KEYS}
+    client.config.add({"screen": camera, "ramp": ramp})
+    first = client.devices.follow_preview("screen", shown.put)
+    second = client.devices.follow_progress("ramp", steps.put)
+    try:
+        client.count(num=3, delay=0.25, detectors=["screen"])
+        pictures = [shown.get(timeout=10.0) for _ in range(2)]
+        assert pictures[0].data.shape == (48, 64)
+        assert pictures[1].time - pictures[0].time >= 0.2
+        latest = client.devices.preview("screen")
+        assert latest is not None
+        assert latest.time >= pictures[1].time
+        client.mv(ramp=6)
+        told = [steps.get(timeout=10.0)]
+        while not told[-1].finished:
+            told.append(steps.get(timeout=10.0))
+        assert [step.done for step in told] == sorted(step.done for step in told)
+        assert told[-1].done == told[-1].total == 6
+        assert len(told) > 2
+    finally:
+        first.close()
+        second.close()

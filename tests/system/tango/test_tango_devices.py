@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -103,7 +104,8 @@ def test_a_fault_ends_a_move_with_the_words_of_the_server(devices: Registry) -> 
 
 def test_an_alarm_of_the_server_is_in_the_reading(devices: Registry) -> None:
     devices["setpoint"].obj.set(90.0).wait(5.0)
-    assert devices["temperature"].read()["temperature"]["alarm_severity"] == "alarm"
+    assert devices["temperature"].read()["temperature"]["alarm_severity"] == 2
+    assert devices.reading("temperature").flags == ["temperature: in major alarm"]
     devices["reset"].obj.trigger().wait(5.0)
     assert devices["temperature"].read()["temperature"]["value"] == 21.0
     assert devices["reset"].read()["reset"]["value"] == 1
@@ -170,3 +172,31 @@ def test_a_tango_axis_is_scanned_against_an_attribute(server: TangoServer, tmp_p
         assert np.allclose(run.data["tx"], np.linspace(0, 1, 5))
         assert np.shape(run.data["spectrum"]) == (5, 8)
         assert np.all(run.data["temperature"] == 21.0)
+        with h5py.File(run.path) as file:
+            data = file["entry/data"]
+            assert np.allclose(data["tx"], np.linspace(0, 1, 5))
+            assert data["tx"].attrs["units"] == "mm"
+            assert data["temperature"].attrs["units"] == "degC"
+            assert list(data.attrs["axes"]) == ["tx"]
+            assert file["entry/instrument/spectrum/spectrum"].shape == (5, 8)
+
+
+def test_of_two_moves_at_once_the_second_holds(devices: Registry) -> None:
+    axis = devices["tx"].obj
+    for target in (0.5, 0.2, 0.4, 0.1):
+        first, second = axis.set(target + 5.0), axis.set(target)
+        with pytest.raises(DeviceError, match="sent elsewhere"):
+            first.wait(10.0)
+        second.wait(10.0)
+        assert axis.position == pytest.approx(target)
+
+
+def test_a_move_that_never_ends_is_given_up(
+    devices: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    axis = devices["tx"].obj
+    monkeypatch.setattr(axis, "_velocity", "")  # its server says no velocity
+    monkeypatch.setattr(axis, "_move_timeout_s", 0.2)
+    with pytest.raises(DeviceError, match="long after it should have"):
+        axis.set(15.0 if axis.position < 0 else -15.0).wait(10.0)
+    axis.stop()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from aioca import caget
 from ophyd_async.core import AsyncStatus, StandardDetector, TriggerInfo
 from ophyd_async.epics.adandor import AndorDetector as _AndorDetector
 from ophyd_async.epics.adaravis import AravisDetector as _AravisDetector
@@ -31,7 +32,10 @@ from undula.devices.epics.frames import (
     missing_frames,
     wait_for_frames,
 )
+from undula.devices.telling import SILENT, Telling
+from undula.messages import FileState
 
+PREVIEW_S = 2.0
 OnFailure = Literal["raise", "retry", "buffer"]
 
 
@@ -45,8 +49,10 @@ class FileCamera(StandardDetector):
         frame_timeout: seconds that a frame may take beyond its count time.
         file_timeout: seconds that the frame file may take to show all frames.
         at_ioc: folder here to folder as the IOC sees it, e.g. `{/data: /mnt/data}`.
+        preview: suffix of the NDStdArrays plugin, usually `image1:`, to see frames live.
     """
 
+    tell: Telling = SILENT
     on_failure: OnFailure = "retry"
     """What a missing frame does: `raise` ends the run, `retry` takes it once more first, `buffer`
     leaves the point without a frame and warns."""
@@ -64,7 +70,9 @@ class FileCamera(StandardDetector):
         frame_timeout: float = 4.0,
         file_timeout: float = 3.0,
         at_ioc: Mapping[str, str] | None = None,
+        preview: str = "",
     ) -> None:
+        self._preview = f"{prefix}{preview}ArrayData" if preview else ""
         self._place = FramePlace(at_ioc or {})
         self._count_time_s = 0.0
         self._frame_timeout_s, self._file_timeout_s = frame_timeout, file_timeout
@@ -118,6 +126,7 @@ class FileCamera(StandardDetector):
             try:
                 await self._ready()
                 await super().trigger()
+                await self._show()
                 return
             except TimeoutError:
                 error = await self._no_frame()
@@ -133,6 +142,17 @@ class FileCamera(StandardDetector):
         if self._prepared != info:
             await self.prepare(info)
             self._prepared = info
+            if self._place.file is not None:
+                self.tell.file(self._place.file, "open")
+
+    async def _show(self) -> None:
+        """Tell the frame that was taken, when there is a plugin to ask for it."""
+        if self._preview and self.tell.wanted("preview"):
+            rows, columns = self.driver.array_size_y, self.driver.array_size_x
+            shape = (await rows.get_value(), await columns.get_value())
+            frame = await caget(self._preview, count=shape[0] * shape[1], timeout=PREVIEW_S)
+            if frame.size == shape[0] * shape[1]:
+                self.tell.preview(np.asarray(frame).reshape(shape))
 
     async def _no_frame(self) -> DeviceError:
         counted = await self.hdf.num_captured.get_value()
@@ -156,7 +176,9 @@ class FileCamera(StandardDetector):
                 continue
             dataset = str(documents.resources[0].parameters["dataset"])
             found = await wait_for_frames(path, dataset, documents.named, self._file_timeout_s)
-            if found is None or found < documents.named:
+            state: FileState = "missing" if found is None or found < documents.named else "closed"
+            self.tell.file(path, state, dataset=dataset, frames=found)
+            if state == "missing":
                 error = missing_frames(self.name, path, documents.named, found)
                 if self.on_failure != "buffer":
                     raise error

@@ -22,6 +22,7 @@ from undula.devices.sim.pushing import Pushing
 from undula.devices.sim.status import SimStatus
 from undula.devices.sim.timer import TIMER
 from undula.devices.sim.world import WORLD, SimWorld
+from undula.devices.telling import PROGRESS_EVERY_S, SILENT, Telling
 
 
 class SimReadOnly(SimDevice):
@@ -112,8 +113,24 @@ class SimAsyncGauss2D(Pushing, SimDevice):
 class SimRamp(SimPositioner):
     """A value that goes to its target in steps and so takes its time: 10 units a second."""
 
+    tell: Telling = SILENT
+
     def __init__(self, name: str, *, ramp_rate: float = 10.0) -> None:
         super().__init__(name, delay=1, velocity=ramp_rate, unit="")
+
+    def set(self, value: float) -> Any:
+        """Begin to go there, telling how far it is."""
+        start, status = self.position, super().set(value)
+
+        def look() -> None:
+            way = abs(float(value) - start)
+            gone = way if status.done else min(abs(self.position - start), way)
+            self.tell.progress(gone, way)
+            if not status.done:
+                TIMER.after(PROGRESS_EVERY_S, look)
+
+        look()
+        return status
 
 
 class SimGroup:
@@ -194,6 +211,7 @@ class SimFlyer:
     """
 
     parent = None
+    tell: Telling = SILENT
 
     def __init__(
         self, name: str, *, delay: float = 1.0, num: int = 20, update_frequency: float = 2.0
@@ -213,8 +231,16 @@ class SimFlyer:
         self._began, self._status = time.time(), SimStatus(self)
         status, started = self._status, SimStatus(self)
         TIMER.after(self._delay_s, status.finish)
+        self._tell_progress()
         started.finish()
         return started
+
+    def _tell_progress(self) -> None:
+        status = self._status
+        taken = self._num if status is None or status.done else self._due()
+        self.tell.progress(taken, self._num, "samples")
+        if taken < self._num:
+            TIMER.after(1.0 / self.update_frequency, self._tell_progress)
 
     def complete(self) -> SimStatus:
         """The status of the flight. Raises: DeviceError when it was not started."""
@@ -233,13 +259,19 @@ class SimFlyer:
         key = {"source": f"sim:{self.name}", "dtype": "number", "shape": [], "units": ""}
         return {self.name: {self.name: key}}
 
+    def _due(self) -> int:
+        """Samples that are taken by now."""
+        if self._began is None:
+            return 0
+        step = self._delay_s / self._num
+        return int(min(self._num, (time.time() - self._began) / step if step else self._num))
+
     def collect(self) -> Iterator[dict[str, Any]]:
         """The samples that are due by now."""
         if self._began is None:
             return
         step = self._delay_s / self._num
-        due = int(min(self._num, (time.time() - self._began) / step if step else self._num))
-        for i in range(due):
+        for i in range(self._due()):
             stamp = self._began + i * step
             value = float(np.sin(2 * np.pi * i / self._num))
             yield {

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from undula.devices.sim.base import SimCounter, SimDevice
 from undula.devices.sim.models import curve
 from undula.devices.sim.world import BEAM_SIGMA_MM, EDGE_EV, WORLD, SimWorld
+from undula.devices.telling import SILENT, Telling
 
 LINES_EV = ((3691.0, 0.05), (6404.0, 1.0), (7058.0, 0.17))
 """Fluorescence lines: energy and strength (Ca, Fe K alpha, Fe K beta)."""
@@ -54,6 +55,7 @@ class SimCamera(SimCounter):
 
     dtype = "array"
     dtype_numpy = "<u2"
+    tell: Telling = SILENT
 
     def __init__(
         self,
@@ -87,6 +89,11 @@ class SimCamera(SimCounter):
 
     def counted(self, count_time_s: float) -> npt.NDArray[np.uint16]:
         """One image."""
+        image = self._image(count_time_s)
+        self.tell.preview(image)
+        return image
+
+    def _image(self, count_time_s: float) -> npt.NDArray[np.uint16]:
         if self.source is not None:
             return self.source(count_time_s)
         center = self._world.where("slit_center")

@@ -14,12 +14,13 @@ from undula.devices.sim.status import SimStatus
 from undula.devices.tango.proxy import TangoProxy, checked_address, limits_of, plain, unit_of
 
 SEVERITY = {
-    tango.AttrQuality.ATTR_VALID: "",
-    tango.AttrQuality.ATTR_CHANGING: "",
-    tango.AttrQuality.ATTR_WARNING: "warning",
-    tango.AttrQuality.ATTR_ALARM: "alarm",
-    tango.AttrQuality.ATTR_INVALID: "invalid",
+    tango.AttrQuality.ATTR_VALID: 0,
+    tango.AttrQuality.ATTR_CHANGING: 0,
+    tango.AttrQuality.ATTR_WARNING: 1,
+    tango.AttrQuality.ATTR_ALARM: 2,
+    tango.AttrQuality.ATTR_INVALID: -1,
 }
+"""Quality as ophyd-async counts alarms: none, minor, major, invalid."""
 WRITABLE = (tango.AttrWriteType.WRITE, tango.AttrWriteType.READ_WRITE)
 
 
@@ -98,7 +99,7 @@ class TangoAttribute:
         return _entry(read)
 
     def read(self) -> dict[str, Any]:
-        """Value, the server's time, and `alarm_severity` where it says one. Raises: DeviceError."""
+        """Value, the server's time, and its quality as `alarm_severity`. Raises: DeviceError."""
         return {self.name: self._reading()}
 
     def describe(self) -> dict[str, Any]:
@@ -174,8 +175,9 @@ class TangoAttribute:
                 reading = self._reading()
             except DeviceError:
                 continue  # its server is away: `connected` says so
-            if last is None or not np.array_equal(last, reading["value"]):
-                last = reading["value"]
+            seen = (reading["value"], reading["alarm_severity"])
+            if last is None or last[1] != seen[1] or not np.array_equal(last[0], seen[0]):
+                last = seen
                 self._tell(reading)
 
     def _tell(self, reading: dict[str, Any]) -> None:
@@ -184,6 +186,8 @@ class TangoAttribute:
 
 
 def _entry(read: Any) -> dict[str, Any]:
-    severity = SEVERITY.get(read.quality, "")
-    found = {"value": plain(read.value, read.quality), "timestamp": read.time.totime()}
-    return {**found, **({"alarm_severity": severity} if severity else {})}
+    return {
+        "value": plain(read.value, read.quality),
+        "timestamp": read.time.totime(),
+        "alarm_severity": SEVERITY.get(read.quality, -1),
+    }

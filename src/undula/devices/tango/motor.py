@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import tango
@@ -14,6 +15,7 @@ from undula.devices.tango.proxy import checked_address
 
 LOOK_EVERY_S = 0.02
 STARTED_WITHIN_S = 0.2
+MARGIN_S = 10.0
 MOVING = (tango.DevState.MOVING, tango.DevState.RUNNING)
 BAD = (tango.DevState.FAULT, tango.DevState.UNKNOWN, tango.DevState.OFF, tango.DevState.DISABLE)
 
@@ -27,6 +29,8 @@ class TangoMotor(TangoAttribute):
         velocity: attribute of the velocity, unit per second; '' where there is none.
         stop_command: command that stops it.
         tolerance: how far from the target it may come to rest, in its unit; 0: not looked at.
+        move_timeout: how long a move may take where there is no velocity, seconds; with one it is
+            twice the way at that velocity and 10 s.
     """
 
     def __init__(
@@ -39,12 +43,15 @@ class TangoMotor(TangoAttribute):
         stop_command: str = "Stop",
         tolerance: float = 0.0,
         poll: float = 0.2,
+        move_timeout: float = 600.0,
     ) -> None:
+        self._move_timeout_s = move_timeout
         address, _ = checked_address(uri, attribute=False)
         path, mark, base = address.partition("#")
         super().__init__(name, uri=f"{path}/{position}{mark}{base}", poll=poll)
         self._velocity, self._stop_command, self._tolerance = velocity, stop_command, tolerance
         self._moves = 0
+        self._sending = threading.Lock()
         self._stopped = -1
 
     @classmethod
@@ -87,13 +94,22 @@ class TangoMotor(TangoAttribute):
 
     def _move(self, target: float, status: SimStatus, number: int) -> None:
         try:
-            proxy = self._proxy
-            proxy.call(lambda: proxy.raw.write_attribute(self._attribute, target))
-            status.finish(self._rested(target, number))
+            proxy, limit_s = self._proxy, self._limit_s(target)
+            with self._sending:  # each move has a thread: an older one is not to write last
+                if number == self._moves:
+                    proxy.call(lambda: proxy.raw.write_attribute(self._attribute, target))
+            status.finish(self._rested(target, number, time.monotonic() + limit_s))
         except DeviceError as error:
             status.finish(error)
 
-    def _rested(self, target: float, number: int) -> DeviceError | None:
+    def _limit_s(self, target: float) -> float:
+        """How long the move may take: twice its way at its velocity, and a margin."""
+        velocity = self.velocity
+        if not velocity or velocity <= 0:
+            return self._move_timeout_s
+        return 2.0 * abs(target - self.position) / velocity + MARGIN_S
+
+    def _rested(self, target: float, number: int, end: float) -> DeviceError | None:
         """Wait until it rests; None when it is where it should be."""
         pause, waited_s, seen = threading.Event(), 0.0, False
         while True:
@@ -101,6 +117,16 @@ class TangoMotor(TangoAttribute):
             seen = seen or state in MOVING
             if self._stopped == number:
                 return DeviceError("it was stopped", remedy="move it again", device=self.name)
+            if number != self._moves:
+                return DeviceError("it was sent elsewhere", remedy="wait for it", device=self.name)
+            if time.monotonic() > end:
+                return DeviceError(
+                    f"it still moves, at {self.position:g} {self.egu}, long after it should have"
+                    f" reached {target:g} {self.egu}",
+                    remedy="see to the axis; move_timeout in its deviceConfig is for one that says"
+                    " no velocity",
+                    device=self.name,
+                )
             if state in BAD:
                 words = self._proxy.call(self._proxy.raw.status)
                 return DeviceError(
