@@ -14,7 +14,7 @@ from undula.testing.law import until
 
 pytestmark = pytest.mark.soak
 POINTS = 100_000
-RUNS = int(os.environ.get("UNDULA_SOAK_RUNS", "200"))
+RUNS = int(os.environ.get("UNDULA_SOAK_RUNS", "1000"))
 A_DAY_S = 86_400
 GROWTH_OF_A_RUN = 2_000
 """Bytes that a run may leave in the broker for ever: its lines in the bounded streams."""

@@ -12,6 +12,7 @@ import sys
 import threading
 
 from undula.bus import broker
+from undula.bus.outgoing import LogOnBus, Outgoing
 from undula.bus.publisher import Publisher
 from undula.core import log, notify
 from undula.core.errors import UndulaError
@@ -30,7 +31,9 @@ def serve(beamline: str) -> int:
     settings = load_settings(paths.config)
     log.configure("publisher", paths.logs)
     notify.status("waiting for the broker")
-    broker.connect(paths, settings, "service", "publisher", wait_s=START_S).close()
+    connector = broker.connect(paths, settings, "service", "publisher", wait_s=START_S)
+    outgoing = Outgoing()
+    log.add_sink(LogOnBus(connector, outgoing))
     address = broker.address(paths, settings, "service", "publisher")
     publisher = Publisher(
         paths.publisher_socket, address, lambda link: broker.status(link, paths, settings)
@@ -45,6 +48,8 @@ def serve(beamline: str) -> int:
         notify.heartbeat(publisher.trouble or (f"{held} documents in hand" if held else ""))
     flushed = publisher.close()
     log.get_logger().info("publisher_ended", flushed=flushed)
+    outgoing.close()
+    connector.close()
     return 0 if flushed else 1
 
 

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Sequence
 
 from undula.bus.broker import connect
+from undula.bus.outgoing import LogOnBus, Outgoing
 from undula.catalogue import SqliteCatalogue
 from undula.core import log, notify
 from undula.core.paths import beamline_paths
@@ -33,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = load_settings(paths.config)
     connector = connect(paths, settings, role="service", client_name="writer")
     catalogue = SqliteCatalogue(paths.catalogue)
+    outgoing = Outgoing()
+    log.add_sink(LogOnBus(connector, outgoing))
     try:
         service = WriterService(connector, catalogue, settings)
         service.recover()
@@ -40,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         service.run(stop, notify.heartbeat)
     finally:
         catalogue.close()
+        outgoing.close()
         connector.close()
     return 0
 

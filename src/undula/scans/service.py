@@ -33,11 +33,11 @@ from undula.bus.endpoints import (
     ENGINE_READ,
     ENGINE_SCAN,
     FILE_EVENTS,
-    LOG,
     QUEUE_FINISHED,
     QUEUE_STATUS,
     Endpoint,
 )
+from undula.bus.outgoing import LogOnBus, Outgoing
 from undula.bus.ports import Connector
 from undula.core import notify
 from undula.core.errors import BusError, BusyError, DeviceError, UndulaError
@@ -69,14 +69,12 @@ from undula.messages import (
     Request,
     ScanRequest,
 )
-from undula.messages.services import log_event
 from undula.scans.alarms import Alarms, wrong_now
 from undula.scans.attendant import READ_TIMEOUT_S, Attendant
 from undula.scans.check import CheckedScan, usable
 from undula.scans.configuration import Configuration
 from undula.scans.motors import Motors
 from undula.scans.moves import Mover
-from undula.scans.outgoing import Outgoing
 from undula.scans.places import run_path
 from undula.scans.ports import Documents
 from undula.scans.runner import ScanRunner
@@ -189,10 +187,10 @@ class EngineService:
         except DeviceError as error:
             return device.info(error.what)
 
-    def log(self, event: dict[str, Any]) -> None:
-        """Put a log event on the bounded endpoint soon."""
-        message = log_event(event)
-        self._outgoing.say(lambda: _ignore(self._connector.append(LOG, message)))
+    @property
+    def log(self) -> LogOnBus:
+        """A sink of this process's log."""
+        return LogOnBus(self._connector, self._outgoing)
 
     @property
     def configuration(self) -> Configuration:

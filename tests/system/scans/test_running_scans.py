@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from undula.bus.endpoints import LOG
 from undula.client import Client
 from undula.core.errors import BusyError, DeviceError, InputError, LimitError, UndulaError
 from undula.testing.beamline import local_beamline
@@ -170,6 +171,13 @@ def test_a_dry_run_queues_nothing(client: Client) -> None:
     assert checked.estimate_s is not None
     assert checked.estimate_s > 0.5
     assert len(client.runs.search()) == runs
+
+
+def test_each_service_puts_its_log_on_the_bus(client: Client) -> None:
+    client.count(num=1, detectors=["diode"])
+    wanted, deadline = {"engine", "writer", "publisher"}, time.monotonic() + 10
+    while not wanted <= {event.service for _, event in client.link.connector.read(LOG)}:
+        assert time.monotonic() < deadline
 
 
 def test_the_answer_to_resume_and_abort_shows_what_they_did(client: Client) -> None:

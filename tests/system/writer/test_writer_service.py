@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from undula.bus.codec import decode, encode
 from undula.bus.endpoints import RUN_DOCUMENTS, RUNS_CLOSED, RUNS_OPENED
 from undula.bus.memory import MemoryBroker, MemoryConnector
 from undula.catalogue import RunRecord, SqliteCatalogue
+from undula.core import log
 from undula.core.faults import POINTS
 from undula.core.settings import BeamlineSettings
 from undula.files import archive_path, open_run, read_archive, verify, write_archive
@@ -114,6 +116,41 @@ def test_a_run_ends_in_a_closed_file_an_archive_and_a_row(bench: Bench) -> None:
     assert service.open_runs == []
     assert sorted(p.name for p in path.parent.iterdir()) == [path.name, path.name + ".docs"]
     assert RUN_DOCUMENTS.key(uid=bench.uid) in bench.broker.expiry
+
+
+def _another_group() -> str:
+    """A group that this user may give a file to, other than its own."""
+    own = os.getegid()
+    for group in grp.getgrall():
+        if group.gr_gid != own and (os.geteuid() == 0 or group.gr_gid in os.getgroups()):
+            return group.gr_name
+    pytest.skip("this user may give files to no other group")
+
+
+def test_file_and_archive_get_the_group_and_mode_of_the_settings(bench: Bench) -> None:
+    group = _another_group()
+    bench.settings = bench.settings.model_copy(update={"file_group": group, "file_mode": 0o444})
+    service = bench.writer()
+    bench.open()
+    bench.give(1, len(bench.journal))
+    bench.until(service, bench.closed)
+    path = Path(bench.closed()[0].path)
+    for written in (path, archive_path(path)):
+        assert grp.getgrgid(written.stat().st_gid).gr_name == group
+        assert oct(written.stat().st_mode)[-3:] == "444"
+
+
+def test_a_group_that_is_not_there_costs_no_file(bench: Bench) -> None:
+    told: list[str] = []
+    log.configure("writer", None)
+    log.add_sink(lambda event: told.append(str(event["event"])))
+    bench.settings = bench.settings.model_copy(update={"file_group": "no-such-group"})
+    service = bench.writer()
+    bench.open()
+    bench.give(1, len(bench.journal))
+    bench.until(service, bench.closed)
+    assert bench.closed()[0].exit_status == "success"
+    assert "file_not_protected" in told
 
 
 def test_the_file_is_followed_while_the_run_goes_on(bench: Bench) -> None:

@@ -1,4 +1,4 @@
-"""A thread for everything that the engine says on the bus besides documents.
+"""A thread for everything that a service says on the bus besides documents.
 
 Replies, statuses and readbacks are handed over as callables and sent in order, so that neither the
 RunEngine's loop nor a scan ever waits for the broker. While the broker is away, replies and ends of
@@ -10,13 +10,20 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from typing import Any
 
+from undula.bus.endpoints import LOG
+from undula.bus.ports import Connector
 from undula.core.errors import BusError
 from undula.core.log import get_logger
+from undula.messages import LogEvent
+from undula.messages.services import log_event
 
 MAX_WAITING = 10_000
 RETRY_AFTER_S = 0.2
 CLOSE_TIMEOUT_S = 2.0
+OF_THE_BUS = ("outgoing_full", "message_not_sent", "message_tried_again")
+"""Events about what could not be said: they are for the log file, not for the bus."""
 
 
 class Outgoing:
@@ -60,3 +67,20 @@ class Outgoing:
             get_logger().warning("outgoing_full", waiting=MAX_WAITING, must=True)
         self._thread.join(CLOSE_TIMEOUT_S)
         self._closing.set()
+
+
+class LogOnBus:
+    """A sink of the log: puts each event on the bounded endpoint soon; never blocks."""
+
+    def __init__(self, connector: Connector, outgoing: Outgoing) -> None:
+        self._connector, self._outgoing = connector, outgoing
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Say it, unless it is about saying."""
+        if event.get("event") in OF_THE_BUS:
+            return
+        message = log_event(event)
+        self._outgoing.say(lambda: self._append(message))
+
+    def _append(self, message: LogEvent) -> None:
+        self._connector.append(LOG, message)
