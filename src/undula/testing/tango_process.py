@@ -15,12 +15,18 @@ START_TIMEOUT_S = 20.0
 
 
 class TangoServer:
-    """A device server without a database."""
+    """A device server; without a database, unless one is named.
 
-    def __init__(self) -> None:
+    Args:
+        database: `HOST:PORT` of a database; '' for none.
+        instance: as which `undula/INSTANCE` it is registered there.
+    """
+
+    def __init__(self, database: str = "", instance: str = "test") -> None:
         from undula.testing.tango_server import free_port
 
         self.port = free_port()
+        self._database, self._instance = database, instance
         self._process: subprocess.Popen[bytes] | None = None
 
     def uri(self, device: str, attribute: str = "") -> str:
@@ -31,9 +37,15 @@ class TangoServer:
     def start(self) -> None:
         """Start it and wait until it serves. Raises: ServiceError."""
         ready, said = os.pipe()
+        command = [sys.executable, "-m", "undula.testing.tango_server", str(self.port), str(said)]
+        environment = dict(os.environ)
+        if self._database:
+            command.append(self._instance)
+            environment["TANGO_HOST"] = self._database
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "undula.testing.tango_server", str(self.port), str(said)],
+                command,
+                env=environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

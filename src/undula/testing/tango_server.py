@@ -1,8 +1,10 @@
-"""A Tango device server without a database, for tests: an axis that takes time, and a sensor.
+"""A Tango device server for tests, with or without a database: an axis that takes time, a sensor.
 
-In: two numbers, the port and the descriptor on which it says that it is ready; it ends with its
-standard input. Out: `test/undula/axis` (Position, Velocity, State, Stop, Fail) and
-`test/undula/sensor` (temperature in degC with alarms, spectrum, label, setpoint, Reset). Written
+In: two numbers, the port and the descriptor on which it says that it is ready, and the name of
+its instance where it is registered in the database of `TANGO_HOST` as `undula/INSTANCE`; it ends
+with its standard input. Out: without a database `test/undula/axis` (Position, Velocity, State,
+Stop, Fail, Block) and `test/undula/sensor` (temperature in degC with alarms, spectrum, label,
+setpoint, Reset, Unplug); with one what is registered of the classes `Axis` and `Sensor`. Written
 from the public description of Tango's motor-like interfaces; run as a process of its own.
 """
 
@@ -16,10 +18,11 @@ import time
 
 import numpy as np
 import tango
-from tango.server import Device, attribute, command
+from tango.server import Device, attribute, command, run
 from tango.test_context import MultiDeviceTestContext
 
 AXIS, SENSOR = "test/undula/axis", "test/undula/sensor"
+Qualified = tuple[float, float, tango.AttrQuality]
 
 
 class Axis(Device):
@@ -30,8 +33,11 @@ class Axis(Device):
         super().init_device()
         self._from = self._to = 0.0
         self._began, self._velocity, self._fault = 0.0, 10.0, ""
+        self._blocked = False
 
     def _at(self) -> float:
+        if self._blocked:
+            return self._from
         gone = (time.monotonic() - self._began) * self._velocity
         distance = self._to - self._from
         return (
@@ -49,9 +55,10 @@ class Axis(Device):
         return self._fault or "well"
 
     @attribute(dtype=float, unit="mm", min_value="-20", max_value="20")
-    def Position(self) -> float:  # noqa: N802  # Tango's usual name
+    def Position(self) -> Qualified:  # noqa: N802  # Tango's usual name
         """Where it is."""
-        return self._at()
+        at, quality = self._at(), tango.AttrQuality
+        return at, time.time(), quality.ATTR_VALID if at == self._to else quality.ATTR_CHANGING
 
     @Position.write
     def write_position(self, target: float) -> None:
@@ -68,6 +75,12 @@ class Axis(Device):
         """Stay where it is."""
         self._from = self._to = self._at()
 
+    @command(dtype_in=bool)
+    def Block(self, blocked: bool) -> None:  # noqa: N802  # Tango's usual name
+        """Get stuck: it says that it moves and does not; False frees it, at rest."""
+        self._from = self._to = self._at()
+        self._blocked = blocked
+
     @command(dtype_in=str)
     def Fail(self, why: str) -> None:  # noqa: N802  # Tango's usual name
         """Go into fault; '' gets out of it."""
@@ -81,11 +94,13 @@ class Sensor(Device):
     def init_device(self) -> None:
         """At 21 degC."""
         super().init_device()
-        self._temperature, self._setpoint = 21.0, 0.0
+        self._temperature, self._setpoint, self._plugged = 21.0, 0.0, True
 
     @attribute(dtype=float, unit="degC", max_alarm="80", max_warning="60")
-    def temperature(self) -> float:
-        """A temperature, in alarm above 80."""
+    def temperature(self) -> float | Qualified:
+        """A temperature: a warning above 60, in alarm above 80, invalid without its sensor."""
+        if not self._plugged:
+            return self._temperature, time.time(), tango.AttrQuality.ATTR_INVALID
         return self._temperature
 
     @attribute(dtype=(float,), max_dim_x=8, unit="counts")
@@ -110,8 +125,13 @@ class Sensor(Device):
 
     @command
     def Reset(self) -> None:  # noqa: N802  # Tango's usual name
-        """Back to 21 degC."""
-        self._temperature = 21.0
+        """Back to 21 degC, plugged in."""
+        self._temperature, self._plugged = 21.0, True
+
+    @command
+    def Unplug(self) -> None:  # noqa: N802  # Tango's usual name
+        """There is no temperature until Reset."""
+        self._plugged = False
 
 
 def free_port() -> int:
@@ -121,8 +141,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def main(port: int, ready: int) -> None:
+def main(port: int, ready: int, instance: str = "") -> None:
     """Serve until standard input ends."""
+    if instance:
+        _serve_registered(port, ready, instance)
+        return
     devices = (
         {"class": Axis, "devices": [{"name": AXIS}]},
         {"class": Sensor, "devices": [{"name": SENSOR}]},
@@ -139,6 +162,21 @@ def main(port: int, ready: int) -> None:
         ended.wait()
 
 
+def _serve_registered(port: int, ready: int, instance: str) -> None:
+    """Serve what the database has of `undula/INSTANCE`."""
+
+    def listen() -> None:
+        sys.stdin.read()
+        os._exit(0)
+
+    threading.Thread(target=listen, daemon=True).start()
+    run(
+        (Axis, Sensor),
+        args=["undula", instance, "-ORBendPoint", f"giop:tcp:127.0.0.1:{port}"],
+        post_init_callback=lambda: os.write(ready, b"1"),
+    )
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:4])
     os._exit(0)  # its ORB would otherwise wait for its clients

@@ -40,6 +40,15 @@ def _entry(name: str, cls: str, uri: str, priority: str = "monitored", more: str
 def _text(server: TangoServer) -> str:
     return (
         _entry("tx", "TangoMotor", server.uri(AXIS), "baseline")
+        + _entry("impatient", "TangoMotor", server.uri(AXIS), "on_request", ", move_timeout: 0.5")
+        + _entry(
+            "unstoppable",
+            "TangoMotor",
+            server.uri(AXIS),
+            "on_request",
+            ", move_timeout: 0.3, stop_command: Halt",
+        )
+        + _entry("silent", "TangoMotor", server.uri(AXIS), "on_request", ", velocity: ''")
         + _entry("temperature", "TangoAttribute", server.uri(SENSOR, "temperature"))
         + _entry("spectrum", "TangoAttribute", server.uri(SENSOR, "spectrum"), "on_request")
         + _entry("label", "TangoAttribute", server.uri(SENSOR, "label"), "baseline")
@@ -102,13 +111,98 @@ def test_a_fault_ends_a_move_with_the_words_of_the_server(devices: Registry) -> 
     proxy.Fail("")
 
 
-def test_an_alarm_of_the_server_is_in_the_reading(devices: Registry) -> None:
+def test_of_two_moves_at_once_the_second_holds(devices: Registry) -> None:
+    axis = devices["tx"].obj
+    for target in (0.5, 0.2, 0.4, 0.1):
+        first, second = axis.set(target + 5.0), axis.set(target)
+        with pytest.raises(DeviceError, match="sent elsewhere"):
+            first.wait(10.0)
+        second.wait(10.0)
+        assert axis.position == pytest.approx(target)
+
+
+def test_a_blocked_axis_is_stopped_at_its_deadline(devices: Registry) -> None:
+    import tango
+
+    axis = devices["impatient"].obj
+    proxy = tango.DeviceProxy(axis._proxy.address)
+    devices["tx"].obj.set(0.0).wait(5.0)
+    proxy.Block(True)
+    try:
+        with pytest.raises(DeviceError, match=r"0\.5 s after .* to 5 mm, and was at 0 mm") as late:
+            axis.set(5.0).wait(5.0)
+        assert "move_timeout" in late.value.remedy
+        assert not axis.moving
+    finally:
+        proxy.Block(False)
+    axis.set(1.0).wait(5.0)
+    assert axis.position == 1.0
+
+
+def test_an_axis_that_cannot_be_stopped_at_its_deadline_says_so(devices: Registry) -> None:
+    import tango
+
+    axis = devices["unstoppable"].obj
+    proxy = tango.DeviceProxy(axis._proxy.address)
+    proxy.Block(True)
+    try:
+        with pytest.raises(DeviceError, match=r"could not be stopped \(.*Halt"):
+            axis.set(5.0).wait(5.0)
+        assert axis.moving
+    finally:
+        proxy.Block(False)
+
+
+def test_a_deadline_comes_from_the_way_and_the_velocity(devices: Registry) -> None:
+    devices["tx"].obj.set(0.0).wait(5.0)
+    assert devices["tx"].obj.limit_s(-15.0) == pytest.approx(13.0)
+    assert devices["silent"].obj.limit_s(-15.0) == 600.0
+    assert devices["impatient"].obj.limit_s(-15.0) == 0.5
+
+
+def test_a_timeout_that_is_no_time_is_a_fault_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "tango.yaml"
+    path.write_text(_entry("x", "TangoMotor", "a/b/c", more=", move_timeout: -1"))
+    with pytest.raises(DeviceFileError, match="move_timeout: -1 is no time"):
+        load_device_file(path)
+
+
+def test_the_quality_is_in_the_reading_as_its_severity(devices: Registry) -> None:
+    import tango
+
+    device = devices["temperature"]
+
+    def severity() -> tuple[int, str | None]:
+        reading = device.read()
+        found = reading["temperature"]["alarm_severity"]
+        return found, device.severities(reading).get("temperature")
+
+    assert severity() == (0, None)
+    devices["setpoint"].obj.set(70.0).wait(5.0)
+    assert severity() == (1, "minor")
     devices["setpoint"].obj.set(90.0).wait(5.0)
-    assert devices["temperature"].read()["temperature"]["alarm_severity"] == 2
+    assert severity() == (2, "major")
     assert devices.reading("temperature").flags == ["temperature: in major alarm"]
+    tango.DeviceProxy(device.obj._proxy.address).Unplug()
+    assert severity() == (-1, "invalid")
+    assert np.isnan(device.read()["temperature"]["value"])
     devices["reset"].obj.trigger().wait(5.0)
-    assert devices["temperature"].read()["temperature"]["value"] == 21.0
+    assert severity() == (0, None)
+    assert device.read()["temperature"]["value"] == 21.0
     assert devices["reset"].read()["reset"]["value"] == 1
+
+
+def test_a_value_that_changes_is_no_alarm(devices: Registry) -> None:
+    axis = devices["tx"].obj
+    status = axis.set(-15.0)
+    _until(lambda: axis.moving, "it does not move")
+    raw = axis._proxy.raw.read_attribute("Position")
+    reading = axis.read()["tx"]
+    assert axis.moving
+    assert (str(raw.quality), reading["alarm_severity"]) == ("ATTR_CHANGING", 0)
+    axis.stop()
+    with pytest.raises(DeviceError, match="it was stopped"):
+        status.wait(5.0)
 
 
 def test_what_the_server_refuses_is_said(devices: Registry) -> None:
@@ -129,6 +223,27 @@ def test_changes_are_told(devices: Registry) -> None:
     assert arrived.wait(5.0), heard
     devices["temperature"].obj.clear_sub(hear)
     devices["reset"].obj.trigger().wait(5.0)
+
+
+def test_a_value_that_becomes_invalid_is_told(devices: Registry) -> None:
+    import tango
+
+    heard, arrived = [], threading.Event()
+
+    def hear(reading: dict[str, Any]) -> None:
+        heard.append(reading["temperature"]["alarm_severity"])
+        if len(heard) > 1 and heard[-1] == 0:
+            arrived.set()
+
+    device = devices["temperature"].obj
+    device.subscribe(hear)
+    _until(lambda: heard == [0], "it is not told at first")
+    tango.DeviceProxy(device._proxy.address).Unplug()
+    _until(lambda: -1 in heard, "it is not told as invalid")
+    devices["reset"].obj.trigger().wait(5.0)
+    assert arrived.wait(5.0)
+    device.clear_sub(hear)
+    assert heard == [0, -1, 0]
 
 
 def test_a_server_that_was_killed_is_named_and_answers_again(tmp_path: Path) -> None:
@@ -168,35 +283,39 @@ def test_a_tango_axis_is_scanned_against_an_attribute(server: TangoServer, tmp_p
     path = tmp_path / "tango.yaml"
     path.write_text(_text(server))
     with local_beamline(devices=path) as beamline, beamline.connect() as client:
+        began = time.time()
         run = client.scan("tx", 0, 1, 5, detectors=["temperature", "spectrum"]).run
         assert np.allclose(run.data["tx"], np.linspace(0, 1, 5))
         assert np.shape(run.data["spectrum"]) == (5, 8)
         assert np.all(run.data["temperature"] == 21.0)
         with h5py.File(run.path) as file:
-            data = file["entry/data"]
-            assert np.allclose(data["tx"], np.linspace(0, 1, 5))
-            assert data["tx"].attrs["units"] == "mm"
-            assert data["temperature"].attrs["units"] == "degC"
-            assert list(data.attrs["axes"]) == ["tx"]
-            assert file["entry/instrument/spectrum/spectrum"].shape == (5, 8)
+            _file_is_told_by_the_server(file, server, began)
 
 
-def test_of_two_moves_at_once_the_second_holds(devices: Registry) -> None:
-    axis = devices["tx"].obj
-    for target in (0.5, 0.2, 0.4, 0.1):
-        first, second = axis.set(target + 5.0), axis.set(target)
-        with pytest.raises(DeviceError, match="sent elsewhere"):
-            first.wait(10.0)
-        second.wait(10.0)
-        assert axis.position == pytest.approx(target)
-
-
-def test_a_move_that_never_ends_is_given_up(
-    devices: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    axis = devices["tx"].obj
-    monkeypatch.setattr(axis, "_velocity", "")  # its server says no velocity
-    monkeypatch.setattr(axis, "_move_timeout_s", 0.2)
-    with pytest.raises(DeviceError, match="long after it should have"):
-        axis.set(15.0 if axis.position < 0 else -15.0).wait(10.0)
-    axis.stop()
+def _file_is_told_by_the_server(file: h5py.File, server: TangoServer, began: float) -> None:
+    """Values, units, sources and the server's own times stand in the NeXus file."""
+    expected = {
+        "tx": (np.linspace(0, 1, 5), "mm", server.uri(AXIS, "Position"), "NXpositioner"),
+        "temperature": (
+            np.full(5, 21.0), "degC", server.uri(SENSOR, "temperature"), "NXdetector"),
+        "spectrum": (
+            np.tile(np.arange(8.0), (5, 1)), "counts", server.uri(SENSOR, "spectrum"),
+            "NXdetector"),
+    }  # fmt: skip
+    for name, (values, unit, source, group) in expected.items():
+        home = file["entry/instrument"][name]
+        assert home.attrs["NX_class"] == group
+        assert np.allclose(home[name][()], values, atol=1e-9)
+        assert (home[name].attrs["units"], home[name].attrs["source"]) == (unit, source)
+        times = home[f"{name}_timestamp"][()]
+        assert np.all(np.diff(times) > 0)
+        assert began - 1 < times[0] < times[-1] < time.time() + 1
+    drawn = file["entry/data"]
+    assert (drawn.attrs["NX_class"], drawn.attrs["signal"]) == ("NXdata", "temperature")
+    assert list(drawn.attrs["axes"]) == ["tx"]
+    assert drawn["tx"] == file["entry/instrument/tx/tx"]
+    assert drawn["temperature"].attrs["units"] == "degC"
+    baseline = file["entry/collection/baseline"]
+    assert baseline["label"][()].tolist() == [b"sample 7"] * 2
+    assert baseline["setpoint"].attrs["units"] == "degC"
+    assert file["entry/exit_status"][()] == b"success"

@@ -13,12 +13,13 @@ from undula.core.errors import DeviceError
 from undula.devices.sim.status import SimStatus
 from undula.devices.tango.proxy import TangoProxy, checked_address, limits_of, plain, unit_of
 
+INVALID = -1
 SEVERITY = {
     tango.AttrQuality.ATTR_VALID: 0,
     tango.AttrQuality.ATTR_CHANGING: 0,
     tango.AttrQuality.ATTR_WARNING: 1,
     tango.AttrQuality.ATTR_ALARM: 2,
-    tango.AttrQuality.ATTR_INVALID: -1,
+    tango.AttrQuality.ATTR_INVALID: INVALID,
 }
 """Quality as ophyd-async counts alarms: none, minor, major, invalid."""
 WRITABLE = (tango.AttrWriteType.WRITE, tango.AttrWriteType.READ_WRITE)
@@ -99,7 +100,10 @@ class TangoAttribute:
         return _entry(read)
 
     def read(self) -> dict[str, Any]:
-        """Value, the server's time, and its quality as `alarm_severity`. Raises: DeviceError."""
+        """Value, the server's time, and its quality as `alarm_severity`. Raises: DeviceError.
+
+        `alarm_severity` is 0 for valid and changing, 1 for warning, 2 for alarm, -1 for invalid.
+        """
         return {self.name: self._reading()}
 
     def describe(self) -> dict[str, Any]:
@@ -175,10 +179,9 @@ class TangoAttribute:
                 reading = self._reading()
             except DeviceError:
                 continue  # its server is away: `connected` says so
-            seen = (reading["value"], reading["alarm_severity"])
-            if last is None or last[1] != seen[1] or not np.array_equal(last[0], seen[0]):
-                last = seen
+            if last is None or _differ(last, reading):
                 self._tell(reading)
+            last = reading
 
     def _tell(self, reading: dict[str, Any]) -> None:
         for callback in list(self._callbacks):
@@ -189,5 +192,12 @@ def _entry(read: Any) -> dict[str, Any]:
     return {
         "value": plain(read.value, read.quality),
         "timestamp": read.time.totime(),
-        "alarm_severity": SEVERITY.get(read.quality, -1),
+        "alarm_severity": SEVERITY.get(read.quality, INVALID),
     }
+
+
+def _differ(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Another severity, or another value of which the server says that it is one."""
+    if one["alarm_severity"] != other["alarm_severity"]:
+        return True
+    return other["alarm_severity"] != INVALID and not np.array_equal(one["value"], other["value"])

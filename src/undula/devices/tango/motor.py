@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import Any
 
 import tango
 
-from undula.core.errors import DeviceError
+from undula.core.errors import DeviceError, InputError
 from undula.devices.sim.status import SimStatus
 from undula.devices.tango.attribute import TangoAttribute
 from undula.devices.tango.proxy import checked_address
@@ -16,8 +17,19 @@ from undula.devices.tango.proxy import checked_address
 LOOK_EVERY_S = 0.02
 STARTED_WITHIN_S = 0.2
 MARGIN_S = 10.0
+UNKNOWN_WAY_S = 600.0
 MOVING = (tango.DevState.MOVING, tango.DevState.RUNNING)
 BAD = (tango.DevState.FAULT, tango.DevState.UNKNOWN, tango.DevState.OFF, tango.DevState.DISABLE)
+
+
+def deadline_s(distance: float, velocity: float | None) -> float:
+    """How long a move may take: twice its way and a margin; 600 s where no velocity is known.
+
+    >>> deadline_s(-30.0, 2.0), deadline_s(30.0, None)
+    (40.0, 600.0)
+    """
+    way_s = abs(distance / velocity) if velocity else math.nan
+    return 2.0 * way_s + MARGIN_S if math.isfinite(way_s) else UNKNOWN_WAY_S
 
 
 class TangoMotor(TangoAttribute):
@@ -29,8 +41,7 @@ class TangoMotor(TangoAttribute):
         velocity: attribute of the velocity, unit per second; '' where there is none.
         stop_command: command that stops it.
         tolerance: how far from the target it may come to rest, in its unit; 0: not looked at.
-        move_timeout: how long a move may take where there is no velocity, seconds; with one it is
-            twice the way at that velocity and 10 s.
+        move_timeout: how long a move may take, seconds; None: `deadline_s` of its way and velocity.
     """
 
     def __init__(
@@ -43,7 +54,7 @@ class TangoMotor(TangoAttribute):
         stop_command: str = "Stop",
         tolerance: float = 0.0,
         poll: float = 0.2,
-        move_timeout: float = 600.0,
+        move_timeout: float | None = None,
     ) -> None:
         self._move_timeout_s = move_timeout
         address, _ = checked_address(uri, attribute=False)
@@ -56,8 +67,14 @@ class TangoMotor(TangoAttribute):
 
     @classmethod
     def check_config(cls, config: dict[str, Any]) -> None:
-        """Raises: InputError for an address that is none."""
+        """Raises: InputError for an address that is none, or a deadline that is no time."""
         checked_address(str(config.get("uri", "")), attribute=False)
+        limit = config.get("move_timeout")
+        if limit is not None and not (isinstance(limit, int | float) and limit > 0):
+            raise InputError(
+                f"move_timeout: {limit!r} is no time",
+                remedy="write seconds above 0, or leave it out",
+            )
 
     @property
     def position(self) -> float:
@@ -70,9 +87,10 @@ class TangoMotor(TangoAttribute):
         if not self._velocity:
             return None
         try:
-            return float(self._proxy.raw.read_attribute(self._velocity).value)
+            value = self._proxy.raw.read_attribute(self._velocity).value
         except tango.DevFailed:
             return None
+        return None if value is None else float(value)
 
     @property
     def moving(self) -> bool:
@@ -83,7 +101,10 @@ class TangoMotor(TangoAttribute):
         return self._proxy.call(self._proxy.raw.state)
 
     def set(self, value: float) -> SimStatus:
-        """Move there; done when its state says that it has come to rest."""
+        """Move there; done when its state says that it has come to rest.
+
+        One that takes longer than `limit_s` is stopped and ends as DeviceError.
+        """
         status = SimStatus(self)
         self._moves += 1
         threading.Thread(
@@ -94,39 +115,30 @@ class TangoMotor(TangoAttribute):
 
     def _move(self, target: float, status: SimStatus, number: int) -> None:
         try:
-            proxy, limit_s = self._proxy, self._limit_s(target)
+            proxy, limit_s = self._proxy, self.limit_s(target)
             with self._sending:  # each move has a thread: an older one is not to write last
                 if number == self._moves:
                     proxy.call(lambda: proxy.raw.write_attribute(self._attribute, target))
-            status.finish(self._rested(target, number, time.monotonic() + limit_s))
+            status.finish(self._rested(target, number, limit_s))
         except DeviceError as error:
             status.finish(error)
 
-    def _limit_s(self, target: float) -> float:
-        """How long the move may take: twice its way at its velocity, and a margin."""
-        velocity = self.velocity
-        if not velocity or velocity <= 0:
+    def limit_s(self, target: float) -> float:
+        """How long a move from here to `target` may take, seconds. Raises: DeviceError."""
+        if self._move_timeout_s is not None:
             return self._move_timeout_s
-        return 2.0 * abs(target - self.position) / velocity + MARGIN_S
+        return deadline_s(target - self.position, self.velocity)
 
-    def _rested(self, target: float, number: int, end: float) -> DeviceError | None:
+    def _rested(self, target: float, number: int, limit_s: float) -> DeviceError | None:
         """Wait until it rests; None when it is where it should be."""
-        pause, waited_s, seen = threading.Event(), 0.0, False
+        pause, began, seen = threading.Event(), time.monotonic(), False
         while True:
-            state = self._state()
+            state, gone_s = self._state(), time.monotonic() - began
             seen = seen or state in MOVING
             if self._stopped == number:
                 return DeviceError("it was stopped", remedy="move it again", device=self.name)
             if number != self._moves:
                 return DeviceError("it was sent elsewhere", remedy="wait for it", device=self.name)
-            if time.monotonic() > end:
-                return DeviceError(
-                    f"it still moves, at {self.position:g} {self.egu}, long after it should have"
-                    f" reached {target:g} {self.egu}",
-                    remedy="see to the axis; move_timeout in its deviceConfig is for one that says"
-                    " no velocity",
-                    device=self.name,
-                )
             if state in BAD:
                 words = self._proxy.call(self._proxy.raw.status)
                 return DeviceError(
@@ -134,10 +146,11 @@ class TangoMotor(TangoAttribute):
                     remedy="see to the axis, then move it again",
                     device=self.name,
                 )
-            if state not in MOVING and (seen or waited_s >= STARTED_WITHIN_S or self._near(target)):
+            if state not in MOVING and (seen or gone_s >= STARTED_WITHIN_S or self._near(target)):
                 break
+            if gone_s > limit_s:
+                return self._late(target, limit_s)
             pause.wait(LOOK_EVERY_S)
-            waited_s += LOOK_EVERY_S
         if self._tolerance and not self._near(target):
             return DeviceError(
                 f"it rests at {self.position:g} {self.egu}, not at {target:g} {self.egu}",
@@ -145,6 +158,20 @@ class TangoMotor(TangoAttribute):
                 device=self.name,
             )
         return None
+
+    def _late(self, target: float, limit_s: float) -> DeviceError:
+        """Stop it; what to say of it."""
+        where, then = self.position, "it was told to stop"
+        try:
+            self._proxy.call(lambda: self._proxy.raw.command_inout(self._stop_command))
+        except DeviceError as error:
+            then = f"it could not be stopped ({error.what})"
+        return DeviceError(
+            f"it still moved {limit_s:g} s after it was sent to {target:g} {self.egu}, and was "
+            f"at {where:g} {self.egu}: {then}",
+            remedy="see whether it is blocked; if it is slow, set move_timeout in its deviceConfig",
+            device=self.name,
+        )
 
     def _near(self, target: float) -> bool:
         return abs(self.position - target) <= max(self._tolerance, 1e-9)
