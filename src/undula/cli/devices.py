@@ -20,7 +20,7 @@ from undula.cli.output import (
     print_json,
     table,
 )
-from undula.client import describe
+from undula.client import Background, Client, describe
 from undula.core.errors import InputError
 from undula.messages import DeviceInfo, DeviceValues, Readback
 from undula.session.display import wants_colour
@@ -175,7 +175,7 @@ def read(
         print(f"flag: {flag}")
 
 
-class _Progress:
+class Progress:
     """Readbacks on one line that is written over, at a terminal only."""
 
     def __init__(self, quiet: bool) -> None:
@@ -183,6 +183,7 @@ class _Progress:
         self._now: dict[str, str] = {}
 
     def __call__(self, readback: Readback) -> None:
+        """Show one more readback."""
         value = readback.values.get(readback.name, next(iter(readback.values.values()), ""))
         unit = readback.units.get(readback.name, next(iter(readback.units.values()), ""))
         self._now[readback.name] = f"{readback.name} {number_text(value)} {unit}".strip()
@@ -198,12 +199,16 @@ class _Progress:
 def _move(words: list[str], relative: bool, as_json: bool, beamline: str | None) -> None:
     to = parsing.move_arguments(words)
     with connected(beamline) as client:
-        progress = _Progress(as_json)
-        move = client.start_move(to, relative, progress)
-        try:
-            readbacks = wait_for_move(client, move, lambda text: print(f"\n{text}"))
-        finally:
-            progress.end()
+        progress = Progress(as_json)
+        show_move(client, client.start_move(to, relative, progress), progress, as_json)
+
+
+def show_move(client: Client, move: Background, progress: Progress, as_json: bool) -> None:
+    """Wait for a move, which Ctrl-C stops, and say where the axes are."""
+    try:
+        readbacks = wait_for_move(client, move, lambda text: print(f"\n{text}", file=sys.stderr))
+    finally:
+        progress.end()
     if as_json:
         print_json({"readbacks": readbacks})
         return

@@ -18,7 +18,8 @@ QUICK = {
     "devices": "devices", "read": "devices", "mv": "devices", "mvr": "devices",
     "umv": "devices", "umvr": "devices",
     "motor": "motors", "set": "motors", "set-lm": "motors", "home": "motors", "wm": "motors",
-    "wa": "motors", "config": "config", "alarms": "alarms", "queue": "queue", "runs": "runs",
+    "wa": "motors", "jog": "motors",
+    "config": "config", "alarms": "alarms", "queue": "queue", "runs": "runs",
     "scan": "scans", "plan": "scans", "count": "scans", "grid": "scans", "list-scan": "scans",
     "ascan": "scans", "dscan": "scans", "mesh": "scans", "ct": "scans", "timescan": "scans",
 }  # fmt: skip

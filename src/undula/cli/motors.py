@@ -1,4 +1,4 @@
-"""Commands of motors: motor, set, set-lm, home, wm, wa, under the names that people know.
+"""Commands of motors: motor, set, set-lm, home, jog, wm, wa, under the names that people know.
 
 In: arguments. Out: tables of positions and parameters, with units.
 """
@@ -118,6 +118,25 @@ def home(
         _show(client.motors.home(device, "reverse" if reverse else "forward"), as_json)
 
 
+@kind
+def jog(
+    device: Axis,
+    direction: Annotated[str, typer.Argument(help="+ or -")],
+    velocity: Annotated[
+        float | None, typer.Option("--velocity", help="For this motion only, unit/s.")
+    ] = None,
+    as_json: JsonOption = False,
+    beamline: BeamlineOption = None,
+) -> None:
+    """Go until Ctrl-C, or to the soft limit. Example: undula jog samx + --velocity 0.5"""
+    from undula.cli.devices import Progress, show_move
+
+    with connected(beamline) as client:
+        progress = Progress(as_json)
+        move = client.motors.start_jog(device, direction, velocity, progress)
+        show_move(client, move, progress, as_json)
+
+
 def _where(names: list[str], as_json: bool, beamline: str | None) -> None:
     with connected(beamline) as client:
         motors = client.motors
@@ -156,5 +175,6 @@ def register(app: typer.Typer) -> None:
     app.command("set", context_settings=SETTINGS, epilog=EXIT_HELP)(set_)
     app.command("set-lm", context_settings=SETTINGS, epilog=EXIT_HELP)(set_lm)
     app.command("home", epilog=EXIT_HELP)(home)
+    app.command("jog", context_settings=SETTINGS, epilog=EXIT_HELP)(jog)
     app.command("wm", epilog=EXIT_HELP)(wm)
     app.command("wa", epilog=EXIT_HELP)(wa)

@@ -76,7 +76,7 @@ class Client:
         self.devices = Devices(self)
         self.queue = QueueView(self.link)
         self.config = ConfigView(self.link)
-        self.motors = Motors(self.link)
+        self.motors = Motors(self.link, self.start_move, self.stop)
         self.alarms = AlarmView(self.link)
         self.runs = Runs(paths.catalogue if paths else None)
 
@@ -238,13 +238,22 @@ class Client:
         return self.start_move(targets(args, axes), True, progress).result()  # type: ignore[no-any-return]  # Background carries any result
 
     def start_move(
-        self, to: dict[str, Any], relative: bool = False, progress: MoveProgress | None = None
+        self,
+        to: dict[str, Any],
+        relative: bool = False,
+        progress: MoveProgress | None = None,
+        **more: Any,
     ) -> Background:
-        """Move on another thread; `result()` waits for the readbacks."""
+        """Move on another thread; `result()` waits for the readbacks.
+
+        `more` are further fields of the request: `jog`, `velocity`; see `Motors.start_jog`.
+        """
 
         def call() -> dict[str, Any]:
             with self._watched(to, progress):
-                result = self.link.ask(ENGINE_MOVE, MOVE_TIMEOUT_S, targets=to, relative=relative)
+                result = self.link.ask(
+                    ENGINE_MOVE, MOVE_TIMEOUT_S, targets=to, relative=relative, **more
+                )
             return dict(result["readbacks"])
 
         return Background(call)

@@ -5,21 +5,29 @@ In: names and numbers. Out: rows of parameters. Used by `DeviceProxy` and by `un
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from undula.bus.endpoints import ENGINE_MOTOR
-from undula.client.link import Link
+from undula.client.link import Background, Link
+from undula.core.errors import InputError
+from undula.messages import Readback
 
 MOTOR_TIMEOUT_S = 30.0
 HOME_TIMEOUT_S = 600.0
+DIRECTIONS = {"+": 1, "-": -1, "1": 1, "-1": -1}
 Rows = dict[str, dict[str, Any]]
 
 
 class Motors:
     """Asks the engine about motors. Each call raises InputError, DeviceError or BusyError."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(
+        self, link: Link, move: Callable[..., Background], stop: Callable[[], object]
+    ) -> None:
         self._link = link
+        self._move = move
+        self._stop = stop
 
     def parameters(self, device: str) -> Rows:
         """Name of a parameter to `{"value", "unit", "about"}`."""
@@ -46,6 +54,40 @@ class Motors:
     def home(self, device: str, direction: str = "forward") -> Rows:
         """Search for home and wait."""
         return self._rows(device, "home", timeout_s=HOME_TIMEOUT_S, direction=direction)
+
+    def jog(self, device: str, direction: str, velocity: float | None = None) -> dict[str, Any]:
+        """Go in a direction, "+" or "-", until a stop or the soft limit; Ctrl-C stops it.
+
+        Args:
+            device: name of a motor with soft limits.
+            direction: "+" or "-".
+            velocity: in its unit per second, for this motion only; None: as it is.
+
+        Returns: where it is then: `{"value", "unit"}`.
+        Raises: InputError without limits and at the limit already; BusyError, DeviceError.
+        """
+        move = self.start_jog(device, direction, velocity)
+        try:
+            readbacks = move.result()
+        except KeyboardInterrupt:
+            self._stop()
+            readbacks = move.result()
+        return dict(readbacks[device])
+
+    def start_jog(
+        self,
+        device: str,
+        direction: str,
+        velocity: float | None = None,
+        progress: Callable[[Readback], None] | None = None,
+    ) -> Background:
+        """As `jog`, on another thread: a stop ends it, `result()` waits for the readbacks."""
+        sign = DIRECTIONS.get(str(direction))
+        if sign is None:
+            raise InputError(
+                f"{direction!r} is no direction", remedy="give + or -", device=str(device)
+            )
+        return self._move({str(device): sign}, False, progress, jog=True, velocity=velocity)
 
     def history(self, device: str) -> list[dict[str, Any]]:
         """Who changed what, oldest first: time (UTC epoch s), user, name, old, new."""

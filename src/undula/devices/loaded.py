@@ -205,6 +205,10 @@ class LoadedDevice:
         self._speed = (time.monotonic(), speed, acceleration_s)
         return speed, acceleration_s
 
+    def forget_speed(self) -> None:
+        """Its velocity was changed: ask for it before the next move."""
+        self._speed = (-math.inf, None, 0.0)
+
     def _number(self, attribute: str) -> float | None:
         found = self._value(attribute)
         return float(found) if isinstance(found, int | float) else None

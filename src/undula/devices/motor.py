@@ -16,6 +16,8 @@ from undula.core.errors import DeviceError, InputError
 from undula.devices.loaded import LoadedDevice
 
 PUT_TIMEOUT_S = 3.0
+HOMED = 0x4000
+"""Bit of a motor record's MSTA: it has been homed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ class MotorView:
         return velocity / time_s if velocity and time_s else None
 
     def words(self) -> list[str]:
-        """The hardware's words: moving, at a limit switch, fault."""
+        """The hardware's words: moving, at a limit switch, homed, alarm."""
         obj, found = self._device.obj, list[str]()
         for attribute, word in (
             ("moving", "moving"),
@@ -118,6 +120,9 @@ class MotorView:
             value = self._value(getattr(obj, attribute, None))
             if isinstance(value, bool | int | float) and value:
                 found.append(word)
+        status_bits = self._value(getattr(obj, "motor_status", None))
+        if isinstance(status_bits, int | float) and int(status_bits) & HOMED:
+            found.append("homed")
         severity = self._value(getattr(obj, "alarm_severity", None))
         status = self._value(getattr(obj, "alarm_status", None))
         if isinstance(severity, int) and severity:
@@ -157,7 +162,10 @@ class MotorView:
         return self._write(name, value)
 
     def set_position(self, value: float) -> tuple[float | None, bool]:
-        """Call the present place `value`, without moving: SPEC's `set`. As `set` for the rest."""
+        """Call the present place `value`, without moving: SPEC's `set`. As `set` for the rest.
+
+        Raises: InputError also where the record's offset is frozen.
+        """
         device, here = self._device, self._device.position()
         own = getattr(device.obj, "set_position", None)
         if callable(own):
@@ -174,7 +182,10 @@ class MotorView:
         return here, False
 
     def set_limits(self, low: float, high: float) -> tuple[tuple[float, float] | None, bool]:
-        """Both soft limits at once, in user positions; what they were. Raises: InputError."""
+        """Both soft limits at once, in user positions; what they were.
+
+        Raises: InputError; DeviceError when one was refused, and then the other is as before.
+        """
         device = self._device
         if not low < high:
             raise InputError(
@@ -185,8 +196,7 @@ class MotorView:
             order = [("high_limit", high), ("low_limit", low)]
             if before is not None and high <= before[0]:
                 order.reverse()  # so that they are never inside out
-            for name, value in order:
-                self._write(name, value)
+            self._write_pair(order)
             return before, False
         if not isinstance(getattr(device.obj, "limits", None), tuple):
             raise InputError(
@@ -194,6 +204,25 @@ class MotorView:
             )
         device.obj.limits = (float(low), float(high))
         return before, True
+
+    def _write_pair(self, pair: list[tuple[str, float]]) -> None:
+        """Write both. Raises: DeviceError when one is refused, after the first was put back."""
+        (first, value), (second, other) = pair
+        was, _ = self._write(first, value)
+        try:
+            self._write(second, other)
+        except DeviceError as error:
+            if was is None:
+                raise
+            try:
+                self._write(first, was)
+            except DeviceError as again:
+                raise DeviceError(
+                    f"{error.what}; {first} is {value:g} already and was not put back to {was:g}",
+                    remedy="look at both limits: undula motor " + self._device.name,
+                    device=self._device.name,
+                ) from again
+            raise
 
     def home(self, direction: str) -> Any:
         """Start a home search; its status. Raises: InputError where it has none."""
@@ -219,11 +248,35 @@ class MotorView:
             raise InputError(
                 f"it has no {name}", remedy=f"see undula motor {device.name}", device=device.name
             )
+        if name == "offset":
+            self._refuse_frozen()
         if not hasattr(holder, "set"):
+            if name == "velocity":
+                device.forget_speed()
             attribute = next(a for a in PARAMETERS[name].attributes if hasattr(device.obj, a))
             setattr(device.obj, attribute, float(value))
             return before, True
-        sent = (0 if value > 0 else 1) if name == "sign" else value
+        self._put(holder, name, value)
+        return before, False
+
+    def _refuse_frozen(self) -> None:
+        """Raises: InputError where the record keeps its offset (`.FOFF` is Frozen)."""
+        switch = getattr(self._device.obj, "offset_freeze_switch", None)
+        if switch is None:
+            return
+        if hasattr(switch, "get_value"):  # asked anew: monitors may lag behind
+            frozen = self._device.call(switch.get_value(cached=False))
+        else:
+            frozen = switch.get(use_monitor=False)
+        if frozen.lower() == "frozen" if isinstance(frozen, str) else frozen:
+            raise InputError(
+                "its offset is frozen (.FOFF is Frozen), so its position cannot be redefined here",
+                remedy="unfreeze .FOFF, or calibrate at the controller",
+                device=self._device.name,
+            )
+
+    def _put(self, holder: Any, name: str, value: float) -> None:
+        device, sent = self._device, value if name != "sign" else self._sign_word(holder, value)
         try:
             if inspect.iscoroutinefunction(getattr(holder, "get_value", None)):
                 device.call(_set_signal(holder, sent), PUT_TIMEOUT_S)
@@ -237,7 +290,14 @@ class MotorView:
                 remedy="look at the device",
                 device=device.name,
             ) from exc
-        return before, False
+        finally:
+            device.forget_speed()
+
+    def _sign_word(self, holder: Any, value: float) -> str | int:
+        """What EPICS's DIR takes: its word where the library gives words, else its number."""
+        if isinstance(self._value(holder), str):
+            return "Pos" if value > 0 else "Neg"
+        return 0 if value > 0 else 1
 
     def _holder(self, name: str) -> Any:
         """The signal or plain value that holds a parameter; None without one."""

@@ -57,6 +57,10 @@ class MoveRequest(Request):
         min_length=1, description="device to target, in its unit"
     )
     relative: bool = Field(default=False, description="targets are relative to the readback")
+    jog: bool = Field(default=False, description="targets are directions, 1 or -1, until a stop")
+    velocity: float | None = Field(
+        default=None, gt=0, description="of the one axis during this move, in its unit/s"
+    )
 
 
 class ReadRequest(Request):

@@ -102,6 +102,8 @@ def _attach(
     mover: Mover,
     paths: BeamlinePaths,
     opening: Opening,
+    *,
+    attendant: Attendant,
 ) -> None:
     configuration = Configuration(
         runner.devices,
@@ -112,7 +114,11 @@ def _attach(
         chosen=lambda path: _remember(paths, path),
     )
     motors = Motors(
-        runner.devices, runner.leases, Settings(paths.device_settings), service.publish_table
+        runner.devices,
+        runner.leases,
+        Settings(paths.device_settings),
+        service.publish_table,
+        attendant=attendant,
     )
     service.attach(runner, mover, configuration, motors)
     service.attach_alarms(Alarms(paths.alarms, service.alarms_changed))
@@ -193,7 +199,7 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
         mover = Mover(
             engine.loop, devices, leases, touched, service.show_readback, attendant=attendant
         )
-        _attach(service, runner, mover, paths, opening)
+        _attach(service, runner, mover, paths, opening, attendant=attendant)
         log.add_sink(service.log)
         stopping = StopServer(paths.stop_socket, _stop_call(stops, runner, engine))
         closing.callback(stopping.close)

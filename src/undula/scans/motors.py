@@ -9,18 +9,26 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from undula.core.errors import InputError, UndulaError
 from undula.core.log import get_logger
+from undula.devices.loaded import LoadedDevice
 from undula.devices.motor import PARAMETERS, MotorView, is_motor
 from undula.devices.registry import Registry
 from undula.devices.settings import Settings
 from undula.messages import MotorRequest
+from undula.scans.attendant import READ_TIMEOUT_S, Attendant
 from undula.scans.check import usable
 from undula.scans.leases import Leases
 
+T = TypeVar("T")
 HOME_TIMEOUT_S = 600.0
+CHANGE_TIMEOUT_S = 15.0
+"""More than the writes of one change take to give up by themselves."""
+ALL_TIMEOUT_S = 3.0
+"""For each motor when all are shown."""
 SHOWN_CHANGES = 200
 SETTABLE = (*PARAMETERS, "limits", "position", "acceleration", "dial")
 ORDER = (
@@ -36,8 +44,15 @@ class Motors:
     """Answers requests about motors."""
 
     def __init__(
-        self, devices: Registry, leases: Leases, settings: Settings, changed: Callable[[], None]
+        self,
+        devices: Registry,
+        leases: Leases,
+        settings: Settings,
+        changed: Callable[[], None],
+        *,
+        attendant: Attendant,
     ) -> None:
+        self._attendant = attendant
         self._devices = devices
         self._leases = leases
         self._settings = settings
@@ -59,10 +74,19 @@ class Motors:
                     )
 
     def _apply(self, name: str, parameter: str, value: Any) -> tuple[Any, bool]:
-        view = MotorView(self._devices[name])
-        if parameter == "limits":
-            return view.set_limits(float(value[0]), float(value[1]))
-        return view.set(parameter, float(value))
+        def change(view: MotorView) -> tuple[Any, bool]:
+            if parameter == "limits":
+                return view.set_limits(float(value[0]), float(value[1]))
+            return view.set(parameter, float(value))
+
+        return self._ask(name, change, CHANGE_TIMEOUT_S)
+
+    def _ask(
+        self, name: str, what: Callable[[MotorView], T], timeout_s: float = READ_TIMEOUT_S
+    ) -> T:
+        """Ask a motor. Raises: also DeviceError when it does not answer in time."""
+        device = self._devices[name]
+        return self._attendant.read(name, lambda: what(MotorView(device)), timeout_s)
 
     def answer(self, request: MotorRequest) -> dict[str, Any]:
         """Carry out a request. Raises: InputError, DeviceError, BusyError."""
@@ -72,9 +96,8 @@ class Motors:
         if request.action == "all":
             return {"motors": self._all()}
         device = usable(self._devices, request.device, "a motor")
-        view = MotorView(device)
         if request.action == "show":
-            return {"parameters": view.parameters()}
+            return {"parameters": self._ask(device.name, MotorView.parameters)}
         if device.read_only:
             raise InputError(
                 "it is read-only", remedy="ask staff to lift readOnly", device=device.name
@@ -83,23 +106,28 @@ class Motors:
         self._leases.take([device.name], holder)
         try:
             if request.action == "home":
-                view.home(request.direction).wait(HOME_TIMEOUT_S)
+                home = self._ask(device.name, lambda view: view.home(request.direction))
+                home.wait(HOME_TIMEOUT_S)
             else:
                 self._set(request)
         finally:
             self._leases.release(holder)
         self._changed()
-        return {"parameters": view.parameters()}
+        return {"parameters": self._ask(device.name, MotorView.parameters)}
 
     def _all(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for name in self._devices.names():
             device = self._devices[name]
-            if device.connected and is_motor(device):
-                try:
-                    found[name] = MotorView(device).parameters()
-                except UndulaError as error:
-                    get_logger().warning("motor_not_read", device=name, error=str(error))
+            if not device.connected:
+                continue
+            try:
+                rows = self._attendant.read(name, partial(_rows, device), ALL_TIMEOUT_S)
+            except UndulaError as error:
+                get_logger().warning("motor_not_read", device=name, error=str(error))
+                continue
+            if rows is not None:
+                found[name] = rows
         return found
 
     def _set(self, request: MotorRequest) -> None:
@@ -127,9 +155,14 @@ class Motors:
         """A changed offset is kept itself, with the limits that went along with it."""
         device, user = self._devices[request.device], request.user
         held = self._settings.holding().get(device.name, {})
-        offset, limits = MotorView(device).get("offset"), device.limits()
+        offset, limits = self._ask(device.name, lambda view: (view.get("offset"), device.limits()))
         if request.parameter == "position":
             self._settings.add(user, device.name, "offset", held.get("offset"), offset, kept=True)
         if limits is not None:
             now = list(limits)
             self._settings.add(user, device.name, "limits", held.get("limits"), now, kept=True)
+
+
+def _rows(device: LoadedDevice) -> dict[str, dict[str, Any]] | None:
+    """Parameters; None of what is no motor."""
+    return MotorView(device).parameters() if is_motor(device) else None

@@ -24,6 +24,7 @@ from undula.scans.check import (
     pseudo_of,
     refuse_read_only,
 )
+from undula.scans.jog import Speed, jog_target
 from undula.scans.leases import Leases
 from undula.scans.safety import Touched
 from undula.scans.stop import stop_call
@@ -73,9 +74,14 @@ class Mover:
             return
         try:
             self._touched.add(holder, used)
-        except BaseException:
+            speed = self._speed(request)
+        except BaseException as exc:
             self._leases.release(holder)
-            raise
+            self._forget(holder)
+            if not isinstance(exc, UndulaError):
+                raise
+            reply(Reply(request_id=request.request_id, error=ErrorReport.of(exc)))
+            return
         asyncio.run_coroutine_threadsafe(
             self._move(
                 request,
@@ -84,6 +90,7 @@ class Mover:
                 targets=targets,
                 limit_s=limit_s,
                 holder=holder,
+                speed=speed,
                 reply=reply,
             ),
             self._loop,
@@ -98,10 +105,23 @@ class Mover:
             if axis.name not in request.targets:  # under a pseudo axis
                 refuse_read_only(axis)
                 check_limits(axis, [target], pseudo)
-        return moves, self._deadline_s(*zip(*moves, strict=True)) if moves else None
+        limit_s = self._deadline_s(moves, request.velocity) if moves else None
+        return moves, limit_s
+
+    def _speed(self, request: MoveRequest) -> Speed | None:
+        """The velocity that was asked for, set until the move has ended. Raises: UndulaError."""
+        if request.velocity is None:
+            return None
+        if len(request.targets) != 1:
+            raise InputError("a velocity is for one axis", remedy="move one axis with it")
+        speed = Speed(self._devices[next(iter(request.targets))], self._attendant)
+        speed.take(request.velocity)
+        return speed
 
     def _target(self, axis: LoadedDevice, request: MoveRequest) -> float | int | str:
         target = request.targets[axis.name]
+        if request.jog:
+            return jog_target(axis, target)
         if isinstance(target, str):
             about: dict[str, Any] = next(iter(axis.describe().values()), {})
             if about.get("dtype") == "number" and not hasattr(axis.obj, "WORDS"):
@@ -115,13 +135,18 @@ class Mover:
         return target
 
     def _deadline_s(
-        self, axes: Sequence[LoadedDevice], targets: Sequence[float | int | str]
+        self,
+        moves: Sequence[tuple[LoadedDevice, float | int | str]],
+        velocity: float | None,
     ) -> float | None:
         longest = 0.0
-        for axis, target in zip(axes, targets, strict=True):
+        for axis, target in moves:
             if isinstance(target, str):
                 continue
-            duration = axis.move_duration_s(axis.position(), float(target))
+            start = axis.position()
+            duration = axis.move_duration_s(start, float(target))
+            if velocity is not None:
+                duration = abs(float(target) - start) / velocity
             if duration is None:
                 return None
             longest = max(longest, duration)
@@ -136,9 +161,11 @@ class Mover:
         targets: Sequence[float | int | str],
         limit_s: float | None,
         holder: str,
+        speed: Speed | None,
         reply: Callable[[Reply], None],
     ) -> None:
-        begin = time.monotonic()
+        begin, statuses = time.monotonic(), dict[str, Any]()
+        done = {"duration_s": 0.0, "names": list(request.targets)}
         try:
             permit.check()
             statuses = {a.name: a.obj.set(t) for a, t in zip(axes, targets, strict=True)}
@@ -154,14 +181,20 @@ class Mover:
             )
             answer = Reply(request_id=request.request_id, error=ErrorReport.of(error))
             await _halt(axes)  # before their leases go: nothing may move on unknown to others
+            if request.jog and permit.revoked and statuses and _rest(statuses):
+                answer = Reply(request_id=request.request_id, result=done)  # as a jog shall end
         else:
-            result = {"duration_s": time.monotonic() - begin, "names": list(request.targets)}
-            answer = Reply(request_id=request.request_id, result=result)
+            answer = Reply(request_id=request.request_id, result=done)
         finally:
+            trouble = await asyncio.to_thread(speed.put_back) if speed is not None else None
             self._leases.release(holder)
             self._forget(holder)
         for name in self._with_pseudo([*request.targets, *(axis.name for axis in axes)]):
             self._show(name, False)
+        if answer.result is not None:
+            answer.result["duration_s"] = time.monotonic() - begin
+        if trouble is not None and answer.error is None:
+            answer = Reply(request_id=request.request_id, error=ErrorReport.of(trouble))
         reply(answer)
 
     def _forget(self, holder: str) -> None:
@@ -221,6 +254,11 @@ class Mover:
             if any(real in found for real in getattr(self._devices[name].obj, "reals", ())):
                 found[name] = None
         return list(found)
+
+
+def _rest(statuses: dict[str, Any]) -> bool:
+    """All of them have ended."""
+    return all(status.done for status in statuses.values())
 
 
 async def _halt(axes: Sequence[LoadedDevice]) -> None:

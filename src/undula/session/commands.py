@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 from undula.client import (
+    Background,
     Client,
     DeviceProxy,
     PeakStats,
@@ -79,9 +80,11 @@ class Shell:
 
     def _move(self, to: dict[str, Any], relative: bool, show: bool) -> None:
         progress = _show_readback if show and sys.stdout.isatty() else None
-        move = self.client.start_move(to, relative, progress)
+        self._wait(self.client.start_move(to, relative, progress), progress is not None)
+
+    def _wait(self, move: Background, shown: bool) -> None:
         readbacks = wait_for_move(self.client, move, _say)
-        if progress is not None:
+        if shown:
             sys.stdout.write("\r\x1b[K")
         for name, entry in readbacks.items():
             _say(f"{name} {_number(entry['value'])} {entry.get('unit') or ''}".rstrip())
@@ -146,6 +149,12 @@ class Shell:
         """home(samx): search for home and wait, where the motor can."""
         self.client.motors.home(str(axis), direction)
         self.wm(axis)
+
+    def jog(self, axis: Any, direction: str, velocity: float | None = None) -> None:
+        """jog(samx, "+"), jog(samx, "-", 0.5): go until Ctrl-C or the soft limit; velocity."""
+        progress = _show_readback if sys.stdout.isatty() else None
+        move = self.client.motors.start_jog(str(axis), direction, velocity, progress)
+        self._wait(move, progress is not None)
 
     def tw(self, axis: Any, step: float) -> None:
         """tw(samx, 0.1): step by keys: + or p, - or n, a number for another step, q ends."""
@@ -230,7 +239,7 @@ class Shell:
         names.update({name: make_plan(name, self.run) for name in PLANS})
         for name in (
             "mv", "mvr", "umv", "umvr", "wm", "wa", "set_position",
-            "set_lm", "home", "tw", "read", "stop", "pause", "resume", "abort",
+            "set_lm", "home", "jog", "tw", "read", "stop", "pause", "resume", "abort",
             "cen", "com", "peak", "fwhm", "goto_peak", "goto_cen", "goto_com",
         ):  # fmt: skip
             names[name] = getattr(self, name)

@@ -6,7 +6,8 @@ completion is answered when the motion has ended. It met no real motor. In: `pyt
 undula.testing.motor_ioc PREFIX READY_FD`. Out: records `m1`, `m2`.
 
 Beside each record stand switches for tests: `m1:SIM:HighSwitch`, `m1:SIM:LowSwitch` (positions of
-the limit switches, mm) and `m1:SIM:Fault` (MSTA bits that stop the next motion half way).
+the limit switches, mm), `m1:SIM:Fault` (MSTA bits that stop the next motion half way) and
+`m1:SIM:Homed` (whether the controller knows its home).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from caproto.server import PVGroup, SubGroup, pvproperty
 
 TICK_S = 0.01
 DIRECTION, DONE, PLUS_LS, PROBLEM, MOVING = 0x1, 0x2, 0x4, 0x200, 0x400
-COMM_ERR, MINUS_LS = 0x1000, 0x2000
+COMM_ERR, MINUS_LS, HOMED = 0x1000, 0x2000, 0x4000
 
 
 class Motor(PVGroup):
@@ -33,6 +34,7 @@ class Motor(PVGroup):
     high_switch = pvproperty(value=1000.0, name=":SIM:HighSwitch")
     low_switch = pvproperty(value=-1000.0, name=":SIM:LowSwitch")
     fault = pvproperty(value=0, name=":SIM:Fault")
+    homed = pvproperty(value=0, name=":SIM:Homed")
 
     def __init__(self, *args: Any, velocity: float = 10.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -57,6 +59,14 @@ class Motor(PVGroup):
             await high.write(20.0)
         await fields.done_moving_to_value.write(1)
         await fields.motor_status.write(DONE)
+
+    @homed.putter  # type: ignore[no-redef]  # caproto's way to name a hook
+    async def homed(self, instance: Any, value: int) -> int:
+        """The controller finds or forgets its home."""
+        del instance
+        status = self.motor.field_inst.motor_status
+        await status.write(int(status.value) & ~HOMED | (HOMED if value else 0))
+        return int(value)
 
     @motor.putter  # type: ignore[no-redef]  # caproto's way to name a hook
     async def motor(self, instance: Any, value: float) -> float:
@@ -97,7 +107,7 @@ class Motor(PVGroup):
         forward = self._target >= start
         await fields.direction_of_travel.write(int(forward))
         await instance.alarm.write(status=AlarmStatus.NO_ALARM, severity=AlarmSeverity.NO_ALARM)
-        await fields.motor_status.write(MOVING | (DIRECTION if forward else 0))
+        await fields.motor_status.write(MOVING | self._bits(forward))
         await fields.motor_is_moving.write(1)
         await fields.done_moving_to_value.write(0)
         status = await self._travel(fields, start)
@@ -109,9 +119,12 @@ class Motor(PVGroup):
         await fields.stop.write(0)
         await fields.user_high_limit_switch.write(int(bool(status & PLUS_LS)))
         await fields.user_low_limit_switch.write(int(bool(status & MINUS_LS)))
-        await fields.motor_status.write(status | DONE | (DIRECTION if forward else 0))
+        await fields.motor_status.write(status | DONE | self._bits(forward))
         await fields.motor_is_moving.write(0)
         await fields.done_moving_to_value.write(1)
+
+    def _bits(self, forward: bool) -> int:
+        return (DIRECTION if forward else 0) | (HOMED if self.homed.value else 0)
 
     async def _travel(self, fields: Any, start: float) -> int:
         """Go step by step; MSTA bits of what stopped it, 0 when nothing did."""

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from undula.cli.services import restart_one
-from undula.client import Client
-from undula.core.errors import BusyError, InputError, LimitError
+from undula.client import Background, Client
+from undula.core.errors import BusyError, InputError, LimitError, UndulaError
 from undula.testing.beamline import LocalBeamline, local_beamline
+
+UNDULA = str(Path(sys.executable).with_name("undula"))
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +120,106 @@ def test_settings_hold_after_a_restart_and_the_history_tells(
     names = [(c["name"], c["new"]) for c in client.motors.history("samy")]
     assert ("position", 10.0) in names
     assert ("velocity", 33.0) in names
+
+
+def _jog(client: Client, direction: str, velocity: float) -> Background:
+    """Begun, and seen to move."""
+    begin = client.devices.samx.position
+    move = client.motors.start_jog("samx", direction, velocity)
+    _until(lambda: move.done(0) or client.devices.samx.position != begin, "it does not move")
+    return move
+
+
+@pytest.mark.parametrize(("direction", "sign"), [("+", 1), ("-", -1)])
+def test_a_jog_goes_until_a_stop_and_the_velocity_is_back(
+    client: Client, direction: str, sign: int
+) -> None:
+    client.mv(samx=0)
+    before = client.devices.samx.velocity
+    move = _jog(client, direction, 2.0)
+    assert client.devices.samx.velocity == 2.0
+    with pytest.raises(BusyError, match="in use by a move"):
+        client.mv(samx=1)
+    assert client.stop().stopped == ["samx"]
+    there = move.result()["samx"]
+    assert 0 < sign * there["value"] < 40
+    assert there["value"] == client.devices.samx.position
+    assert client.devices.samx.velocity == before
+
+
+def test_a_jog_ends_at_the_soft_limit_and_goes_no_further(client: Client) -> None:
+    samx = client.devices.samx
+    limits, before = samx.limits, samx.velocity
+    client.mv(samx=0)
+    samx.limits = (-1, 1)
+    assert client.motors.jog("samx", "+", 20) == {"value": 1.0, "unit": "mm"}
+    with pytest.raises(InputError, match="at its high limit, 1 mm, already"):
+        client.motors.jog("samx", "+")
+    assert samx.velocity == before
+    samx.limits = limits
+
+
+def test_the_velocity_is_back_when_the_client_of_a_jog_dies(
+    client: Client, beamline: LocalBeamline
+) -> None:
+    client.mv(samx=0)
+    before, offset = client.devices.samx.velocity, 0.0
+    command = [UNDULA, "jog", "samx", "+", "--velocity", "2"]
+    jogging = subprocess.Popen(command, env={**os.environ, "UNDULA_BEAMLINE": "test"})
+    try:
+        _until(lambda: client.devices.samx.position > offset, "it does not move")
+    finally:
+        jogging.kill()
+        jogging.wait(10.0)
+    assert client.devices.samx.velocity == 2.0
+    client.stop()
+    _until(lambda: client.devices.samx.velocity == before, "the velocity is not put back")
+
+
+def test_ctrl_c_ends_a_jog(client: Client, beamline: LocalBeamline) -> None:
+    client.mv(samx=0)
+    before = client.devices.samx.velocity
+    command = [UNDULA, "jog", "samx", "-", "--velocity", "2"]
+    jogging = subprocess.Popen(
+        command,
+        env={**os.environ, "UNDULA_BEAMLINE": "test"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        _until(lambda: client.devices.samx.position < 0, "it does not move")
+        jogging.send_signal(signal.SIGINT)
+        said, errors = jogging.communicate(timeout=20.0)
+    finally:
+        jogging.kill()
+    assert (jogging.returncode, said.split()[0], said.split()[2]) == (0, "samx", "mm"), errors
+    assert client.devices.samx.position == pytest.approx(float(said.split()[1]), abs=1e-3)
+    assert client.devices.samx.velocity == before
+
+
+@pytest.mark.parametrize(
+    ("device", "direction", "velocity", "text"),
+    [
+        ("samx", "up", None, "is no direction"),
+        ("samx", "+", -1.0, "velocity"),
+        ("diode", "+", None, "diode"),
+    ],
+)
+def test_a_jog_that_makes_no_sense_is_refused(
+    client: Client, device: str, direction: str, velocity: float | None, text: str
+) -> None:
+    with pytest.raises(UndulaError, match=text):
+        client.motors.jog(device, direction, velocity)
+
+
+def test_an_axis_without_limits_does_not_jog(client: Client) -> None:
+    free = {
+        "deviceClass": "undula.devices.sim.SimPositioner",
+        "deviceConfig": {"delay": 1},
+        "readoutPriority": "on_request",
+        "enabled": True,
+    }
+    client.config.add({"free": free})
+    with pytest.raises(InputError, match="no soft limits"):
+        client.motors.jog("free", "+")

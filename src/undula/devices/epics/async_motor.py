@@ -54,6 +54,7 @@ class Motor(_Motor):
         self._now: dict[str, Any] = {}
         self.backlash = epics_signal_rw(float, prefix + ".BDST")
         self.user_offset_dir = epics_signal_rw(None, prefix + ".DIR")
+        self.motor_status = epics_signal_r(None, prefix + ".MSTA")
         self.alarm_severity = epics_signal_r(None, prefix + ".SEVR")
         self.alarm_status = epics_signal_r(None, prefix + ".STAT")
         super().__init__(prefix, name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from ophyd import Component, EpicsSignalRO
+from ophyd import Component, EpicsSignal, EpicsSignalRO
 from ophyd import EpicsMotor as OphydMotor
 from ophyd.status import MoveStatus
 
@@ -32,6 +32,7 @@ class EpicsMotor(OphydMotor):
     alarm_severity = Component(EpicsSignalRO, ".SEVR", **NOT_VALUES)
     alarm_status = Component(EpicsSignalRO, ".STAT", string=True, **NOT_VALUES)
     out_of_limits = Component(EpicsSignalRO, ".LVIO", **NOT_VALUES)
+    backlash = Component(EpicsSignal, ".BDST", kind="omitted")
     missed = Component(EpicsSignalRO, ".MISS", **NOT_VALUES)
 
     def __init__(
