@@ -196,6 +196,11 @@ class LoadedDevice:
         low, high = float(low), float(high)
         return (low, high) if low < high else None
 
+    def reach(self) -> tuple[float, float] | None:
+        """How far a computed axis could go from here by its real ones' limits; None for others."""
+        found: tuple[float, float] | None = self.obj.reach() if hasattr(self.obj, "reach") else None
+        return found
+
     def _velocity(self) -> tuple[float | None, float]:
         asked, speed, acceleration_s = self._speed
         if time.monotonic() - asked < SPEED_KEPT_S:

@@ -75,7 +75,7 @@ class MotorView:
         device, found = self._device, dict[str, dict[str, Any]]()
         unit = device.unit
         found["position"] = _row(device.position(), unit, "user position, from the readback")
-        limits = device.limits()
+        limits = device.limits() or device.reach()
         for name, parameter in PARAMETERS.items():
             value = self.get(name)
             if name in ("low_limit", "high_limit"):

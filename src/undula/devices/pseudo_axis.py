@@ -10,16 +10,22 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from undula.core.errors import DeviceError, InputError, LimitError
 from undula.devices.computed import Derived
 from undula.devices.expression import Expression
 from undula.devices.sim.status import SimStatus
 
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+FAR = 1e8
+REFINED = 6
+"""Each time the end of a reach is known a hundred times finer."""
 Targets = dict[str, Any]
 """Name of a real axis to its target: a number, or an array over the points of a scan."""
 
@@ -99,6 +105,30 @@ class PseudoAxis(Derived):
                 )
         self._check_fit({**here, **found}, value)
         targets |= found
+
+    def reach(self) -> tuple[float, float] | None:
+        """How far it could go from here, by the limits of the real axes, read live; None without.
+
+        Found by trying: outwards in growing steps, then ever finer where it ends.
+        """
+        here = {name: sent_to(device) for name, device in self._devices.items()}
+        limits = {real: self._devices[real].limits() for real in self.reals}
+        bounded = {real: limit for real, limit in limits.items() if limit is not None}
+        if not bounded:
+            return None
+        at = float(self._value(here))
+
+        def allowed(steps: FloatArray) -> BoolArray:
+            found = np.ones(len(steps), dtype=bool)
+            with np.errstate(all="ignore"):
+                for real, (low, high) in bounded.items():
+                    there = np.asarray(self._moves[real]({**here, "value": at + steps}), float)
+                    slack = 1e-9 * max(1.0, abs(low), abs(high))
+                    found &= (there >= low - slack) & (there <= high + slack)
+            return found
+
+        low, high = at - _edge(lambda d: allowed(-d)), at + _edge(allowed)
+        return (low, high) if np.isfinite(low) and np.isfinite(high) else None
 
     def _check_fit(self, there: Targets, value: Any) -> None:
         """Raises: InputError when `moves` would not bring it to where `value` was asked to be.
@@ -231,6 +261,20 @@ def _on_loop(loop: Any) -> bool:
         return asyncio.get_running_loop() is loop
     except RuntimeError:
         return False
+
+
+def _edge(allowed: Callable[[FloatArray], BoolArray]) -> float:
+    """The largest step of which all smaller ones are allowed; infinite when all are."""
+    steps = np.concatenate(([0.0], np.logspace(-6, 9, 151)))
+    for _ in range(REFINED):
+        good = allowed(steps)
+        if good.all():
+            return float("inf") if steps[0] == 0.0 and steps[-1] > FAR else float(steps[-1])
+        first_bad = int(np.argmin(good))
+        if first_bad == 0:
+            return 0.0
+        steps = np.linspace(steps[first_bad - 1], steps[first_bad], 101)
+    return float(steps[0])
 
 
 def within(device: Any, targets: Any) -> None:

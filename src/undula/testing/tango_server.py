@@ -104,8 +104,10 @@ class Sensor(Device):
         return self._temperature
 
     @attribute(dtype=(float,), max_dim_x=8, unit="counts")
-    def spectrum(self) -> np.ndarray:
-        """Eight channels."""
+    def spectrum(self) -> np.ndarray | tuple[np.ndarray, float, tango.AttrQuality]:
+        """Eight channels; invalid without its sensor."""
+        if not self._plugged:
+            return np.arange(8.0), time.time(), tango.AttrQuality.ATTR_INVALID
         return np.arange(8.0)
 
     @attribute(dtype=str)

@@ -1,6 +1,6 @@
 """What every device promises, whatever library it comes from, seen through the registry.
 
-About 20 s: an IOC, a Tango server and two fake instruments serve, each library in a client process.
+About 30 s: two IOCs, a Tango server and two fake instruments serve, each library in a process.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from undula.testing.fake_instruments import FakeElectrometer, FakeEsp
-from undula.testing.iocs import start_motor
+from undula.testing.iocs import client_environment, start_counting, start_motor
 from undula.testing.tango_process import tango_server
 from undula.testing.tango_server import AXIS, SENSOR
 
@@ -42,7 +42,7 @@ for key, reading in readings.items():
     if about["dtype"] in ("number", "integer"):
         assert isinstance(float(value), float), (key, value)
     assert list(about["shape"]) == list(getattr(value, "shape", [])), (key, about)
-assert device.unit, "no unit"
+assert device.unit or "EpicsSignal" in device.entry.device_class, "no unit"
 """
 MOVES = """
 def on_loop(call):
@@ -78,7 +78,7 @@ end = time.monotonic() + 5
 while abs(device.position() - here) > 0.02 and time.monotonic() < end:
     time.sleep(0.02)
 assert abs(device.position() - here) < 0.02, ("the second target holds", device.position())
-low, high = device.limits()
+low, high = device.limits() or device.reach()
 try:
     device.put(high + 1, 5)
     raise SystemExit("moved beyond its limits")
@@ -87,12 +87,27 @@ except UndulaError as error:
 """
 COUNTS = """
 device.set_count_time(0.05)
-device.obj.stage()
-status = device.obj.trigger()
-status.wait(10)
+async def awaited(method):
+    await method()
+def act(method):
+    if device.synchronous:
+        status = method()
+        return status.wait(10) if hasattr(status, "wait") else status
+    return asyncio.run_coroutine_threadsafe(awaited(method), loop).result(10)
+act(device.obj.stage)
+act(device.obj.trigger)
 counted = device.read()
-assert device.read() == counted, "read twice, counted twice"
-device.obj.unstage()
+assert repr(device.read()) == repr(counted), "read twice, counted twice"
+act(device.obj.unstage)
+"""
+CARD = 'prefix: "CNT:scaler1", separator: ":"'
+BLADES = """
+top: &blade
+  deviceClass: undula.devices.sim.SimPositioner
+  deviceConfig: {delay: 1, velocity: 5, limits: [-10, 10]}
+  readoutPriority: baseline
+  enabled: true
+bottom: *blade
 """
 END = """
 discard(device.obj)
@@ -113,6 +128,7 @@ def places() -> Iterator[tuple[dict[str, str], dict[str, str]]]:
     with ExitStack() as stack:
         ioc = stack.enter_context(start_motor())
         tango = stack.enter_context(tango_server())
+        counting = stack.enter_context(start_counting())
         esp, meter = FakeEsp(), FakeElectrometer()
         stack.callback(esp.end)
         stack.callback(meter.end)
@@ -126,8 +142,12 @@ def places() -> Iterator[tuple[dict[str, str], dict[str, str]]]:
                 "undula.devices.tango.TangoAttribute": f'uri: "{tango.uri(SENSOR, "temperature")}"',
                 "undula.devices.instruments.EspAxis": f'address: "{esp.address}", tolerance: 0.01',
                 "undula.devices.instruments.ScpiElectrometer": f'address: "{meter.address}"',
+                "undula.devices.epics.Scaler": f"{CARD}, channels: {{clock: 1, i0: 2}}",
+                "undula.devices.epics.Mca": 'prefix: "CNT:mca1", separator: ":"',
+                "undula.devices.pseudo.SlitGap": "plus: top, minus: bottom",
+                "ophyd.EpicsSignalRO": 'read_pv: "MOT:m1.VELO"',
             },
-            ioc.env,
+            client_environment(ioc, counting),
         )
 
 
@@ -142,6 +162,10 @@ def places() -> Iterator[tuple[dict[str, str], dict[str, str]]]:
         ("undula.devices.tango.TangoAttribute", ""),
         ("undula.devices.instruments.EspAxis", MOVES),
         ("undula.devices.instruments.ScpiElectrometer", COUNTS),
+        ("undula.devices.epics.Scaler", COUNTS),
+        ("undula.devices.epics.Mca", COUNTS),
+        ("undula.devices.pseudo.SlitGap", MOVES),
+        ("ophyd.EpicsSignalRO", ""),
     ],
 )
 def test_a_device_keeps_its_promises(
@@ -151,7 +175,7 @@ def test_a_device_keeps_its_promises(
     path = tmp_path / "devices.yaml"
     path.write_text(
         f"it:\n  deviceClass: {cls}\n  deviceConfig: {{{configs[cls]}}}\n"
-        "  readoutPriority: baseline\n  enabled: true\n"
+        "  readoutPriority: baseline\n  enabled: true\n" + BLADES
     )
     done = subprocess.run(
         [sys.executable, "-c", BODY + textwrap.dedent(more) + END, str(path)],

@@ -186,6 +186,9 @@ def test_the_quality_is_in_the_reading_as_its_severity(devices: Registry) -> Non
     tango.DeviceProxy(device.obj._proxy.address).Unplug()
     assert severity() == (-1, "invalid")
     assert np.isnan(device.read()["temperature"]["value"])
+    spectrum = devices["spectrum"].read()["spectrum"]["value"]
+    assert spectrum.shape == (8,)
+    assert np.isnan(spectrum).all()
     devices["reset"].obj.trigger().wait(5.0)
     assert severity() == (0, None)
     assert device.read()["temperature"]["value"] == 21.0

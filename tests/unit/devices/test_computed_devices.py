@@ -16,6 +16,7 @@ from undula.devices.description import DeviceEntry, load_device_file
 from undula.devices.errors import DeviceFileError
 from undula.devices.formula import Formula
 from undula.devices.loaded import LoadedDevice
+from undula.devices.motor import MotorView
 from undula.devices.pseudo import D_SPACING_ANGSTROM, Energy
 from undula.devices.pseudo_axis import real_moves
 from undula.devices.registry import Registry
@@ -81,6 +82,26 @@ def test_limits_of_the_real_axes_hold(tmp_path: Path) -> None:
         devices["gap"].obj.set(29.0)
     assert caught.value.device == "top"
     assert _positions(devices, "top", "bottom") == [2.0, -1.0]
+
+
+def test_how_far_a_pseudo_axis_could_go_follows_from_its_real_ones(tmp_path: Path) -> None:
+    devices = _loaded(tmp_path, SLITS)
+    # both blades -10..10: with the middle at 0.5 the gap may be -19..19; with a gap of 3 the
+    # middle -8.5..8.5
+    assert devices["gap"].reach() == pytest.approx((-19.0, 19.0), abs=1e-5)
+    assert devices["offset"].reach() == pytest.approx((-8.5, 8.5), abs=1e-5)
+    assert MotorView(devices["gap"]).parameters()["high_limit"]["value"] == pytest.approx(19.0)
+    assert devices["top"].reach() is None  # it has limits of its own
+
+
+def test_the_reach_of_an_energy_ends_where_its_axes_end(tmp_path: Path) -> None:
+    text = AXIS.format(name="bragg", start=14).replace("[-10, 10]", "[5, 60]")
+    devices = _loaded(tmp_path, text + _entry("mono", "pseudo.Energy", "{bragg: bragg}"))
+    low, high = devices["mono"].reach() or (0.0, 0.0)
+    devices["mono"].obj.set(low + 1e-3)
+    assert devices["bragg"].position() == pytest.approx(60.0, abs=0.1)
+    devices["mono"].obj.set(high - 1e-3)
+    assert devices["bragg"].position() == pytest.approx(5.0, abs=0.1)
 
 
 def test_a_real_axis_that_is_moved_by_itself_as_well_is_refused(tmp_path: Path) -> None:

@@ -94,10 +94,17 @@ class TangoAttribute:
         """Low and high of the server; None without."""
         return None if self._config is None else limits_of(self._config)
 
+    def _entry(self, read: Any) -> dict[str, Any]:
+        return {
+            "value": plain(read.value, read.quality, self._described.get(self.name)),
+            "timestamp": read.time.totime(),
+            "alarm_severity": SEVERITY.get(read.quality, INVALID),
+        }
+
     def _reading(self) -> dict[str, Any]:
         proxy = self._proxy
         read = proxy.call(lambda: proxy.raw.read_attribute(self._attribute))
-        return _entry(read)
+        return self._entry(read)
 
     def read(self) -> dict[str, Any]:
         """Value, the server's time, and its quality as `alarm_severity`. Raises: DeviceError.
@@ -170,7 +177,7 @@ class TangoAttribute:
 
     def _pushed(self, event: Any) -> None:
         if not event.err:
-            self._tell(_entry(event.attr_value))
+            self._tell(self._entry(event.attr_value))
 
     def _poll(self) -> None:
         last: Any = None
@@ -186,14 +193,6 @@ class TangoAttribute:
     def _tell(self, reading: dict[str, Any]) -> None:
         for callback in list(self._callbacks):
             callback({self.name: reading})
-
-
-def _entry(read: Any) -> dict[str, Any]:
-    return {
-        "value": plain(read.value, read.quality),
-        "timestamp": read.time.totime(),
-        "alarm_severity": SEVERITY.get(read.quality, INVALID),
-    }
 
 
 def _differ(one: dict[str, Any], other: dict[str, Any]) -> bool:

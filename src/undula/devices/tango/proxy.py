@@ -9,8 +9,10 @@ from __future__ import annotations
 import enum
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
+
+import numpy as np
 
 from undula.core.errors import DeviceError, InputError
 
@@ -107,10 +109,15 @@ def limits_of(config: Any) -> tuple[float, float] | None:
     return (low, high) if low < high else None
 
 
-def plain(value: Any, quality: Any) -> Any:
-    """A value for an event: enums as numbers, what is invalid as NaN where it is a number."""
+def plain(value: Any, quality: Any, about: Mapping[str, Any] | None = None) -> Any:
+    """A value for an event: enums as numbers; in place of what is invalid NaN, an array of NaN (0
+    where it holds integers) or '', as its data key `about` says."""
     if quality == tango.AttrQuality.ATTR_INVALID:
-        return math.nan
+        kind = (about or {}).get("dtype", "number")
+        if kind == "array" and about is not None:
+            fill = math.nan if np.dtype(about.get("dtype_numpy", "<f8")).kind == "f" else 0
+            return np.full(about["shape"], fill, dtype=about.get("dtype_numpy", "<f8"))
+        return "" if kind == "string" else math.nan
     if isinstance(value, tango.DevState):
         return str(value)
     return value.value if isinstance(value, enum.Enum) else value
