@@ -63,6 +63,11 @@ class BeamlinePaths:
         return self.state / "touched.json"
 
     @property
+    def velocities(self) -> Path:
+        """Velocities to be put back after the moves that changed them; outlives the engine."""
+        return self.state / "velocities.json"
+
+    @property
     def stopped(self) -> Path:
         """When motion was stopped last (`core.stop_mark`): nothing asked before moves after it."""
         return self.state / "stopped"

@@ -47,6 +47,7 @@ from undula.scans.safety import Touched
 from undula.scans.service import EngineService
 from undula.scans.stop import StopServer, stop_all
 from undula.scans.stopped import Stops, dropped
+from undula.scans.velocities import Velocities
 
 SWITCH_INTERVAL_S = 0.0005
 """While a block of points runs, requests and moves still get the interpreter in time."""
@@ -119,6 +120,7 @@ def _attach(
         Settings(paths.device_settings),
         service.publish_table,
         attendant=attendant,
+        velocities=mover.velocities,
     )
     service.attach(runner, mover, configuration, motors)
     service.attach_alarms(Alarms(paths.alarms, service.alarms_changed))
@@ -197,7 +199,13 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
             attendant=attendant,
         )
         mover = Mover(
-            engine.loop, devices, leases, touched, service.show_readback, attendant=attendant
+            engine.loop,
+            devices,
+            leases,
+            touched,
+            service.show_readback,
+            attendant=attendant,
+            velocities=Velocities(paths.velocities),
         )
         _attach(service, runner, mover, paths, opening, attendant=attendant)
         log.add_sink(service.log)

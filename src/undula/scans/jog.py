@@ -14,6 +14,7 @@ from undula.core.log import get_logger
 from undula.devices.loaded import LoadedDevice
 from undula.devices.motor import MotorView
 from undula.scans.attendant import Attendant
+from undula.scans.velocities import Velocities
 
 TAKES_S = 1.0
 """How long a record may take to show the velocity that it was given."""
@@ -54,7 +55,8 @@ def jog_target(axis: LoadedDevice, direction: float | int | str) -> float:
 class Speed:
     """The velocity of one axis during one move. Blocks; not for the engine's loop."""
 
-    def __init__(self, axis: LoadedDevice, attendant: Attendant) -> None:
+    def __init__(self, axis: LoadedDevice, attendant: Attendant, velocities: Velocities) -> None:
+        self._velocities = velocities
         self._axis = axis
         self._attendant = attendant
         self._before: float | None = None
@@ -70,7 +72,9 @@ class Speed:
 
     def _take(self, velocity: float) -> None:
         view = MotorView(self._axis)
-        self._before = view.get("velocity")
+        before = view.get("velocity")
+        if before is not None:
+            self._before = before = self._velocities.note(self._axis.name, before)
         try:
             view.set("velocity", velocity)
             shown = _shown(view, velocity)
@@ -83,8 +87,9 @@ class Speed:
             if self._given_up:
                 raise DeviceError("it answered too late", remedy="try again")
         except UndulaError:
-            if self._before is not None:
-                view.set("velocity", self._before)
+            if before is not None:
+                view.set("velocity", before)
+                self._velocities.drop(self._axis.name)
             raise
 
     def put_back(self) -> DeviceError | None:
@@ -97,12 +102,14 @@ class Speed:
                 name, lambda: MotorView(self._axis).set("velocity", before), CHANGE_TIMEOUT_S
             )
         except UndulaError as error:
+            self._velocities.leave(name)
             get_logger().error("velocity_not_put_back", device=name, velocity=before)
             return DeviceError(
                 f"its velocity was not put back to {before:g} {self._axis.unit}/s: {error.what}",
                 remedy=f"undula motor {name} velocity {before:g}",
                 device=name,
             )
+        self._velocities.drop(name)
         return None
 
 

@@ -22,6 +22,7 @@ from undula.messages import MotorRequest
 from undula.scans.attendant import READ_TIMEOUT_S, Attendant
 from undula.scans.check import usable
 from undula.scans.leases import Leases
+from undula.scans.velocities import Velocities
 
 T = TypeVar("T")
 HOME_TIMEOUT_S = 600.0
@@ -51,7 +52,9 @@ class Motors:
         changed: Callable[[], None],
         *,
         attendant: Attendant,
+        velocities: Velocities,
     ) -> None:
+        self._velocities = velocities
         self._attendant = attendant
         self._devices = devices
         self._leases = leases
@@ -72,6 +75,20 @@ class Motors:
                     get_logger().warning(
                         "setting_not_restored", device=name, setting=parameter, error=str(error)
                     )
+
+        for name, velocity in self._velocities.left().items():
+            if name in names and name in self._devices and self._devices[name].connected:
+                self._put_back(name, velocity)
+
+    def _put_back(self, name: str, velocity: float) -> None:
+        """The velocity that a move had changed when the engine died or the device was lost."""
+        try:
+            self._apply(name, "velocity", velocity)
+        except UndulaError as error:
+            get_logger().error("velocity_not_put_back", device=name, error=str(error))
+            return
+        self._velocities.drop(name)
+        get_logger().info("velocity_put_back", device=name, velocity=velocity)
 
     def _apply(self, name: str, parameter: str, value: Any) -> tuple[Any, bool]:
         def change(view: MotorView) -> tuple[Any, bool]:
@@ -145,6 +162,8 @@ class Motors:
                 remedy=f"did you mean {near[0]}" if near else f"use one of {', '.join(SETTABLE)}",
             )
         old, kept = self._apply(request.device, name, value)
+        if name == "velocity":
+            self._velocities.drop(request.device)  # chosen by a person: not put back any more
         before = list(old) if isinstance(old, tuple) else old
         again = kept and name != "position"
         self._settings.add(request.user, request.device, name, before, value, kept=again)

@@ -30,6 +30,7 @@ from undula.scans.safety import Touched
 from undula.scans.stop import stop_call
 from undula.scans.stoppable import Closing, Declared, stoppable
 from undula.scans.stopped import Permit
+from undula.scans.velocities import Velocities
 
 READBACK_EVERY_S = 0.1
 HALT_TIMEOUT_S = 2.0
@@ -49,7 +50,9 @@ class Mover:
         show: Callable[[str, bool], None],
         *,
         attendant: Attendant,
+        velocities: Velocities,
     ) -> None:
+        self.velocities = velocities
         self._loop = loop
         self._devices = devices
         self._leases = leases
@@ -114,7 +117,7 @@ class Mover:
             return None
         if len(request.targets) != 1:
             raise InputError("a velocity is for one axis", remedy="move one axis with it")
-        speed = Speed(self._devices[next(iter(request.targets))], self._attendant)
+        speed = Speed(self._devices[next(iter(request.targets))], self._attendant, self.velocities)
         speed.take(request.velocity)
         return speed
 

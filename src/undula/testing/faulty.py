@@ -68,3 +68,10 @@ class Hanging(Faulty):
         """The value and now, after some time."""
         self._hang()
         return super().read()
+
+
+class HangingMotor(Hanging):
+    """The same, with a stop: a motor."""
+
+    def stop(self, *, success: bool = False) -> None:
+        """It stands always."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -9,8 +12,8 @@ from caproto.sync.client import read, write
 
 from undula.cli.main import main
 from undula.client import Client
-from undula.core.errors import InputError
-from undula.testing.beamline import local_beamline
+from undula.core.errors import InputError, UndulaError
+from undula.testing.beamline import LocalBeamline, local_beamline
 from undula.testing.iocs import Ioc
 
 Run = Callable[[str, str], str]
@@ -114,7 +117,9 @@ def test_the_status_says_homed_and_at_which_switch(with_faulty_motor: Run, cls: 
 
 
 @pytest.fixture(scope="module")
-def client(faulty_motor_ioc: Ioc, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def beamline(
+    faulty_motor_ioc: Ioc, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalBeamline]:
     """Two classes on one record, through the real services."""
     path = tmp_path_factory.mktemp("motors") / "devices.yaml"
     both_ = (MOTOR.replace("CLASS", "EpicsMotor"), MOTOR.replace("CLASS", "Motor"))
@@ -122,8 +127,20 @@ def client(faulty_motor_ioc: Ioc, tmp_path_factory: pytest.TempPathFactory) -> I
     with pytest.MonkeyPatch.context() as patch:
         for name, value in faulty_motor_ioc.env.items():
             patch.setenv(name, value)
-        with local_beamline(path) as beamline, beamline.connect() as client:
-            yield client
+        with local_beamline(path) as running:
+            yield running
+
+
+@pytest.fixture
+def client(beamline: LocalBeamline) -> Iterator[Client]:
+    with beamline.connect() as client:
+        yield client
+
+
+def _until(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + 20.0
+    while not condition():
+        assert time.monotonic() < end, what
 
 
 def _field(name: str) -> float:
@@ -155,11 +172,27 @@ def test_a_jog_of_a_record_puts_its_velocity_back(client: Client, name: str) -> 
     client.mv(**{name: 0})
     before = _field("VELO")
     move = client.motors.start_jog(name, "+", 2.5)
-    while not move.done(0.02) and _field("RBV") <= 0.1:
-        pass
+    _until(lambda: move.done(0) or _field("RBV") > 0.1, "it does not move")
     assert _field("VELO") == 2.5
     assert name in client.stop().stopped
     there = move.result()[name]["value"]
     assert 0 < there < 20
     assert _field("VELO") == before
     assert _field("RBV") == pytest.approx(there)
+
+
+def test_the_velocity_is_put_back_when_the_engine_dies_during_a_jog(
+    client: Client, beamline: LocalBeamline
+) -> None:
+    client.mv(lean=0)
+    before = _field("VELO")
+    move = client.motors.start_jog("lean", "-", 1.5)
+    _until(lambda: move.done(0) or _field("RBV") < -0.1, "it does not move")
+    assert _field("VELO") == 1.5
+    os.kill(beamline.pid("engine"), signal.SIGKILL)
+    with pytest.raises(UndulaError):
+        move.result()
+    _until(lambda: _field("VELO") == before, "the velocity is not put back")
+    assert _field("DMOV") == 1
+    _until(lambda: not beamline.paths.velocities.read_text().strip("{}"), "it is kept")
+    client.mv(lean=0)

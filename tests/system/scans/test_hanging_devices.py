@@ -37,7 +37,7 @@ def flag(client: Client, tmp_path: Path) -> Iterator[Path]:
     flag = tmp_path / "hangs"
     config = {"flag": str(flag)}
     keys = {"readoutPriority": "on_request", "enabled": True}
-    stuck = {"deviceClass": "undula.testing.faulty.Hanging", "deviceConfig": config, **keys}
+    stuck = {"deviceClass": "undula.testing.faulty.HangingMotor", "deviceConfig": config, **keys}
     client.config.add({"stuck": stuck})
     yield flag
     flag.unlink(missing_ok=True)
@@ -76,6 +76,26 @@ def test_reads_of_a_hanging_device_do_not_keep_others_from_being_read(
     with pytest.raises(DeviceError, match=SILENT):
         client.devices.stuck.read()
     assert time.monotonic() - begin < 2.0
+    flag.unlink()
+    _until(lambda: _answers(client), "it does not answer again")
+
+
+def test_a_hanging_motor_keeps_no_other_motor_from_being_shown(
+    beamline: LocalBeamline, client: Client, flag: Path
+) -> None:
+    flag.touch()
+    clients = [beamline.connect() for _ in range(10)]
+    with ThreadPoolExecutor(10) as pool:
+        asked = [pool.submit(c.motors.parameters, "stuck") for c in clients]
+        for one in asked:
+            with pytest.raises(DeviceError, match=SILENT):
+                one.result(20.0)
+    assert client.motors.parameters("samx")["position"]["unit"] == "mm"
+    found = client.motors.all()
+    assert "samx" in found
+    assert "stuck" not in found
+    for one in clients:
+        one.close()
     flag.unlink()
     _until(lambda: _answers(client), "it does not answer again")
 
