@@ -80,6 +80,7 @@ class Background:
         self._call = call
         self._result: Any = None
         self._error: BaseException | None = None
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="client-request", daemon=True)
         self._thread.start()
 
@@ -88,11 +89,13 @@ class Background:
             self._result = self._call()
         except BaseException as exc:  # handed to the waiting thread, whatever it is
             self._error = exc
+        finally:
+            self._ended.set()
 
     def done(self, timeout_s: float) -> bool:
         """Wait at most so long; True when the call has ended."""
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        # not by join: where Ctrl-C interrupts that, the thread counts as ended while it still runs
+        return self._ended.wait(timeout_s)
 
     def result(self) -> Any:
         """What the call returned; raises what it raised."""

@@ -72,7 +72,7 @@ class Motors:
         except KeyboardInterrupt:
             self._stop()
             readbacks = move.result()
-        return dict(readbacks[device])
+        return dict(readbacks[str(device)])
 
     def start_jog(
         self,

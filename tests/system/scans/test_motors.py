@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -176,10 +177,31 @@ def test_the_velocity_is_back_when_the_client_of_a_jog_dies(
     _until(lambda: client.devices.samx.velocity == before, "the velocity is not put back")
 
 
-def test_ctrl_c_ends_a_jog(client: Client, beamline: LocalBeamline) -> None:
+IN_PYTHON = """
+from undula.client import connect
+there = connect("test").motors.jog("samx", "-", 2)
+print("samx", there["value"], there["unit"])
+"""
+IN_THE_SHELL = """
+from undula.client import connect
+from undula.session.commands import Shell
+names = Shell(connect("test")).namespace()
+names["jog"](names["samx"], "-", 2)
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [UNDULA, "jog", "samx", "-", "--velocity", "2"],
+        [sys.executable, "-c", IN_PYTHON],
+        [sys.executable, "-c", IN_THE_SHELL],
+    ],
+    ids=["command", "python", "shell"],
+)
+def test_ctrl_c_ends_a_jog(client: Client, command: list[str]) -> None:
     client.mv(samx=0)
     before = client.devices.samx.velocity
-    command = [UNDULA, "jog", "samx", "-", "--velocity", "2"]
     jogging = subprocess.Popen(
         command,
         env={**os.environ, "UNDULA_BEAMLINE": "test"},
@@ -193,8 +215,10 @@ def test_ctrl_c_ends_a_jog(client: Client, beamline: LocalBeamline) -> None:
         said, errors = jogging.communicate(timeout=20.0)
     finally:
         jogging.kill()
-    assert (jogging.returncode, said.split()[0], said.split()[2]) == (0, "samx", "mm"), errors
-    assert client.devices.samx.position == pytest.approx(float(said.split()[1]), abs=1e-3)
+    assert jogging.returncode == 0, errors
+    name, place, unit = said.split()[-3:]
+    assert (name, unit) == ("samx", "mm"), said
+    assert client.devices.samx.position == pytest.approx(float(place), abs=1e-3)
     assert client.devices.samx.velocity == before
 
 
@@ -213,13 +237,28 @@ def test_a_jog_that_makes_no_sense_is_refused(
         client.motors.jog(device, direction, velocity)
 
 
-def test_an_axis_without_limits_does_not_jog(client: Client) -> None:
-    free = {
-        "deviceClass": "undula.devices.sim.SimPositioner",
-        "deviceConfig": {"delay": 1},
-        "readoutPriority": "on_request",
-        "enabled": True,
-    }
-    client.config.add({"free": free})
+def _axis(**config: Any) -> dict[str, Any]:
+    sim = "undula.devices.sim.SimPositioner"
+    keys = {"readoutPriority": "on_request", "enabled": True}
+    return {"deviceClass": sim, "deviceConfig": config, **keys}
+
+
+def test_an_axis_that_nothing_would_end_or_stop_does_not_jog(client: Client) -> None:
+    client.config.add({"free": _axis(delay=1), "quick": _axis(delay=0, limits=[-5, 5])})
     with pytest.raises(InputError, match="no soft limits"):
         client.motors.jog("free", "+")
+    with pytest.raises(InputError, match="take no time"):
+        client.motors.jog("quick", "+")
+    assert client.devices.quick.position == 0
+    assert set(client.devices.samx.parameters) >= {"velocity"}
+    client.config.remove("free")
+    client.config.remove("quick")
+
+
+def test_a_velocity_just_set_is_known_to_the_next_move(client: Client) -> None:
+    """Its deadline follows from it."""
+    samx = client.devices.samx
+    client.mv(samx=0)
+    samx.velocity = 0.2
+    assert client.check("scan", "samx", 0, 2, 2, detectors=["diode"]).estimate_s > 5.0
+    samx.velocity = 100
