@@ -111,7 +111,8 @@ def queue_text(status: QueueStatus) -> str:
     if status.waiting_for:
         lines.append(f"waiting for {status.waiting_for}")
     if status.message:
-        lines.append(status.message)
+        ended = status.state == "idle" and "new scans are accepted" not in status.message
+        lines.append(f"the last scan ended: {status.message}" if ended else status.message)
     lines += [
         f"  {n}. {item.command}  ({item.user}, {item.item_id[:8]})"
         for n, item in enumerate(status.waiting, 1)
