@@ -64,7 +64,8 @@ def check(file: File, as_json: JsonOption = False) -> None:
         return
     for line in report_lines(found.report):
         print(line)
-    print(f"{file}: {len(found.entries)} devices, no fault.")
+    number = len(found.entries)
+    print(f"{file}: {number} device{'' if number == 1 else 's'}, no fault.")
 
 
 @kind

@@ -48,6 +48,15 @@ def _list(devices: list[DeviceInfo], live: DeviceValues | None, as_json: bool) -
     print_json([{**info.model_dump(mode="json"), "live": _heard(info, heard)} for info in devices])
 
 
+def _one(client: Client, name: str) -> DeviceInfo:
+    try:
+        return client.devices.info(name)
+    except InputError as error:
+        raise InputError(
+            f"no device has {name!r} in its name, class, tags or description", remedy=error.remedy
+        ) from None
+
+
 def _heard(info: DeviceInfo, live: DeviceValues) -> dict[str, Any] | None:
     if info.name not in live.values:
         return None
@@ -127,7 +136,7 @@ def devices(
             return
         if action:
             client.enable(client.devices.info(name).name, action == "enable")
-        info = client.devices.info(name)
+        info = _one(client, name)
     if as_json:
         print_json(info)
         return

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from undula.cli import parsing
+from undula.cli.device_tree import state
 from undula.cli.output import (
     EXIT_HELP,
     BeamlineOption,
@@ -141,6 +142,7 @@ def _where(names: list[str], as_json: bool, beamline: str | None) -> None:
     with connected(beamline) as client:
         motors = client.motors
         found = {n: motors.parameters(n) for n in names} if names else motors.all()
+        silent = [] if names else [i for i in client.devices.table() if not i.connected]
     if as_json:
         print_json(found)
         return
@@ -151,6 +153,8 @@ def _where(names: list[str], as_json: bool, beamline: str | None) -> None:
         for name, p in found.items()
     ]  # fmt: skip
     print(table(["motor", "user", "dial", "low", "high", "unit", "status"], rows))
+    for info in silent:
+        print(f"left out: {info.name}, {state(info)[0]}")
 
 
 @kind

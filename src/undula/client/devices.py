@@ -46,6 +46,17 @@ class DeviceProxy:
         self._client = client
         self._name = name
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Only what there is: a mistyped `samx.velocty = 3` would set nothing, unnoticed."""
+        if not name.startswith("_") and not hasattr(type(self), name):
+            known = [n for n, v in vars(type(self)).items() if isinstance(v, property) and v.fset]
+            near = get_close_matches(name, known, n=1)
+            raise NoSuchDeviceError(
+                f"{self._name} has no {name!r} to set",
+                remedy=f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}",
+            )
+        super().__setattr__(name, value)
+
     @property
     def device_name(self) -> str:
         """Name in the device file."""

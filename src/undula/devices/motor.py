@@ -123,6 +123,9 @@ class MotorView:
         status_bits = self._value(getattr(obj, "motor_status", None))
         if isinstance(status_bits, int | float) and int(status_bits) & HOMED:
             found.append("homed")
+        limits = self._device.limits()
+        if limits is not None and not limits[0] <= self._device.position() <= limits[1]:
+            found.append("outside its limits")
         severity = self._value(getattr(obj, "alarm_severity", None))
         status = self._value(getattr(obj, "alarm_status", None))
         if isinstance(severity, int) and severity:

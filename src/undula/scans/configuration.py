@@ -27,6 +27,8 @@ from undula.scans.leases import Leases
 
 POLL_S = 0.5
 KEPT_LINES = 200
+NEW = -1
+"""Instead of a base: undo goes back to what holds now."""
 
 
 class Configuration:
@@ -157,7 +159,7 @@ class Configuration:
                     action=wanted.action,
                     source=wanted.source,
                     digest=wanted.digest,
-                    base=wanted.base or None,
+                    base=None if wanted.base == NEW else wanted.base,
                     edited=wanted.edited,
                 )
             )
@@ -217,11 +219,11 @@ class Configuration:
             file = _loaded(path)
             text = f"{action} {path.name}"
             return file, replace(
-                now, action=text, source=str(path), digest=file.digest, edited=False, base=0
+                now, action=text, source=str(path), digest=file.digest, edited=False, base=NEW
             )
         if action in ("undo", "restore"):
             return self._earlier(request)
-        edited = replace(now, edited=True, base=0)
+        edited = replace(now, edited=True, base=NEW)
         if action == "add":
             return self._with_added(request, edited)
         if action == "update":
@@ -235,7 +237,8 @@ class Configuration:
             raise InputError("nothing was changed yet", remedy="see undula config history")
         then = self._revisions.get(number)
         text = f"{request.action} {'to ' if request.action == 'undo' else ''}{number}"
-        return self._revisions.load(number), replace(then, action=text)
+        base = then.base if request.action == "undo" else NEW
+        return self._revisions.load(number), replace(then, action=text, base=base)
 
     def _with_added(self, request: ConfigRequest, edited: Revision) -> tuple[DeviceFile, Revision]:
         raw, source = dict(request.devices), "the devices to add"

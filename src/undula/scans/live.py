@@ -16,6 +16,7 @@ from typing import Any
 from undula.core.clock import now
 from undula.core.log import get_logger
 from undula.devices.following import follow
+from undula.devices.readings import severity_word
 from undula.devices.registry import LoadedDevice, Registry
 from undula.messages import DeviceChanges, DeviceValues, Severity
 
@@ -40,6 +41,7 @@ class Heard:
     moving: bool | None = None
     unsent: set[str] = field(default_factory=set)
     looked_at: bool = False
+    read_at_times: bool = False
 
     def heard_value(self, value: Any, timestamp: float, severity: Severity | None) -> None:
         """See `Listener`."""
@@ -72,8 +74,16 @@ class Heard:
             return None
         return (self.low, self.high)
 
+    def look_at_value(self) -> None:
+        """Hear of a device that is read without waiting, by its own word."""
+        reading = self.device.read()
+        about = reading.get(self.device.name) or next(iter(reading.values()), None)
+        if about is not None and _short(about["value"]) and about["value"] != self.value:
+            severity = severity_word(about.get("alarm_severity"))
+            self.heard_value(about["value"], about["timestamp"], severity)
+
     def look(self) -> None:
-        """Hear of a device that tells nothing by itself."""
+        """Hear of an axis that tells nothing by itself."""
         place, obj = self.device.position(), self.device.obj
         if place != self.value or not self.timestamp:
             self.heard_value(place, time.time(), None)
@@ -106,7 +116,7 @@ class LiveValues:
         self._send, self._keep, self._limits_changed = send, keep, limits_changed
         self._lock = threading.Lock()
         self._heard: dict[str, Heard] = {}
-        self._kept_at = 0.0
+        self._kept_at = self._read_at = 0.0
         self._unkept = True
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="live values", daemon=True)
@@ -135,6 +145,8 @@ class LiveValues:
                 self._heard[name] = heard
             try:
                 heard.looked_at = not follow(device, heard)
+                quick = device.instant and not device.movable
+                heard.read_at_times = quick and not hasattr(device.obj, "subscribe")
             except Exception:  # a driver may raise anything; the others are followed
                 get_logger().exception("device_not_followed", device=name)
 
@@ -149,6 +161,11 @@ class LiveValues:
         for heard in list(self._heard.values()):
             if heard.looked_at and heard.device.connected:
                 heard.look()
+        if time.monotonic() - self._read_at > ALL_EVERY_S:
+            self._read_at = time.monotonic()
+            for heard in list(self._heard.values()):
+                if heard.read_at_times and heard.device.connected:
+                    heard.look_at_value()
         with self._lock:
             changes = self._changes()
         if changes is not None:

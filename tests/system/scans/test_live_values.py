@@ -77,6 +77,13 @@ def test_a_device_that_was_taken_away_is_told_no_more(
             return
 
 
+def test_a_value_that_nobody_subscribes_to_is_heard_as_well(client: Client) -> None:
+    end = time.monotonic() + 10.0
+    while (heard := client.devices.heard()) is None or "ring_current" not in heard.values:
+        assert time.monotonic() < end
+    assert 300 < heard.values["ring_current"] < 500
+
+
 def test_watch_prints_values_once(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
     from undula.cli.watch import watch
 

@@ -262,3 +262,13 @@ def test_a_velocity_just_set_is_known_to_the_next_move(client: Client) -> None:
     samx.velocity = 0.2
     assert client.check("scan", "samx", 0, 2, 2, detectors=["diode"]).estimate_s > 5.0
     samx.velocity = 100
+
+
+def test_a_motor_outside_its_limits_says_so(client: Client) -> None:
+    client.mv(samx=0)
+    try:
+        rows = client.motors.set_limits("samx", 3, 5)
+        assert rows["status"]["value"] == "outside its limits"
+    finally:
+        client.motors.set_limits("samx", -10, 10)
+    assert client.motors.parameters("samx")["status"]["value"] == "ready"

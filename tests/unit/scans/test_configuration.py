@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 from ophyd import Component, Device, Signal
 
-from undula.core.errors import BusyError, UndulaError
+from undula.core.errors import BusyError, InputError, UndulaError
 from undula.core.ids import new_id
 from undula.devices.opening import open_configuration
 from undula.devices.registry import Registry
@@ -221,6 +221,17 @@ def test_undo_goes_back_step_by_step_and_the_history_tells(bench: Bench) -> None
         "add oven", "update oven description", "remove samy", "undo to 3", "undo to 2", "undo to 1",
     )]  # fmt: skip
     assert bench.ask("diff", revisions=[1, 3])["changes"] == ["+ oven"]
+    with pytest.raises(InputError, match="nothing was changed yet"):
+        bench.ask("undo")  # back at the start; not forward again
+
+
+def test_undo_of_a_restore_goes_back_to_before_it(bench: Bench) -> None:
+    bench.ask("add", devices={"oven": OVEN})
+    bench.ask("remove", names=["samy"])
+    bench.ask("restore", revisions=[1])
+    assert bench.devices.names() == ["samx", "samy", "diode"]
+    bench.ask("undo")
+    assert bench.devices.names() == ["samx", "diode", "oven"]
 
 
 def test_a_removed_device_is_let_go(bench: Bench) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from undula.client import Client, StopReport
+from undula.client.devices import NoSuchDeviceError
 from undula.core.errors import InputError, UndulaError
 from undula.plans.forms import OPTIONS
 from undula.session.commands import Shell
@@ -70,6 +71,11 @@ def test_a_name_that_a_macro_lacks_keeps_its_traceback(client: Client, capsys: A
     ipython.run_cell("measure()")
 
     assert "NameError" in capsys.readouterr().out
+
+
+def test_a_mistyped_attribute_is_not_set_unnoticed(client: Client) -> None:
+    with pytest.raises(NoSuchDeviceError, match="did you mean velocity"):
+        client.devices.samx.velocty = 3  # type: ignore[attr-defined]  # that is the point
 
 
 def test_a_stop_is_said_in_words(client: Client) -> None:
