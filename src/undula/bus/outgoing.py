@@ -20,6 +20,7 @@ from undula.messages import LogEvent
 from undula.messages.services import log_event
 
 MAX_WAITING = 10_000
+MAX_OPTIONAL = 2_000
 RETRY_AFTER_S = 0.2
 CLOSE_TIMEOUT_S = 2.0
 OF_THE_BUS = ("outgoing_full", "message_not_sent", "message_tried_again")
@@ -37,6 +38,8 @@ class Outgoing:
 
     def say(self, send: Callable[[], None], *, must: bool = False) -> None:
         """Run `send` soon, in order; never blocks. `must`: again and again until it succeeds."""
+        if not must and self._queue.qsize() >= MAX_OPTIONAL:
+            return  # statuses come again; room is for what must be said
         try:
             self._queue.put_nowait((send, must))
         except queue.Full:

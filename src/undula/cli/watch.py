@@ -33,7 +33,8 @@ def watch(client: Client, names: list[str], as_json: bool, once: bool) -> None:
     changes: queue.SimpleQueue[DeviceChanges] = queue.SimpleQueue()
     subscription = devices.follow(changes.put)
     try:
-        now = Heard(_values(client, list(shown)), client.devices.heard() or NO_VALUES)
+        values = _values(client, list(shown))  # first: what is heard then is the newer
+        now = Heard(values, client.devices.heard() or NO_VALUES)
         if as_json:
             print_json({"time": time.time(), "values": now.values, "severities": now.severities})
         elif once or not sys.stdout.isatty():

@@ -102,6 +102,8 @@ class Registry:
                 remedy="switch it on, check its prefix and the network",
                 device=name,
             )
+        for callback in self._observers:
+            callback(Change(rebuilt=(name,)))
 
     def look_for_absent(self) -> list[str]:
         """Take devices in that did not answer at first and do now; their names.

@@ -45,12 +45,12 @@ class Telling:
         return time.monotonic() >= self._next.get(what, 0.0)
 
     def preview(self, data: Any, signal: str = "preview") -> None:
-        """An image (rows, columns) or a curve (points,) to look at; 5 a second at most."""
+        """Copied: an image (rows, columns) or a curve (points,) to look at; 5 a second at most."""
         if not self._due(signal, PREVIEW_EVERY_S):
             return
         array = np.asarray(data)
         step = max(1, int(np.ceil((array.size / MAX_PIXELS) ** (1 / max(1, array.ndim)))))
-        shown = np.ascontiguousarray(array[tuple(slice(None, None, step) for _ in array.shape)])
+        shown = np.array(array[tuple(slice(None, None, step) for _ in array.shape)], order="C")
         self._say(
             DevicePreview(
                 name=self._name, signal=signal, data=shown, shape=list(array.shape), time=now()

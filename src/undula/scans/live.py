@@ -42,6 +42,7 @@ class Heard:
     unsent: set[str] = field(default_factory=set)
     looked_at: bool = False
     read_at_times: bool = False
+    failing: bool = False
 
     def heard_value(self, value: Any, timestamp: float, severity: Severity | None) -> None:
         """See `Listener`."""
@@ -146,9 +147,12 @@ class LiveValues:
             try:
                 heard.looked_at = not follow(device, heard)
                 quick = device.instant and not device.movable
-                heard.read_at_times = quick and not hasattr(device.obj, "subscribe")
+                alone = not hasattr(device.obj, "subscribe") and not hasattr(device.obj, "offer")
+                heard.read_at_times = quick and alone  # a computed one belongs to the scan's points
             except Exception:  # a driver may raise anything; the others are followed
                 get_logger().exception("device_not_followed", device=name)
+                with self._lock:
+                    self._heard.pop(name, None)  # tried again at the next change
 
     def _work(self) -> None:
         while not self._closing.wait(EVERY_S):
@@ -160,12 +164,12 @@ class LiveValues:
     def _tell(self) -> None:
         for heard in list(self._heard.values()):
             if heard.looked_at and heard.device.connected:
-                heard.look()
+                self._look(heard, heard.look)
         if time.monotonic() - self._read_at > ALL_EVERY_S:
             self._read_at = time.monotonic()
             for heard in list(self._heard.values()):
                 if heard.read_at_times and heard.device.connected:
-                    heard.look_at_value()
+                    self._look(heard, heard.look_at_value)
         with self._lock:
             changes = self._changes()
         if changes is not None:
@@ -178,6 +182,17 @@ class LiveValues:
             with self._lock:
                 values = self._all()
             self._keep(values)
+
+    def _look(self, heard: Heard, look: Callable[[], None]) -> None:
+        """One that fails is told once, and keeps nobody else from being heard."""
+        try:
+            look()
+        except Exception as exc:  # a driver may raise anything
+            if not heard.failing:
+                get_logger().warning("not_heard", device=heard.device.name, error=str(exc))
+            heard.failing = True
+        else:
+            heard.failing = False
 
     def _changes(self) -> DeviceChanges | None:
         new = {name: heard for name, heard in self._heard.items() if heard.unsent}

@@ -122,6 +122,7 @@ class EngineService:
         self._pool = ThreadPoolExecutor(8, "request")
         self._readbacks = ThreadPoolExecutor(1, "readback")
         self._shown: dict[str, bool] = {}
+        self._previews: dict[str, DevicePreview] = {}
         self._shown_lock = threading.Lock()
         self._steering = ThreadPoolExecutor(1, "steer")
         self._configuring = ThreadPoolExecutor(1, "config")
@@ -219,9 +220,19 @@ class EngineService:
         if isinstance(told, FileEvent):
             self._outgoing.say(lambda: _ignore(self._connector.append(FILE_EVENTS, told)))
         elif isinstance(told, DevicePreview):
-            self._outgoing.say(lambda: put(DEVICE_PREVIEW, told, name=told.name))
+            with self._shown_lock:  # large: of each device only the newest waits
+                waits = told.name in self._previews
+                self._previews[told.name] = told
+            if not waits:
+                self._outgoing.say(lambda: self._put_preview(told.name), must=True)
         else:
             self._outgoing.say(lambda: put(DEVICE_PROGRESS, told, name=told.name))
+
+    def _put_preview(self, name: str) -> None:
+        with self._shown_lock:
+            preview = self._previews.pop(name, None)
+        if preview is not None:
+            self._connector.put(DEVICE_PREVIEW, preview, name=name)
 
     def values_heard(self, values: DeviceValues) -> None:
         """Keep what was last heard of all devices; called on a thread of its own."""

@@ -158,6 +158,31 @@ def test_a_lean_motor_knows_when_it_was_stopped_and_by_whom(
     )
 
 
+def test_a_lean_motor_that_is_late_is_stopped_when_the_plan_gives_up(
+    with_faulty_motor: Run,
+) -> None:
+    with_faulty_motor(
+        MOTOR.replace("m1", "m2").replace("EpicsMotor", "Motor"),
+        """
+        import asyncio
+        device = registry["samx"]
+        here, target = device.position(), 15.0 if device.position() < 5 else 0.0
+        async def go():
+            try:
+                await device.obj.set(target, timeout=0.4)
+            except Exception as exc:
+                said = str(exc)
+            await device.obj.stop(success=True)  # as the RunEngine does at the end of any plan
+            while not await device.obj.motor_done_move.get_value():
+                pass
+            return said
+        said = asyncio.run_coroutine_threadsafe(go(), device.loop).result(20)
+        assert "did not say that the motion ended within 0.4 s" in said, said
+        assert abs(device.position() - target) > 1, device.position()
+        """,
+    )
+
+
 def test_a_motion_that_somebody_else_ends_is_not_taken_for_an_arrival(
     with_faulty_motor: Run,
 ) -> None:

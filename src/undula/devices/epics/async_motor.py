@@ -51,6 +51,7 @@ class Motor(_Motor):
         self._stopped_as: bool | None = None
         self._at_end: tuple[float, dict[str, Any]] | None = None
         self._going = 0
+        self._unsure = False
         self._now: dict[str, Any] = {}
         self.backlash = epics_signal_rw(float, prefix + ".BDST")
         self.user_offset_dir = epics_signal_rw(None, prefix + ".DIR")
@@ -102,14 +103,20 @@ class Motor(_Motor):
     async def _go(self, target: float, timeout: CalculatableTimeout) -> None:
         self._check(target)
         self._stopped_as = self._at_end = None
-        limit_s = await self._longest(target) if isinstance(timeout, str) else timeout
+        limit_s = ANSWER_S if isinstance(timeout, str) else timeout
         self._going += 1
+        self._unsure = False
         try:
+            if isinstance(timeout, str):
+                async with asyncio.timeout(ANSWER_S):
+                    limit_s = await self._longest(target)
+            if self._stopped_as is not None:  # while it was asked where it is
+                raise DeviceError("it was stopped", remedy="move it again", device=self.name)
             async with asyncio.timeout(limit_s):  # one for all: each of aioca's own makes a task
                 await caput(self._record + ".VAL", target, wait=True, timeout=None)
                 error = None if await self._quietly_there(target) else await self._error(target)
         except (CANothing, TimeoutError) as exc:
-            error = self._late(exc, limit_s)
+            error, self._unsure = self._late(exc, limit_s), True
         finally:
             self._going -= 1
         if error is not None:
@@ -177,9 +184,9 @@ class Motor(_Motor):
         )
 
     async def stop(self, success: bool = False) -> None:
-        """Write `.STOP`; but not after a move of ours that went well, as the RunEngine asks."""
-        if self._going or not success:
-            self._stopped_as = success
+        """Write `.STOP`; but not after a move of ours that ended, as the RunEngine asks."""
+        if self._going or self._unsure or not success:
+            self._stopped_as, self._unsure = success, False
             await caput(self._record + ".STOP", 1, wait=False, timeout=ANSWER_S)
 
     # ---- reading ---------------------------------------------------------------------------

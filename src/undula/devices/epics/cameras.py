@@ -126,13 +126,18 @@ class FileCamera(StandardDetector):
             try:
                 await self._ready()
                 await super().trigger()
-                await self._show()
-                return
+                break
             except TimeoutError:
                 error = await self._no_frame()
                 if last and self.on_failure != "buffer":
                     raise error from None
                 get_logger().warning("frame_missing", device=self.name, problem=str(error))
+        else:
+            return
+        try:
+            await self._show()
+        except Exception as exc:  # e.g. its plugin is off; a frame that is not shown is taken
+            get_logger().warning("frame_not_shown", device=self.name, error=str(exc))
 
     async def _ready(self) -> None:
         info = TriggerInfo(

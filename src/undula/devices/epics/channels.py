@@ -13,6 +13,8 @@ from typing import Any
 
 from aioca import FORMAT_TIME, caget
 
+from undula.core.errors import DeviceError
+
 ANSWER_S = 5.0
 """How long an IOC may take to answer."""
 INVALID = 3
@@ -24,12 +26,18 @@ async def value_of(pv: str) -> Any:
 
 
 async def readings(pvs: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Name to reading, asked side by side. Raises: TimeoutError after `ANSWER_S`, CANothing."""
-    async with asyncio.timeout(ANSWER_S):
-        if len(pvs) == 1:  # no task for one
-            found = [await value_of(pv) for pv in pvs.values()]
-        else:
-            found = await asyncio.gather(*map(value_of, pvs.values()))
+    """Name to reading, asked side by side. Raises: DeviceError after `ANSWER_S`, CANothing."""
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            if len(pvs) == 1:  # no task for one
+                found = [await value_of(pv) for pv in pvs.values()]
+            else:
+                found = await asyncio.gather(*map(value_of, pvs.values()))
+    except TimeoutError:
+        raise DeviceError(
+            f"no answer within {ANSWER_S:g} s from {', '.join(pvs.values())}",
+            remedy="check its IOC and the network",
+        ) from None
     return {name: reading(value) for name, value in zip(pvs, found, strict=True)}
 
 

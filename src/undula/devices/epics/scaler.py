@@ -18,7 +18,7 @@ from ophyd_async.core import StandardReadableFormat as Format
 from ophyd_async.epics.core import epics_signal_r, epics_signal_rw
 
 from undula.core.errors import DeviceError, InputError
-from undula.devices.epics.channels import readings, value_of
+from undula.devices.epics.channels import ANSWER_S, readings, value_of
 
 Protocol = Literal["ca", "pva"]
 CLOCK = 1
@@ -148,7 +148,8 @@ class Scaler(StandardReadable):
         """Count; done when the record says so. Raises: DeviceError when it does not."""
         if self._direct:
             await caput(self._direct + "CNT", 1, wait=True, timeout=None)
-            busy = await value_of(self._direct + "CNT")
+            async with asyncio.timeout(ANSWER_S):
+                busy = await value_of(self._direct + "CNT")
         else:
             await self.count.set(True, timeout=None)
             busy = await self.count.get_value()

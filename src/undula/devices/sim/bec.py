@@ -124,7 +124,7 @@ class SimRamp(SimPositioner):
 
         def look() -> None:
             way = abs(float(value) - start)
-            gone = way if status.done else min(abs(self.position - start), way)
+            gone = way if status.done and status.success else min(abs(self.position - start), way)
             self.tell.progress(gone, way)
             if not status.done:
                 TIMER.after(PROGRESS_EVERY_S, look)
@@ -216,8 +216,12 @@ class SimFlyer:
     def __init__(
         self, name: str, *, delay: float = 1.0, num: int = 20, update_frequency: float = 2.0
     ) -> None:
-        if not delay >= 0 or num < 1:
-            raise InputError("it would never end", remedy="give delay and num above 0", device=name)
+        if not delay >= 0 or num < 1 or not update_frequency > 0:
+            raise InputError(
+                "it would never end, or never tell",
+                remedy="give delay, num and update_frequency above 0",
+                device=name,
+            )
         self.name = name
         self.update_frequency = update_frequency
         self._delay_s, self._num = float(delay), int(num)
@@ -237,9 +241,9 @@ class SimFlyer:
 
     def _tell_progress(self) -> None:
         status = self._status
-        taken = self._num if status is None or status.done else self._due()
+        taken = self._num if status is not None and status.success else self._due()
         self.tell.progress(taken, self._num, "samples")
-        if taken < self._num:
+        if status is not None and not status.done:
             TIMER.after(1.0 / self.update_frequency, self._tell_progress)
 
     def complete(self) -> SimStatus:

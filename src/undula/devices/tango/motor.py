@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import tango
@@ -117,10 +118,12 @@ class TangoMotor(TangoAttribute):
         try:
             proxy, limit_s = self._proxy, self.limit_s(target)
             with self._sending:  # each move has a thread: an older one is not to write last
-                if number == self._moves:
+                if number == self._moves and number != self._stopped:
                     proxy.call(lambda: proxy.raw.write_attribute(self._attribute, target))
+                    if number == self._stopped:  # the stop may have been there before the target
+                        self._send_stop()
             status.finish(self._rested(target, number, limit_s))
-        except DeviceError as error:
+        except Exception as error:  # a server may give anything; whoever waits gets it
             status.finish(error)
 
     def limit_s(self, target: float) -> float:
@@ -161,14 +164,16 @@ class TangoMotor(TangoAttribute):
 
     def _late(self, target: float, limit_s: float) -> DeviceError:
         """Stop it; what to say of it."""
-        where, then = self.position, "it was told to stop"
+        where, then = "", "it was told to stop"
         try:
-            self._proxy.call(lambda: self._proxy.raw.command_inout(self._stop_command))
+            self._send_stop()
         except DeviceError as error:
             then = f"it could not be stopped ({error.what})"
+        with suppress(DeviceError):
+            where = f", and was at {self.position:g} {self.egu}"
         return DeviceError(
-            f"it still moved {limit_s:g} s after it was sent to {target:g} {self.egu}, and was "
-            f"at {where:g} {self.egu}: {then}",
+            f"it still moved {limit_s:g} s after it was sent to {target:g} {self.egu}{where}: "
+            f"{then}",
             remedy="see whether it is blocked; if it is slow, set move_timeout in its deviceConfig",
             device=self.name,
         )
@@ -178,5 +183,8 @@ class TangoMotor(TangoAttribute):
 
     def stop(self, *, success: bool = False) -> None:  # noqa: ARG002  # part of the protocol
         """Stop it; a move that goes on ends without success. Raises: DeviceError."""
-        self._stopped = self._moves
+        self._stopped = self._moves  # what was not sent yet will not be
+        self._send_stop()
+
+    def _send_stop(self) -> None:
         self._proxy.call(lambda: self._proxy.raw.command_inout(self._stop_command))
