@@ -266,7 +266,7 @@ def test_limits_and_motion_of_a_record_are_told_as_they_change(
     finally:
         put("MOT:m1.HLM", 20.0)
     # long enough that its begin and its end are not within one report
-    client.mv("mot", 12.0 if client.devices["mot"].position < 1 else -3.0)
+    client.mv("mot", 18.0 if client.devices["mot"].position < 1 else -18.0)
     changes(lambda change: change.moving.get(name) is True)
     changes(lambda change: change.moving.get(name) is False)
 

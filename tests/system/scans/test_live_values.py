@@ -98,7 +98,7 @@ def test_a_motion_and_new_limits_are_told_and_the_listing_knows_them(
 ) -> None:
     slow = {
         "deviceClass": "undula.devices.sim.SimPositioner",
-        "deviceConfig": {"delay": 1, "velocity": 10, "limits": [-5, 5]},
+        "deviceConfig": {"delay": 1, "velocity": 3, "limits": [-5, 5]},
         **KEYS,
     }
     client.config.add({"slow": slow})
