@@ -157,7 +157,7 @@ def _to(device: LoadedDevice, target: float, way: Excursion) -> str:
     expected_s = device.move_duration_s(way.start, way.target) or 0.0
     try:
         device.put(target, MOVE_TIMEOUT_S + 2.0 * expected_s)
-    except BaseException:
+    except BaseException:  # Ctrl-C too: nothing may move on; it is raised again below
         stop = getattr(device.obj, "stop", None)
         if stop is not None:
             with contextlib.suppress(Exception):  # the first failure is what must be told

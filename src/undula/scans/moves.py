@@ -78,7 +78,7 @@ class Mover:
         try:
             self._touched.add(holder, used)
             speed = self._speed(request)
-        except BaseException as exc:
+        except BaseException as exc:  # whatever it is, no lease may stay behind
             self._leases.release(holder)
             self._forget(holder)
             if not isinstance(exc, UndulaError):

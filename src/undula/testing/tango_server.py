@@ -3,8 +3,8 @@
 In: two numbers, the port and the descriptor on which it says that it is ready, and the name of
 its instance where it is registered in the database of `TANGO_HOST` as `undula/INSTANCE`; it ends
 with its standard input. Out: without a database `test/undula/axis` (Position, Velocity, State,
-Stop, Fail, Block) and `test/undula/sensor` (temperature in degC with alarms, spectrum, label,
-setpoint, Reset, Unplug); with one what is registered of the classes `Axis` and `Sensor`. Written
+Stop, Fail, Block, Think) and `test/undula/sensor` (temperature in degC with alarms, spectrum,
+label, setpoint, Reset, Unplug); with one what is registered of the classes `Axis` and `Sensor`. Written
 from the public description of Tango's motor-like interfaces; run as a process of its own.
 """
 
@@ -33,7 +33,7 @@ class Axis(Device):
         super().init_device()
         self._from = self._to = 0.0
         self._began, self._velocity, self._fault = 0.0, 10.0, ""
-        self._blocked = False
+        self._blocked, self._thinks_s = False, 0.0
 
     def _at(self) -> float:
         if self._blocked:
@@ -67,8 +67,14 @@ class Axis(Device):
 
     @attribute(dtype=float, unit="mm/s")
     def Velocity(self) -> float:  # noqa: N802  # Tango's usual name
-        """How fast it moves."""
+        """How fast it moves; said after as long as Think asked for."""
+        time.sleep(self._thinks_s)
         return self._velocity
+
+    @command(dtype_in=float)
+    def Think(self, seconds: float) -> None:  # noqa: N802  # Tango's usual name
+        """Take so long to say the velocity, as a slow controller does; 0: at once."""
+        self._thinks_s = seconds
 
     @command
     def Stop(self) -> None:  # noqa: N802  # Tango's usual name

@@ -310,9 +310,9 @@ def record_of(start: dict[str, Any], number: int, path: Path) -> RunRecord:
 def protect(path: Path, settings: BeamlineSettings) -> None:
     """Mode and group of a finished file, as set. What this user may not do is logged only."""
     try:
+        os.chmod(path, settings.file_mode)  # first: a group that is refused leaves it protected
         if settings.file_group is not None:
             shutil.chown(path, group=settings.file_group)
-        os.chmod(path, settings.file_mode)
     except (OSError, LookupError) as exc:
         get_logger().warning(
             "file_not_protected",

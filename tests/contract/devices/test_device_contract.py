@@ -53,19 +53,22 @@ is_async = not device.synchronous
 def start(target):
     return on_loop(lambda: device.obj.set(target)) if is_async else device.obj.set(target)
 def outcome(status):
-    end = time.monotonic() + 10
-    while not status.done and time.monotonic() < end:
-        time.sleep(0.01)
-    assert status.done, "its status never ends"
+    ended = threading.Event()
+    hear = lambda: status.add_callback(lambda *_: ended.set())
+    on_loop(hear) if is_async else hear()
+    assert ended.wait(10), "its status never ends"
     return status.success
+def until(condition, what):
+    end = time.monotonic() + 10
+    while not condition():  # each look is a round trip to the device
+        assert time.monotonic() < end, what
 here = device.position()
 device.put(here + 0.2, 10)
 assert abs(device.position() - here - 0.2) < 0.02, device.position()
 device.put(here, 10)
 
 status = start(here + 5)
-while abs(device.position() - here) < 0.02:
-    time.sleep(0.01)
+until(lambda: abs(device.position() - here) >= 0.02, "it does not move")
 device.call(device.obj.stop()) if is_async else device.obj.stop()
 assert not outcome(status), "stopped, and says success"
 assert abs(device.position() - here) < 4.5
@@ -74,10 +77,7 @@ first = start(here + 5)
 second = start(here)
 outcome(first)
 outcome(second)
-end = time.monotonic() + 5
-while abs(device.position() - here) > 0.02 and time.monotonic() < end:
-    time.sleep(0.02)
-assert abs(device.position() - here) < 0.02, ("the second target holds", device.position())
+until(lambda: abs(device.position() - here) < 0.02, "the second target does not hold")
 low, high = device.limits() or device.reach()
 try:
     device.put(high + 1, 5)
@@ -111,11 +111,9 @@ bottom: *blade
 """
 END = """
 discard(device.obj)
-end = time.monotonic() + 5
-while time.monotonic() < end and any(
-    t.name.startswith(("poll ", "move ")) for t in threading.enumerate()
-):
-    time.sleep(0.02)
+for thread in threading.enumerate():
+    if thread.name.startswith(("poll ", "move ")):
+        thread.join(5)
 left = [t.name for t in threading.enumerate() if t.name.startswith(("driver ", "poll ", "move "))]
 assert not left, left
 print("DONE")

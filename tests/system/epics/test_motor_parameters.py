@@ -36,9 +36,8 @@ HEAD = """
             write(f"MOT:m2{name}", value, repeater=False, notify=True, timeout=10)
         def until(condition):
             end = time.monotonic() + 10
-            while not condition():
+            while not condition():  # each look is a round trip to the record
                 assert time.monotonic() < end, view.parameters()
-                time.sleep(0.02)
 """
 both = pytest.mark.parametrize("cls", ["EpicsMotor", "Motor"])
 

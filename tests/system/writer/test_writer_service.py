@@ -118,25 +118,27 @@ def test_a_run_ends_in_a_closed_file_an_archive_and_a_row(bench: Bench) -> None:
     assert RUN_DOCUMENTS.key(uid=bench.uid) in bench.broker.expiry
 
 
-def _another_group() -> str:
-    """A group that this user may give a file to, other than its own."""
-    own = os.getegid()
-    for group in grp.getgrall():
-        if group.gr_gid != own and (os.geteuid() == 0 or group.gr_gid in os.getgroups()):
-            return group.gr_name
-    pytest.skip("this user may give files to no other group")
+def _another_group() -> tuple[str, bool]:
+    """A group other than this user's own, one that it may give files to if there is; and whether."""
+    groups = [group for group in grp.getgrall() if group.gr_gid != os.getegid()]
+    allowed = [g for g in groups if os.geteuid() == 0 or g.gr_gid in os.getgroups()]
+    return (allowed or groups)[0].gr_name, bool(allowed)
 
 
 def test_file_and_archive_get_the_group_and_mode_of_the_settings(bench: Bench) -> None:
-    group = _another_group()
+    told: list[str] = []
+    log.configure("writer", None)
+    log.add_sink(lambda event: told.append(str(event["event"])))
+    group, allowed = _another_group()
     bench.settings = bench.settings.model_copy(update={"file_group": group, "file_mode": 0o444})
     service = bench.writer()
     bench.open()
     bench.give(1, len(bench.journal))
     bench.until(service, bench.closed)
     path = Path(bench.closed()[0].path)
+    assert ("file_not_protected" in told) is not allowed  # a user without that right is told so
     for written in (path, archive_path(path)):
-        assert grp.getgrgid(written.stat().st_gid).gr_name == group
+        assert (grp.getgrgid(written.stat().st_gid).gr_name == group) is allowed
         assert oct(written.stat().st_mode)[-3:] == "444"
 
 
