@@ -4,8 +4,8 @@ In: two numbers, the port and the descriptor on which it says that it is ready, 
 its instance where it is registered in the database of `TANGO_HOST` as `undula/INSTANCE`; it ends
 with its standard input. Out: without a database `test/undula/axis` (Position, Velocity, State,
 Stop, Fail, Block, Think) and `test/undula/sensor` (temperature in degC with alarms, spectrum,
-label, setpoint, Reset, Unplug); with one what is registered of the classes `Axis` and `Sensor`. Written
-from the public description of Tango's motor-like interfaces; run as a process of its own.
+label, setpoint, Reset, Unplug); with one what is registered of the classes `Axis` and `Sensor`.
+Written from the public description of Tango's motor-like interfaces; run as a process of its own.
 """
 
 from __future__ import annotations

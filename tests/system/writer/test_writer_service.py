@@ -119,7 +119,7 @@ def test_a_run_ends_in_a_closed_file_an_archive_and_a_row(bench: Bench) -> None:
 
 
 def _another_group() -> tuple[str, bool]:
-    """A group other than this user's own, one that it may give files to if there is; and whether."""
+    """Another group than this user's own, and whether files may be given to it."""
     groups = [group for group in grp.getgrall() if group.gr_gid != os.getegid()]
     allowed = [g for g in groups if os.geteuid() == 0 or g.gr_gid in os.getgroups()]
     return (allowed or groups)[0].gr_name, bool(allowed)
