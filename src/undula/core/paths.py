@@ -73,6 +73,11 @@ class BeamlinePaths:
         return self.state / "stopped"
 
     @property
+    def commands(self) -> Path:
+        """SQLite file of every command that was typed or sent (`session.bridge.log`)."""
+        return self.state / "commands.sqlite"
+
+    @property
     def broker_folder(self) -> Path:
         """Append-only file and access rules of the embedded broker."""
         return self.state / "broker"

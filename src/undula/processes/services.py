@@ -159,6 +159,8 @@ def service_specs(paths: BeamlinePaths, settings: BeamlineSettings) -> list[Serv
         _python(paths, "writer", needs=on_broker, stop_timeout_s=10.0),
         _python(paths, "publisher", needs=on_broker, stop_timeout_s=5.0),
         _python(paths, "engine", needs=on_broker, stop_timeout_s=10.0),
+        _python(paths, "kernel", needs=on_broker, stop_timeout_s=5.0),
+        _python(paths, "session", needs=on_broker, stop_timeout_s=5.0),
     ]
     return specs
 

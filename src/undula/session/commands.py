@@ -34,11 +34,15 @@ from undula.session.plans import PLANS, make_plan
 class Shell:
     """What the shell knows: the client, the last scan, and the functions a person types."""
 
-    def __init__(self, client: Client, plot: bool = True) -> None:
+    def __init__(
+        self, client: Client, plot: bool = True, leave_when_paused: bool | None = None
+    ) -> None:
         self.client = client
         self.plot = plot
         self.view: RunView | None = None
         self._paused: ScanHandle | None = None
+        self._runs: list[int] = []
+        self._leave = sys.stdin.isatty() if leave_when_paused is None else leave_when_paused
 
     # -- scans ------------------------------------------------------------------------------
 
@@ -51,10 +55,18 @@ class Shell:
 
     def _follow(self, handle: ScanHandle) -> ScanHandle:
         display = TextDisplay(plot=self.plot)
-        ended = follow(self.client, handle, display, leave_when_paused=sys.stdin.isatty())
+        try:
+            ended = follow(self.client, handle, display, leave_when_paused=self._leave)
+        finally:
+            self._runs += [view.number for view in display.views if view.number is not None]
         self.view = display.view or self.view
         self._paused = None if ended else handle
         return handle
+
+    def take_runs(self) -> list[int]:
+        """Numbers of the runs that were followed since this was asked last."""
+        numbers, self._runs = self._runs, []
+        return list(dict.fromkeys(numbers))
 
     def pause(self) -> QueueStatus:
         """Pause the running scan now."""

@@ -20,38 +20,32 @@ Try: dev    wa()    scan(samx, -1, 1, 21, time=0.1)    scan?    runs    exit
 """
 
 
-def show_error(
-    shell: Any, kind: Any, value: BaseException, trace: Any, tb_offset: Any = None
-) -> None:
-    """IPython's handler for `UndulaError`: one line on stderr."""
-    del shell, kind, trace, tb_offset
-    sys.stderr.write(f"{value}\n")
-    sys.stderr.flush()
+def error_text(shell: Any, value: BaseException, trace: Any) -> str | None:
+    """One line for an `UndulaError`, and for a name that was typed and does not exist.
 
-
-def show_unknown_name(
-    shell: Any, kind: Any, value: NameError, trace: Any, tb_offset: Any = None
-) -> None:
-    """IPython's handler for `NameError`: one line with what comes near, when it was typed here."""
+    None for anything else, whose traceback tells more.
+    """
+    if not isinstance(value, NameError):
+        return str(value)
     frames = list(traceback.walk_tb(trace))
     typed = bool(frames) and frames[-1][0].f_globals is shell.user_ns
     if not typed or not value.name:
-        shell.showtraceback((kind, value, trace), tb_offset=tb_offset)
-        return
+        return None
     near = difflib.get_close_matches(value.name, shell.user_ns, 1)
     hint = f"did you mean {near[0]}?" if near else "dev lists the devices"
-    sys.stderr.write(f"there is no {value.name!r} here: {hint}\n")
-    sys.stderr.flush()
+    return f"there is no {value.name!r} here: {hint}"
 
 
-def show_any(
+def show_error(
     shell: Any, kind: Any, value: BaseException, trace: Any, tb_offset: Any = None
 ) -> None:
-    """IPython has one handler for all: choose by the kind of error."""
-    if isinstance(value, NameError):
-        show_unknown_name(shell, kind, value, trace, tb_offset)
-    else:
-        show_error(shell, kind, value, trace, tb_offset)
+    """IPython's handler for errors that have a remedy: one line on stderr."""
+    text = error_text(shell, value, trace)
+    if text is None:
+        shell.showtraceback((kind, value, trace), tb_offset=tb_offset)
+        return
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def make_ipython(client: Client, plot: bool = True) -> tuple[Any, dict[str, Any]]:
@@ -70,7 +64,7 @@ def make_ipython(client: Client, plot: bool = True) -> tuple[Any, dict[str, Any]
     # The instance, because key bindings look for it by `get_ipython()`.
     TerminalInteractiveShell.clear_instance()
     shell = TerminalInteractiveShell.instance(config=config, user_ns=dict(names))
-    shell.set_custom_exc((UndulaError, NameError), show_any)
+    shell.set_custom_exc((UndulaError, NameError), show_error)
     return shell, names
 
 

@@ -34,7 +34,7 @@ def running(beamline, tmp_path):
 
 def test_a_beamline_comes_up_says_what_a_power_cut_costs_and_leaves_nothing(running) -> None:
     state = json.loads(undula("status", "--json").stdout)
-    assert [row["state"] for row in state["services"]] == ["ready"] * 4
+    assert [row["state"] for row in state["services"]] == ["ready"] * 6
     assert state["broker"]["fsync"] in ("always", "everysec")
     pids = [row["pid"] for row in state["services"]]
     done = undula("down")

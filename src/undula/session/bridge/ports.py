@@ -22,6 +22,12 @@ class Listener(Protocol):
     def finished(self, command_id: str, outcome: Outcome) -> None:
         """It ended; exactly once for each that started."""
 
+    def lost(self, reason: str) -> None:
+        """The prompt's process ended: what ran died with it."""
+
+    def back(self) -> None:
+        """There is a prompt again."""
+
 
 class Prompt(Protocol):
     """A shared prompt: a kernel, or a plain IPython."""
@@ -29,13 +35,7 @@ class Prompt(Protocol):
     def send(self, command: Command) -> None:
         """Run it next; the listener hears how it goes. Raises: UndulaError when there is none."""
 
-    def running(self) -> Command | None:
-        """What runs now, whoever sent it."""
-
-    def waiting(self) -> int:
-        """How many commands the prompt holds beside the running one."""
-
-    async def evaluate(self, expressions: dict[str, str]) -> dict[str, Any]:
+    async def evaluate(self, wanted: dict[str, str], /) -> dict[str, Any]:
         """Plain values of expressions in the prompt's names, beside whatever runs.
 
         Raises: UndulaError naming the expression that failed; TimeoutUndulaError.
