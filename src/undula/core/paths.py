@@ -107,6 +107,11 @@ class BeamlinePaths:
         """Readiness and heartbeats of services."""
         return self.run / "notify.sock"
 
+    @property
+    def kernel_folder(self) -> Path:
+        """Sockets of the shared prompt."""
+        return self.run / "kernel"
+
     def create(self) -> None:
         """Make the folders, for the beamline's group only (mode 2770)."""
         for folder in (self.state, self.run, self.logs, self.broker_folder):

@@ -309,6 +309,7 @@ class Supervisor:
         self._notify.close()
         for leftover in self._paths.run.glob("*.sock"):
             leftover.unlink(missing_ok=True)
+        shutil.rmtree(self._paths.kernel_folder, ignore_errors=True)
         with suppress(OSError):  # somebody keeps something else there
             self._paths.run.rmdir()
         model.state_file(self._paths).unlink(missing_ok=True)

@@ -26,6 +26,7 @@ from undula.processes.services import service_specs
 from undula.processes.supervisor_model import ServiceSpec
 
 NAME = "test"
+PROMPT_SERVICES = ("kernel", "session")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +87,12 @@ def local_beamline(
     *,
     folder: Path | None = None,
     settings: Mapping[str, Any] | None = None,
+    prompt: bool = False,
 ) -> Iterator[LocalBeamline]:
     """Bring a beamline up in a temporary folder; take it down and remove everything.
 
-    `settings` are further fields of `BeamlineSettings`.
+    `settings` are further fields of `BeamlineSettings`. The services of the shared prompt are
+    started only where a test is about them: with `prompt`.
     """
     place = folder or Path(tempfile.mkdtemp(prefix="ub-"))
     (place / "run").mkdir(mode=0o700, exist_ok=True)
@@ -106,7 +109,11 @@ def local_beamline(
         )
         paths.create()
         save_settings(chosen, paths.config)
-        specs = [_armed(s, place, faults) for s in service_specs(paths, chosen)]
+        specs = [
+            _armed(s, place, faults)
+            for s in service_specs(paths, chosen)
+            if prompt or s.name not in PROMPT_SERVICES
+        ]
         bring_up(paths, lambda: specs, lambda _: None)
         try:
             yield LocalBeamline(place, paths, chosen)

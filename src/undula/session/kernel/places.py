@@ -29,7 +29,7 @@ class KernelPlaces:
     @classmethod
     def of(cls, paths: BeamlinePaths) -> KernelPlaces:
         """Those of a beamline."""
-        return cls(paths.run / "kernel")
+        return cls(paths.kernel_folder)
 
     @property
     def connection(self) -> Path:
