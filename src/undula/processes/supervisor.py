@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import selectors
+import shutil
 import signal
 import sys
 import time
