@@ -1,7 +1,7 @@
 """What all commands share: the beamline option, errors as one line and an exit code, JSON, tables.
 
 In: results and errors. Out: text on stdout, errors on stderr. Exit codes: 0 ok, 1 failed or
-aborted, 2 wrong input, 3 not running, 4 busy.
+aborted, 2 wrong input, 3 not running, 4 busy, 5 not allowed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from undula.core.errors import UndulaError
 if TYPE_CHECKING:
     from undula.client import Client
 
-OK, FAILED, BAD_INPUT, NOT_RUNNING, BUSY = 0, 1, 2, 3, 4
+OK, FAILED, BAD_INPUT, NOT_RUNNING, BUSY, NOT_ALLOWED = 0, 1, 2, 3, 4, 5
 EXIT_CODES = {
     "input": BAD_INPUT,
     "limits": BAD_INPUT,
@@ -30,8 +30,9 @@ EXIT_CODES = {
     "service": NOT_RUNNING,
     "bus": NOT_RUNNING,
     "busy": BUSY,
+    "access": NOT_ALLOWED,
 }
-EXIT_HELP = "Exit: 0 ok, 1 failed or aborted, 2 wrong input, 3 not running, 4 busy."
+EXIT_HELP = "Exit: 0 ok, 1 failed or aborted, 2 wrong input, 3 not running, 4 busy, 5 not allowed."
 
 BeamlineOption = Annotated[
     str | None,

@@ -110,6 +110,12 @@ class ServiceError(UndulaError):
     category = "service"
 
 
+class AccessError(UndulaError):
+    """Somebody is not known here, or may not do this; the message says which role it needs."""
+
+    category = "access"
+
+
 CATEGORIES: dict[str, type[UndulaError]] = {
     cls.category: cls
     for cls in (
@@ -125,5 +131,6 @@ CATEGORIES: dict[str, type[UndulaError]] = {
         WireError,
         StorageError,
         ServiceError,
+        AccessError,
     )
 }

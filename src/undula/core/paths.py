@@ -78,6 +78,11 @@ class BeamlinePaths:
         return self.state / "commands.sqlite"
 
     @property
+    def access(self) -> Path:
+        """Users and the key of tokens; beside the state, in which the group may rename files."""
+        return self.state.with_name(f"{self.state.name}.access")
+
+    @property
     def broker_folder(self) -> Path:
         """Append-only file and access rules of the embedded broker."""
         return self.state / "broker"
@@ -96,6 +101,11 @@ class BeamlinePaths:
     def stop_socket(self) -> Path:
         """The engine's stop path: needs neither broker nor RunEngine."""
         return self.run / "stop.sock"
+
+    @property
+    def login_socket(self) -> Path:
+        """Where people log in, without the broker, whose file would keep a password."""
+        return self.run / "login.sock"
 
     @property
     def supervisor_socket(self) -> Path:
