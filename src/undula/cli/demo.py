@@ -252,10 +252,10 @@ def demo(
 
 
 def _stay(client: Client) -> None:
-    from undula.session.shell import run_shell
+    from undula.cli.shell import shared_prompt
 
     try:
-        run_shell(client)
+        shared_prompt(client)
     except UndulaError as exc:
         print(exc, file=sys.stderr)
 

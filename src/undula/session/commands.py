@@ -22,6 +22,7 @@ from undula.client import (
     main_value,
 )
 from undula.client.arguments import targets
+from undula.client.client import MoveProgress
 from undula.core.errors import InputError
 from undula.messages import QueueStatus, Readback
 from undula.session.display import TextDisplay
@@ -42,6 +43,8 @@ class Shell:
         self.view: RunView | None = None
         self._paused: ScanHandle | None = None
         self._runs: list[int] = []
+        self.show_progress = _rewrite_line if sys.stdout.isatty() else None
+        """What is redrawn in place while something moves; None where nothing can be."""
         self._leave = sys.stdin.isatty() if leave_when_paused is None else leave_when_paused
 
     # -- scans ------------------------------------------------------------------------------
@@ -91,13 +94,16 @@ class Shell:
     # -- moves and readings -----------------------------------------------------------------
 
     def _move(self, to: dict[str, Any], relative: bool, show: bool) -> None:
-        progress = _show_readback if show and sys.stdout.isatty() else None
-        self._wait(self.client.start_move(to, relative, progress), progress is not None)
+        self._wait(self.client.start_move(to, relative, self._progress() if show else None), show)
+
+    def _progress(self) -> MoveProgress | None:
+        show = self.show_progress
+        return None if show is None else lambda readback: show(_readback_text(readback))
 
     def _wait(self, move: Background, shown: bool) -> None:
         readbacks = wait_for_move(self.client, move, _say)
-        if shown:
-            sys.stdout.write("\r\x1b[K")
+        if shown and self.show_progress is _rewrite_line:
+            _rewrite_line("")
         for name, entry in readbacks.items():
             _say(f"{name} {_number(entry['value'])} {entry.get('unit') or ''}".rstrip())
 
@@ -164,9 +170,8 @@ class Shell:
 
     def jog(self, axis: Any, direction: str, velocity: float | None = None) -> None:
         """jog(samx, "+"), jog(samx, "-", 0.5): go until Ctrl-C or the soft limit; velocity."""
-        progress = _show_readback if sys.stdout.isatty() else None
-        move = self.client.motors.start_jog(str(axis), direction, velocity, progress)
-        self._wait(move, progress is not None)
+        move = self.client.motors.start_jog(str(axis), direction, velocity, self._progress())
+        self._wait(move, True)
 
     def tw(self, axis: Any, step: float) -> None:
         """tw(samx, 0.1): step by keys: + or p, - or n, a number for another step, q ends."""
@@ -275,7 +280,10 @@ def _number(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, int | float) else "" if value is None else str(value)
 
 
-def _show_readback(readback: Readback) -> None:
-    values = "   ".join(f"{k} {_number(v)}" for k, v in readback.values.items())
-    sys.stdout.write(f"\r\x1b[K{values}")
+def _readback_text(readback: Readback) -> str:
+    return "   ".join(f"{k} {_number(v)}" for k, v in readback.values.items())
+
+
+def _rewrite_line(text: str) -> None:
+    sys.stdout.write(f"\r\x1b[K{text}")
     sys.stdout.flush()

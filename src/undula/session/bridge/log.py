@@ -122,6 +122,22 @@ class CommandLog:
         self._db.close()
 
 
+def read_log(path: Path, count: int, search: str = "", author: str = "") -> list[dict[str, Any]]:
+    """The newest commands, read beside the one who writes; nothing when there is no log yet."""
+    if not path.exists():
+        return []
+    try:
+        log = CommandLog(path, read_only=True)
+    except sqlite3.OperationalError:
+        return []
+    try:
+        return log.last(count, search, author)
+    except sqlite3.OperationalError:
+        return []  # not a table yet
+    finally:
+        log.close()
+
+
 def _escaped(text: str) -> str:
     return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
 

@@ -7,6 +7,12 @@ completions and queries of others are answered beside it, in subshells.
 from __future__ import annotations
 
 import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +22,9 @@ from traitlets.config import Config
 
 from undula.client import Client
 from undula.core.errors import UndulaError
+from undula.core.procs import ProcessId
 from undula.session.commands import Shell
-from undula.session.kernel.app_names import RUNS_MESSAGE
+from undula.session.kernel.app_names import PROGRESS_MESSAGE, RUNS_MESSAGE
 from undula.session.shell import error_text
 
 
@@ -32,11 +39,64 @@ class SharedKernel(IPythonKernel):
         parent["content"]["stop_on_error"] = False
         await super().execute_request(stream, ident, parent)
 
-    def tell_runs(self, numbers: list[int]) -> None:
-        """Say which runs this cell made."""
-        self.session.send(
-            self.iopub_socket, RUNS_MESSAGE, {"numbers": numbers}, parent=self.get_parent()
+    def raw_input(self, prompt: str = "") -> str:
+        """`input()`: asks the terminal whose cell it is, as long as that lives."""
+        with self._while_asker_lives():
+            return str(super().raw_input(prompt))
+
+    def getpass(self, *args: Any, **options: Any) -> str:
+        """As `raw_input`, not shown."""
+        with self._while_asker_lives():
+            return str(super().getpass(*args, **options))
+
+    @contextmanager
+    def _while_asker_lives(self) -> Iterator[None]:
+        """Interrupt a question when its terminal has ended: nobody else could answer it."""
+        about = self.get_parent().get("metadata", {}).get("undula", {})
+        try:
+            descriptor = ProcessId(int(about["pid"]), int(about["ticks"])).open()
+        except (KeyError, ValueError, TypeError):
+            yield  # a front end of others does not say which process it is
+            return
+        answered, waker = os.pipe()
+        main = threading.main_thread().ident
+
+        def watch() -> None:
+            poll = select.poll()
+            for watched in (descriptor, answered):
+                if watched is not None:
+                    poll.register(watched, select.POLLIN | select.POLLHUP)
+            if descriptor is None or any(fd == descriptor for fd, _ in poll.poll()):
+                signal.pthread_kill(main or 0, signal.SIGINT)
+
+        watcher = threading.Thread(target=watch, name="asker", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            os.close(waker)
+            watcher.join()
+            for used in (answered, descriptor):
+                if used is not None:
+                    os.close(used)
+
+    def tell(self, kind: str, content: dict[str, Any]) -> None:
+        """Publish a message of our own about the cell that runs; from any thread."""
+        self.session.send(self.iopub_socket, kind, content, parent=self.get_parent())
+
+
+class NoExit:
+    """`exit` of a prompt that belongs to everybody."""
+
+    def __repr__(self) -> str:
+        return (
+            "This prompt belongs to everybody and goes on. Leave with Ctrl-D; to start it afresh: "
+            "undula restart kernel"
         )
+
+    def __call__(self, *_: object) -> None:
+        """Say so."""
+        sys.stdout.write(f"{self!r}\n")
 
 
 def show_error(
@@ -65,11 +125,14 @@ def make_app(client: Client, connection: Path, folder: Path, plot: bool = True) 
     app = IPKernelApp.instance(config=config, kernel_class=SharedKernel, user_ns=names.namespace())
     app.initialize([])
     app.shell.set_custom_exc((UndulaError, NameError), show_error)
-    app.shell.events.register("post_run_cell", lambda _: _tell_runs(app.kernel, names))
+    app.shell.user_ns["exit"] = app.shell.user_ns["quit"] = NoExit()
+    kernel = app.kernel
+    names.show_progress = lambda text: kernel.tell(PROGRESS_MESSAGE, {"text": text})
+    app.shell.events.register("post_run_cell", lambda _: _tell_runs(kernel, names))
     return app
 
 
 def _tell_runs(kernel: SharedKernel, names: Shell) -> None:
     numbers = names.take_runs()
     if numbers:
-        kernel.tell_runs(numbers)
+        kernel.tell(RUNS_MESSAGE, {"numbers": numbers})

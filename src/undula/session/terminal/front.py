@@ -1,0 +1,391 @@
+"""One terminal on the shared prompt, on an asyncio loop.
+
+The line stays editable whatever runs: what is typed meanwhile runs next. Ctrl-C interrupts what
+runs, or clears the line; Ctrl-D leaves, and the prompt goes on without this terminal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from IPython.core.inputtransformer2 import TransformerManager
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import Application
+from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.filters import has_focus
+from prompt_toolkit.formatted_text import ANSI
+from prompt_toolkit.history import FileHistory, InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.lexers import Lexer, PygmentsLexer
+from prompt_toolkit.output import ColorDepth
+
+from undula.core.errors import UndulaError
+from undula.core.procs import ProcessId
+from undula.session.bridge.hiding import hidden
+from undula.session.kernel.link import KernelDiedError, KernelLink, Message
+from undula.session.kernel.places import KernelPlaces
+from undula.session.terminal.feed import CYAN, RED, Feed
+
+LEAVE = {"exit", "quit", "exit()", "quit()"}
+AGAIN_S = 3.0
+DRAW_S = 0.01
+UNFINISHED_S = 0.2
+"""How long text without a newline waits for the rest of its line."""
+
+
+class Beside(Protocol):
+    """What a terminal is told beside the kernel."""
+
+    def bar(self, prompt: str, width: int) -> str:
+        """The status bar's text."""
+
+    def plot(self, width: int) -> list[str]:
+        """Lines of the live plot, empty when nothing is scanned."""
+
+    def why_died(self) -> str:
+        """Why the kernel ended, as far as the supervisor knows."""
+
+    def typing(self, has_text: bool) -> None:
+        """The line holds text, or is empty again."""
+
+
+class SafeHistory(FileHistory):
+    """Lines of one person, without secrets, for that person only."""
+
+    def store_string(self, string: str) -> None:
+        """Keep a line."""
+        path = Path(str(self.filename))
+        if not path.exists():
+            path.touch(mode=0o600)
+        super().store_string(hidden(string))
+
+
+class KernelCompleter(Completer):
+    """Asks the kernel, beside whatever runs."""
+
+    def __init__(self, link: KernelLink) -> None:
+        self._link = link
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Any:
+        """Nothing: only the asynchronous way is used."""
+        del document, complete_event
+        return []
+
+    async def get_completions_async(
+        self, document: Document, complete_event: CompleteEvent
+    ) -> AsyncGenerator[Completion, None]:
+        """What the kernel knows of names that begin so."""
+        del complete_event
+        cursor = document.cursor_position
+        try:
+            content = {"code": document.text, "cursor_pos": cursor}
+            reply = await self._link.beside("complete_request", content, timeout_s=3.0)
+        except UndulaError:
+            return
+        start = int(reply.get("cursor_start", cursor)) - cursor
+        for match in reply.get("matches", ()):
+            if not str(match).rpartition(".")[2].startswith("_"):
+                yield Completion(str(match), start_position=start)
+
+
+class Front:
+    """The terminal of one person.
+
+    Args:
+        user: who sits here.
+        beside: what is known beside the kernel.
+        history: file of this person's lines; None: none is kept.
+        token: for services that ask who it is, read anew for every line.
+    """
+
+    def __init__(
+        self,
+        places: KernelPlaces,
+        user: str,
+        beside: Beside,
+        *,
+        history: Path | None = None,
+        colour: bool = True,
+        plot: bool = True,
+        token: Callable[[], str] = str,
+    ) -> None:
+        self._user, self._beside, self._token = user, beside, token
+        self._colour, self._plot = colour, plot
+        self.link = KernelLink(
+            places,
+            f"terminal:{user}",
+            published=self._published,
+            asked=self._asked,
+            changed=self._changed,
+        )
+        self._feed = Feed(self.link.session.session, colour)
+        self._pending: dict[str, asyncio.Task[None]] = {}
+        self._question: Message | None = None
+        self._warned = float("-inf")
+        self._was_alive = False
+        self._unwanted: set[str] = set()
+        self._unsaid = ""
+        me = ProcessId.of(os.getpid())
+        self._me = {"pid": me.pid, "ticks": me.ticks} if me is not None else {}
+        self._app: Application[str] | None = None
+        self._check = TransformerManager()
+        self._session: PromptSession[str] = PromptSession(
+            history=SafeHistory(str(history)) if history is not None else InMemoryHistory(),
+            auto_suggest=AutoSuggestFromHistory(),
+            enable_history_search=True,
+            completer=KernelCompleter(self.link),
+            complete_while_typing=False,
+            complete_in_thread=False,
+            lexer=_lexer() if colour else None,
+            color_depth=None if colour else ColorDepth.DEPTH_1_BIT,
+            multiline=True,
+            prompt_continuation=lambda width, *_: "...: ".rjust(width),
+            key_bindings=self._keys(),
+            bottom_toolbar=self._toolbar,
+            refresh_interval=0.5,
+        )
+        self._session.default_buffer.on_text_changed += lambda buffer: self._beside.typing(
+            bool(buffer.text)
+        )
+
+    # ---- life ------------------------------------------------------------------------------
+
+    async def run(self, greeting: str, running: dict[str, str] | None = None) -> int:
+        """Until the person leaves. Raises: TimeoutUndulaError when there is no kernel.
+
+        `running` are commands of others that run already: id to author.
+        """
+        for identity, author in (running or {}).items():
+            self._feed.running[identity] = (author, False)
+        await self.link.open()
+        try:
+            self._say(greeting)
+            await self._read_lines()
+        finally:
+            self._app = None
+            self._write_out()
+            self._beside.typing(False)
+            await self.link.close()
+        return 0
+
+    async def _read_lines(self) -> None:
+        stashed = ""
+        while True:
+            self._app = self._session.app
+            try:
+                text = await self._session.prompt_async(
+                    lambda: ANSI(self._feed.paint(f"In [{self._feed.counter}]: ", CYAN)),
+                    default=stashed,
+                )
+            except EOFError:
+                return
+            stashed = ""
+            if self._question is not None:
+                stashed = text
+                await self._answer()
+            elif text.strip() in LEAVE:
+                return
+            elif text.strip():
+                self._submit(text)
+
+    def _submit(self, text: str) -> None:
+        content = {
+            "code": text,
+            "silent": False,
+            "store_history": hidden(text) == text,
+            "user_expressions": {},
+            "allow_stdin": True,
+            "stop_on_error": False,
+        }
+        metadata = {"undula": {"token": self._token(), **self._me}}
+        self._feed.counter += 1  # until the kernel says its own
+        try:
+            identity, reply = self.link.post("execute_request", content, metadata=metadata)
+        except UndulaError as error:
+            self._say(self._feed.paint(f"{error}\n", RED))
+            return
+        self._pending[identity] = asyncio.create_task(self._follow(identity, reply))
+
+    async def _follow(self, identity: str, reply: asyncio.Future[Message]) -> None:
+        try:
+            content = (await reply)["content"]
+        except KernelDiedError:
+            return  # told once, for all
+        finally:
+            del self._pending[identity]
+            self._unwanted.discard(identity)
+        if content.get("status") == "aborted":
+            self._say(self._feed.paint("not run: taken from the queue\n", RED))
+        for payload in content.get("payload", ()):
+            if payload.get("source") == "page":
+                self._say(str(payload["data"].get("text/plain", "")).rstrip("\n") + "\n")
+            elif payload.get("source") == "set_next_input":
+                self._session.default_buffer.text = str(payload.get("text", ""))
+        self._redraw()
+
+    # ---- heard -----------------------------------------------------------------------------
+
+    def _published(self, message: Message) -> None:
+        text = self._feed.take(message)
+        if text:
+            self._say(text)
+        elif message["header"]["msg_type"] in ("status", "execute_input"):
+            self._redraw()
+        if self._unwanted & set(self._feed.running):
+            self._unwanted -= set(self._feed.running)
+            asyncio.get_running_loop().create_task(self.link.interrupt())
+
+    def _changed(self, alive: bool) -> None:
+        if not alive:
+            self._feed.clear()
+            why = self._beside.why_died()
+            self._say(
+                self._feed.paint(
+                    f"The shared prompt has ended{': ' + why if why else ''}. It is restarted; its "
+                    "variables are lost, scans go on.\n",
+                    RED,
+                )
+            )
+        elif self._was_alive:
+            self._feed.counter = 1
+            self._say("The shared prompt is back.\n")
+        self._was_alive = True
+
+    def _asked(self, message: Message) -> None:
+        """A cell of ours asks: end the line that is edited, keeping what it holds."""
+        self._question = message
+        app = self._session.app
+        if app.is_running:
+            app.erase_when_done = True
+            app.exit(result=self._session.default_buffer.text)
+
+    async def _answer(self) -> None:
+        question, self._question = self._question, None
+        self._session.app.erase_when_done = False
+        if question is None:
+            return
+        content = question["content"]
+        asking: PromptSession[str] = PromptSession(history=InMemoryHistory())
+        self._app = asking.app
+        try:
+            text = await asking.prompt_async(
+                str(content["prompt"]), is_password=bool(content["password"])
+            )
+        except (EOFError, KeyboardInterrupt):
+            await self._interrupt()
+            return
+        self.link.answer(question, text)
+
+    # ---- keys and screen -------------------------------------------------------------------
+
+    def _keys(self) -> KeyBindings:
+        keys = KeyBindings()
+
+        @keys.add("enter", filter=has_focus(DEFAULT_BUFFER))
+        def _(event: KeyPressEvent) -> None:
+            buffer = event.current_buffer
+            if buffer.complete_state:
+                buffer.complete_state = None
+                return
+            status, indent = self._check.check_complete(buffer.text + "\n")
+            at_end = not buffer.document.text_after_cursor.strip()
+            empty_line = not buffer.document.current_line.strip()
+            if status == "incomplete" or not at_end:
+                if at_end and empty_line and "\n" in buffer.text:
+                    buffer.validate_and_handle()  # an empty line ends a block
+                    return
+                buffer.insert_text("\n" + " " * (indent or 0))
+                return
+            buffer.validate_and_handle()
+
+        @keys.add("c-c")
+        def _(event: KeyPressEvent) -> None:
+            buffer = event.current_buffer
+            if buffer.text:
+                buffer.reset()
+                return
+            event.app.create_background_task(self._interrupt())
+
+        @keys.add("c-d", filter=has_focus(DEFAULT_BUFFER))
+        def _(event: KeyPressEvent) -> None:
+            if not event.current_buffer.text:
+                event.app.exit(exception=EOFError())
+
+        return keys
+
+    async def _interrupt(self) -> None:
+        """Interrupt what runs; a command of somebody else only when asked twice."""
+        soon = set(self._pending) - set(self._feed.running)
+        self._unwanted |= soon  # sent, and not begun: interrupted as soon as it is
+        if not self._feed.running:
+            return
+        now = asyncio.get_running_loop().time()
+        own = any(own for _, own in self._feed.running.values())
+        if self._feed.others and not own and now - self._warned > AGAIN_S:
+            self._warned = now
+            self._say(f"{self._feed.others} runs this; Ctrl-C again interrupts it\n")
+            return
+        try:
+            await self.link.interrupt()
+        except UndulaError as error:
+            self._say(self._feed.paint(f"{error}\n", RED))
+
+    def _toolbar(self) -> Any:
+        width = shutil.get_terminal_size().columns
+        lines = self._beside.plot(width) if self._plot else []
+        return ANSI("\n".join([*lines, self._beside.bar(self._doing(), width)]))
+
+    def _doing(self) -> str:
+        if not self._was_alive or not self.link.alive:
+            return "prompt restarts"
+        if not self._feed.running:
+            return f"{len(self._pending)} to run" if self._pending else "prompt idle"
+        author, own = next(iter(self._feed.running.values()))
+        return f"{'you' if own else author}: {self._feed.progress or 'running'}"
+
+    def _redraw(self) -> None:
+        if self._session.app.is_running:
+            self._session.app.invalidate()
+
+    def _say(self, text: str) -> None:
+        """Show text above the line that is edited, soon: what comes together is drawn once."""
+        if not self._unsaid and text:
+            asyncio.get_running_loop().call_later(DRAW_S, self._write_out)
+        self._unsaid += text
+
+    def _write_out(self) -> None:
+        """Write above the line. The terminal stays in raw mode: no key is echoed or lost."""
+        text, self._unsaid = self._unsaid, ""
+        app = self._app
+        if not text:
+            return
+        if app is None or not app.is_running:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+            return
+        whole, _, begun = text.rpartition("\n")
+        if begun and whole:  # a line that is not complete waits for its end
+            text, self._unsaid = f"{whole}\n", begun
+        app.renderer.erase()
+        app.output.write_raw(text if text.endswith("\n") else f"{text}\n")
+        app.output.flush()
+        app.renderer.reset()
+        app.renderer.request_absolute_cursor_position()
+        app.invalidate()
+        if self._unsaid:
+            asyncio.get_running_loop().call_later(UNFINISHED_S, self._write_out)
+
+
+def _lexer() -> Lexer:
+    from pygments.lexers import get_lexer_by_name
+
+    return PygmentsLexer(type(get_lexer_by_name("python")))

@@ -1,0 +1,65 @@
+"""Open a terminal on the shared prompt of a beamline, until the person leaves it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from undula.client import Client
+from undula.core.errors import ServiceError
+from undula.session.bridge.log import read_log
+from undula.session.display import wants_colour
+from undula.session.kernel.places import KernelPlaces
+from undula.session.terminal.beside import BusBeside
+from undula.session.terminal.front import Front
+
+GREETING = """Undula, {beamline}: the shared prompt. Others see what you type when it runs.
+Try: dev    wa()    scan(samx, -1, 1, 21, time=0.1)    scan?    runs      Ctrl-D leaves
+"""
+LAST = 5
+
+
+def last_commands(rows: list[dict[str, Any]]) -> str:
+    """What was done before somebody joined, one line each.
+
+    >>> print(last_commands([{"submitted": 0.0, "origin": "rpc", "author": "anna",
+    ...     "line": "umv(M.samx, 1)", "status": "ok", "error": ""}])[8:], end="")
+     <rpc:anna> umv(M.samx, 1)  ok
+    """
+    text = ""
+    for row in rows:
+        when = time.strftime("%H:%M:%S", time.localtime(row["submitted"]))
+        ended = row["error"] or row["status"]
+        first = row["line"].splitlines()[0][:100] if row["line"] else ""
+        text += f"{when} <{row['origin']}:{row['author']}> {first}  {ended}\n"
+    return text
+
+
+def open_terminal(client: Client, *, plot: bool = True, why_died: Callable[[], str] = str) -> int:
+    """The prompt until the person leaves. Returns the exit code.
+
+    Raises: ServiceError when there is no shared prompt.
+    """
+    if client.paths is None:
+        raise ServiceError("this client has no beamline", remedy="connect to one by its name")
+    paths, user = client.paths, client.link.user
+    colour = wants_colour(sys.stdout)
+    places = KernelPlaces.of(paths)
+    rows = read_log(paths.commands, LAST)
+    greeting = GREETING.format(beamline=paths.name) + last_commands(rows)
+    running = {r["id"]: f"{r['origin']}:{r['author']}" for r in rows if r["status"] == "open"}
+    beside = BusBeside(client, why_died=why_died, colour=colour)
+    history = paths.state / f"history-{user}" if os.access(paths.state, os.W_OK) else None
+
+    async def serve() -> int:
+        front = Front(places, user, beside, history=history, colour=colour, plot=plot)
+        return await front.run(greeting, running)
+
+    try:
+        return asyncio.run(serve())
+    finally:
+        beside.close()
