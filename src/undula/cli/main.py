@@ -10,7 +10,7 @@ import sys
 
 MODULES = (
     "services", "logs", "doctor", "stop", "scans", "devices", "motors", "config", "alarms", "queue",
-    "runs", "demo", "shell",
+    "runs", "demo", "shell", "access",
 )  # fmt: skip
 QUICK = {
     "stop": "stop", "up": "services", "down": "services", "restart": "services",
@@ -22,6 +22,7 @@ QUICK = {
     "config": "config", "alarms": "alarms", "queue": "queue", "runs": "runs",
     "scan": "scans", "plan": "scans", "count": "scans", "grid": "scans", "list-scan": "scans",
     "ascan": "scans", "dscan": "scans", "mesh": "scans", "ct": "scans", "timescan": "scans",
+    "login": "access", "logout": "access", "whoami": "access", "users": "access",
 }  # fmt: skip
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as a shell expects it: 128 and the number of the signal."""

@@ -24,6 +24,7 @@ from undula.client.arguments import command_line, names, plain, targets
 from undula.client.config import ConfigView
 from undula.client.devices import Devices, Reading
 from undula.client.link import MOVE_TIMEOUT_S, Background, Link
+from undula.client.login import KeptToken, token_file
 from undula.client.motors import Motors
 from undula.client.queue import QueueView
 from undula.client.runs import Runs
@@ -32,6 +33,7 @@ from undula.client.stop import StopReport, stop_motion
 from undula.core.errors import ConfigError, InputError, ServiceError
 from undula.core.ids import new_id
 from undula.core.paths import BeamlinePaths, beamline_paths, default_beamline
+from undula.core.secret import Secret
 from undula.core.settings import load_settings
 from undula.messages import Readback
 
@@ -41,11 +43,12 @@ SCAN_TIMEOUT_S = 60.0
 MoveProgress = Callable[[Readback], None]
 
 
-def connect(beamline: str | None = None) -> Client:
+def connect(beamline: str | None = None, *, logged_in: bool = True) -> Client:
     """A client of a running beamline.
 
     Args:
         beamline: its name; None: `$UNDULA_BEAMLINE`, else `default`.
+        logged_in: use the token that `undula login` keeps; services, which ask for others, do not.
 
     Raises: ServiceError when it does not run; BusError when its broker cannot be reached.
     """
@@ -62,16 +65,20 @@ def connect(beamline: str | None = None) -> Client:
             remedy="start it: undula up (or see it all at once: undula demo)",
         ) from exc
     connector = broker.connect(paths, settings, role="client", client_name="client")
-    return Client(connector, paths)
+    return Client(connector, paths, token=KeptToken(token_file(paths)) if logged_in else None)
 
 
 class Client:
     """A running beamline. Made by `connect`; may be used as a context manager."""
 
     def __init__(
-        self, connector: Connector, paths: BeamlinePaths | None = None, user: str | None = None
+        self,
+        connector: Connector,
+        paths: BeamlinePaths | None = None,
+        user: str | None = None,
+        token: Callable[[], Secret] | None = None,
     ) -> None:
-        self.link = Link(connector, user)
+        self.link = Link(connector, user, token)
         self.paths = paths
         self.devices = Devices(self)
         self.queue = QueueView(self.link)

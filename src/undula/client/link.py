@@ -5,18 +5,23 @@ In: what to ask. Out: the result of the reply, or the error it carries.
 
 from __future__ import annotations
 
+import contextvars
 import getpass
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from undula.bus.endpoints import Endpoint
 from undula.bus.ports import Connector
+from undula.bus.signing import signed
 from undula.core.clock import now
 from undula.core.errors import InputError
 from undula.core.ids import new_id
+from undula.core.secret import Secret
 from undula.messages import Request
 
 REQUEST_TIMEOUT_S = 10.0
@@ -34,12 +39,58 @@ def login_name() -> str:
         return "unknown"
 
 
-class Link:
-    """One connector, and how requests are made from it."""
+NO_TOKEN = Secret("")
 
-    def __init__(self, connector: Connector, user: str | None = None) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """The person for whom a program asks, e.g. the author of the cell that runs."""
+
+    user: str
+    token: Secret
+
+
+_acting: contextvars.ContextVar[Acting | None] = contextvars.ContextVar("acting", default=None)
+
+
+def acting() -> Acting | None:
+    """For whom this context asks; None: for the person whose process it is."""
+    return _acting.get()
+
+
+@contextmanager
+def acting_for(user: str, token: str | Secret = "") -> Iterator[None]:
+    """Ask for somebody else in this context and in what it starts (`Background`).
+
+    Without a token of theirs nothing is moved where people log in: the own token is not used.
+    """
+    before = _acting.set(Acting(user, Secret(token)))
+    try:
+        yield
+    finally:
+        _acting.reset(before)
+
+
+class Link:
+    """One connector, and how requests are made from it.
+
+    Args:
+        user: for the record where nobody logs in.
+        token: the token of the person, asked at each request; None: none.
+    """
+
+    def __init__(
+        self,
+        connector: Connector,
+        user: str | None = None,
+        token: Callable[[], Secret] | None = None,
+    ) -> None:
         self.connector = connector
         self.user = user or login_name()
+        self._token = token
+
+    def _asks(self) -> Acting:
+        return acting() or Acting(self.user, self._token() if self._token else NO_TOKEN)
 
     def ask(
         self,
@@ -53,10 +104,11 @@ class Link:
         Raises: InputError when the fields make no request; the engine's error; OutcomeUnknownError
         when no reply came within `timeout_s` seconds.
         """
+        asks = self._asks()
         try:
             request = endpoint.message(
                 request_id=request_id or new_id(),
-                user=self.user,
+                user=asks.user,
                 deadline=now() + timeout_s,
                 **fields,
             )
@@ -67,6 +119,8 @@ class Link:
                 f"{place} is {fault.get('input')!r}: {fault['msg'].lower()}",
                 remedy="correct the value; NaN and infinity are never commands",
             ) from exc
+        if asks.token:
+            request = signed(request, asks.token)
         reply = self.connector.request(endpoint, request)
         if reply.error is not None:
             raise reply.error.to_exception()
@@ -81,7 +135,10 @@ class Background:
         self._result: Any = None
         self._error: BaseException | None = None
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="client-request", daemon=True)
+        context = contextvars.copy_context()  # for whom it asks goes along
+        self._thread = threading.Thread(
+            target=context.run, args=(self._run,), name="client-request", daemon=True
+        )
         self._thread.start()
 
     def _run(self) -> None:

@@ -100,6 +100,24 @@ class GuardedFile:
             os.close(descriptor)
 
 
+def read_private(path: Path) -> bytes | None:
+    """The content of a file that is ours alone; None when there is none. Raises: AccessError."""
+    try:
+        with path.open("rb") as file:
+            stat = os.fstat(file.fileno())
+            content = file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise refused(path, exc) from None
+    if stat.st_uid != os.geteuid() or stat.st_mode & 0o077:
+        raise AccessError(
+            f"{path} may be read or was written by others",
+            remedy="remove it, then log in again",
+        )
+    return content
+
+
 def private_folder(folder: Path) -> None:
     """Make sure that `folder` is there and ours alone. Raises: AccessError."""
     try:

@@ -42,6 +42,12 @@ class BeamlineSettings(BaseModel):
     lost_deadline_s: float = Field(
         default=300.0, gt=0, description="a scan waits so long for a device that is out of reach"
     )
+    login_lifetime_s: float = Field(
+        default=12 * 3600.0,
+        gt=0,
+        le=20 * 3600.0,
+        description="a log in ends after so many seconds (where there are users)",
+    )
     run_every_plan: bool = Field(
         default=True, description="allow any plan of bluesky.plans by its name"
     )

@@ -20,7 +20,13 @@ from typing import Any, Final
 
 from undula.core.clock import now
 from undula.core.errors import AccessError, InputError
-from undula.core.guarded_file import GuardedFile, private_folder, refused, write_private
+from undula.core.guarded_file import (
+    GuardedFile,
+    private_folder,
+    read_private,
+    refused,
+    write_private,
+)
 from undula.core.ids import new_id
 from undula.core.roles import Role
 from undula.core.secret import PASS_MARK, TOKEN_MARK, Secret
@@ -135,16 +141,12 @@ class _KeyFile:
 
     def load(self) -> bytes:
         """The key; b"" when there is none. Raises: AccessError when it cannot be trusted."""
-        try:
-            stat = self._path.lstat()
-            key = self._path.read_bytes()
-        except FileNotFoundError:
+        key = read_private(self._path)
+        if key is None:
             return b""
-        except OSError as exc:
-            raise refused(self._path, exc) from None
-        if len(key) != KEY_BYTES or stat.st_mode & 0o077 or stat.st_uid != os.geteuid():
+        if len(key) != KEY_BYTES:
             raise AccessError(
-                f"{self._path} is damaged or open to others: no token is trusted",
+                f"{self._path} is damaged: no token is trusted",
                 remedy="remove it; everybody logs in again",
             )
         return key

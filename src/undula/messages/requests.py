@@ -16,6 +16,11 @@ class Request(Command):
 
     request_id: str = Field(description="made by the client; a repeated one gets the first outcome")
     user: str = Field(default="", description="login name, for the record")
+    token: str = Field(
+        default="",
+        repr=False,
+        description="proof of who asks, for this one request (`bus.signing`); never kept",
+    )
     deadline: float = Field(description="UTC epoch s after which nobody waits for the reply")
     sent: float = Field(
         default_factory=now,

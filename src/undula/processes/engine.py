@@ -23,6 +23,7 @@ from undula.bus.outbox import Outbox
 from undula.bus.ports import Connector
 from undula.catalogue import SqliteCatalogue
 from undula.core import log, notify
+from undula.core.access import Access
 from undula.core.errors import BusyError, UndulaError
 from undula.core.paths import BeamlinePaths, beamline_paths
 from undula.core.settings import BeamlineSettings, load_settings, save_settings
@@ -32,6 +33,7 @@ from undula.devices.revisions import Revisions
 from undula.devices.settings import Settings
 from undula.devices.sim import SIMULATED_FILE
 from undula.messages import QueueItem, ScanRequest
+from undula.processes.login_door import LoginDoor
 from undula.scans.alarms import Alarms
 from undula.scans.attendant import Attendant
 from undula.scans.conditions import Conditions
@@ -42,6 +44,7 @@ from undula.scans.motors import Motors
 from undula.scans.moves import Mover
 from undula.scans.quick_bluesky import quicken
 from undula.scans.recovery import end_open_runs, end_started_items, make_safe
+from undula.scans.rights import Guard
 from undula.scans.runner import ScanRunner
 from undula.scans.safety import Touched
 from undula.scans.service import EngineService
@@ -181,7 +184,10 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
         closing.callback(catalogue.close)
         outbox = Outbox(paths.publisher_socket)
         stops, attendant = Stops(paths.stopped), Attendant()
-        service = EngineService(connector, devices, settings, outbox, stops, attendant=attendant)
+        access = Access(paths.access, lifetime_s=settings.login_lifetime_s)
+        service = EngineService(
+            connector, devices, settings, outbox, stops, attendant=attendant, guard=Guard(access)
+        )
         touched, leases = Touched(paths.touched, devices), Leases()
         conditions = Conditions(devices)
         closing.callback(conditions.close)
@@ -211,6 +217,7 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
         log.add_sink(service.log)
         stopping = StopServer(paths.stop_socket, _stop_call(stops, runner, engine))
         closing.callback(stopping.close)
+        closing.callback(LoginDoor(paths.login_socket, access).close)
         closing.callback(outbox.close)
         outbox.start()
         closing.callback(outbox.drained, 5.0)

@@ -28,7 +28,7 @@ def serve(paths: BeamlinePaths) -> None:
     places = KernelPlaces.of(paths)
     connection = places.prepare()
     notify.status("loading names")
-    client = connect(paths.name)
+    client = connect(paths.name, logged_in=False)
     from undula.session.kernel.app import make_app  # brings IPython along
 
     folder = paths.state / "ipython"

@@ -71,7 +71,7 @@ def serve(paths: BeamlinePaths) -> None:
     connector = broker.connect(paths, settings, "service", "session", wait_s=START_S)
     outgoing = Outgoing()
     log.add_sink(LogOnBus(connector, outgoing))
-    with connect(paths.name) as client:
+    with connect(paths.name, logged_in=False) as client:
         asyncio.run(_serve(paths, client))
     outgoing.close()
     connector.close()

@@ -40,7 +40,7 @@ from undula.bus.endpoints import (
 from undula.bus.outgoing import LogOnBus, Outgoing
 from undula.bus.ports import Connector
 from undula.core import notify
-from undula.core.errors import BusError, BusyError, DeviceError, UndulaError
+from undula.core.errors import AccessError, BusError, BusyError, DeviceError, UndulaError
 from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.core.settings import BeamlineSettings
@@ -77,6 +77,7 @@ from undula.scans.motors import Motors
 from undula.scans.moves import Mover
 from undula.scans.places import run_path
 from undula.scans.ports import Documents
+from undula.scans.rights import Guard
 from undula.scans.runner import ScanRunner
 from undula.scans.stopped import Permit, Stops
 
@@ -110,8 +111,10 @@ class EngineService:
         stops: Stops,
         *,
         attendant: Attendant,
+        guard: Guard,
     ) -> None:
         self._attendant = attendant
+        self._guard = guard
         self._connector = connector
         self._stops = stops
         self._devices = devices
@@ -277,7 +280,7 @@ class EngineService:
                     continue
                 for _, request in taken:
                     reached("engine.request_received")
-                    self._dispatch(request)
+                    self._admit(request)
         finally:
             subscription.close()
             watcher.join(2.0)
@@ -335,6 +338,18 @@ class EngineService:
             if found or absent != known:
                 known = absent
                 self.configuration_changed()
+
+    def _admit(self, request: Request) -> None:
+        """Carry it out for those who may; whoever may not gets the reason."""
+        try:
+            admitted = self._guard.admit(request)
+        except AccessError as error:
+            get_logger().warning(
+                "request_not_allowed", request=request.tag, user=request.user, why=error.what
+            )
+            self._reply(request, Reply(request_id=request.request_id, error=ErrorReport.of(error)))
+        else:
+            self._dispatch(admitted)
 
     def _dispatch(self, request: Request) -> None:
         if isinstance(request, ScanRequest):

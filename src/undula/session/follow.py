@@ -6,6 +6,7 @@ stops the axes at once. In: a `ScanHandle`, a `Display`. Out: how it ended.
 
 from __future__ import annotations
 
+import contextvars
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -35,7 +36,8 @@ def on_ctrl_c(action: Callable[[int], None]) -> Iterator[None]:
     def handler(_: int, __: FrameType | None) -> None:
         nonlocal count
         count += 1
-        threading.Thread(target=action, args=(count,), daemon=True).start()
+        context = contextvars.copy_context()  # for whom it asks goes along
+        threading.Thread(target=context.run, args=(action, count), daemon=True).start()
 
     before = signal.signal(signal.SIGINT, handler)
     try:

@@ -295,7 +295,7 @@ FOLDER = VALID = ""
 def test_a_key_that_others_may_read_is_not_trusted(access: Access, tmp_path: Path) -> None:
     token = access.login("eva", PASSWORD)
     (tmp_path / "access" / "token.key").chmod(0o644)
-    with pytest.raises(AccessError, match="open to others"):
+    with pytest.raises(AccessError, match="by others"):
         access.claims(token)
 
 
