@@ -294,6 +294,12 @@ class Client:
         result = self.link.ask(ENGINE_READ, 60.0, devices=names(devices))
         return result["readings"], list(result.get("flags", []))
 
+    def read_configuration(self, device: Any) -> tuple[Reading, dict[str, dict[str, Any]]]:
+        """A device's settings now, and their descriptions: data key to value, to data key."""
+        name = str(plain(device))
+        result = self.link.ask(ENGINE_READ, 60.0, devices=[name], configuration=True)
+        return result["readings"][name], result["descriptions"][name]
+
     def enable(self, device: Any, enabled: bool) -> None:
         """Enable (and connect) or disable a device."""
         self.link.ask(ENGINE_DEVICE_SET, 60.0, device=plain(device), enabled=enabled)

@@ -13,6 +13,23 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from undula.core.errors import ConfigError
 
 
+class RpcSettings(BaseModel):
+    """What programs may do at the shared prompt, and which namespaces others add."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    code: list[str] = Field(
+        default_factory=list, description="who may send code, beside staff: login names"
+    )
+    raw: bool = Field(
+        default=False, description="open rpc-keys.sock, where staff may type raw text"
+    )
+    plugins: list[str] = Field(
+        default_factory=list,
+        description="namespaces of verbs that others wrote: NAMESPACE=module:factory",
+    )
+
+
 class BeamlineSettings(BaseModel):
     """What `undula up` was told, and what a beamline may set for good."""
 
@@ -50,6 +67,9 @@ class BeamlineSettings(BaseModel):
     )
     run_every_plan: bool = Field(
         default=True, description="allow any plan of bluesky.plans by its name"
+    )
+    rpc: RpcSettings = Field(
+        default_factory=RpcSettings, description="requests of programs to the session"
     )
 
 

@@ -159,6 +159,20 @@ class LoadedDevice:
                 device=self.name,
             ) from exc
 
+    def configuration(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Readings and descriptions of its settings. Raises: DeviceError."""
+        try:
+            reading = dict(self.call(self.obj.read_configuration()))
+            return reading, dict(self.call(self.obj.describe_configuration()))
+        except DeviceError:
+            raise
+        except Exception as exc:  # a driver may raise anything while it reads
+            raise DeviceError(
+                f"its settings cannot be read: {type(exc).__name__}: {exc}",
+                remedy="check its controller and the network",
+                device=self.name,
+            ) from exc
+
     def severities(self, reading: dict[str, Any]) -> dict[str, Severity]:
         """Data key to alarm of a reading, where there is one; cheap."""
         found = {key: severity_word(about.get("alarm_severity")) for key, about in reading.items()}

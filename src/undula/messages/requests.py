@@ -74,6 +74,9 @@ class ReadRequest(Request):
     tag: ClassVar[str] = "read_request"
 
     devices: list[str] = Field(min_length=1, description="device names")
+    configuration: bool = Field(
+        default=False, description="their settings, with descriptions, in place of their values"
+    )
 
 
 class DevicesRequest(Request):

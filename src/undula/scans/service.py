@@ -359,7 +359,8 @@ class EngineService:
             permit = self._stops.permit(request.sent)
             self._pool.submit(self._move, self._mover, request, permit)
         elif isinstance(request, ReadRequest):
-            self._pool.submit(self._answer, request, lambda: self._read(request.devices))
+            read = self._read_configuration if request.configuration else self._read
+            self._pool.submit(self._answer, request, lambda: read(request.devices))
         elif isinstance(request, QueueRequest):
             permit = self._stops.permit(request.sent)
             self._steering.submit(self._answer, request, lambda: self._steer(request, permit))
@@ -445,6 +446,15 @@ class EngineService:
                 for key, value in reading.values.items()
             }
         return {"readings": readings, "flags": flags}
+
+    def _read_configuration(self, names: list[str]) -> dict[str, Any]:
+        for name in names:
+            usable(self._devices, name, "a device to read")
+        found = {name: self._devices[name].configuration() for name in names}
+        return {
+            "readings": {name: reading for name, (reading, _) in found.items()},
+            "descriptions": {name: described for name, (_, described) in found.items()},
+        }
 
     def _set_device(self, request: DeviceSetRequest) -> dict[str, Any]:
         name, enabled = request.device, request.enabled

@@ -1,0 +1,57 @@
+"""What the verbs need of a beamline: services behind a client, or a plain IPython's own objects.
+
+Twins: `beamline.ClientDevices` and `ClientScans`; `session.plain`'s. Devices and scans block: the
+server calls them on its threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+Fields = dict[str, Any]
+Notify = Callable[[Fields], None]
+
+
+class Devices(Protocol):
+    """Devices by their paths, e.g. `M.samx`. Raises: InputError for a path that leads nowhere."""
+
+    def keys(self, path: str) -> list[str]:
+        """Paths of all devices below `path`; "" for all."""
+
+    def describe(self, path: str) -> Fields:
+        """Data key to its event-model description."""
+
+    def read(self, path: str) -> Fields:
+        """Data key to `{"value", "timestamp"}`, read now."""
+
+    def describe_configuration(self, path: str) -> Fields:
+        """As `describe`, of the settings that go into each run."""
+
+    def read_configuration(self, path: str) -> Fields:
+        """As `read`, of the settings that go into each run."""
+
+    def value(self, path: str) -> Fields:
+        """`{"value", "timestamp"}` of the main value as last heard, without touching hardware."""
+
+    def watch(self, path: str, changed: Callable[[Fields], None]) -> Callable[[], None]:
+        """Call at each change with `{"value", "timestamp"}`, on any thread; returns its end."""
+
+
+class Scans(Protocol):
+    """The running scan. `user` and `token` are who asks."""
+
+    def pause(self, user: str, token: str, at_point: bool) -> Fields:
+        """Pause now, or at the next point; the status afterwards."""
+
+    def resume(self, user: str, token: str) -> Fields:
+        """Go on."""
+
+    def abort(self, user: str, token: str, reason: str) -> Fields:
+        """End it, with clean-up."""
+
+    def stop(self, user: str, token: str) -> Fields:
+        """Stop motion, whatever is queued or busy."""
+
+    def status(self) -> Fields:
+        """`{"state", "id", "command", "user", "done", "total", "waiting": [...], ...}`."""
