@@ -19,7 +19,8 @@ class RpcSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     code: list[str] = Field(
-        default_factory=list, description="who may send code, beside staff: login names"
+        default=["user"],
+        description="who may send code, beside staff: names, or user for all of that role",
     )
     raw: bool = Field(
         default=False, description="open rpc-keys.sock, where staff may type raw text"

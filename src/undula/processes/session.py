@@ -16,6 +16,7 @@ from undula.bus import broker
 from undula.bus.outgoing import LogOnBus, Outgoing
 from undula.client import Client, connect
 from undula.core import log, notify
+from undula.core.access import Access
 from undula.core.errors import UndulaError
 from undula.core.paths import BeamlinePaths, beamline_paths, default_beamline
 from undula.core.settings import load_settings
@@ -23,6 +24,9 @@ from undula.session.bridge.bridge import SessionBridge
 from undula.session.bridge.log import CommandLog
 from undula.session.kernel.places import KernelPlaces
 from undula.session.kernel.prompt import KernelPrompt
+from undula.session.rpc.beamline import ClientDevices, ClientScans, Told
+from undula.session.rpc.login import Login
+from undula.session.rpc.service import RpcOptions, RpcService
 
 START_S = 30.0
 HEARTBEAT_S = 1.0
@@ -34,6 +38,43 @@ def _occupied(client: Client) -> str:
         return ""
     number = f"scan {status.run_number}" if status.run_number is not None else "a scan"
     return f"{number} by {status.running.user}"
+
+
+class SessionRpc:
+    """Requests of programs, and what the beamline tells them."""
+
+    def __init__(self, service: RpcService, told: Told) -> None:
+        self._service, self._told = service, told
+
+    @classmethod
+    async def opened(
+        cls, paths: BeamlinePaths, bridge: SessionBridge, client: Client
+    ) -> SessionRpc:
+        """Open the sockets. Raises: UndulaError, OSError."""
+        settings = load_settings(paths.config)
+        login = Login(Access(paths.access))
+        connector = client.link.connector
+        options = RpcOptions(
+            name=paths.name,
+            code=settings.rpc.code,
+            raw=settings.rpc.raw,
+            plugins=settings.rpc.plugins,
+            identify=login.identify,
+            namespaces={"auth": login},
+        )
+        scans = ClientScans(lambda user, _: Client(connector, paths, user or None))
+        service = RpcService(
+            paths.run, bridge, ClientDevices(client), scans, options, client=client
+        )
+        told = Told(connector, service.server.notify, asyncio.get_running_loop())
+        await service.open()
+        await asyncio.to_thread(told.start)
+        return cls(service, told)
+
+    async def close(self) -> None:
+        """Close the sockets; open requests end without a reply."""
+        await self._service.close()
+        await asyncio.to_thread(self._told.close)
 
 
 async def _serve(paths: BeamlinePaths, client: Client) -> None:
@@ -48,6 +89,7 @@ async def _serve(paths: BeamlinePaths, client: Client) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     opening = asyncio.create_task(prompt.link.open(timeout_s=float("inf")))
+    rpc = await SessionRpc.opened(paths, bridge, client)
     log.get_logger().info("session_ready")
     notify.ready()
     try:
@@ -58,6 +100,7 @@ async def _serve(paths: BeamlinePaths, client: Client) -> None:
             except TimeoutError:
                 continue
     finally:
+        await rpc.close()
         opening.cancel()
         await prompt.link.close()
         commands.close()

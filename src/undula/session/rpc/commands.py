@@ -10,11 +10,13 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from undula.core.errors import AccessError
+from undula.core.roles import Role
 from undula.session.bridge.bridge import SessionBridge
 from undula.session.bridge.model import Author, Call, Code, Command, Outcome, Path, Policy
 from undula.session.rpc.errors import ZError, from_text
 from undula.session.rpc.ports import Fields
-from undula.session.rpc.verbs import Ask, Role, verb
+from undula.session.rpc.verbs import Ask, verb
 
 MayCode = Callable[[Author, Role], bool]
 DEVICE = "dev"
@@ -66,7 +68,7 @@ class Cmd:
         check_code(self._may_code, ask.author, ask.role)
         return self._bridge.submit(Code(text.rstrip("\n")), ask.author, policy)
 
-    @verb("", needs="user")
+    @verb("", needs=Role.USER)
     async def raw(
         self, ask: Ask, cmd: str, policy: Policy = "refuse", timeout_s: float | None = None
     ) -> str:
@@ -76,7 +78,7 @@ class Cmd:
         raise_for(outcome)
         return outcome.result
 
-    @verb(needs="user")
+    @verb(needs=Role.USER)
     async def run(
         self,
         ask: Ask,
@@ -93,7 +95,7 @@ class Cmd:
         raise_for(outcome)
         return _told(command.id, outcome) | {"line": command.line}
 
-    @verb(needs="user")
+    @verb(needs=Role.USER)
     async def submit(
         self,
         ask: Ask,
@@ -107,7 +109,7 @@ class Cmd:
         command = self._command(ask, function, args or [], kwargs or {}, policy)
         return {"id": command.id, "line": command.line}
 
-    @verb(needs="user")
+    @verb(needs=Role.USER)
     async def code(self, ask: Ask, cmd: str, policy: Policy = "refuse") -> Fields:
         """As `cmd`, without waiting: `id` and `line`."""
         command = self._code(ask, cmd, policy)
@@ -119,13 +121,13 @@ class Cmd:
         del ask
         return _told(id, await self._bridge.wait(id, timeout_s))
 
-    @verb(needs="user")
+    @verb(needs=Role.USER)
     async def cancel(self, ask: Ask, id: str) -> bool:  # noqa: A002  # the field's name on the wire
         """Take a command back that has not begun; false when it does not wait."""
         del ask
         return self._bridge.take_back(id)
 
-    @verb(needs="user")
+    @verb(needs=Role.USER)
     async def interrupt(self, ask: Ask) -> None:
         """Ctrl-C for what runs now."""
         await self._bridge.interrupt(ask.author)
@@ -138,12 +140,11 @@ class Cmd:
 
 
 def check_code(may_code: MayCode, author: Author, role: Role) -> None:
-    """Raises: ZError `refused` for who may not send code."""
+    """Raises: AccessError for who may not send code."""
     if not may_code(author, role):
-        raise ZError(
-            "refused",
+        raise AccessError(
             f"{author.name} may not send code",
-            remedy="send a function and its arguments (cmd/run), or ask staff",
+            remedy="send a function and its arguments (cmd/run), or ask staff: rpc.code",
         )
 
 

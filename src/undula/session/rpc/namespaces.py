@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from undula.core.errors import InputError
+from undula.core.roles import Role
 from undula.session.rpc.monitors import Monitors
 from undula.session.rpc.ports import Devices, Fields, Scans
 from undula.session.rpc.verbs import Ask, verb
@@ -65,22 +66,22 @@ class Scan:
     def __init__(self, scans: Scans) -> None:
         self._scans = scans
 
-    @verb(needs="user")
+    @verb(needs=Role.USER)
     def pause(self, ask: Ask, at_point: bool = False) -> Fields:
         """Pause now, or with `at_point` at the next point; the status afterwards."""
         return self._scans.pause(ask.author.name, ask.author.token, at_point)
 
-    @verb(needs="user")
+    @verb(needs=Role.USER)
     def resume(self, ask: Ask) -> Fields:
         """Go on with the paused scan."""
         return self._scans.resume(ask.author.name, ask.author.token)
 
-    @verb(needs="user")
+    @verb(needs=Role.USER)
     def abort(self, ask: Ask, reason: str = "") -> Fields:
         """End the scan, with clean-up; `reason` is kept in the run."""
         return self._scans.abort(ask.author.name, ask.author.token, reason)
 
-    @verb(needs="user")
+    @verb(needs=Role.USER)
     def stop(self, ask: Ask) -> Fields:
         """Stop motion, whatever is queued or busy."""
         return self._scans.stop(ask.author.name, ask.author.token)

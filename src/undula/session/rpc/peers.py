@@ -14,8 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from undula.core.errors import WireError
-from undula.session.rpc.errors import ZError
+from undula.core.errors import AccessError, WireError
 
 REMEMBERED_S = 60.0
 """How long a user's groups are remembered."""
@@ -55,7 +54,7 @@ class Admission:
         self._known: dict[tuple[int, int], tuple[float, str, bool]] = {}
 
     async def admit(self, peer: Peer) -> Peer:
-        """The peer with its name. Raises: ZError `refused`."""
+        """The peer with its name. Raises: AccessError."""
         entry = self._known.get((peer.uid, peer.gid))
         if entry is None or entry[0] < time.monotonic():
             # the user data base may be a directory server that takes its time
@@ -66,8 +65,7 @@ class Admission:
             self._known[peer.uid, peer.gid] = entry
         _, name, good = entry
         if not good:
-            raise ZError(
-                "refused",
+            raise AccessError(
                 f"user {name} is not in the group of this beamline ({_group(self._folder)})",
                 remedy="ask staff to add you to that group, then log in anew",
             )

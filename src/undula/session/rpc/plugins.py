@@ -1,4 +1,4 @@
-"""What a plugin of the RPC gets: a factory `def make(offer: Offer) -> object` returns its namespace.
+"""What a plugin of the RPC gets: its factory `make(offer: Offer)` returns a namespace.
 
 In: nothing. Out: the types for who writes one; see `docs/reference/rpc.md`. A namespace is a plain
 class with methods marked by `@verb`.

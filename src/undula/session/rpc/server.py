@@ -21,14 +21,15 @@ from typing import Any
 import zmq
 import zmq.asyncio
 
-from undula.core.errors import BusyError, UndulaError, WireError
+from undula.core.errors import AccessError, BusyError, UndulaError, WireError
 from undula.core.log import get_logger
+from undula.core.roles import Role
 from undula.core.unix_socket import bind_for_group
 from undula.session.bridge.model import Author
 from undula.session.rpc import wire
 from undula.session.rpc.errors import ZError
 from undula.session.rpc.peers import Admission, Peer, parse_address
-from undula.session.rpc.verbs import Ask, Connection, Role, Verbs, verb
+from undula.session.rpc.verbs import Ask, Connection, Verbs, verb
 
 REQUESTS, NOTIFICATIONS, KEYS = "rpc.sock", "rpc-notify.sock", "rpc-keys.sock"
 """Names of the sockets in the run folder."""
@@ -63,7 +64,7 @@ class _Guest:
 async def by_credentials(peer: Peer, connection: Connection, token: str) -> tuple[Author, Role]:
     """The login name that the kernel attests: staff for who runs this process, else user."""
     del connection
-    role: Role = "staff" if peer.uid in (0, os.getuid()) else "user"
+    role = Role.STAFF if peer.uid in (0, os.getuid()) else Role.USER
     return Author(peer.name, "rpc", token), role
 
 
@@ -275,7 +276,9 @@ class RpcServer:
         """Raw text for the prompt: nothing back when it was typed, otherwise why not."""
         try:
             if self._inject is None:
-                raise ZError("refused", "raw text is switched off")
+                raise AccessError(
+                    "raw text is switched off", remedy="ask staff: rpc.raw in the settings"
+                )
             peer = await self._admitted(peer, connection, guest)
             if len(payload) > wire.MAX_REQUEST_BYTES:
                 raise WireError("the text is too long", remedy="send less at once")
@@ -308,9 +311,7 @@ def _refuse_living(path: Path) -> None:
             probe.connect(str(path))
         except OSError:
             return
-    raise BusyError(
-        f"another session answers at {path}", remedy="end it, or choose another name"
-    )
+    raise BusyError(f"another session answers at {path}", remedy="end it, or choose another name")
 
 
 class _About:
@@ -333,5 +334,5 @@ class _About:
             "time": time.time(),
             "sent": self._server.sent,
             "user": ask.author.name,
-            "role": ask.role,
+            "role": str(ask.role),
         }

@@ -14,6 +14,7 @@ from pathlib import Path
 from undula.client import Client
 from undula.core.errors import InputError
 from undula.core.log import get_logger
+from undula.core.roles import Role
 from undula.session.bridge.bridge import SessionBridge
 from undula.session.bridge.model import Author, Code
 from undula.session.rpc.commands import Cmd, check_code
@@ -22,19 +23,19 @@ from undula.session.rpc.namespaces import Dev, Mon, Scan, State
 from undula.session.rpc.plugins import Offer
 from undula.session.rpc.ports import Devices, Fields, Scans
 from undula.session.rpc.server import Identify, RpcServer, by_credentials
-from undula.session.rpc.verbs import Role, Verbs
+from undula.session.rpc.verbs import Verbs
 
 
 @dataclass(frozen=True, slots=True)
 class RpcOptions:
     """What a session allows.
 
-    `code` are the names of those who may send code beside staff; `raw` opens the socket for raw
-    text, to staff; `plugins` are `NAMESPACE=module:factory`.
+    `code` are names and roles of those who may send code beside staff; `raw` opens the socket for
+    raw text, to staff; `plugins` are `NAMESPACE=module:factory`.
     """
 
     name: str
-    code: Sequence[str] = ()
+    code: Sequence[str] = ("user",)
     raw: bool = False
     plugins: Sequence[str] = ()
     identify: Identify = by_credentials
@@ -52,6 +53,7 @@ class RpcService:
         devices: Devices,
         scans: Scans,
         options: RpcOptions,
+        *,
         client: Client | None = None,
     ) -> None:
         self._bridge, self._options = bridge, options
@@ -86,10 +88,11 @@ class RpcService:
         await self.server.close()
 
     def _may_code(self, author: Author, role: Role) -> bool:
-        return role == "staff" or (role == "user" and author.name in self._options.code)
+        named = {author.name, str(role)} & set(self._options.code)
+        return role is Role.STAFF or (role is Role.USER and bool(named))
 
     async def _type(self, text: str, author: Author, role: Role) -> None:
-        check_code(lambda _, asked: asked == "staff", author, role)
+        check_code(lambda _, asked: asked is Role.STAFF, author, role)
         if not text.strip():
             raise InputError("there is no text", remedy="send a line and its newline")
         self._bridge.submit(Code(text.rstrip("\n")), author, "refuse")

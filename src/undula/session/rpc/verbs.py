@@ -13,21 +13,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import entry_points
-from typing import Any, Literal, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from undula.core.errors import ConfigError, InputError
+from undula.core.errors import AccessError, ConfigError, InputError
 from undula.core.log import get_logger
+from undula.core.roles import Role
 from undula.session.bridge.model import Author
-from undula.session.rpc.errors import ZError
 from undula.session.rpc.peers import Peer
 
 GROUP = "undula.rpc"
 _MARK = "_undula_verb"
 F = TypeVar("F", bound=Callable[..., Any])
-Role = Literal["observer", "user", "staff"]
-ROLES: tuple[Role, ...] = ("observer", "user", "staff")
 Connection = tuple[bytes, int, int]
 """One line of one process: libzmq's routing id, user, process."""
 
@@ -43,13 +41,13 @@ class Ask:
     connection: Connection
 
 
-def verb(name: str | None = None, *, needs: Role = "observer") -> Callable[[F], F]:
+def verb(name: str | None = None, *, needs: Role = Role.OBSERVER) -> Callable[[F], F]:
     """Mark a method as a verb: `keys(self, ask, path: str)` in the namespace `dev`: `dev/keys`.
 
     A coroutine runs on the server's loop and must not block it; a plain method runs on a thread.
     Its parameters are the fields of the request, checked by their annotations. `name` is the verb's
     where it is not the method's; "" makes the namespace itself a verb. `needs` is the lowest role
-    that may ask: `user` for whatever moves or changes.
+    that may ask: `Role.USER` for whatever moves or changes.
     """
 
     def mark(method: F) -> F:
@@ -70,11 +68,11 @@ class Verb:
     needs: Role
 
     def check(self, ask: Ask) -> None:
-        """Raises: ZError `refused` when the asker's role is too low."""
-        if ROLES.index(ask.role) < ROLES.index(self.needs):
-            raise ZError(
-                "refused",
-                f"{self.typ} needs the role {self.needs}, {ask.author.name} is {ask.role}",
+        """Raises: AccessError when the asker's role is too low."""
+        if ask.role < self.needs:
+            raise AccessError(
+                f"{ask.author.name} is {ask.role.phrase}, but {self.typ} needs the role "
+                f"{self.needs}",
                 remedy="log in with auth/login as somebody who may",
             )
 
@@ -142,7 +140,7 @@ class Verbs:
         return {
             typ: {
                 "about": inspect.getdoc(found.call) or "",
-                "needs": found.needs,
+                "needs": str(found.needs),
                 "fields": found.fields.model_json_schema().get("properties", {}),
                 "required": found.fields.model_json_schema().get("required", []),
             }

@@ -14,6 +14,7 @@ import pytest
 import zmq
 
 from undula.core.errors import LimitError
+from undula.core.roles import Role
 from undula.session.rpc.client import RpcClient
 from undula.session.rpc.errors import ZError
 from undula.session.rpc.server import Limits, RpcServer
@@ -67,7 +68,7 @@ class Small:
     def secret(self, ask: Ask, name: str, password: str) -> None:
         self.seen.append((name, password))
 
-    @verb(needs="staff")
+    @verb(needs=Role.STAFF)
     async def for_staff(self, ask: Ask) -> str:
         return "yes"
 

@@ -13,6 +13,8 @@ import pytest
 import zmq
 
 from undula.core.errors import OutcomeUnknownError
+from undula.core.roles import Role
+from undula.session.bridge.model import Author
 from undula.session.rpc.client import RpcClient
 from undula.session.rpc.errors import ZError
 from undula.session.rpc.server import Limits
@@ -147,14 +149,12 @@ def test_a_verb_may_need_a_role(rpc, context) -> None:
 
 def test_who_may_not_is_refused(start, context) -> None:
     async def observer(peer, connection, token):
-        from undula.session.bridge.model import Author
-
-        return Author("olga"), "observer"
+        return Author("olga"), Role.OBSERVER
 
     with start(identify=observer) as rpc:
         reply = ask(rpc.plain(context), '{"typ": "dev/for_staff"}')
-        assert reply["err"] == "refused"
-        assert "olga is observer" in reply["desc"]
+        assert reply["err"] == "access"
+        assert "olga is an observer" in reply["desc"]
 
 
 def test_a_peer_that_never_reads_costs_the_others_nothing(start, context) -> None:
@@ -241,7 +241,7 @@ def test_raw_text_is_off_unless_switched_on_and_answers_as_figure_3d(start, cont
     typed: list[tuple[str, str]] = []
 
     async def inject(text, author, role):
-        if role != "staff":
+        if role is not Role.STAFF:
             raise ZError("refused", "staff only")
         if not text.endswith("\n"):
             raise ZError("input", "a line ends with a newline")
