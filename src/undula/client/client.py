@@ -35,7 +35,7 @@ from undula.core.ids import new_id
 from undula.core.paths import BeamlinePaths, beamline_paths, default_beamline
 from undula.core.secret import Secret
 from undula.core.settings import load_settings
-from undula.messages import Readback
+from undula.messages import PlanSource, Readback
 
 SCAN_TIMEOUT_S = 60.0
 """Checking a scan reads limits live and computes every point: seconds until the reply."""
@@ -81,7 +81,7 @@ class Client:
         self.link = Link(connector, user, token)
         self.paths = paths
         self.devices = Devices(self)
-        self.queue = QueueView(self.link)
+        self.queue = QueueView(self.link, self.submit)
         self.config = ConfigView(self.link)
         self.motors = Motors(self.link, self.start_move, self.stop)
         self.alarms = AlarmView(self.link)
@@ -99,6 +99,7 @@ class Client:
         shutter: str | None = None,
         darks: int = 0,
         command: str = "",
+        source: PlanSource | None = None,
         **kwargs: Any,
     ) -> ScanHandle:
         """Check a plan and queue it; returns at once when it is accepted.
@@ -113,13 +114,14 @@ class Client:
                 the device file says.
             darks: points taken before, with the shutters closed.
             command: the line for the record; by default the call as typed in the shell.
+            source: a plan that a person wrote, with its call; `plan` is then its name.
             kwargs: further arguments of the plan.
 
         Raises: InputError, LimitError, BusyError ... when the engine refuses it: nothing moved.
         """
         cursors = Cursors.now(self.link.connector)
         options = {"time": time, "detectors": detectors, "metadata": metadata, "command": command}
-        options |= {"shutter": shutter, "darks": darks}
+        options |= {"shutter": shutter, "darks": darks, "source": source}
         return ScanHandle(self, self._scan(False, plan, args, kwargs, options), cursors)
 
     def check(
@@ -130,10 +132,13 @@ class Client:
         detectors: Iterable[Any] | str | None = None,
         shutter: str | None = None,
         darks: int = 0,
+        command: str = "",
+        source: PlanSource | None = None,
         **kwargs: Any,
     ) -> Accepted:
         """Check a plan and queue nothing: points (the first 1000), estimate, file, warnings."""
         options = {"time": time, "detectors": detectors, "shutter": shutter, "darks": darks}
+        options |= {"command": command, "source": source}
         return self._scan(True, plan, args, kwargs, options)
 
     def _scan(
@@ -172,6 +177,7 @@ class Client:
             shutter=options.get("shutter"),
             darks=options.get("darks", 0),
             command=line,
+            source=options.get("source"),
             dry_run=dry_run,
         )
         return Accepted.of({"item_id": request_id, "command": line, **result})

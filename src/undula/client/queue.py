@@ -1,14 +1,17 @@
-"""The scan queue from a client: look, pause, resume, abort, remove, clear."""
+"""The scan queue from a client: add, look, pause, resume, abort, remove, clear."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from undula.bus.endpoints import ENGINE_QUEUE, QUEUE_STATUS
 from undula.client.link import Link
 from undula.messages import QueueItem, QueueStatus
+
+if TYPE_CHECKING:
+    from undula.client.scans import ScanHandle
 
 SETTLE_S = 2.0
 """How long resume and abort wait until the queue shows it."""
@@ -17,8 +20,20 @@ SETTLE_S = 2.0
 class QueueView:
     """What runs and what waits; each action returns the queue as it is afterwards."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, submit: Callable[..., ScanHandle]) -> None:
         self._link = link
+        self._submit = submit
+
+    def add(self, plan: str, *args: Any, **options: Any) -> ScanHandle:
+        """Check a scan and put it at the end: `queue.add("scan", samx, -1, 1, 21, time=0.1)`.
+
+        Returns at once; `.wait()` waits for its end, `.cancel()` takes it out.
+
+        Args:
+            plan: its name; `args` and `options` as in `Client.submit`.
+        Raises: InputError, LimitError ... when the engine refuses it.
+        """
+        return self._submit(plan, *args, **options)
 
     def _do(self, action: str, **fields: Any) -> QueueStatus:
         result = self._link.ask(ENGINE_QUEUE, action=action, **fields)

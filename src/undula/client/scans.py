@@ -205,10 +205,10 @@ class ScanHandle:
             return
         numbers = ", ".join(str(n) for n in self.finished.run_numbers)
         what = f"run {numbers}" if numbers else self.accepted.command
-        why = self.finished.reason.rstrip(".") or "no reason"
+        why, _, remedy = self.finished.reason.partition(". Remedy: ")
         raise UndulaError(
-            f"{what} ended as {self.finished.exit_status}: {why}",
-            remedy="see undula runs show for what was measured, and undula logs",
+            f"{what} ended as {self.finished.exit_status}: {why.rstrip('.') or 'no reason'}",
+            remedy=remedy or "see undula runs show for what was measured, and undula logs",
         )
 
     @property

@@ -83,6 +83,11 @@ class BeamlinePaths:
         return self.state.with_name(f"{self.state.name}.access")
 
     @property
+    def plans(self) -> Path:
+        """Plan files of the beamline: their functions are names at the prompt."""
+        return self.state / "plans"
+
+    @property
     def broker_folder(self) -> Path:
         """Append-only file and access rules of the embedded broker."""
         return self.state / "broker"
@@ -124,7 +129,7 @@ class BeamlinePaths:
 
     def create(self) -> None:
         """Make the folders, for the beamline's group only (mode 2770)."""
-        for folder in (self.state, self.run, self.logs, self.broker_folder):
+        for folder in (self.state, self.run, self.logs, self.broker_folder, self.plans):
             folder.mkdir(parents=True, exist_ok=True)
             if folder.is_symlink() or (
                 folder == self.run

@@ -20,6 +20,7 @@ from undula.messages.devices import (
     Severity,
 )
 from undula.messages.errors import ErrorReport
+from undula.messages.plans import PlanSource, SourcePart
 from undula.messages.queue import ItemFinished, QueueItem, QueueStatus
 from undula.messages.requests import (
     DeviceSetRequest,
@@ -62,6 +63,7 @@ __all__ = [
     "Message",
     "MotorRequest",
     "MoveRequest",
+    "PlanSource",
     "QueueItem",
     "QueueRequest",
     "QueueStatus",
@@ -74,4 +76,5 @@ __all__ = [
     "RunOpened",
     "ScanRequest",
     "Severity",
+    "SourcePart",
 ]

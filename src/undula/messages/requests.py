@@ -9,6 +9,7 @@ from pydantic import Field
 from undula.core.clock import now
 from undula.messages.base import Command, Event
 from undula.messages.errors import ErrorReport
+from undula.messages.plans import PlanSource
 
 
 class Request(Command):
@@ -38,6 +39,9 @@ class ScanRequest(Request):
         default_factory=list, description="positional arguments; devices as their names"
     )
     kwargs: dict[str, Any] = Field(default_factory=dict, description="keyword arguments")
+    source: PlanSource | None = Field(
+        default=None, description="a plan that a person wrote; its call holds the arguments"
+    )
     count_time_s: float | None = Field(default=None, gt=0, description="seconds per point")
     detectors: list[str] | None = Field(
         default=None, description="None: the devices with readout priority monitored"

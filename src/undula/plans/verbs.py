@@ -19,6 +19,7 @@ from undula.core.errors import DeviceError, TimeoutUndulaError
 MOVE = "move_and_wait"
 TRIGGER = "trigger_and_wait"
 FINISH = "finish_data"
+CHECK = "check_first"
 Told = Callable[[Sequence[Any] | None], None]
 Pending = list[tuple[Any, Any]]
 
@@ -45,6 +46,15 @@ async def run_finish(msg: Msg) -> None:
         result = detector.finish_data()
         if asyncio.iscoroutine(result):
             await result
+
+
+async def run_check(msg: Msg) -> None:
+    """`Msg(CHECK, None, work)`: call `work` on a thread, so that it may ask devices on this loop.
+
+    Raises: what it raises.
+    """
+    (work,) = msg.args
+    await asyncio.to_thread(work)
 
 
 def finishing(detectors: Iterable[Any]) -> list[Msg]:

@@ -9,21 +9,23 @@ from typing import Any
 
 import bluesky.plans as bp
 import bluesky.preprocessors as bpp
-from bluesky.utils import Msg, ensure_generator
 
 from undula.core.errors import UndulaError
 from undula.core.settings import BeamlineSettings
 from undula.devices.registry import Registry
+from undula.messages import PlanSource
 from undula.plans import StepRun, block_scan, step_scan
 from undula.plans.beam import Beam
 from undula.plans.guarded import Buffered
 from undula.plans.lost import Losses
 from undula.plans.step import Messages
 from undula.plans.verbs import Told, finishing
-from undula.scans.check import MOVE_MARGIN_S, CheckedScan, check_set
+from undula.scans.check import MOVE_MARGIN_S, CheckedScan
+from undula.scans.checked import Checks, Lease, checked, with_beam
 from undula.scans.frames import tell_policies
 from undula.scans.metadata import start_metadata
 from undula.scans.shutters import shutter_of
+from undula.scans.user_plans import PlanFailedError, load_plan, told_of
 
 FIELDS = ("signal", "target_field")
 """Parameters of Bluesky's plans that name a data key, not a device."""
@@ -55,11 +57,13 @@ def pushing(scan: CheckedScan, devices: Registry) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a running plan asks whoever runs it: pause wanted, point spoiled, device lost."""
+    """What a running plan asks whoever runs it: pause wanted, point spoiled, device lost; and
+    devices that it needs beside those that were leased before."""
 
     to_pause: Callable[[], bool]
     spoiled: Callable[[], bool]
     losses: Losses
+    lease: Lease = lambda _: None
 
 
 def _beam(scan: CheckedScan, devices: Registry) -> Beam | None:
@@ -154,36 +158,48 @@ def foreign_plan(scan: CheckedScan, devices: Registry, asked: Asked, told: Told)
         if name not in FIELDS:
             bound.arguments[name] = resolve(value, devices)
     plan = function(*bound.args, **bound.kwargs)
-    baseline = baseline_of(scan, devices)
-    untriggered = {n for n in scan.devices if not devices[n].triggered}
-    by_id = {id(devices[n].obj): devices[n] for n in scan.devices}
-    finish = finishing(devices[n].obj for n in scan.detectors)
-
-    def watch(msg: Msg) -> tuple[Messages | None, Messages | None]:
-        if msg.command == "set" and id(msg.obj) in by_id:
-            check_set(by_id[id(msg.obj)], msg.args[0])
-        if msg.command == "trigger" and getattr(msg.obj, "name", "") in untriggered:
-            return _nothing(), None
-        if msg.command == "close_run":
-            return ensure_generator([*finish, msg]), None
-        if msg.command == "checkpoint" and asked.to_pause():
-            return None, _pause()
-        return None, None
-
     beam = _beam(scan, devices)
-    if beam is not None:
-        plan = beam.around(plan, told)
-    if baseline:
+    plan = beam.around(plan, told) if beam is not None else plan
+    return _looked_at(plan, scan, devices, asked)
+
+
+def written_plan(
+    scan: CheckedScan, source: PlanSource, devices: Registry, asked: Asked, told: Told
+) -> Messages:
+    """A plan that a person wrote, each `set` checked before it is sent.
+
+    Raises: InputError when it can no longer be made.
+    """
+    set_count_time(scan, devices)
+    loaded = load_plan(source, devices)
+    plan = loaded.located()
+    beam = _beam(scan, devices)
+    plan = with_beam(plan, beam, told) if beam is not None else plan
+    return _looked_at(plan, scan, devices, asked, loaded.failing_at)
+
+
+def _looked_at(
+    plan: Messages,
+    scan: CheckedScan,
+    devices: Registry,
+    asked: Asked,
+    failing_at: Callable[[], str] = str,
+) -> Messages:
+    finish = finishing(devices[n].obj for n in scan.detectors)
+    strict = scan.request.source is not None
+    before = Checks(
+        devices,
+        scan.devices,
+        lease=asked.lease,
+        to_pause=asked.to_pause,
+        finish=finish,
+        strict=strict,
+        failing_at=failing_at,
+    )
+    plan = checked(plan, before)
+    if baseline := baseline_of(scan, devices):
         plan = bpp.baseline_wrapper(plan, [devices[n].obj for n in baseline])
-    return bpp.plan_mutator(plan, watch)  # type: ignore[no-any-return]  # bluesky is untyped
-
-
-def _nothing() -> Messages:
-    yield Msg("null")
-
-
-def _pause() -> Messages:
-    yield Msg("pause")
+    return plan
 
 
 def build_plan(
@@ -198,8 +214,11 @@ def build_plan(
     Raises: UndulaError when a device refuses its count time.
     """
     tell_policies(scan, devices)
+    source = scan.request.source
     if scan.form is not None:
         plan = declared_plan(scan, devices, asked, told)
+    elif source is not None:
+        plan = written_plan(scan, source, devices, asked, told)
     else:
         plan = foreign_plan(scan, devices, asked, told)
     streams = {"baseline": baseline_of(scan, devices)}
@@ -210,11 +229,23 @@ def build_plan(
     if scan.form is None:
         for key in ("plan_name", "motors", "hints"):
             md.pop(key, None)
+    if source is not None:
+        md |= told_of(source)
     return plan, md
 
 
 def explain(exc: BaseException, waiting: str) -> str:
-    """Why a run ended, for its stop document and for people; one line."""
+    """Why a run ended, for its stop document and for people; one line.
+
+    Of a plan that a person wrote it names the line.
+    """
+    if not isinstance(exc, PlanFailedError) or exc.__cause__ is None:
+        return _what(exc, waiting)
+    what, remedy, rest = _what(exc.__cause__, waiting).partition(". Remedy: ")
+    return f"{what}, at {exc.place}{remedy}{rest}" if exc.place else f"{what}{remedy}{rest}"
+
+
+def _what(exc: BaseException, waiting: str) -> str:
     if isinstance(exc, UndulaError):
         return str(exc)
     cause = exc.__cause__ or exc

@@ -7,6 +7,7 @@ mend. Used when a request comes, and again when its scan starts. Touches no axis
 from __future__ import annotations
 
 import inspect
+import numbers
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,13 +20,14 @@ from undula.core.settings import BeamlineSettings
 from undula.devices.groups import MeasurementGroup, expanded
 from undula.devices.pseudo_axis import real_moves
 from undula.devices.registry import LoadedDevice, Registry
-from undula.messages import ScanRequest
+from undula.messages import PlanSource, ScanRequest
 from undula.plans import FORMS, StepForm, Trajectory, parse_form
 from undula.plans.beam import Opens
 from undula.plans.trajectory import FloatArray
 from undula.plans.usage import check_call
 from undula.scans.places import check_room
 from undula.scans.stoppable import Unstoppable, stoppable
+from undula.scans.user_plans import devices_named, load_plan
 
 POINT_OVERHEAD_S = 0.002
 SAMPLED_MOVES = 500
@@ -123,7 +125,7 @@ def refuse_read_only(device: LoadedDevice) -> None:
 def check_set(device: LoadedDevice, target: object) -> None:
     """One set that is about to be sent. Raises: InputError, LimitError."""
     refuse_read_only(device)
-    if isinstance(target, int | float):
+    if isinstance(target, numbers.Real):  # a number of numpy, too
         check_limits(device, [float(target)])
 
 
@@ -357,12 +359,12 @@ def _shutters(
     return tuple(d.name for d, _ in used), opens
 
 
-def _reals(devices: Registry, names: Iterable[str]) -> tuple[str, ...]:
+def reals_under(devices: Registry, names: Iterable[str]) -> tuple[str, ...]:
     """Axes under the pseudo axes among these, pseudo ones under others included."""
     found: dict[str, None] = {}
     for name in names:
         for real in getattr(devices[name].obj, "reals", ()):
-            found |= dict.fromkeys([real, *_reals(devices, [real])])
+            found |= dict.fromkeys([real, *reals_under(devices, [real])])
     return tuple(found)
 
 
@@ -399,7 +401,7 @@ def _check_foreign(
     return CheckedScan(
         request=request.model_copy(update={"args": args}),
         axes=tuple(n for n in names if hasattr(devices[n].obj, "set")),
-        driven=Driven(_reals(devices, names)),
+        driven=Driven(reals_under(devices, names)),
         shutters=shutters,
         opens=opens,
         detectors=tuple(n for n in names if not hasattr(devices[n].obj, "set")),
@@ -407,8 +409,39 @@ def _check_foreign(
     )
 
 
+def _check_source(
+    request: ScanRequest, source: PlanSource, devices: Registry, settings: BeamlineSettings
+) -> CheckedScan:
+    """A plan that a person wrote: it can be made, and the devices it names are there."""
+    load_plan(source, devices).close()
+    names = devices_named(source, devices)
+    for name in names:
+        usable(devices, name, "a device of the plan")
+    if request.darks:
+        raise InputError(
+            "darks are for declared plans", remedy="read with the shutter closed in the plan itself"
+        )
+    shutters, opens = _shutters(request, devices, names)
+    check_room(settings, _bytes_per_point(devices, names))
+    uses = f"it names {', '.join(names)}" if names else "it names no device"
+    return CheckedScan(
+        request=request,
+        axes=tuple(n for n in names if hasattr(devices[n].obj, "set")),
+        driven=Driven(reals_under(devices, names)),
+        shutters=shutters,
+        opens="per_scan" if opens == "per_point" else opens,
+        detectors=tuple(n for n in names if not hasattr(devices[n].obj, "set")),
+        warnings=(
+            f"the points of {source.name} are not known beforehand, each move is checked before it "
+            f"is sent; {uses}",
+        ),
+    )
+
+
 def check_scan(request: ScanRequest, devices: Registry, settings: BeamlineSettings) -> CheckedScan:
     """Check the whole request. Raises: InputError, LimitError, DeviceError, StorageError."""
+    if request.source is not None:
+        return _check_source(request, request.source, devices, settings)
     if request.plan in FORMS:
         return _check_declared(request, devices, settings)
     return _check_foreign(request, devices, settings)

@@ -41,6 +41,10 @@ class LostDevices:
         self._names = tuple(n for n in names if n in self._devices)
         self._since, self._restore, self.paused = {}, set(), False
 
+    def also(self, names: Iterable[str]) -> None:
+        """The scan turns out to need these, too."""
+        self._names = tuple(dict.fromkeys([*self._names, *names]))
+
     def look(self) -> bool:
         """Whether a device of the scan is out of reach now."""
         for name in self._names:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -450,7 +451,8 @@ class ScanRunner:
             self._touched.add(item.item_id, scan.devices)
             self._await_conditions()
             self._shutters.begin(scan.shutters, scan.opens == "per_scan")
-            asked = Asked(self._asked_to_pause, self._spoiled, self._lost)
+            lease = partial(self._lease_more, item.item_id, holder)
+            asked = Asked(self._asked_to_pause, self._spoiled, self._lost, lease)
             plan, md = build_plan(scan, self.devices, self.settings, asked, self._waits)
             self._drive(plan, md)
             status = "abort" if self._abort_wanted else "success"
@@ -507,6 +509,12 @@ class ScanRunner:
         self._waiting = None
         self.leases.take(scan.devices, holder)
         self.leases.share(read, holder)  # a condition may be lifted while it holds the scan
+
+    def _lease_more(self, item_id: str, holder: str, names: Sequence[str]) -> None:
+        """Devices that a plan turns out to need. Raises: BusyError when somebody has one."""
+        self.leases.take(names, holder)
+        self._touched.add(item_id, dict.fromkeys([*self._touched.of(item_id), *names]))
+        self._lost.also(names)
 
     def _await_conditions(self) -> None:
         """Begin when all conditions hold. Raises: DeviceError where one refuses a start."""

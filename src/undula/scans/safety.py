@@ -31,6 +31,11 @@ class Touched:
             self._holders[holder] = list(names)
             self._write()
 
+    def of(self, holder: str) -> list[str]:
+        """What `holder` may move, trigger or stage."""
+        with self._lock:
+            return list(self._holders.get(holder, ()))
+
     def drop(self, holder: str) -> None:
         """`holder` has let go of its devices."""
         with self._lock:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import keyword
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from undula.client import (
@@ -29,6 +30,7 @@ from undula.session.display import TextDisplay
 from undula.session.follow import follow, wait_for_move
 from undula.session.groups import Group
 from undula.session.live import RunView
+from undula.session.planning.prompt import Prompt
 from undula.session.plans import PLANS, make_plan
 
 
@@ -46,6 +48,7 @@ class Shell:
         self.show_progress = _rewrite_line if sys.stdout.isatty() else None
         """What is redrawn in place while something moves; None where nothing can be."""
         self._leave = sys.stdin.isatty() if leave_when_paused is None else leave_when_paused
+        self.prompt = Prompt(self)
 
     # -- scans ------------------------------------------------------------------------------
 
@@ -54,10 +57,17 @@ class Shell:
         handle = self.client.submit(plan, *args, **options)
         for warning in handle.accepted.warnings:
             _say(f"warning: {warning}")
-        return self._follow(handle)
+        return self.follow(handle)
 
-    def _follow(self, handle: ScanHandle) -> ScanHandle:
-        display = TextDisplay(plot=self.plot)
+    def follow(
+        self, handle: ScanHandle, listener: Callable[[str, dict[str, Any]], None] | None = None
+    ) -> ScanHandle:
+        """Show a scan until it has ended or was left paused.
+
+        Args:
+            listener: gets the documents of its runs.
+        """
+        display = TextDisplay(plot=self.plot, listener=listener)
         try:
             ended = follow(self.client, handle, display, leave_when_paused=self._leave)
         finally:
@@ -79,13 +89,13 @@ class Shell:
         """Go on with the paused scan, live again when it was started here."""
         self.client.queue.resume()
         if self._paused is not None:
-            self._follow(self._paused)
+            self.follow(self._paused)
 
     def abort(self, reason: str = "") -> None:
         """End the running or paused scan, with clean-up."""
         self.client.queue.abort(reason or "aborted in the shell")
         if self._paused is not None:
-            self._follow(self._paused)
+            self.follow(self._paused)
 
     def stop(self) -> StopReport:
         """Stop motion, whatever is queued or busy."""
@@ -246,12 +256,10 @@ class Shell:
         names: dict[str, Any] = {
             "client": self.client,
             "devices": self.client.devices,
-            "queue": self.client.queue,
             "runs": self.client.runs,
             "config": self.client.config,
             "alarms": self.client.alarms,
             "dev": Group(self.client, "dev"),
-            "run": self.run,
         }
         names.update({name: make_plan(name, self.run) for name in PLANS})
         for name in (
@@ -268,6 +276,7 @@ class Shell:
             hides = info.name in names or hasattr(builtins, info.name)
             if info.name.isidentifier() and not keyword.iskeyword(info.name) and not hides:
                 names[info.name] = DeviceProxy(self.client, info.name)
+        self.prompt.install(names)
         return names
 
 

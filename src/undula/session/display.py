@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, Protocol, TextIO
 
 from undula.client import ScanHandle, Step
@@ -64,8 +65,14 @@ def wants_colour(stream: TextIO) -> bool:
 class TextDisplay(Views):
     """Table, progress, plot and summary as text; the lower part redrawn at a terminal."""
 
-    def __init__(self, stream: TextIO | None = None, plot: bool = True) -> None:
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        plot: bool = True,
+        listener: Callable[[str, dict[str, Any]], None] | None = None,
+    ) -> None:
         super().__init__()
+        self._listener = listener
         self._out = stream or sys.stdout
         self._live = self._out.isatty() and os.environ.get("TERM") != "dumb"
         self._colour = wants_colour(self._out)
@@ -80,6 +87,8 @@ class TextDisplay(Views):
         """Take one step; redraw when it is time."""
         self._status = status or self._status
         self.fold(step)
+        if self._listener is not None and step.document is not None:
+            self._listener(step.document.name, step.document.doc)
         if step.opened is not None:
             self._open(step.opened)
         ended = step.document is not None and step.document.name == "stop"

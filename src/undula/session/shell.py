@@ -14,6 +14,7 @@ from typing import Any
 from undula.client import Client
 from undula.core.errors import UndulaError
 from undula.session.commands import Shell
+from undula.session.planning.files import watch as watch_plans
 
 BANNER = """Undula, {beamline}. Devices: {groups}. Plans: scan, grid_scan, count, ascan ...
 Try: dev    wa()    scan(samx, -1, 1, 21, time=0.1)    scan?    runs    exit
@@ -53,7 +54,8 @@ def make_ipython(client: Client, plot: bool = True) -> tuple[Any, dict[str, Any]
     from IPython.terminal.interactiveshell import TerminalInteractiveShell
     from traitlets.config import Config
 
-    names = Shell(client, plot).namespace()
+    here = Shell(client, plot)
+    names = here.namespace()
     config = Config()
     config.TerminalInteractiveShell.banner1 = ""
     config.TerminalInteractiveShell.confirm_exit = False
@@ -65,6 +67,7 @@ def make_ipython(client: Client, plot: bool = True) -> tuple[Any, dict[str, Any]
     TerminalInteractiveShell.clear_instance()
     shell = TerminalInteractiveShell.instance(config=config, user_ns=dict(names))
     shell.set_custom_exc((UndulaError, NameError), show_error)
+    watch_plans(here.prompt.folder, shell)
     return shell, names
 
 

@@ -25,6 +25,7 @@ from undula.core.errors import UndulaError
 from undula.core.procs import ProcessId
 from undula.session.commands import Shell
 from undula.session.kernel.app_names import PROGRESS_MESSAGE, RUNS_MESSAGE
+from undula.session.planning.files import watch as watch_plans
 from undula.session.shell import error_text
 
 
@@ -128,6 +129,7 @@ def make_app(client: Client, connection: Path, folder: Path, plot: bool = True) 
     app.shell.user_ns["exit"] = app.shell.user_ns["quit"] = NoExit()
     kernel = app.kernel
     names.show_progress = lambda text: kernel.tell(PROGRESS_MESSAGE, {"text": text})
+    watch_plans(names.prompt.folder, app.shell)
     app.shell.events.register("post_run_cell", lambda _: _tell_runs(kernel, names))
     return app
 

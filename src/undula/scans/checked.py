@@ -1,0 +1,162 @@
+"""A plan whose points are not known beforehand: each message is looked at before it is sent.
+
+In: any plan, the devices of its scan. Out: the plan's messages. A `set` that must not be sent is
+refused inside the plan, at the line that asked for it, so that the plan's own clean-up runs. A
+device that the check of the scan did not know of is leased when the plan moves, triggers or stages
+it, and refused by name when somebody else has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bluesky.utils import Msg
+
+from undula.core.errors import InputError
+from undula.devices.loaded import LoadedDevice
+from undula.devices.registry import Registry
+from undula.plans.beam import Beam
+from undula.plans.step import Messages
+from undula.plans.verbs import CHECK, Told
+from undula.scans.check import check_set, reals_under, refuse_read_only, usable
+
+USES = ("set", "trigger", "stage", "kickoff", "prepare")
+Lease = Callable[[Sequence[str]], None]
+
+
+class Checks:
+    """What is done before each message of a plan.
+
+    Args:
+        known: names of the devices that are leased already.
+        lease: takes further devices; raises BusyError.
+        to_pause: whether somebody wants a pause at the next checkpoint.
+        finish: messages before each run closes.
+        failing_at: the line of the error that ends a run, for its reason.
+        strict: a device that is none of the beamline's is refused.
+    """
+
+    def __init__(
+        self,
+        devices: Registry,
+        known: Sequence[str],
+        *,
+        lease: Lease,
+        to_pause: Callable[[], bool],
+        finish: Sequence[Msg] = (),
+        failing_at: Callable[[], str] = str,
+        strict: bool = False,
+    ) -> None:
+        self._devices = devices
+        self._leased = set(known)
+        self._lease = lease
+        self._to_pause = to_pause
+        self._finish = finish
+        self._failing_at = failing_at
+        self._strict = strict
+        self._by_id = {
+            id(devices[n].obj): devices[n] for n in devices.names() if devices[n].obj is not None
+        }
+
+    def __call__(self, msg: Msg) -> Sequence[Msg]:
+        """The messages to send for `msg`. Raises: UndulaError when it must not be sent."""
+        if msg.command == "close_run":
+            return [*self._finish, self._closing(msg)]
+        if msg.command == "checkpoint" and self._to_pause():
+            return [msg, Msg("pause")]
+        device = self._owner(msg) if msg.command in USES else None
+        return [msg] if device is None else self._use(msg, device)
+
+    def _use(self, msg: Msg, device: LoadedDevice) -> Sequence[Msg]:
+        if msg.command == "trigger" and device.obj is msg.obj and not device.triggered:
+            return [Msg("null")]
+        fresh = device.name not in self._leased
+        if msg.command != "set" and not fresh:
+            return [msg]
+        if device.synchronous and not fresh:
+            self._look(msg, device)
+            return [msg]
+        # what asks an asynchronous device, or the disk, must not hold up the RunEngine's loop
+        return [Msg(CHECK, None, lambda: self._look(msg, device)), msg]
+
+    def _closing(self, msg: Msg) -> Msg:
+        place = self._failing_at() if msg.kwargs.get("exit_status") == "fail" else ""
+        if not place:
+            return msg
+        return msg._replace(
+            kwargs={**msg.kwargs, "reason": f"{msg.kwargs.get('reason')}, at {place}"}
+        )
+
+    def _owner(self, msg: Msg) -> LoadedDevice | None:
+        """The beamline's device that a message is for, or of which it is for a part."""
+        part = msg.obj
+        while part is not None:
+            if id(part) in self._by_id:
+                return self._by_id[id(part)]
+            part = getattr(part, "parent", None)
+        if self._strict and msg.command == "set":
+            name = getattr(msg.obj, "name", "") or type(msg.obj).__name__
+            raise InputError(
+                f"{name!r} is no device of the beamline: it can be neither checked nor stopped",
+                remedy="put it into the device file, then name it M.NAME or D.NAME",
+            )
+        return None
+
+    def _look(self, msg: Msg, device: LoadedDevice) -> None:
+        if device.name not in self._leased:
+            usable(self._devices, device.name, "a device of the plan")
+            wanted = [device.name, *reals_under(self._devices, [device.name])]
+            self._lease(wanted)
+            self._leased.update(wanted)
+        if msg.command == "set" and msg.obj is device.obj:
+            check_set(device, msg.args[0])
+        elif msg.command == "set":
+            refuse_read_only(device)
+
+
+def checked(plan: Messages, before: Callable[[Msg], Sequence[Msg]]) -> Messages:
+    """`plan` with the messages that `before` says; what it raises is raised inside the plan.
+
+    Args:
+        before: called with each message of the plan, which gets the answer to that message, or
+            to the last one when that message is not among those to send.
+    """
+    result: Any = None
+    error: BaseException | None = None
+    while True:
+        try:
+            msg = plan.send(result) if error is None else plan.throw(error)
+        except StopIteration as stop:
+            return stop.value
+        result, error = None, None
+        try:
+            messages = before(msg)
+            answers = []
+            for each in messages:
+                answers.append((yield each))
+            kept = [a for m, a in zip(messages, answers, strict=True) if m is msg] or answers
+            result = kept[-1]
+        except GeneratorExit:
+            plan.close()
+            raise
+        except BaseException as exc:  # also the RunEngine's abort: the plan cleans up
+            error = exc
+
+
+def with_beam(plan: Messages, beam: Beam, told: Told) -> Messages:
+    """`plan` with the shutters open in its runs only: it may also just move."""
+    opened = False
+
+    def before(msg: Msg) -> Sequence[Msg]:
+        nonlocal opened
+        if msg.command == "open_run" and beam.opens == "per_scan":
+            opened = True
+            return [*beam.opened(told), msg]
+        return [msg, *beam.closed(told)] if msg.command == "close_run" and opened else [msg]
+
+    try:
+        return (yield from checked(plan, before))
+    finally:
+        if opened:
+            yield from beam.closed(told)

@@ -1,0 +1,71 @@
+"""Bluesky's plans that are known point by point: run by name, checked whole before they start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import GeneratorType
+from typing import Any
+
+from undula.client.arguments import Named
+from undula.session.planning.functions import called, generator_of, library_name
+from undula.session.planning.model import PlanCall, PlanFunction
+from undula.session.planning.modules import MODULES
+
+DECLARED = (
+    "count", "scan", "rel_scan", "list_scan", "rel_list_scan", "grid_scan", "rel_grid_scan",
+)  # fmt: skip
+_OPTIONS = ("num", "delay", "snake_axes")
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A plan by name."""
+
+    name: str
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    detectors: list[Any]
+    metadata: Mapping[str, Any]
+
+
+def declared(plan: Any, here: Mapping[str, Any]) -> Declared | None:
+    """The plan by name; None for any that must go as source."""
+    if (generator := generator_of(plan)) is not None:
+        plan = _of_bluesky(generator, here)
+    if not isinstance(plan, PlanCall) or not isinstance(plan.target, PlanFunction):
+        return None
+    name = plan.target.name
+    if plan.target.module != "bp" or name not in DECLARED:
+        return None
+    kwargs = {k: v for k, v in plan.kwargs.items() if v is not None}
+    metadata = kwargs.pop("md", {})
+    args = list(plan.args)
+    detectors = args.pop(0) if args else kwargs.pop("detectors", None)
+    if not isinstance(detectors, list | tuple) or not all(isinstance(d, Named) for d in detectors):
+        return None
+    simple = all(_simple(a) for a in args) and all(k in _OPTIONS for k in kwargs)
+    if not simple or not all(isinstance(v, bool) or _simple(v) for v in kwargs.values()):
+        return None
+    return Declared(name, tuple(args), kwargs, list(detectors), dict(metadata))
+
+
+def _of_bluesky(
+    generator: GeneratorType[Any, Any, Any], here: Mapping[str, Any]
+) -> PlanCall | None:
+    """A plan of Bluesky's own, made here by its real function."""
+    function, args, kwargs = called(generator, here)
+    module, name = library_name(function) or ("", "")
+    if module != MODULES["bp"]:
+        return None
+    return PlanCall(PlanFunction("bp", name, None, ""), tuple(args), kwargs)
+
+
+def _simple(value: Any) -> bool:
+    """A device, a number, or several."""
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, list | tuple):
+        return all(_simple(v) for v in value)
+    number = isinstance(value, int | float) or type(value).__module__ == "numpy"
+    return number or isinstance(value, Named)

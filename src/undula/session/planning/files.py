@@ -1,0 +1,213 @@
+"""Plan files: Python files of a folder, whose functions are names at the prompt.
+
+In: a folder. Out: functions. A file that has changed is read again, whole or not at all: a faulty
+one is told with file, line and text, and what its last good version gave stays.
+"""
+
+from __future__ import annotations
+
+import linecache
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+from undula.core.errors import ConfigError, InputError, UndulaError
+from undula.session.planning.model import Decorated
+
+Stamp = tuple[int, int]
+
+
+@dataclass(slots=True)
+class _File:
+    """One file: its stamp when it was read last, and what its last good version gave."""
+
+    stamp: Stamp
+    functions: dict[str, Any] = field(default_factory=dict)
+    fault: str = ""
+
+
+class PlanFolder:
+    """The plan files of a beamline.
+
+    Args:
+        place: the folder; it need not exist. None: there is none.
+        here: gives the names of the prompt, which get the functions.
+    """
+
+    def __init__(self, place: Path | None, here: Callable[[], dict[str, Any]]) -> None:
+        self.place = place
+        self._here = here
+        self._files: dict[Path, _File] = {}
+        self._reserved: Mapping[str, Any] = {}
+
+    def reserve(self, names: Mapping[str, Any]) -> None:
+        """The shell's own names: no file may give them."""
+        self._reserved = dict(names)
+
+    @property
+    def functions(self) -> dict[str, Any]:
+        """All functions that the files give, by name."""
+        return {n: f for file in self._files.values() for n, f in file.functions.items()}
+
+    def reload(self, *, again: bool = False) -> str:
+        """Read what has changed. Returns: what was done, a line a file; '' when nothing was.
+
+        Args:
+            again: say also what is as it was, and which files are faulty still.
+        """
+        found = _stamps(self.place)
+        said = [self._drop(path) for path in list(self._files) if path not in found]
+        for path, stamp in found.items():
+            known = self._files.get(path)
+            if known is None or known.stamp != stamp:
+                said.append(self._read(path, stamp))
+            elif again:
+                said.append(known.fault or f"{path.name}: as it was, {_listed(known.functions)}")
+        if again and not said:
+            said = [f"there are no plan files in {self.place}" if self.place else "no plan folder"]
+        return "\n".join(said)
+
+    def _read(self, path: Path, stamp: Stamp) -> str:
+        known = self._files.setdefault(path, _File(stamp))
+        known.stamp = stamp
+        try:
+            functions = self._functions_of(path)
+        except UndulaError as error:
+            kept = (
+                f" Its last good version stays: {_listed(known.functions)}."
+                if known.functions
+                else ""
+            )
+            known.fault = f"{error}{kept}"
+            return known.fault
+        self._withdraw(known.functions, keep=functions)
+        known.functions, known.fault = functions, ""
+        self._here().update(functions)
+        return f"{path.name}: {_listed(functions)}"
+
+    def _functions_of(self, path: Path) -> dict[str, Any]:
+        names = {**self._reserved, "__name__": f"plans.{path.stem}", "__file__": str(path)}
+        before = dict(names)
+        execute(path, names)
+        functions = {
+            name: value
+            for name, value in names.items()
+            if not name.startswith("_") and before.get(name) is not value and _made_in(value, names)
+        }
+        for name in functions:
+            self._refuse_taken(name, path)
+        return functions
+
+    def _refuse_taken(self, name: str, path: Path) -> None:
+        if name in self._reserved:
+            raise ConfigError(
+                f"it gives {name!r}, which is a name of the shell",
+                remedy="rename the function",
+                where=path.name,
+            )
+        for other, file in self._files.items():
+            if other != path and name in file.functions:
+                raise ConfigError(
+                    f"it gives {name!r}, and so does {other.name}",
+                    remedy="rename one of them",
+                    where=path.name,
+                )
+
+    def _drop(self, path: Path) -> str:
+        gone = self._files.pop(path)
+        self._withdraw(gone.functions, keep={})
+        return f"{path.name}: is gone, and so {_listed(gone.functions)}"
+
+    def _withdraw(self, functions: Mapping[str, Any], keep: Mapping[str, Any]) -> None:
+        here = self._here()
+        for name, function in functions.items():
+            if name not in keep and here.get(name) is function:
+                del here[name]
+
+
+def _stamps(place: Path | None) -> dict[Path, Stamp]:
+    if place is None or not place.is_dir():
+        return {}
+    paths = sorted(p for p in place.glob("*.py") if not p.name.startswith(("_", ".")))
+    found = {}
+    for path in paths:
+        try:
+            status = path.stat()
+        except FileNotFoundError:  # an editor is just writing it anew
+            continue
+        found[path] = (status.st_mtime_ns, status.st_size)
+    return found
+
+
+def _made_in(value: Any, names: Mapping[str, Any]) -> bool:
+    function = value.function if isinstance(value, Decorated) else value
+    return isinstance(function, FunctionType) and function.__globals__ is names
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "no functions"
+
+
+def execute(path: Path, names: dict[str, Any]) -> None:
+    """Run a file in `names`. Raises: ConfigError with file, line and text.
+
+    The lines of its functions stay those of this version, whatever the file becomes.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise InputError(f"{path} cannot be read: {exc}", remedy="correct its name") from exc
+    filename = str(path)
+    try:
+        code = compile(text, filename, "exec")
+        linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+        exec(code, names)  # noqa: S102  # a file of the beamline, as if typed at the prompt
+    except SyntaxError as exc:
+        place = f"{path.name}, line {exc.lineno}"
+        raise ConfigError(
+            f"{exc.msg}: {(exc.text or '').strip()}", remedy="correct the file", where=place
+        ) from exc
+    except UndulaError as exc:
+        raise ConfigError(exc.what, remedy=exc.remedy, where=_place(exc, path, text)) from exc
+    except (Exception, SystemExit) as exc:  # a person's own code may raise anything
+        raise ConfigError(
+            f"{type(exc).__name__}: {exc}", remedy="correct the file", where=_place(exc, path, text)
+        ) from exc
+
+
+def _place(exc: BaseException, path: Path, text: str) -> str:
+    """The innermost line of the file that a traceback passes, with its text."""
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(exc.__traceback__, limit=None)
+        if frame.filename == str(path) and frame.lineno
+    ]
+    if not lines:
+        return path.name
+    return f"{path.name}, line {lines[-1]}: {text.splitlines()[lines[-1] - 1].strip()}"
+
+
+def run_script(path: str, folder: Path | None, here: dict[str, Any]) -> None:
+    """Run a file in the names of the prompt. Raises: InputError, ConfigError with the line."""
+    wanted = Path(path).expanduser()
+    places = [wanted] if wanted.is_absolute() or folder is None else [wanted, folder / wanted]
+    found = next((p for p in places if p.is_file()), None)
+    if found is None:
+        looked = " and ".join(str(p.parent.absolute()) for p in places)
+        raise InputError(f"there is no file {path}", remedy=f"it was looked for in {looked}")
+    execute(found.absolute(), here)
+
+
+def watch(folder: PlanFolder, shell: Any) -> None:
+    """Read changed plan files before each cell of an IPython, and now; faults go to stderr."""
+
+    def look(*_: Any) -> None:
+        if said := folder.reload():
+            sys.stderr.write(said + "\n")
+
+    shell.events.register("pre_run_cell", look)
+    look()

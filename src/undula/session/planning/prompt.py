@@ -1,0 +1,201 @@
+"""Plans at one prompt: how they are made ready, sent and followed; the names that this adds.
+
+In: the shell. Out: `RE`, `bp`, `bps`, `bpp`, `np`, `queue`, `run`, `reload_plans`, `load_script`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, Protocol
+
+from undula.client import Accepted, Client, QueueView, ScanHandle
+from undula.client.arguments import Named
+from undula.core.errors import InputError
+from undula.session.groups import Group
+from undula.session.planning.declared import declared
+from undula.session.planning.files import PlanFolder, run_script
+from undula.session.planning.model import Decorated
+from undula.session.planning.modules import MODULES, LaterModule, PlanModule
+from undula.session.planning.pack import Packer, check_is_plan, packed
+from undula.session.planning.run_engine import RunEngineHere
+
+LONGEST_COMMAND = 500
+OPTIONS = ("time", "detectors", "metadata", "shutter", "command")
+"""What every scan takes beside the arguments of its plan."""
+
+
+class Follows(Protocol):
+    """What of the shell is used here."""
+
+    client: Client
+
+    def run(self, plan: str, *args: Any, **options: Any) -> ScanHandle:
+        """Run a plan by name, live."""
+
+    def follow(
+        self, handle: ScanHandle, listener: Callable[[str, dict[str, Any]], None] | None = None
+    ) -> ScanHandle:
+        """Show a scan until it has ended, or was left paused."""
+
+    def resume(self) -> None:
+        """Go on with the paused scan."""
+
+    def abort(self, reason: str = "") -> None:
+        """End the running or paused scan."""
+
+
+class Prompt:
+    """Plans at a prompt."""
+
+    def __init__(self, shell: Follows) -> None:
+        self._shell = shell
+        self._client = shell.client
+        self._here: dict[str, Any] = {}
+        self._commands: dict[int, str] = {}
+        self._warned: set[str] = set()
+        paths = self._client.paths
+        self.folder = PlanFolder(paths.plans if paths is not None else None, self.here)
+
+    def here(self) -> dict[str, Any]:
+        """The names of the prompt: of the IPython that has them, if there is one."""
+        module = sys.modules.get("IPython")
+        shell = module.get_ipython() if module is not None else None
+        names: dict[str, Any] = {} if shell is None else shell.user_ns
+        return names if names.get("RE", self) is self._here.get("RE") else self._here
+
+    # -- sending ----------------------------------------------------------------------------
+
+    def submit(self, plan: Any, *args: Any, **options: Any) -> ScanHandle:
+        """Send a plan, by name, as a function with its arguments, or as it is; returns at once.
+
+        Raises: InputError naming what cannot go to the engine; what the engine refuses.
+        """
+        return self._send(self._client.submit, plan, args, options)  # type: ignore[no-any-return]  # of two functions
+
+    def check(self, plan: Any, *args: Any, **options: Any) -> Accepted:
+        """Check a plan and queue nothing."""
+        return self._send(self._client.check, plan, args, options)  # type: ignore[no-any-return]  # of two functions
+
+    def _send(
+        self, send: Callable[..., Any], plan: Any, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> Any:
+        if isinstance(plan, str):
+            known = self.folder.functions.get(plan)
+            if known is None:
+                return send(plan, *args, **options)
+            plan = known
+        name = getattr(plan, "__name__", "")
+        if id(plan) in self._commands:
+            raise InputError(
+                f"{self._commands[id(plan)]} is a command of the shell: it acts at once",
+                remedy=f'name the plan: queue.add("{self._commands[id(plan)]}", ...)',
+            )
+        if callable(plan) and not hasattr(plan, "send"):
+            own = {n: options.pop(n) for n in list(options) if not _is_option(plan, n)}
+            plan = plan(*args, **own)
+        elif args:
+            raise InputError(
+                "a plan that is called already takes no more arguments",
+                remedy=f"write {name or 'the plan'} without its brackets, or without these",
+            )
+        return self._send_made(send, plan, options)
+
+    def _send_made(self, send: Callable[..., Any], plan: Any, options: dict[str, Any]) -> Any:
+        check_is_plan(plan, self._commands)
+        packer = Packer(self.here(), self._commands, self._path_of)
+        by_name = declared(plan, self.here())
+        if by_name is not None:
+            line = f"RE({packer.written(plan)})"
+            options.setdefault("command", _short(line))
+            options["detectors"] = options.get("detectors") or by_name.detectors
+            options["metadata"] = {**by_name.metadata, **(options.get("metadata") or {})}
+            if send == self._client.check:
+                options.pop("metadata")
+            return send(by_name.name, *by_name.args, **by_name.kwargs, **options)
+        source = packed(plan, packer, self._client.link.user)
+        options.setdefault("command", _short(f"RE({source.call})"))
+        return send(source.name, source=source, **options)
+
+    def _path_of(self, device: Named) -> str:
+        return self._client.devices.info(device.device_name).path
+
+    # -- the names --------------------------------------------------------------------------
+
+    def install(self, names: dict[str, Any]) -> None:
+        """Add to the shell's names; from now on they are the commands that no plan may hold."""
+        names.update({name: PlanModule(name) for name in MODULES})
+        names["np"] = sys.modules.get("numpy") or LaterModule("numpy")
+        names["RE"] = RunEngineHere(self, self._shell)
+        names["queue"] = PlanQueue(self._client, self.submit)
+        names["run"] = self.run
+        names["reload_plans"] = self.reload_plans
+        names["load_script"] = self.load_script
+        travels = (PlanModule, ModuleType, Group, Named)
+        self._here = names
+        self._commands = {id(v): n for n, v in names.items() if not isinstance(v, travels)}
+        self.folder.reserve(names)
+
+    def run(self, plan: Any, *args: Any, **options: Any) -> ScanHandle:
+        """Run a plan, live: run("spiral", samx, samy, ...), run(myplan, 5), run(bp.scan(...)).
+
+        Options of all: time (seconds per point), metadata; with a name also detectors.
+        """
+        handle = self.submit(plan, *args, **options)
+        self.warn(handle)
+        return self._shell.follow(handle)
+
+    def warn(self, handle: ScanHandle) -> None:
+        """Say what the check found, each thing once."""
+        for warning in handle.accepted.warnings:
+            if warning not in self._warned:
+                sys.stdout.write(f"note: {warning}\n")
+        self._warned.update(handle.accepted.warnings)
+
+    def reload_plans(self) -> None:
+        """Read the plan files that have changed; without it they are read before each cell.
+
+        A faulty file is told with its line; the functions of its last good version stay.
+        """
+        sys.stdout.write(self.folder.reload(again=True) + "\n")
+
+    def load_script(self, path: str) -> None:
+        """load_script("night.py"): run a file as if it were typed here.
+
+        A relative path is looked for in the present folder, then in the plan folder.
+        """
+        run_script(path, self.folder.place, self.here())
+
+
+class PlanQueue(QueueView):
+    """The scan queue: `queue.add(...)` for any plan; look, pause, resume, abort, remove, clear."""
+
+    def __init__(self, client: Client, submit: Callable[..., ScanHandle]) -> None:
+        super().__init__(client.link, submit)
+
+    def add(self, plan: Any, *args: Any, **options: Any) -> ScanHandle:
+        """Put a plan at the end of the queue; the prompt comes back at once.
+
+        queue.add("scan", samx, -1, 1, 21, time=0.1)     by name
+        queue.add(myplan, 5)                             a plan of yours, with its arguments
+        queue.add(bp.scan([D.diode], M.samx, -1, 1, 21))
+
+        Gives back the scan: .wait(), .cancel(), .status, .run
+        """
+        return self._submit(plan, *args, **options)
+
+
+def _is_option(plan: Any, name: str) -> bool:
+    """It is for the scan, not for the plan."""
+    function = plan.function if isinstance(plan, Decorated) else plan
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return name in OPTIONS
+    return name in OPTIONS and name not in parameters
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= LONGEST_COMMAND else line[: LONGEST_COMMAND - 4] + "...)"
