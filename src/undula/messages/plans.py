@@ -41,7 +41,6 @@ class PlanSource(Command):
         description="the expression that makes the plan, e.g. align(M.samx, 5)",
         max_length=LARGEST_CODE,
     )
-    author: str = Field(default="", description="who sent it, for the record")
     parts: list[SourcePart] = Field(default_factory=list, description="what it needs")
 
     @property

@@ -230,7 +230,7 @@ def build_plan(
         for key in ("plan_name", "motors", "hints"):
             md.pop(key, None)
     if source is not None:
-        md |= told_of(source)
+        md |= told_of(source, scan.request.user)
     return plan, md
 
 

@@ -46,6 +46,7 @@ RIGHTS: dict[str, Right] = {
     for right in (
         Right("scan check", _SEE, "checking a scan"),
         Right("scan", _USE, "scanning"),
+        Right("scan code", _USE, "running or checking a plan of one's own"),
         Right("move", _USE, "moving"),
         Right("read", _SEE, "reading devices"),
         Right("devices", _SEE, "listing devices"),
@@ -109,6 +110,8 @@ def key_of(request: Request) -> str:
     """
     if isinstance(request, ConfigRequest):
         return _config_key(request)
+    if isinstance(request, ScanRequest) and request.source is not None:
+        return "scan code"  # already the check runs what somebody wrote
     if isinstance(request, ScanRequest) and request.dry_run:
         return "scan check"
     words = [_WORDS.get(type(request), type(request).__name__), getattr(request, "action", "")]

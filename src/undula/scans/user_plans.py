@@ -183,12 +183,16 @@ def _named(node: ast.AST, groups: set[str]) -> str | None:
     return key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else None
 
 
-def told_of(source: PlanSource) -> dict[str, str]:
-    """What the start document of its runs says of the plan."""
+def told_of(source: PlanSource, author: str) -> dict[str, str]:
+    """What the start document of its runs says of the plan.
+
+    Args:
+        author: who sent it, as the request's user is attested.
+    """
     return {
         "plan_name": source.name,
         "plan_call": source.call,
-        "plan_author": source.author,
+        "plan_author": author,
         "plan_version": source.edition,
         "plan_source": source.text,
     }

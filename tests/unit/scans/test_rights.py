@@ -24,6 +24,7 @@ from undula.messages import (
     ConfigRequest,
     MotorRequest,
     MoveRequest,
+    PlanSource,
     QueueRequest,
     ReadRequest,
     Request,
@@ -33,6 +34,7 @@ from undula.scans.rights import RIGHTS, Guard, key_of, right_of
 
 HEAD: dict[str, Any] = {"request_id": "r1", "user": "somebody", "deadline": 2e9}
 PASSWORD = "open sesame 7"
+MINE = PlanSource(name="mine", call="mine()")
 MOVE = MoveRequest(**HEAD, targets={"samx": 1.0})
 
 
@@ -89,6 +91,7 @@ def test_what_nobody_thought_of_needs_staff() -> None:
         (MOVE, Role.USER),
         (ScanRequest(**HEAD, plan="scan"), Role.USER),
         (ScanRequest(**HEAD, plan="scan", dry_run=True), Role.OBSERVER),
+        (ScanRequest(**HEAD, plan="mine", source=MINE, dry_run=True), Role.USER),
         (ReadRequest(**HEAD, devices=["samx"]), Role.OBSERVER),
         (MotorRequest(**HEAD, device="samx", action="set", parameter="position"), Role.USER),
         (MotorRequest(**HEAD, device="samx", action="set", parameter="limits"), Role.STAFF),

@@ -42,7 +42,7 @@ def typed(text: str, **names: Any) -> dict[str, Any]:
 
 def sent(plan: Any, here: dict[str, Any]) -> PlanSource:
     packer = Packer(here, {id(here["scan"]): "scan"}, lambda axis: f"M.{axis.device_name}")
-    return packed(plan, packer, "anna")
+    return packed(plan, packer)
 
 
 def made(source: PlanSource, **names: Any) -> Any:

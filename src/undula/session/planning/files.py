@@ -12,11 +12,10 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FunctionType
 from typing import Any
 
 from undula.core.errors import ConfigError, InputError, UndulaError
-from undula.session.planning.model import Decorated
+from undula.session.planning.functions import raw
 
 Stamp = tuple[int, int]
 
@@ -90,13 +89,12 @@ class PlanFolder:
         return f"{path.name}: {_listed(functions)}"
 
     def _functions_of(self, path: Path) -> dict[str, Any]:
-        names = {**self._reserved, "__name__": f"plans.{path.stem}", "__file__": str(path)}
-        before = dict(names)
+        names = _Names(self._here, {"__name__": f"plans.{path.stem}", "__file__": str(path)})
         execute(path, names)
         functions = {
             name: value
             for name, value in names.items()
-            if not name.startswith("_") and before.get(name) is not value and _made_in(value, names)
+            if not name.startswith("_") and _made_in(value, names)
         }
         for name in functions:
             self._refuse_taken(name, path)
@@ -129,6 +127,20 @@ class PlanFolder:
                 del here[name]
 
 
+class _Names(dict[str, Any]):
+    """The names of a file; what it does not have itself is the prompt's, as it is then.
+
+    So a macro finds a device that came later, and what another file gives.
+    """
+
+    def __init__(self, here: Callable[[], dict[str, Any]], own: dict[str, Any]) -> None:
+        super().__init__(own)
+        self._prompt = here
+
+    def __missing__(self, name: str) -> Any:
+        return self._prompt()[name]
+
+
 def _stamps(place: Path | None) -> dict[Path, Stamp]:
     if place is None or not place.is_dir():
         return {}
@@ -144,8 +156,8 @@ def _stamps(place: Path | None) -> dict[Path, Stamp]:
 
 
 def _made_in(value: Any, names: Mapping[str, Any]) -> bool:
-    function = value.function if isinstance(value, Decorated) else value
-    return isinstance(function, FunctionType) and function.__globals__ is names
+    function = raw(value)
+    return function is not None and function.__globals__ is names
 
 
 def _listed(names: Iterable[str]) -> str:

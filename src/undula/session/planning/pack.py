@@ -378,10 +378,8 @@ def check_is_plan(plan: Any, commands: Mapping[int, str]) -> None:
     )
 
 
-def packed(plan: Any, packer: Packer, author: str) -> PlanSource:
+def packed(plan: Any, packer: Packer) -> PlanSource:
     """The plan as source. Raises: InputError naming what cannot go to the engine."""
     name = plan_name(plan)
     call = packer.written(plan, "the plan")
-    return PlanSource(
-        name=name if name.isidentifier() else "plan", call=call, author=author, parts=packer.parts
-    )
+    return PlanSource(name=name if name.isidentifier() else "plan", call=call, parts=packer.parts)

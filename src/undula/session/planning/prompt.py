@@ -115,7 +115,7 @@ class Prompt:
             if send == self._client.check:
                 options.pop("metadata")
             return send(by_name.name, *by_name.args, **by_name.kwargs, **options)
-        source = packed(plan, packer, self._client.link.user)
+        source = packed(plan, packer)
         options.setdefault("command", _short(f"RE({source.call})"))
         return send(source.name, source=source, **options)
 
