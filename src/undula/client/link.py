@@ -89,8 +89,12 @@ class Link:
         self.user = user or login_name()
         self._token = token
 
+    def token(self) -> Secret:
+        """The person's token now; empty where nobody logs in."""
+        return self._token() if self._token else NO_TOKEN
+
     def _asks(self) -> Acting:
-        return acting() or Acting(self.user, self._token() if self._token else NO_TOKEN)
+        return acting() or Acting(self.user, self.token())
 
     def ask(
         self,

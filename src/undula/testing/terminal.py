@@ -54,6 +54,7 @@ class PtyPerson:
         self._screen.write_process_input = lambda data: os.write(self._master, data.encode())
         self._stream = pyte.ByteStream(self._screen)
         self._since = 0
+        self._closed = False
 
     @property
     def lines(self) -> list[str]:
@@ -110,7 +111,10 @@ class PtyPerson:
                 raise AssertionError(f"{wanted!r} was not seen in:\n{self.text[-4000:]}")
 
     def close(self) -> None:
-        """End the process, whatever it does."""
+        """End the process, whatever it does; again: nothing."""
+        if self._closed:
+            return
+        self._closed = True
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()

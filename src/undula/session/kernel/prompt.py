@@ -13,23 +13,13 @@ from typing import Any
 
 from undula.core.clock import now
 from undula.core.errors import InputError
-from undula.session.bridge.model import Author, Command, Outcome
+from undula.session.bridge.model import Command, Outcome
 from undula.session.bridge.ports import Listener
-from undula.session.kernel.app_names import RUNS_MESSAGE
+from undula.session.kernel.app_names import RUNS_MESSAGE, author_of
 from undula.session.kernel.link import KernelLink, Message
 from undula.session.kernel.places import KernelPlaces
 
 MAX_TEXT = 100_000
-
-
-def author_of(username: str) -> Author:
-    """Who speaks, from the name in a header.
-
-    >>> author_of("terminal:anna"), author_of("anna").origin
-    (Author(name='anna', origin='terminal', token=''), 'jupyter')
-    """
-    origin, mark, name = username.partition(":")
-    return Author(name, origin) if mark else Author(username or "somebody", "jupyter")
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import sys
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
@@ -31,6 +32,7 @@ from prompt_toolkit.output import ColorDepth
 from undula.core.errors import UndulaError
 from undula.core.procs import ProcessId
 from undula.session.bridge.hiding import hidden
+from undula.session.kernel.app_names import TAKE_BACK
 from undula.session.kernel.link import KernelDiedError, KernelLink, Message
 from undula.session.kernel.places import KernelPlaces
 from undula.session.terminal.feed import CYAN, RED, Feed
@@ -38,6 +40,8 @@ from undula.session.terminal.feed import CYAN, RED, Feed
 LEAVE = {"exit", "quit", "exit()", "quit()"}
 AGAIN_S = 3.0
 DRAW_S = 0.01
+BEGIN_S = 0.05
+"""An interrupt in the moment in which a cell begins may fall between IPython's own steps."""
 UNFINISHED_S = 0.2
 """How long text without a newline waits for the rest of its line."""
 
@@ -132,6 +136,7 @@ class Front:
         self._question: Message | None = None
         self._warned = float("-inf")
         self._was_alive = False
+        self._interrupting: set[asyncio.Task[None]] = set()
         self._unwanted: set[str] = set()
         self._unsaid = ""
         me = ProcessId.of(os.getpid())
@@ -168,7 +173,11 @@ class Front:
             self._feed.running[identity] = (author, False)
         await self.link.open()
         try:
+            # between two lines the terminal is in its usual mode: Ctrl-C comes as a signal
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGINT, self._interrupt_soon)
             self._say(greeting)
+            self._write_out()
             await self._read_lines()
         finally:
             self._app = None
@@ -224,7 +233,7 @@ class Front:
             del self._pending[identity]
             self._unwanted.discard(identity)
         if content.get("status") == "aborted":
-            self._say(self._feed.paint("not run: taken from the queue\n", RED))
+            self._say(self._feed.paint("not run: taken back before it began\n", RED))
         for payload in content.get("payload", ()):
             if payload.get("source") == "page":
                 self._say(str(payload["data"].get("text/plain", "")).rstrip("\n") + "\n")
@@ -240,9 +249,9 @@ class Front:
             self._say(text)
         elif message["header"]["msg_type"] in ("status", "execute_input"):
             self._redraw()
-        if self._unwanted & set(self._feed.running):
-            self._unwanted -= set(self._feed.running)
-            asyncio.get_running_loop().create_task(self.link.interrupt())
+        for identity in self._unwanted & set(self._feed.running):
+            self._unwanted.discard(identity)
+            asyncio.get_running_loop().call_later(BEGIN_S, self._end_one, identity)
 
     def _changed(self, alive: bool) -> None:
         if not alive:
@@ -308,12 +317,13 @@ class Front:
             buffer.validate_and_handle()
 
         @keys.add("c-c")
+        @keys.add("<sigint>")
         def _(event: KeyPressEvent) -> None:
             buffer = event.current_buffer
             if buffer.text:
                 buffer.reset()
                 return
-            event.app.create_background_task(self._interrupt())
+            self._interrupt_soon()
 
         @keys.add("c-d", filter=has_focus(DEFAULT_BUFFER))
         def _(event: KeyPressEvent) -> None:
@@ -322,10 +332,16 @@ class Front:
 
         return keys
 
+    def _interrupt_soon(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._interrupt())
+        self._interrupting.add(task)
+        task.add_done_callback(self._interrupting.discard)
+
     async def _interrupt(self) -> None:
         """Interrupt what runs; a command of somebody else only when asked twice."""
-        soon = set(self._pending) - set(self._feed.running)
-        self._unwanted |= soon  # sent, and not begun: interrupted as soon as it is
+        for identity in set(self._pending) - set(self._feed.running):
+            self.link.post(TAKE_BACK, {"msg_id": identity}, on="control")
+            self._unwanted.add(identity)  # it may begin in this moment
         if not self._feed.running:
             return
         now = asyncio.get_running_loop().time()
@@ -338,6 +354,10 @@ class Front:
             await self.link.interrupt()
         except UndulaError as error:
             self._say(self._feed.paint(f"{error}\n", RED))
+
+    def _end_one(self, identity: str) -> None:
+        if identity in self._feed.running:
+            self.link.post("interrupt_request", {}, on="control")
 
     def _toolbar(self) -> Any:
         width = shutil.get_terminal_size().columns

@@ -56,7 +56,15 @@ def open_terminal(client: Client, *, plot: bool = True, why_died: Callable[[], s
     history = paths.state / f"history-{user}" if os.access(paths.state, os.W_OK) else None
 
     async def serve() -> int:
-        front = Front(places, user, beside, history=history, colour=colour, plot=plot)
+        front = Front(
+            places,
+            user,
+            beside,
+            history=history,
+            colour=colour,
+            plot=plot,
+            token=lambda: client.link.token().reveal(),
+        )
         return await front.run(greeting, running)
 
     try:

@@ -1,0 +1,141 @@
+"""People at real pseudo-terminals, on one real kernel."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+from collections.abc import Callable
+
+from undula.session.bridge.log import read_log
+from undula.session.kernel.places import KernelPlaces
+from undula.testing.beamline import LocalBeamline
+from undula.testing.terminal import CTRL_C, CTRL_D, TAB, PtyPerson
+
+SitDown = Callable[..., PtyPerson]
+
+
+def test_others_see_a_command_with_its_author_and_their_half_typed_line_stays(
+    sit_down: SitDown,
+) -> None:
+    anna, ben = sit_down("anna"), sit_down("ben")
+    ben.type("b_half = 6 ")
+    ben.see(r"b_half = 6")
+    anna.enter("print('from a' + 'nna'); 41 + 1")
+    anna.see(r"from anna\n.*Out\[\d+\]: 42")
+    ben.see(r"<terminal:anna>: print\('from a' \+ 'nna'\); 41 \+ 1\nfrom anna\n.*: 42")
+    ben.type("* 7\r")
+    anna.see(r"<terminal:ben>: b_half = 6 \* 7")
+    anna.enter("b_half")
+    anna.see(r"Out\[\d+\]: 42")
+
+
+def test_a_scan_shows_table_plot_and_progress_and_completion_answers_meanwhile(
+    sit_down: SitDown,
+) -> None:
+    anna = sit_down()
+    anna.enter("scan(M.samx, -1, 1, 15, time=0.2)")
+    anna.see(r"\n +3 ")
+    anna.see(r"run \d+ \d+/15 .* left by anna")
+    anna.type("wm(M.sam" + TAB)
+    anna.see("samy")
+    anna.type(CTRL_C)  # clears the line, and interrupts nothing
+    anna.see("success, 15 of 15 points")
+
+
+def test_ctrl_c_pauses_a_scan_and_it_can_go_on(sit_down: SitDown) -> None:
+    anna = sit_down()
+    anna.enter("s = scan(M.samx, -1, 1, 12, time=0.2)")
+    anna.see(r"\n +2 ")
+    anna.type(CTRL_C)
+    anna.see(r"scan paused: resume\(\)")
+    anna.enter("resume()")
+    anna.see("success, 12 of 12 points")
+
+
+def test_ctrl_c_right_after_enter_is_not_lost(sit_down: SitDown) -> None:
+    anna = sit_down()
+    anna.enter("import time; time.sleep(60)\r" + CTRL_C)
+    anna.see(r"KeyboardInterrupt|not run: taken back")
+    anna.enter("'a' + 'live'")
+    anna.see("alive")
+
+
+def test_questions_and_passwords_go_to_who_asked(sit_down: SitDown, prompt: LocalBeamline) -> None:
+    anna, ben = sit_down("anna"), sit_down("ben")
+    ben.type("half")
+    anna.enter("import getpass; secret = getpass.getpass('pass' + 'phrase? ')")
+    anna.see(r"passphrase\?")
+    anna.enter("Loesung-77")
+    anna.enter("len(secret)")
+    anna.see(r"Out\[\d+\]: 10")
+    assert "Loesung-77" not in "\n".join(anna.lines + ben.lines)
+    assert not any("passphrase" in line and "import" not in line for line in ben.lines)
+    for path in prompt.paths.state.rglob("*"):
+        assert not path.is_file() or b"Loesung-77" not in path.read_bytes(), path
+
+
+def test_a_question_ends_with_the_terminal_that_would_answer_it(sit_down: SitDown) -> None:
+    anna, ben = sit_down("anna"), sit_down("ben")
+    anna.enter("input('to no' + 'body? ')")
+    anna.see(r"to nobody\?")
+    anna.close()
+    ben.see("KeyboardInterrupt")
+    ben.enter("'goes' + ' on'")
+    ben.see("goes on")
+
+
+def test_interrupting_what_others_run_takes_two_keys(sit_down: SitDown) -> None:
+    anna, ben = sit_down("anna"), sit_down("ben")
+    anna.enter("import time; time.sleep(60)")
+    ben.see("terminal:anna: running")
+    ben.type(CTRL_C)
+    ben.see("terminal:anna runs this; Ctrl-C again interrupts it")
+    ben.type(CTRL_C)
+    anna.see("KeyboardInterrupt")
+
+
+def test_leaving_ends_the_terminal_and_not_the_prompt(sit_down: SitDown) -> None:
+    anna = sit_down("anna")
+    anna.enter("kept = 'still here'")
+    anna.type(CTRL_D)
+    assert anna.leave() == 0
+    ben = sit_down("ben")
+    ben.see(r"<terminal:anna> kept = 'still here'")
+    ben.enter("kept")
+    ben.see("still here")
+    ben.enter("exit")
+    assert ben.leave() == 0
+
+
+def test_blocks_are_typed_over_several_lines(sit_down: SitDown) -> None:
+    anna = sit_down()
+    anna.enter("def twice(x):")
+    anna.type("return 2 * x\r\r")
+    anna.enter("twice(21)")
+    anna.see(r"Out\[\d+\]: 42")
+
+
+def test_a_killed_kernel_is_told_restarted_and_the_scan_goes_on(
+    sit_down: SitDown, prompt: LocalBeamline
+) -> None:
+    anna = sit_down()
+    client = prompt.connect()
+    anna.enter("lost = 1; scan(M.samx, -1, 1, 20, time=0.2)")
+    anna.see(r"\n +2 ")
+    os.kill(prompt.pid("kernel"), signal.SIGKILL)
+    anna.see("The shared prompt has ended.*SIGKILL")
+    anna.see("The shared prompt is back")
+    anna.enter("lost")
+    anna.see("there is no 'lost' here")
+    with client:
+        assert client.queue.list().running is not None or client.runs[-1].status == "success"
+    rows = read_log(prompt.paths.commands, 50, "lost = 1")
+    assert [row["status"] for row in rows] == ["died"]
+
+
+def test_the_sockets_are_the_groups_only(prompt: LocalBeamline) -> None:
+    places = KernelPlaces.of(prompt.paths)
+    assert stat.S_IMODE(places.folder.stat().st_mode) == 0o2770
+    for path in places.folder.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) & 0o007 == 0, path
