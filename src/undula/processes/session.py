@@ -52,7 +52,7 @@ class SessionRpc:
     ) -> SessionRpc:
         """Open the sockets. Raises: UndulaError, OSError."""
         settings = load_settings(paths.config)
-        login = Login(Access(paths.access))
+        login = Login(Access(paths.access, lifetime_s=settings.login_lifetime_s))
         connector = client.link.connector
         options = RpcOptions(
             name=paths.name,
@@ -62,7 +62,7 @@ class SessionRpc:
             identify=login.identify,
             namespaces={"auth": login},
         )
-        scans = ClientScans(lambda user, _: Client(connector, paths, user or None))
+        scans = ClientScans(client)
         service = RpcService(
             paths.run, bridge, ClientDevices(client), scans, options, client=client
         )

@@ -87,33 +87,33 @@ def _below(path: str, group: str) -> bool:
 
 
 class ClientScans:
-    """The scan queue, steered in the name of who asks; see `ports.Scans`."""
+    """The scan queue, steered for whom `acting_for` names; see `ports.Scans`."""
 
-    def __init__(self, as_author: Callable[[str, str], Client]) -> None:
-        self._as_author = as_author
+    def __init__(self, client: Client) -> None:
+        self._client = client
 
-    def pause(self, user: str, token: str, at_point: bool) -> Fields:
+    def pause(self, at_point: bool) -> Fields:
         """Pause now, or at the next point."""
-        queue = self._as_author(user, token).queue
+        queue = self._client.queue
         return status_fields(queue.pause_at_point() if at_point else queue.pause())
 
-    def resume(self, user: str, token: str) -> Fields:
+    def resume(self) -> Fields:
         """Go on."""
-        return status_fields(self._as_author(user, token).queue.resume())
+        return status_fields(self._client.queue.resume())
 
-    def abort(self, user: str, token: str, reason: str) -> Fields:
+    def abort(self, reason: str) -> Fields:
         """End it, with clean-up."""
-        queue = self._as_author(user, token).queue
-        return status_fields(queue.abort(reason or f"aborted by {user}"))
+        queue = self._client.queue
+        return status_fields(queue.abort(reason or "aborted by a program"))
 
-    def stop(self, user: str, token: str) -> Fields:
+    def stop(self) -> Fields:
         """Stop motion: what was stopped, and what could not be."""
-        report = self._as_author(user, token).stop()
+        report = self._client.stop()
         return {"stopped": report.stopped, "failed": report.failed}
 
     def status(self) -> Fields:
         """What runs and what waits, as last published; asks the engine before the first."""
-        queue = self._as_author("", "").queue
+        queue = self._client.queue
         return status_fields(queue.last or queue.list())
 
 

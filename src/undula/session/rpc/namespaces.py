@@ -69,22 +69,26 @@ class Scan:
     @verb(needs=Role.USER)
     def pause(self, ask: Ask, at_point: bool = False) -> Fields:
         """Pause now, or with `at_point` at the next point; the status afterwards."""
-        return self._scans.pause(ask.author.name, ask.author.token, at_point)
+        del ask
+        return self._scans.pause(at_point)
 
     @verb(needs=Role.USER)
     def resume(self, ask: Ask) -> Fields:
         """Go on with the paused scan."""
-        return self._scans.resume(ask.author.name, ask.author.token)
+        del ask
+        return self._scans.resume()
 
     @verb(needs=Role.USER)
     def abort(self, ask: Ask, reason: str = "") -> Fields:
         """End the scan, with clean-up; `reason` is kept in the run."""
-        return self._scans.abort(ask.author.name, ask.author.token, reason)
+        del ask
+        return self._scans.abort(reason)
 
-    @verb(needs=Role.USER)
+    @verb()
     def stop(self, ask: Ask) -> Fields:
-        """Stop motion, whatever is queued or busy."""
-        return self._scans.stop(ask.author.name, ask.author.token)
+        """Stop motion, whatever is queued or busy; anybody may."""
+        del ask
+        return self._scans.stop()
 
     @verb()
     def status(self, ask: Ask) -> Fields:

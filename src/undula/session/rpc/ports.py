@@ -39,18 +39,18 @@ class Devices(Protocol):
 
 
 class Scans(Protocol):
-    """The running scan. `user` and `token` are who asks."""
+    """The running scan, for whom `undula.client.link.acting` names."""
 
-    def pause(self, user: str, token: str, at_point: bool) -> Fields:
+    def pause(self, at_point: bool) -> Fields:
         """Pause now, or at the next point; the status afterwards."""
 
-    def resume(self, user: str, token: str) -> Fields:
+    def resume(self) -> Fields:
         """Go on."""
 
-    def abort(self, user: str, token: str, reason: str) -> Fields:
+    def abort(self, reason: str) -> Fields:
         """End it, with clean-up."""
 
-    def stop(self, user: str, token: str) -> Fields:
+    def stop(self) -> Fields:
         """Stop motion, whatever is queued or busy."""
 
     def status(self) -> Fields:

@@ -21,6 +21,7 @@ from typing import Any
 import zmq
 import zmq.asyncio
 
+from undula.client.link import acting_for
 from undula.core.errors import AccessError, BusyError, UndulaError, WireError
 from undula.core.log import get_logger
 from undula.core.roles import Role
@@ -268,7 +269,7 @@ class RpcServer:
             return await found.call(ask, **arguments)
         async with guest.threads:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, lambda: found.call(ask, **arguments))
+            return await loop.run_in_executor(self._pool, lambda: _for(ask, found.call, arguments))
 
     async def _type(
         self, payload: bytes, peer: Peer, connection: Connection, guest: _Guest
@@ -302,6 +303,12 @@ class RpcServer:
             except (UndulaError, OSError) as exc:
                 get_logger().warning("rpc_listener_refused", address=address, why=str(exc))
             await door.send_multipart([b"1.0", number, status, text, name, b""])
+
+
+def _for(ask: Ask, call: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    """Call a verb on this thread: what it asks of the beamline is asked for the author."""
+    with acting_for(ask.author.name, ask.author.token):
+        return call(ask, **arguments)
 
 
 def _refuse_living(path: Path) -> None:
