@@ -112,7 +112,7 @@ class PlainPrompt:
 
     def _rendered(self, app: Any) -> None:
         """The prompt was drawn: somebody may have typed, or it may have come back."""
-        has_text = bool(self._session.default_buffer.text)
+        has_text = bool(self._session.default_buffer.text) and not app.is_done
         if has_text != self._has_text:
             self._has_text = has_text
             self._call(self._typing, FRONT_END, self.person, has_text)
