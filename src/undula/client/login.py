@@ -62,9 +62,9 @@ def ask_door(paths: BeamlinePaths, **words: Any) -> dict[str, Any]:
 
     Raises: AccessError as the door says; ServiceError when there is none.
     """
-    plain = {k: v.reveal() if isinstance(v, Secret) else v for k, v in words.items()}
+    line = Secret(json.dumps(words, default=lambda secret: secret.reveal()))
     try:
-        answer = _exchange(paths.login_socket, json.dumps(plain).encode() + b"\n")
+        answer = _exchange(paths.login_socket, line)
     except PermissionError:
         raise AccessError(
             f"your account is not in the group of beamline {paths.name!r}",
@@ -80,11 +80,11 @@ def ask_door(paths: BeamlinePaths, **words: Any) -> dict[str, Any]:
     return answer
 
 
-def _exchange(path: Path, line: bytes) -> dict[str, Any]:
+def _exchange(path: Path, line: Secret) -> dict[str, Any]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
         door.settimeout(DOOR_TIMEOUT_S)
         door.connect(str(path))
-        door.sendall(line)
+        door.sendall(line.reveal().encode() + b"\n")  # no variable holds it
         heard = b""
         while not heard.endswith(b"\n"):
             more = door.recv(MAX_ANSWER)

@@ -16,6 +16,9 @@ from undula.core.secret import Secret
 from undula.core.tokens import DERIVED_LIFETIME_S, LOGIN, PERSON_LIFETIME_S, Claims, Tokens
 from undula.core.users import Users
 
+SERVICE = "service"
+"""Who issued a token that a service has of itself: it belongs to no person, and moves nothing."""
+
 
 class Access:
     """`Access(paths.access)`: log in, log out, and who a token or pass belongs to. Thread-safe."""
@@ -59,6 +62,10 @@ class Access:
         left_s = claims.expires - self.tokens.time()
         return self.tokens.issue(claims.user, claims.role, issued_by, min(lifetime_s, left_s))
 
+    def of_service(self, name: str, lifetime_s: float = 60.0) -> Secret:
+        """A token of a service itself, for what it asks of another one. Raises: AccessError."""
+        return self.tokens.issue(name, Role.OBSERVER, SERVICE, lifetime_s)
+
     def logout(self, token: str | Secret) -> Claims:
         """End a token now. Raises: AccessError when it does not hold anyhow."""
         claims = self.tokens.check(token)
@@ -74,6 +81,8 @@ class Access:
         return self._current(self.tokens.check_pass(given, content))
 
     def _current(self, claims: Claims) -> Claims:
+        if claims.issued_by == SERVICE:
+            return replace(claims, role=Role.OBSERVER)
         user = self.users.find(claims.user)
         if user is None:
             raise AccessError(f"there is no user {claims.user} any more", remedy="ask staff")

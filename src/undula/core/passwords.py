@@ -58,13 +58,14 @@ CURRENT: Final = Cost()
 
 def acceptable(password: Secret) -> Secret:
     """The password as it is hashed (Unicode NFKC). Raises: InputError, which never quotes it."""
-    text = unicodedata.normalize("NFKC", password.reveal())
-    if not MIN_CHARACTERS <= len(text) <= MAX_CHARACTERS or not text.isprintable():
+    normal = Secret(unicodedata.normalize("NFKC", password.reveal()))
+    characters = len(normal.reveal())
+    if not MIN_CHARACTERS <= characters <= MAX_CHARACTERS or not normal.reveal().isprintable():
         raise InputError(
             f"a password has {MIN_CHARACTERS} to {MAX_CHARACTERS} printable characters",
             remedy="choose another one; several words are good",
         )
-    return Secret(text)
+    return normal
 
 
 def hashed(password: Secret, cost: Cost = CURRENT) -> str:
@@ -109,10 +110,9 @@ def _parts(kept: str) -> tuple[Cost, bytes, bytes]:
 
 
 def _scrypt(password: Secret, salt: bytes, cost: Cost) -> bytes:
-    text = unicodedata.normalize("NFKC", password.reveal()[: 4 * MAX_CHARACTERS])
     with _one_at_a_time:  # 128 MiB once, however many people try
         return hashlib.scrypt(
-            text.encode("utf-8", "replace"),
+            _bytes(password),  # no variable: a traceback may show those
             salt=salt,
             n=1 << cost.log_n,
             r=cost.r,
@@ -120,6 +120,11 @@ def _scrypt(password: Secret, salt: bytes, cost: Cost) -> bytes:
             maxmem=cost.memory_bytes,
             dklen=HASH_BYTES,
         )
+
+
+def _bytes(password: Secret) -> bytes:
+    kept = 4 * MAX_CHARACTERS
+    return unicodedata.normalize("NFKC", password.reveal()[:kept]).encode("utf-8", "replace")
 
 
 def _b64(raw: bytes) -> str:

@@ -6,6 +6,7 @@ wrong. Wrong passwords make the next try wait, for each name. Standard library o
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -135,10 +136,11 @@ class Users:
 
     def _admit_try(self, name: str) -> None:
         """Count this try as a failure, until it succeeds: parallel ones cannot pass the count."""
-        wait_s = self._failures.change(lambda failures: _counted(failures, name, self._clock()))
+        key = name if name in self._file.read() else _unknown_key(name)
+        wait_s = self._failures.change(lambda failures: _counted(failures, key, self._clock()))
         if wait_s > 0:
             raise AccessError(
-                f"there were several wrong passwords for {name!r}",
+                "there were several wrong passwords for this name",
                 remedy=f"wait {wait_s:.0f} s, then try again",
             )
 
@@ -153,6 +155,14 @@ class Users:
                 users[name]["password"] = anew
 
         self._file.change(work)
+
+
+def _unknown_key(name: str) -> str:
+    """Where failures of a name that nobody has are counted.
+
+    It may be a password, typed at the wrong prompt: 20 bits give none away.
+    """
+    return "?" + hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:5]
 
 
 def _known(users: dict[str, Any], name: str) -> dict[str, Any]:
@@ -176,7 +186,6 @@ def _counted(failures: dict[str, Any], name: str, time: float) -> float:
     """Seconds that this try comes too early; 0: it is counted and may be made."""
     for old in [n for n, (_, last) in failures.items() if time - last > FORGOTTEN_AFTER_S]:
         del failures[old]
-    name = name[:64]
     count, last = failures.get(name, (0, 0.0))
     pause = min(2.0 ** (count - FREE_TRIES), LONGEST_WAIT_S) if count >= FREE_TRIES else 0.0
     too_early = min(last + pause - time, pause)  # the clock may have been set back

@@ -15,6 +15,7 @@ from typing import Any
 
 from undula.client import Client, connect
 from undula.core import log, notify
+from undula.core.access import Access
 from undula.core.errors import UndulaError
 from undula.core.paths import BeamlinePaths, beamline_paths, default_beamline
 from undula.session.kernel.places import KernelPlaces
@@ -30,10 +31,11 @@ def serve(paths: BeamlinePaths) -> None:
     notify.status("loading names")
     client = connect(paths.name, logged_in=False)
     from undula.session.kernel.app import make_app  # brings IPython along
+    from undula.session.kernel.guard import Speakers
 
     folder = paths.state / "ipython"
     folder.mkdir(exist_ok=True)
-    app = make_app(client, connection, folder)
+    app = make_app(client, connection, folder, Speakers(Access(paths.access)))
     places.claim()
     signal.signal(signal.SIGTERM, lambda *_: _end(app, client))
     threading.Thread(target=_beat, name="heartbeat", daemon=True).start()

@@ -26,6 +26,7 @@ from undula.client.arguments import targets
 from undula.client.client import MoveProgress
 from undula.core.errors import InputError
 from undula.messages import QueueStatus, Readback
+from undula.session.access import People
 from undula.session.display import TextDisplay
 from undula.session.follow import follow, wait_for_move
 from undula.session.groups import Group
@@ -253,6 +254,7 @@ class Shell:
 
     def namespace(self) -> dict[str, Any]:
         """Every name of the shell. Devices are there by name where no other name is hidden."""
+        people = People(self.client)
         names: dict[str, Any] = {
             "client": self.client,
             "devices": self.client.devices,
@@ -260,6 +262,9 @@ class Shell:
             "config": self.client.config,
             "alarms": self.client.alarms,
             "dev": Group(self.client, "dev"),
+            "login": people.login,
+            "logout": people.logout,
+            "whoami": people.whoami,
         }
         names.update({name: make_plan(name, self.run) for name in PLANS})
         for name in (

@@ -162,6 +162,16 @@ def test_names_that_do_not_exist_do_not_fill_the_file(access: Access, tmp_path: 
     assert (tmp_path / "access" / "failures.json").stat().st_size < 10_000
 
 
+def test_a_password_typed_as_a_name_is_not_kept(access: Access, tmp_path: Path) -> None:
+    for _ in range(FREE_TRIES + 1):
+        with pytest.raises(AccessError) as caught:
+            access.users.verify(PASSWORD, "eva")
+        assert PASSWORD not in str(caught.value)
+    assert "several" in caught.value.what  # counted all the same
+    for path in (tmp_path / "access").iterdir():
+        assert PASSWORD not in path.read_text("latin-1"), path
+
+
 def test_old_parameters_are_replaced_at_the_next_log_in(tmp_path: Path, clock: Clock) -> None:
     Users(tmp_path, QUICK, clock).add("eva", PASSWORD, Role.USER)
     newer = Users(tmp_path, Cost(log_n=11), clock)

@@ -16,32 +16,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ipykernel.ipkernel import IPythonKernel
 from ipykernel.kernelapp import IPKernelApp
 from traitlets.config import Config
 
 from undula.client import Client
-from undula.client.link import acting_for
-from undula.core.access import Access, need
-from undula.core.errors import AccessError, UndulaError
+from undula.core.errors import UndulaError
 from undula.core.procs import ProcessId
-from undula.core.roles import Role
-from undula.session.bridge.model import Author
 from undula.session.commands import Shell
-from undula.session.kernel.app_names import PROGRESS_MESSAGE, RUNS_MESSAGE, TAKE_BACK, author_of
+from undula.session.kernel.app_names import PROGRESS_MESSAGE, RUNS_MESSAGE, TAKE_BACK
+from undula.session.kernel.guard import GuardedKernel, Speakers
 from undula.session.planning.files import watch as watch_plans
 from undula.session.shell import error_text
 
 
-class SharedKernel(IPythonKernel):
+class SharedKernel(GuardedKernel):
     """An IPython kernel whose cells belong to many people."""
 
-    access: Access | None = None
     implementation = "undula"
     banner = "Undula"
 
     control_msg_types: ClassVar[list[str]] = [
-        *IPythonKernel.control_msg_types,
+        *GuardedKernel.control_msg_types,
         TAKE_BACK,
     ]
 
@@ -57,34 +52,7 @@ class SharedKernel(IPythonKernel):
             self.session.send(stream, "execute_reply", {"status": "aborted"}, parent, ident)
             return
         parent["content"]["stop_on_error"] = False
-        author = author_of(str(parent["header"].get("username", "")))
-        token = str(parent.get("metadata", {}).get("undula", {}).get("token", ""))
-        refusal = self._refusal(author, token)
-        if refusal is not None:
-            self._refuse(stream, ident, parent, refusal)
-            return
-        with acting_for(author.name, token):
-            await super().execute_request(stream, ident, parent)
-
-    def _refusal(self, author: Author, token: str) -> AccessError | None:
-        """Code here has the trust of a user: it reaches all that this process reaches."""
-        if self.access is None or author.origin == "service":
-            return None  # the session service looks at names beside the cells
-        try:
-            if self.access.required:
-                need(self.access.claims(token), Role.USER, "typing at the shared prompt")
-        except AccessError as error:
-            return error
-        return None
-
-    def _refuse(self, stream: Any, ident: Any, parent: Any, error: AccessError) -> None:
-        text = str(error)
-        shown = {"ename": type(error).__name__, "evalue": text, "traceback": [text]}
-        told = {"code": parent["content"]["code"], "execution_count": self.execution_count}
-        self.session.send(self.iopub_socket, "execute_input", told, parent=parent)
-        self.session.send(self.iopub_socket, "error", shown, parent=parent)
-        reply = {"status": "error", "execution_count": self.execution_count, **shown}
-        self.session.send(stream, "execute_reply", reply, parent, ident)
+        await super().execute_request(stream, ident, parent)
 
     async def take_back_request(self, stream: Any, ident: Any, parent: Any) -> None:
         """Do not begin a command that still waits here; no harm when it has begun."""
@@ -162,10 +130,13 @@ def show_error(
         shell._showtraceback(kind, value, [text])
 
 
-def make_app(client: Client, connection: Path, folder: Path, plot: bool = True) -> IPKernelApp:
+def make_app(
+    client: Client, connection: Path, folder: Path, speakers: Speakers, plot: bool = True
+) -> IPKernelApp:
     """The kernel, its sockets bound, not yet serving.
 
     Args:
+        speakers: who may execute code.
         folder: where IPython keeps its history and its profile.
     """
     os.environ["IPYTHONDIR"] = str(folder)
@@ -180,7 +151,7 @@ def make_app(client: Client, connection: Path, folder: Path, plot: bool = True) 
     app.shell.set_custom_exc((UndulaError, NameError), show_error)
     app.shell.user_ns["exit"] = app.shell.user_ns["quit"] = NoExit()
     kernel = app.kernel
-    kernel.access = None if client.paths is None else Access(client.paths.access)
+    kernel.speakers = speakers
     names.show_progress = lambda text: kernel.tell(PROGRESS_MESSAGE, {"text": text})
     watch_plans(names.prompt.folder, app.shell)
     app.shell.events.register("post_run_cell", lambda _: _tell_runs(kernel, names))

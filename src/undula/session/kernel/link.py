@@ -230,10 +230,11 @@ class KernelLink:
         *,
         on: str = "shell",
         header: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
         timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> dict[str, Any]:
         """The content of the reply. Raises: ServiceError, KernelDiedError, TimeoutUndulaError."""
-        identity, future = self.post(kind, content, on=on, header=header)
+        identity, future = self.post(kind, content, on=on, header=header, metadata=metadata)
         try:
             message = await asyncio.wait_for(future, timeout_s)
         except TimeoutError as exc:
@@ -245,15 +246,20 @@ class KernelLink:
         return dict(message["content"])
 
     async def beside(
-        self, kind: str, content: dict[str, Any], timeout_s: float = ANSWER_TIMEOUT_S
+        self,
+        kind: str,
+        content: dict[str, Any],
+        timeout_s: float = ANSWER_TIMEOUT_S,
+        metadata: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """As `request`, answered also while a cell runs: in a subshell of this link."""
         async with self._opening:
             if self._subshell is None:
                 reply = await self.request("create_subshell_request", {}, on="control")
                 self._subshell = str(reply["subshell_id"])
+        header = {"subshell_id": self._subshell}
         return await self.request(
-            kind, content, header={"subshell_id": self._subshell}, timeout_s=timeout_s
+            kind, content, header=header, metadata=metadata, timeout_s=timeout_s
         )
 
     async def interrupt(self) -> None:

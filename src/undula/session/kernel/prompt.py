@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import ast
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from undula.core.clock import now
 from undula.core.errors import InputError
+from undula.core.secret import Secret
 from undula.session.bridge.model import Command, Outcome
 from undula.session.bridge.ports import Listener
 from undula.session.kernel.app_names import RUNS_MESSAGE, author_of
@@ -42,9 +44,14 @@ class _Running:
 
 
 class KernelPrompt:
-    """One kernel for one listener. Made on the loop."""
+    """One kernel for one listener. Made on the loop.
 
-    def __init__(self, places: KernelPlaces) -> None:
+    Args:
+        token: of the service itself, for what it asks beside the commands of people.
+    """
+
+    def __init__(self, places: KernelPlaces, token: Callable[[], Secret] | None = None) -> None:
+        self._token = token
         self._listener: Listener | None = None
         self._running: dict[str, _Running] = {}
         self._sent: set[asyncio.Future[Message]] = set()
@@ -87,7 +94,9 @@ class KernelPrompt:
         Raises: InputError naming the expression that failed; TimeoutUndulaError.
         """
         content = {"code": "", "silent": True, "user_expressions": wanted, "allow_stdin": False}
-        reply = await self.link.beside("execute_request", content)
+        token = self._token().reveal() if self._token is not None else ""
+        metadata = {"undula": {"token": token}}
+        reply = await self.link.beside("execute_request", content, metadata=metadata)
         return {name: _value(name, found) for name, found in reply["user_expressions"].items()}
 
     async def interrupt(self) -> None:

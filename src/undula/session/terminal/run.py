@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from undula.client import Client
-from undula.core.errors import ServiceError
+from undula.core.errors import AccessError, ServiceError
 from undula.session.bridge.log import read_log
 from undula.session.display import wants_colour
 from undula.session.kernel.places import KernelPlaces
@@ -39,6 +39,14 @@ def last_commands(rows: list[dict[str, Any]]) -> str:
     return text
 
 
+def _token(client: Client) -> str:
+    """The token of whoever is logged in, read anew for every line; "" without one that is safe."""
+    try:
+        return client.link.token().reveal()
+    except AccessError:
+        return ""  # the prompt says that somebody has to log in
+
+
 def open_terminal(client: Client, *, plot: bool = True, why_died: Callable[[], str] = str) -> int:
     """The prompt until the person leaves. Returns the exit code.
 
@@ -63,7 +71,7 @@ def open_terminal(client: Client, *, plot: bool = True, why_died: Callable[[], s
             history=history,
             colour=colour,
             plot=plot,
-            token=lambda: client.link.token().reveal(),
+            token=lambda: _token(client),
         )
         return await front.run(greeting, running)
 
