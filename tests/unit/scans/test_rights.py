@@ -78,6 +78,12 @@ def test_every_request_and_action_has_a_row_in_the_table(request_: Request) -> N
     assert key_of(request_) in RIGHTS, "write a row for it into undula.scans.rights"
 
 
+def test_the_table_in_the_documentation_is_this_one() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "roles.md").read_text()
+    rows = [f"| {r.doing} | {r.key} | {r.role} |" for r in RIGHTS.values()]
+    assert [line for line in page.splitlines() if line.startswith("| ")][2:] == rows
+
+
 def test_what_nobody_thought_of_needs_staff() -> None:
     class NewRequest(Request):
         """A kind of request without a row."""
