@@ -35,6 +35,7 @@ from undula.session.rpc.verbs import Ask, Connection, Verbs, verb
 REQUESTS, NOTIFICATIONS, KEYS = "rpc.sock", "rpc-notify.sock", "rpc-keys.sock"
 """Names of the sockets in the run folder."""
 ALIVE_S = 1.0
+LONG_BYTES = 16_384
 
 Identify = Callable[[Peer, Connection, str], Awaitable[tuple[Author, Role]]]
 """Who a peer is and what it may, by its token or the one that its connection logged in with."""
@@ -236,10 +237,10 @@ class RpcServer:
         asked: wire.Asked | None = None
         try:
             peer = await self._admitted(peer, connection, guest)
-            asked = wire.decode_request(payload)
+            asked = await _decoded(payload)
             author, role = await self._identify(peer, connection, asked.token)
             ask = Ask(asked.typ, author, role, peer, connection)
-            return wire.encode_reply(asked, await self._call(ask, asked, guest))
+            return await self._call(ask, asked, guest)
         except UndulaError as exc:
             return wire.encode_error(asked, exc)
         except Exception as exc:  # a verb's own fault: told to who asked, and kept in the log
@@ -261,15 +262,17 @@ class RpcServer:
             )  # fmt: skip
         return await self._admission.admit(peer)
 
-    async def _call(self, ask: Ask, asked: wire.Asked, guest: _Guest) -> Any:
+    async def _call(self, ask: Ask, asked: wire.Asked, guest: _Guest) -> bytes:
         found = self.verbs.find(asked.typ)
         found.check(ask)
         arguments = found.arguments(asked.fields)
         if found.is_async:
-            return await found.call(ask, **arguments)
+            return wire.encode_reply(asked, await found.call(ask, **arguments))
         async with guest.threads:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, lambda: _for(ask, found.call, arguments))
+            return await loop.run_in_executor(
+                self._pool, lambda: wire.encode_reply(asked, _for(ask, found.call, arguments))
+            )
 
     async def _type(
         self, payload: bytes, peer: Peer, connection: Connection, guest: _Guest
@@ -303,6 +306,13 @@ class RpcServer:
             except (UndulaError, OSError) as exc:
                 get_logger().warning("rpc_listener_refused", address=address, why=str(exc))
             await door.send_multipart([b"1.0", number, status, text, name, b""])
+
+
+async def _decoded(payload: bytes) -> wire.Asked:
+    """The request; a long one is taken apart beside the loop. Raises: WireError."""
+    if len(payload) > LONG_BYTES:
+        return await asyncio.to_thread(wire.decode_request, payload)
+    return wire.decode_request(payload)
 
 
 def _for(ask: Ask, call: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:

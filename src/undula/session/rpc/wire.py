@@ -19,6 +19,7 @@ from undula.session.rpc.errors import ZError
 MAX_REQUEST_BYTES = 1 << 20
 MAX_REPLY_BYTES = 4 << 20
 MAX_DEPTH = 32
+MAX_VALUES = 100_000
 MAX_TEXT_OF_ERROR = 10_000
 
 _TYP = re.compile(r"[a-z][a-z0-9_]{0,31}(/[a-z][a-z0-9_]{0,31})?")
@@ -100,9 +101,13 @@ def _number(text: str) -> float:
 
 
 def _check(message: dict[str, Any]) -> None:
-    """Depth, and texts that UTF-8 can hold."""
+    """Depth, number of values, and texts that UTF-8 can hold."""
     level: list[Any] = [message]
+    count = 0
     for _ in range(MAX_DEPTH):
+        count += len(level)
+        if count > MAX_VALUES:
+            _refuse(f"it holds more than {MAX_VALUES} values", "pass large data by a file")
         below: list[Any] = []
         for value in level:
             if isinstance(value, dict):
@@ -168,7 +173,10 @@ def _odd_number(value: float) -> str:
 
 def encode(message: Mapping[str, Any]) -> bytes:
     """One JSON object in UTF-8, in the order of its keys. Raises: WireError."""
-    text = json.dumps(sendable(message), ensure_ascii=False, allow_nan=False)
+    try:
+        text = json.dumps(message, ensure_ascii=False, allow_nan=False, default=sendable)
+    except (ValueError, TypeError, RecursionError):  # NaN, odd keys, circles: the slow way
+        text = json.dumps(sendable(message), ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8", "backslashreplace")
 
 
