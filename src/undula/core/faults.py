@@ -36,6 +36,13 @@ POINTS: frozenset[str] = frozenset(
         "writer.closed",
         "supervisor.started_service",
         "supervisor.ready",
+        "kernel.cell_taken",
+        "kernel.cell_done",
+        "session.command_accepted",
+        "session.command_sent",
+        "session.command_finished",
+        "terminal.line_sent",
+        "terminal.reply_received",
     }
 )
 

@@ -16,6 +16,7 @@ import termios
 import time
 from collections.abc import Mapping, Sequence
 from fcntl import ioctl
+from itertools import islice
 
 import pyte
 
@@ -59,10 +60,16 @@ class PtyPerson:
     @property
     def lines(self) -> list[str]:
         """Every line from the beginning, as it stands now."""
+        return self._from(0)
+
+    def _from(self, first: int) -> list[str]:
+        top = self._screen.history.top
         gone = [
-            "".join(c.data for _, c in sorted(line.items())) for line in self._screen.history.top
+            "".join(c.data for _, c in sorted(line.items())) for line in islice(top, first, None)
         ]
-        return [line.rstrip() for line in (*gone, *self._screen.display)]
+        return [
+            line.rstrip() for line in (*gone, *self._screen.display[max(0, first - len(top)) :])
+        ]
 
     @property
     def here(self) -> int:
@@ -72,7 +79,7 @@ class PtyPerson:
     @property
     def text(self) -> str:
         """The lines since the last `enter`."""
-        return "\n".join(self.lines[self._since :]).rstrip()
+        return "\n".join(self._from(self._since)).rstrip()
 
     def type(self, keys: str) -> None:
         """Press keys."""

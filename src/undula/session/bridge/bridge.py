@@ -9,12 +9,14 @@ observed. In: calls and code. Out: events as plain dictionaries, on the loop. No
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any
 
 from undula.core.clock import now
 from undula.core.errors import BusyError, InputError, TimeoutUndulaError, UndulaError
+from undula.core.faults import reached
 from undula.core.ids import new_id
 from undula.core.log import get_logger
 from undula.session.bridge.hiding import hidden
@@ -28,6 +30,8 @@ MAX_OUTPUT = 64_000
 """Characters of one command's output that are told; the prompt shows all of it."""
 KEPT = 2000
 """Outcomes that can be asked for again."""
+TYPING_S = 30.0
+"""Who said longer ago that a line holds text does not type any more."""
 
 Callback = Callable[[dict[str, Any]], None]
 
@@ -60,7 +64,7 @@ class SessionBridge:
         self._outcomes: OrderedDict[str, Outcome] = OrderedDict()
         self._ends: dict[str, list[asyncio.Future[Outcome]]] = {}
         self._told: dict[str, int] = {}
-        self._typists: dict[str, Author] = {}
+        self._typists: dict[str, tuple[Author, float]] = {}
         self._callbacks: list[Callback] = []
 
     # ---- asked -----------------------------------------------------------------------------
@@ -79,6 +83,7 @@ class SessionBridge:
         self._note("cmd/accepted", command, policy=policy)
         if self._log is not None:
             self._log.accepted(command)
+        reached("session.command_accepted")
         if policy == "front":
             self._waiting.appendleft(command)
         else:
@@ -97,11 +102,17 @@ class SessionBridge:
                 f"the prompt is busy with {hidden(current.line)[:200]} by {current.author}{scan}",
                 remedy="wait for its end, or send it with the policy queue or front",
             )
-        if self._typing_guard and self._typists:
-            who = ", ".join(sorted({str(author) for author in self._typists.values()}))
+        who = self._who_types()
+        if self._typing_guard and who:
             raise BusyError(
-                f"somebody is typing: {who}", remedy="wait, or send it with the policy queue"
+                f"somebody is typing: {', '.join(who)}",
+                remedy="wait, or send it with the policy queue",
             )
+
+    def _who_types(self) -> list[str]:
+        """Those who said so lately: a terminal that has died says nothing more."""
+        since = time.monotonic() - TYPING_S
+        return sorted({str(author) for author, said in self._typists.values() if said > since})
 
     async def wait(self, command_id: str, timeout_s: float | None = None) -> Outcome:
         """How a command ended, when it has ended.
@@ -149,13 +160,12 @@ class SessionBridge:
 
     def typing(self, front_end: str, author: Author, has_text: bool) -> None:
         """A front end's line holds text, or is empty again."""
-        if has_text == (front_end in self._typists):
-            return
+        before = self._typists.pop(front_end, None)
         if has_text:
-            self._typists[front_end] = author
-        else:
-            del self._typists[front_end]
-        self._say({"typ": "typing", "author": author.name, "origin": author.origin, "on": has_text})
+            self._typists[front_end] = (author, time.monotonic())
+        if has_text != (before is not None):
+            about = {"author": author.name, "origin": author.origin, "on": has_text}
+            self._say({"typ": "typing", **about})
 
     def subscribe(self, callback: Callback) -> Callable[[], None]:
         """Call `callback` with every event; returns what ends that."""
@@ -170,7 +180,7 @@ class SessionBridge:
         return {
             "running": running,
             "waiting": [_shown(command) for command in self._waiting],
-            "typing": sorted({str(author) for author in self._typists.values()}),
+            "typing": self._who_types(),
             "commands": self._log.last(20) if self._log is not None else [],
         }
 
@@ -241,6 +251,7 @@ class SessionBridge:
             self._sent = self._waiting.popleft()
             try:
                 self._prompt.send(self._sent)
+                reached("session.command_sent")
             except UndulaError as error:
                 command, self._sent = self._sent, None
                 self._end(
@@ -249,6 +260,7 @@ class SessionBridge:
 
     def _end(self, command: Command, outcome: Outcome) -> None:
         self._told.pop(command.id, None)
+        reached("session.command_finished")
         self._outcomes[command.id] = outcome
         while len(self._outcomes) > KEPT:
             self._outcomes.popitem(last=False)

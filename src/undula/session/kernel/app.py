@@ -21,6 +21,7 @@ from traitlets.config import Config
 
 from undula.client import Client
 from undula.core.errors import UndulaError
+from undula.core.faults import reached
 from undula.core.procs import ProcessId
 from undula.session.commands import Shell
 from undula.session.kernel.app_names import PROGRESS_MESSAGE, RUNS_MESSAGE, TAKE_BACK
@@ -52,7 +53,12 @@ class SharedKernel(GuardedKernel):
             self.session.send(stream, "execute_reply", {"status": "aborted"}, parent, ident)
             return
         parent["content"]["stop_on_error"] = False
+        if parent["content"].get("silent"):
+            await super().execute_request(stream, ident, parent)
+            return
+        reached("kernel.cell_taken")
         await super().execute_request(stream, ident, parent)
+        reached("kernel.cell_done")
 
     async def take_back_request(self, stream: Any, ident: Any, parent: Any) -> None:
         """Do not begin a command that still waits here; no harm when it has begun."""

@@ -132,6 +132,11 @@ class Cmd:
         """Ctrl-C for what runs now."""
         await self._bridge.interrupt(ask.author)
 
+    @verb()
+    async def typing(self, ask: Ask, on: bool) -> None:
+        """Your line holds text, or is empty again; say it anew every few seconds."""
+        self._bridge.typing(f"{ask.peer.pid}", ask.author, on)
+
     @verb("list")
     async def list_(self, ask: Ask) -> Fields:
         """What runs, what waits, who types, the last commands."""

@@ -30,6 +30,7 @@ from prompt_toolkit.lexers import Lexer, PygmentsLexer
 from prompt_toolkit.output import ColorDepth
 
 from undula.core.errors import UndulaError
+from undula.core.faults import reached
 from undula.core.procs import ProcessId
 from undula.session.bridge.hiding import hidden
 from undula.session.kernel.app_names import TAKE_BACK
@@ -222,6 +223,7 @@ class Front:
         except UndulaError as error:
             self._say(self._feed.paint(f"{error}\n", RED))
             return
+        reached("terminal.line_sent")
         self._pending[identity] = asyncio.create_task(self._follow(identity, reply))
 
     async def _follow(self, identity: str, reply: asyncio.Future[Message]) -> None:
@@ -232,6 +234,7 @@ class Front:
         finally:
             del self._pending[identity]
             self._unwanted.discard(identity)
+        reached("terminal.reply_received")
         if content.get("status") == "aborted":
             self._say(self._feed.paint("not run: taken back before it began\n", RED))
         for payload in content.get("payload", ()):

@@ -16,6 +16,7 @@ from undula.session.display import wants_colour
 from undula.session.kernel.places import KernelPlaces
 from undula.session.terminal.beside import BusBeside
 from undula.session.terminal.front import Front
+from undula.session.terminal.typing import TypingTold
 
 GREETING = """Undula, {beamline}: the shared prompt. Others see what you type when it runs.
 Try: dev    wa()    scan(samx, -1, 1, 21, time=0.1)    scan?    runs      Ctrl-D leaves
@@ -60,7 +61,8 @@ def open_terminal(client: Client, *, plot: bool = True, why_died: Callable[[], s
     rows = read_log(paths.commands, LAST)
     greeting = GREETING.format(beamline=paths.name) + last_commands(rows)
     running = {r["id"]: f"{r['origin']}:{r['author']}" for r in rows if r["status"] == "open"}
-    beside = BusBeside(client, why_died=why_died, colour=colour)
+    typing = TypingTold(paths.run, client)
+    beside = BusBeside(client, why_died=why_died, typing=typing, colour=colour)
     history = paths.state / f"history-{user}" if os.access(paths.state, os.W_OK) else None
 
     async def serve() -> int:
@@ -79,3 +81,4 @@ def open_terminal(client: Client, *, plot: bool = True, why_died: Callable[[], s
         return asyncio.run(serve())
     finally:
         beside.close()
+        typing.close()
