@@ -1,0 +1,115 @@
+"""Kernel, session service and a terminal, killed at each of their points in mid-command.
+
+The others go on, the log tells how each command ended, and the scan is untouched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from undula.core.errors import UndulaError
+from undula.core.faults import POINTS
+from undula.session.bridge.log import read_log
+from undula.session.rpc.client import RpcClient, ZError
+from undula.testing.beamline import NAME, LocalBeamline, fault_environment, local_beamline
+from undula.testing.law import until
+from undula.testing.terminal import PtyPerson
+
+UNDULA = shutil.which("undula", path=str(Path(sys.executable).parent)) or "undula"
+SCAN_POINTS = 80
+ENDINGS = {
+    "kernel.cell_taken": {"died"},
+    "kernel.cell_done": {"died"},
+    "session.command_accepted": {"died"},
+    "session.command_sent": {"died"},
+    "session.command_finished": {"died"},
+}
+"""What the log says of the command in which the process was killed: that nobody saw its end."""
+
+
+@contextlib.contextmanager
+def scanning(beamline: LocalBeamline) -> Iterator[None]:
+    """A scan that must be untouched by whatever happens meanwhile."""
+    with beamline.connect() as client:
+        scan = client.submit("scan", "samx", -1, 1, SCAN_POINTS, time=0.05)
+        yield
+        scan.wait(timeout_s=60).check()
+        assert scan.run is not None
+        assert len(scan.run.data["samx"]) == SCAN_POINTS
+
+
+@contextlib.contextmanager
+def person(env: dict[str, str] | None = None) -> Iterator[PtyPerson]:
+    """Somebody at a terminal."""
+    made = PtyPerson([UNDULA, "shell", "--beamline", NAME], env)
+    try:
+        made.see(r"In \[\d+\]:")
+        yield made
+    finally:
+        made.close()
+
+
+def answers(client: RpcClient) -> bool:
+    """Whether the prompt does what it is asked."""
+    try:
+        return bool(client.call("cmd", cmd="6 * 7", policy="queue", timeout_s=5.0) == "42")
+    except (UndulaError, ZError):
+        return False
+
+
+@pytest.mark.parametrize("fault", sorted(ENDINGS))
+def test_a_service_of_the_prompt_is_killed_in_mid_command(fault: str) -> None:
+    """Each needs services of its own: a fault strikes once a process."""
+    service = fault.partition(".")[0]
+    with (
+        local_beamline(prompt=True, faults={service: f"{fault}:4"}) as beamline,
+        RpcClient(beamline.paths.run) as client,
+        person() as anna,
+    ):
+        until(lambda: answers(client), "the prompt does not answer")
+        anna.type("half = ")
+        with scanning(beamline):
+            sent = 0
+            while beamline.token(service).exists():
+                sent += 1
+                with contextlib.suppress(UndulaError, ZError):
+                    client.call("cmd", cmd=f"'command' + '{sent}'", policy="queue", timeout_s=3.0)
+            until(lambda: answers(client), "the prompt is not back")
+        anna.enter("'ha' + 'lf'")
+        anna.see("half = 'half'|Out.*'half'|In.*half = 'ha' \\+ 'lf'")
+        until(
+            lambda: all(
+                row["status"] != "open" for row in read_log(beamline.paths.commands, 50, "command")
+            ),
+            "a command is open for ever",
+        )
+        rows = read_log(beamline.paths.commands, 50, "'command' + ")
+        assert rows[-1]["status"] in ENDINGS[fault], rows
+        assert {row["status"] for row in rows[:-1]} <= {"ok"}
+
+
+def test_a_terminal_is_killed_in_mid_command(tmp_path: Path) -> None:
+    with local_beamline(prompt=True) as beamline, person() as ben:
+        ben.type("half = 'ben' ")
+        with scanning(beamline):
+            for fault in ("terminal.line_sent", "terminal.reply_received"):
+                with person(fault_environment(tmp_path, "terminal", f"{fault}:1")) as anna:
+                    anna.enter(f"'said at ' + '{fault}'")
+                    ben.see(f"'said at {fault}'")
+                    anna.process.wait(20)
+                    assert anna.process.returncode == -9
+        ben.enter("; half")
+        ben.see("Out.*'ben'")
+        rows = read_log(beamline.paths.commands, 50, "'said at '")
+        assert [row["status"] for row in rows] == ["ok", "ok"]
+
+
+def test_every_point_of_the_prompt_is_tried_here() -> None:
+    mine = {p for p in POINTS if p.partition(".")[0] in ("kernel", "session", "terminal")}
+    assert mine == {*ENDINGS, "terminal.line_sent", "terminal.reply_received"}
