@@ -16,11 +16,14 @@ from typing import Any
 from undula.client import Client, connect
 from undula.core import log, notify
 from undula.core.access import Access
-from undula.core.errors import UndulaError
+from undula.core.clock import Deadline
+from undula.core.errors import BusError, OutcomeUnknownError, TimeoutUndulaError, UndulaError
 from undula.core.paths import BeamlinePaths, beamline_paths, default_beamline
 from undula.session.kernel.places import KernelPlaces
 
 HEARTBEAT_S = 1.0
+START_S = 45.0
+"""Below the time in which the supervisor wants this service ready."""
 
 
 def serve(paths: BeamlinePaths) -> None:
@@ -35,6 +38,7 @@ def serve(paths: BeamlinePaths) -> None:
 
     folder = paths.state / "ipython"
     folder.mkdir(exist_ok=True)
+    _wait_for_devices(client)
     app = make_app(client, connection, folder, Speakers(Access(paths.access)))
     places.claim()
     signal.signal(signal.SIGTERM, lambda *_: _end(app, client))
@@ -42,6 +46,19 @@ def serve(paths: BeamlinePaths) -> None:
     log.get_logger().info("kernel_ready", connection=str(connection))
     notify.ready()
     app.start()
+
+
+def _wait_for_devices(client: Client) -> None:
+    """Both start at once, and the engine may take long to connect its devices."""
+    deadline = Deadline(START_S)
+    while True:
+        try:
+            client.devices.table()
+            return
+        except (OutcomeUnknownError, TimeoutUndulaError, BusError):
+            if deadline.passed:
+                raise
+            notify.status("waiting for the engine's devices")
 
 
 def _beat() -> None:
