@@ -24,7 +24,6 @@ from undula.client.arguments import command_line, names, plain, targets
 from undula.client.config import ConfigView
 from undula.client.devices import Devices, Reading
 from undula.client.link import MOVE_TIMEOUT_S, Background, Link
-from undula.client.login import KeptToken, token_file
 from undula.client.motors import Motors
 from undula.client.queue import QueueView
 from undula.client.runs import Runs
@@ -32,6 +31,7 @@ from undula.client.scans import Accepted, Cursors, ScanHandle
 from undula.client.stop import StopReport, stop_motion
 from undula.core.errors import ConfigError, InputError, ServiceError
 from undula.core.ids import new_id
+from undula.core.kept_token import KeptToken, token_file
 from undula.core.paths import BeamlinePaths, beamline_paths, default_beamline
 from undula.core.secret import Secret
 from undula.core.settings import load_settings

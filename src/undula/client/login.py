@@ -1,20 +1,19 @@
 """Logging in, as a client: the door of the engine, and the token that a person keeps.
 
-In: a name and a password. Out: a token in a file of the person (`token_file`, mode 0600), which
+In: a name and a password. Out: a token in a file of the person (`core.kept_token`), which
 `connect()` uses. The password goes through a Unix socket of the beamline, never over the broker.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from undula.core.errors import AccessError, ServiceError
-from undula.core.guarded_file import read_private, write_private
+from undula.core.kept_token import KeptToken, token_file
 from undula.core.paths import BeamlinePaths
 from undula.core.roles import Role
 from undula.core.secret import Secret
@@ -24,37 +23,6 @@ from undula.messages.errors import ErrorReport
 DOOR_TIMEOUT_S = 30.0
 """Checking a password takes some tenths of a second, and people wait for each other."""
 MAX_ANSWER = 16_384
-
-
-def token_file(paths: BeamlinePaths) -> Path:
-    """Where a person's token is kept: `$UNDULA_TOKEN_FILE`, else below the own `~/.config`."""
-    given = os.environ.get("UNDULA_TOKEN_FILE")
-    if given:
-        return Path(given)
-    base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return Path(base) / "undula" / f"{paths.name}@{socket.gethostname()}.token"
-
-
-class KeptToken:
-    """The token in a file, read anew when somebody logs in or out elsewhere."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __call__(self) -> Secret:
-        """The token, empty when there is none. Raises: AccessError when others can read it."""
-        content = read_private(self.path)
-        return Secret("" if content is None else content.decode("utf-8", "replace").strip())
-
-    def keep(self, token: Secret) -> None:
-        """Write the token. Raises: AccessError."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_private(self.path, token.reveal().encode() + b"\n")
-
-    def forget(self) -> None:
-        """Remove the token."""
-        with suppress(FileNotFoundError):
-            self.path.unlink()
 
 
 def ask_door(paths: BeamlinePaths, **words: Any) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from undula.core.secret import redacted
+
 Sink = Callable[[dict[str, Any]], None]
 LEVELS: dict[str, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 MAX_LOG_BYTES = 20_000_000
@@ -39,7 +41,7 @@ class _FileSink:
 
 
 def _deliver(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
-    flat = dict(event)
+    flat = redacted(dict(event))
     with _lock:
         for sink in list(_sinks):
             try:

@@ -7,14 +7,16 @@ Standard library only.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 HIDDEN: Final = "[hidden]"
 TOKEN_MARK: Final = "und1."  # noqa: S105 - how a token begins, so that it is found in any text
 PASS_MARK: Final = "undp1."  # noqa: S105 - as above
+_NAMES: Final = ("password", "passwd", "passphrase", "token", "secret")
+_WORD = re.compile("|".join(_NAMES), re.IGNORECASE)
 _TOKEN = re.compile(r"\bundp?1\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _FIELD = re.compile(
-    r"""(?P<head>["']?\b(?:password|passwd|passphrase|token|secret)["']?\s*[=:]\s*)"""
+    rf"""(?P<head>["']?\b(?:{"|".join(_NAMES)})["']?\s*[=:]\s*)"""
     r"""(?P<value>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""",
     re.IGNORECASE,
 )
@@ -67,4 +69,26 @@ def redact(text: str) -> str:
     """
     if TOKEN_MARK in text or PASS_MARK in text:
         text = _TOKEN.sub(HIDDEN, text)
-    return _FIELD.sub(rf"\g<head>{HIDDEN}", text)
+    return _FIELD.sub(rf"\g<head>{HIDDEN}", text) if _WORD.search(text) else text
+
+
+def redacted(value: Any) -> Any:
+    """A value of texts, lists and dicts without secrets; what a log keeps.
+
+    >>> redacted({"user": "eva", "password": "open sesame", "tries": [1, "und1.eyJ1.c2ln"]})
+    {'user': 'eva', 'password': '[hidden]', 'tries': [1, '[hidden]']}
+    """
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {
+            key: HIDDEN if inner and _is_secret(key) else redacted(inner)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [redacted(inner) for inner in value]
+    return value
+
+
+def _is_secret(key: Any) -> bool:
+    return isinstance(key, str) and key.lower() in _NAMES

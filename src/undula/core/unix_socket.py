@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 from pathlib import Path
 
 GROUP_MODE = 0o660
@@ -27,6 +28,14 @@ def bind_for_group(path: Path, kind: socket.SocketKind = socket.SOCK_STREAM) -> 
         made.close()
         raise
     return made
+
+
+def peer_of(connection: socket.socket) -> tuple[int, int]:
+    """Who is at the other end, as the kernel attests: process id and user id. Raises: OSError."""
+    size = struct.calcsize("3i")
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    pid, uid, _ = struct.unpack("3i", raw)
+    return pid, uid
 
 
 def bind_narrow(made: socket.socket, path: Path) -> None:

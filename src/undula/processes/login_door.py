@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import struct
 import threading
 import time
 from dataclasses import asdict
@@ -22,7 +21,7 @@ from undula.core.errors import AccessError, InputError, UndulaError
 from undula.core.log import get_logger
 from undula.core.secret import Secret
 from undula.core.tokens import Claims, claims_of
-from undula.core.unix_socket import bind_for_group
+from undula.core.unix_socket import bind_for_group, peer_of
 from undula.messages.errors import ErrorReport
 
 MAX_LINE = 16_384
@@ -126,11 +125,8 @@ class LoginDoor:
 
 
 def peer(visitor: socket.socket) -> dict[str, int]:
-    """Who is at the other end, as the kernel attests: pid and uid."""
-    size = struct.calcsize("3i")
-    pid, uid, _ = struct.unpack(
-        "3i", visitor.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-    )
+    """Who is at the other end, for the log."""
+    pid, uid = peer_of(visitor)
     return {"peer_pid": pid, "peer_uid": uid}
 
 

@@ -25,6 +25,7 @@ from undula.core.errors import ServiceError, UndulaError
 from undula.core.paths import BeamlinePaths, beamline_paths
 from undula.processes import supervisor_child as children
 from undula.processes import supervisor_model as model
+from undula.processes.supervisor_access import refusal_for
 from undula.processes.supervisor_door import ControlDoor, NotifyDoor
 from undula.processes.supervisor_lock import hold
 from undula.processes.supervisor_model import ServiceSpec
@@ -246,7 +247,11 @@ class Supervisor:
             if service.hear(str(word.get("kind")), str(word.get("text", ""))):
                 self._ready(service)
 
-    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _answer(self, request: dict[str, Any], uid: int) -> dict[str, Any]:
+        refusal = refusal_for(self._paths, request, uid)
+        if refusal is not None:
+            self._log("request_not_allowed", "warning", request=str(request.get("do")), uid=uid)
+            return refusal
         match request.get("do"):
             case "ping":
                 return {"pid": os.getpid()}

@@ -19,7 +19,9 @@ from undula.core.clock import Deadline
 from undula.core.errors import BusyError, ServiceError, TimeoutUndulaError
 from undula.core.paths import BeamlinePaths
 from undula.core.procs import ProcessId
+from undula.core.secret import Secret
 from undula.processes import supervisor_model as model
+from undula.processes.supervisor_access import proof, raise_refusal
 from undula.processes.supervisor_child import output_file
 from undula.processes.supervisor_lock import holder
 
@@ -30,13 +32,14 @@ STARTED_S = 5.0
 def ask(paths: BeamlinePaths, request: dict[str, Any], timeout_s: float = 3.0) -> dict[str, Any]:
     """Put one question to the running supervisor.
 
-    Raises: ServiceError when it does not run or does not answer in time.
+    Raises: ServiceError when it does not run or does not answer in time; AccessError.
     """
+    line = Secret(json.dumps(request | proof(paths, request)))
     try:
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(timeout_s)
             sock.connect(str(paths.supervisor_socket))
-            sock.sendall(json.dumps(request).encode() + b"\n")
+            sock.sendall(line.reveal().encode() + b"\n")
             with sock.makefile("rb") as stream:
                 answer = json.loads(stream.readline() or b"{}")
     except (OSError, ValueError) as exc:
@@ -49,6 +52,7 @@ def ask(paths: BeamlinePaths, request: dict[str, Any], timeout_s: float = 3.0) -
             f"the supervisor of beamline {paths.name} gave no answer",
             remedy="ask again; see undula logs --service supervisor",
         )
+    raise_refusal(answer)
     return answer
 
 

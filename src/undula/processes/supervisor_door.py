@@ -17,14 +17,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from undula.core.unix_socket import bind_for_group
+from undula.core.unix_socket import bind_for_group, peer_of
 
 MAX_LINE = 65_536
 MAX_WORDS = 256
 MAX_PEERS = 64
 SILENT_S = 5.0
 REST_S = 0.2
-Answer = Callable[[dict[str, Any]], dict[str, Any]]
+Answer = Callable[[dict[str, Any], int], dict[str, Any]]
+"""What is said to a request of a user id, which the kernel attests."""
 
 
 class NotifyDoor:
@@ -117,7 +118,10 @@ class ControlDoor:
         with suppress(OSError):
             if heard:
                 request = _object(bytes(heard.partition(b"\n")[0]))
-                reply = {"error": "no JSON object"} if request is None else self._answer(request)
+                uid = peer_of(peer)[1]
+                reply = (
+                    {"error": "no JSON object"} if request is None else self._answer(request, uid)
+                )
                 peer.settimeout(0.2)  # a reply fits the socket's buffer; a stuck peer loses it
                 peer.sendall(json.dumps(reply).encode() + b"\n")
         self._hang_up(peer)

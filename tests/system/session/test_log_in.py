@@ -42,6 +42,8 @@ from undula.core.users import Users
 from undula.messages import MoveRequest
 from undula.session.kernel.link import KernelLink, Message
 from undula.session.kernel.places import KernelPlaces
+from undula.session.rpc.client import RpcClient
+from undula.session.rpc.errors import ZError
 from undula.testing.beamline import LocalBeamline, local_beamline
 
 PASSWORD = "Zq7-correct-horse-battery"
@@ -411,7 +413,34 @@ def _everything_typed(beamline: LocalBeamline) -> str:
             [program, *arguments], input=line, capture_output=True, text=True, check=False
         )
         shown += done.stdout + done.stderr
-    return shown
+    return shown + _sent(beamline)
+
+
+def _sent(beamline: LocalBeamline) -> str:
+    """Passwords over the RPC, right and wrong and in places where none belongs; all that was told.
+
+    Notifications are listened to from before the first until after the last.
+    """
+    heard: list[Any] = []
+    with contextlib.closing(RpcClient(beamline.paths.run, timeout_s=WITHIN_S)) as program:
+        listener = program.listen(callback=heard.append)
+        program.log_in("uwe", PASSWORD)
+        for verb, fields in (
+            ("auth/login", {"name": "uwe", "password": WRONG}),
+            ("auth/login", {"name": WRONG, "password": WRONG}),
+            ("auth/login", {"name": "uwe", "password": WRONG, "surplus": 1}),
+            ("auth/login", {"name": "uwe", "password": [WRONG]}),
+            ("dev/keys", {"path": "M", "password": WRONG}),
+        ):
+            with contextlib.suppress(ZError):
+                heard.append(program.call(verb, **fields))
+        token = Tokens(beamline.paths.access).issue("uwe", Role.USER, "login").reveal()
+        for line in (f"x = dict(password={WRONG!r})", f"1 / 0, dict(password={WRONG!r})"):
+            heard.append(asyncio.run(_cell(beamline.paths, line, token)))
+        with contextlib.suppress(ZError):
+            program.call("auth/logout")
+        listener.close()
+    return json.dumps(heard, default=repr)
 
 
 def test_a_password_is_found_nowhere(beamline: LocalBeamline) -> None:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from undula.core import log
 from undula.core.access import Access, need
 from undula.core.errors import AccessError, InputError, UndulaError
 from undula.core.passwords import CURRENT, Cost, cost_of, fits, hashed
@@ -432,6 +433,24 @@ def test_tokens_and_passwords_are_blacked_out_of_text(access: Access) -> None:
         assert token.split(".")[1] not in redact(text)
         assert HIDDEN in redact(text)
     assert redact("mv(samx, 3)") == "mv(samx, 3)"
+
+
+def test_a_log_keeps_no_secret_whoever_hands_it_over(access: Access, tmp_path: Path) -> None:
+    token = access.login("eva", PASSWORD).reveal()
+    log.configure("test", tmp_path)
+    try:
+        try:
+            raise RuntimeError(f"refused: {token}")
+        except RuntimeError:
+            log.get_logger().exception(
+                "odd", password=PASSWORD, fields={"token": token}, line=f"x(password='{PASSWORD}')"
+            )
+    finally:
+        log.configure("test", None)
+    text = (tmp_path / "test.jsonl").read_text()
+    assert json.loads(text)["fields"] == {"token": HIDDEN}
+    assert PASSWORD not in text
+    assert token.split(".")[2] not in text
 
 
 def test_what_a_token_says_of_itself_can_be_shown(access: Access) -> None:

@@ -22,7 +22,7 @@ class Porch:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "d"
         self.selector = selectors.DefaultSelector()
-        self.door = ControlDoor(self.path, self.selector, lambda request: {"did": request["do"]})
+        self.door = ControlDoor(self.path, self.selector, lambda request, _: {"did": request["do"]})
 
     def call(self) -> socket.socket:
         caller = socket.socket(socket.AF_UNIX)

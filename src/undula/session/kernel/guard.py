@@ -20,6 +20,7 @@ from undula.core.errors import AccessError
 from undula.core.roles import Role
 from undula.core.secret import Secret
 from undula.core.tokens import LOGIN
+from undula.session.bridge.hiding import hidden
 
 _refusal: contextvars.ContextVar[AccessError | None] = contextvars.ContextVar(
     "refusal", default=None
@@ -80,9 +81,23 @@ def _take_token(message: dict[str, Any]) -> Secret:
 
 
 class GuardedKernel(IPythonKernel):
-    """A kernel that executes nothing for whom may not; `speakers` is set before it serves."""
+    """A kernel that executes nothing for whom may not, and tells no secret of a line.
+
+    `speakers` is set before it serves.
+    """
 
     speakers: Speakers
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        show = self.shell._showtraceback
+        self.shell._showtraceback = lambda kind, value, lines: show(
+            kind, value, [hidden(line) for line in lines]
+        )
+
+    def _publish_execute_input(self, code: str, parent: Any, execution_count: int) -> None:
+        """Everybody sees the line, nobody a password in it."""
+        super()._publish_execute_input(hidden(code), parent, execution_count)
 
     async def execute_request(self, stream: Any, ident: Any, parent: Any) -> None:
         """Run a cell for its author."""
@@ -102,8 +117,9 @@ class GuardedKernel(IPythonKernel):
         refusal = refused()
         if refusal is not None:
             return self._refuse(refusal, silent)
+        kept = store_history and hidden(code) == code
         result: dict[str, Any] = await super().do_execute(
-            code, silent, store_history, user_expressions, allow_stdin, **about
+            code, silent, kept, user_expressions, allow_stdin, **about
         )
         return result
 
