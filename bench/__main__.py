@@ -21,6 +21,7 @@ from bench.growth import devices, points, start
 from bench.live_values import live_values
 from bench.loading import loading
 from bench.moves import moves
+from bench.prompt import prompt
 from bench.report import Row, save, show, show_goals
 from bench.scans import cpu, live, step
 from bench.subjects import Stock, undula
@@ -29,9 +30,9 @@ from undula.core.errors import UndulaError
 TOGETHER = {"step": (step,), "cpu": (cpu,), "live": (live,), "moves": (moves,), "growth": (points,)}
 ALONE = {
     "start": (start,), "growth": (devices,), "loading": (loading,), "epics": (epics,),
-    "values": (live_values,),
+    "values": (live_values,), "prompt": (prompt,),
 }  # fmt: skip
-NAMES = ("step", "cpu", "live", "moves", "start", "growth", "loading", "epics", "values")
+NAMES = ("step", "cpu", "live", "moves", "start", "growth", "loading", "epics", "values", "prompt")
 
 
 def options() -> argparse.Namespace:

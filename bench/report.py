@@ -89,6 +89,21 @@ GOALS = (
         0.9,
         at_least=True,
     ),
+    Goal(
+        "injected command < 15 ms",
+        "prompt",
+        "a person attached",
+        "round trip median",
+        15.0,
+    ),
+    Goal(
+        "device query in a scan < 10 ms",
+        "prompt",
+        "scan runs in a cell",
+        "query median",
+        10.0,
+    ),
+    Goal("Ctrl-C < 100 ms", "prompt", "a cell sleeps", "Ctrl-C median", 100.0),
     Goal("200 devices, 5 % dead: < 10 s", "loading", "200 devices, 10 dead", "until ready", 10.0),
 )
 

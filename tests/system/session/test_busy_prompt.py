@@ -1,0 +1,86 @@
+"""A cell of a minute blocks no query, no pause, no stop; and no other front end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
+
+from undula.session.kernel.places import KernelPlaces
+from undula.session.rpc.client import RpcClient, ZError
+from undula.testing.beamline import LocalBeamline
+from undula.testing.law import until
+from undula.testing.terminal import TAB, PtyPerson
+
+
+@pytest.fixture(scope="module")
+def rpc(prompt: LocalBeamline) -> Iterator[RpcClient]:
+    with RpcClient(prompt.paths.run, timeout_s=30.0) as client:
+        until(lambda: client.call("cmd", cmd="1 + 1", policy="queue") == "2", "no prompt")
+        yield client
+
+
+@pytest.fixture
+def asleep(rpc: RpcClient) -> Iterator[str]:
+    """A cell that sleeps for a minute; interrupted at the end."""
+    command = str(rpc.call("cmd/code", cmd="import time; time.sleep(60)", policy="queue")["id"])
+    until(lambda: [c["id"] for c in rpc.call("cmd/list")["running"]] == [command], "not begun")
+    yield command
+    assert [c["id"] for c in rpc.call("cmd/list")["running"]] == [command], "it did not last"
+    rpc.call("cmd/interrupt")
+    assert rpc.call("cmd/wait", id=command)["error"] == "KeyboardInterrupt"
+
+
+def test_queries_pause_and_stop_are_answered(
+    prompt: LocalBeamline, rpc: RpcClient, asleep: str
+) -> None:
+    assert "samx" in rpc.call("dev/read", path="M.samx")
+    assert rpc.call("state/snapshot")["commands"]["running"][0]["id"] == asleep
+    with prompt.connect() as client:
+        scan = client.submit("scan", "samx", -1, 1, 500, time=0.05)
+        until(lambda: rpc.call("scan/progress")["done"] > 2, "no points")
+        rpc.call("scan/pause")
+        until(lambda: rpc.call("scan/status")["state"] == "paused", "not paused")
+        rpc.call("scan/resume")
+        until(lambda: rpc.call("scan/status")["state"] == "running", "not resumed")
+        rpc.call("scan/stop")
+        scan.wait(timeout_s=30, check=False)
+        assert scan.status == "abort"
+
+
+def test_refusals_say_what_runs_and_whose(rpc: RpcClient, asleep: str) -> None:
+    with pytest.raises(ZError, match=r"busy with import time; time.sleep\(60\) by rpc:root"):
+        rpc.call("cmd/run", function="mv", args=[{"dev": "M.samx"}, 1])
+    waiting = rpc.call("cmd/submit", function="mv", args=[{"dev": "M.samx"}, 1], policy="queue")
+    assert [c["id"] for c in rpc.call("cmd/list")["waiting"]] == [waiting["id"]]
+    assert rpc.call("cmd/cancel", id=waiting["id"])
+    assert rpc.call("cmd/wait", id=waiting["id"])["status"] == "aborted"
+
+
+def test_a_terminal_completes_meanwhile(sit_down: Callable[..., PtyPerson], asleep: str) -> None:
+    anna = sit_down("anna")
+    anna.see("rpc:root: running")
+    anna.type("wm(M.sam" + TAB)
+    anna.see(r"samx[\s\S]*samy")
+
+
+def test_jupyters_own_client_attaches_by_the_connection_file(
+    prompt: LocalBeamline, rpc: RpcClient
+) -> None:
+    client = BlockingKernelClient(connection_file=str(KernelPlaces.of(prompt.paths).connection))
+    client.load_connection_file()
+    client.start_channels()
+    said: list[dict[str, Any]] = []
+    try:
+        client.wait_for_ready(timeout=30)
+        reply = client.execute_interactive(
+            "mv(M.samx, 0.5)", timeout=30, output_hook=lambda m: said.append(m["content"])
+        )
+    finally:
+        client.stop_channels()
+    assert reply["content"]["status"] == "ok"
+    assert any("samx 0.5 mm" in content.get("text", "") for content in said)
+    last = rpc.call("cmd/list")["commands"][-1]
+    assert (last["line"], last["origin"], last["status"]) == ("mv(M.samx, 0.5)", "jupyter", "ok")
