@@ -475,7 +475,8 @@ class ScanRunner:
 
     def _finish(self, item: QueueItem, status: ExitStatus) -> None:
         runs = [*self._gate.closed, *self._gate.still_open]
-        if runs and runs[-1].exit_status:  # the runs' own word: an abort may have come too late
+        if status != "fail" and runs and runs[-1].exit_status:
+            # the runs' own word: an abort may have come too late
             words = [run.exit_status for run in runs if run.exit_status]
             status = next((word for word in words if word != "success"), "success")
         self._unsettled.add(runs)

@@ -19,7 +19,7 @@ from undula.cli.device_tree import tree
 from undula.cli.main import main
 from undula.client import Client
 from undula.core.errors import UndulaError
-from undula.messages import DeviceChanges
+from undula.messages import DeviceChanges, PlanSource
 from undula.testing.beamline import local_beamline
 from undula.testing.iocs import Ioc, client_environment
 from undula.testing.tango_process import tango_server
@@ -148,6 +148,16 @@ def refused(client: Client, *args: Any, **kwargs: Any) -> tuple[Any, str]:
         scan.wait(PATIENCE_S)
     assert scan.run.status == "fail", scan.run.record.reason
     return scan.run, str(failure.value)
+
+
+def test_a_written_plan_moves_a_motor_whose_limits_are_asked_live(client: Client) -> None:
+    low, high = client.devices.lean.limits
+    for target, status in ((low + 0.25, "success"), (high + 1, "fail")):
+        source = PlanSource(name="go", call=f"bps.mv(M.lean, {target})")
+        ended = client.submit("go", source=source).wait(PATIENCE_S, check=False).finished
+        assert ended.exit_status == status, ended.reason
+    assert "is above the high limit" in ended.reason
+    assert abs(client.devices.lean.position - low - 0.25) < 0.01
 
 
 def test_one_scan_takes_motor_card_camera_and_simulation_into_one_file(client: Client) -> None:

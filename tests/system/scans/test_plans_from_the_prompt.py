@@ -3,40 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from undula.client import Client, ScanHandle
+from undula.client import ScanHandle
 from undula.core.errors import UndulaError
-from undula.session.shell import make_ipython
 from undula.testing.beamline import LocalBeamline, local_beamline
+from undula.testing.typist import Typist
 
 PATIENCE_S = 20.0
-
-
-class Prompt:
-    """An IPython with the beamline's names."""
-
-    def __init__(self, client: Client) -> None:
-        self.client = client
-        self.ipython, _ = make_ipython(client, plot=False)
-
-    def __call__(self, cell: str) -> Any:
-        """Type a cell. Returns: its value. Raises: what it raised."""
-        result = self.ipython.run_cell(cell, store_history=True)
-        result.raise_error()
-        return result.result
-
-    def refused(self, cell: str) -> str:
-        """Type a cell that is refused. Returns: what it said."""
-        with pytest.raises(UndulaError) as caught:
-            self(cell)
-        return str(caught.value)
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 @pytest.fixture(scope="module")
@@ -46,15 +29,21 @@ def beamline() -> Iterator[LocalBeamline]:
 
 
 @pytest.fixture(scope="module")
-def prompt(beamline: LocalBeamline) -> Iterator[Prompt]:
+def prompt(beamline: LocalBeamline) -> Iterator[Typist]:
     with beamline.connect() as client:
-        yield Prompt(client)
+        yield Typist(client)
 
 
 def _until(condition: Callable[[], bool], what: str) -> None:
     end = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < end, what
+
+
+def _last(prompt: Typist) -> Any:
+    """The newest run, when its file is there."""
+    _until(lambda: prompt.client.runs[-1].status != "open", "the run does not close")
+    return prompt.client.runs[-1]
 
 
 MYPLAN = """
@@ -76,10 +65,10 @@ def slowly(points=400):
 """
 
 
-def test_a_plan_typed_in_a_cell_runs_as_typed(prompt: Prompt) -> None:
+def test_a_plan_typed_in_a_cell_runs_as_typed(prompt: Typist) -> None:
     prompt(MYPLAN)
     (uid,) = prompt("RE(myplan(5), purpose='trial')")
-    run = prompt.client.runs[-1]
+    run = _last(prompt)
     assert run.uid == uid
     assert np.allclose(run.data["samx"], np.linspace(-1, 1, 5))
     assert prompt("samx.position") == 0
@@ -91,7 +80,7 @@ def test_a_plan_typed_in_a_cell_runs_as_typed(prompt: Prompt) -> None:
     assert told["purpose"] == "trial"
 
 
-def test_the_queue_takes_plans_by_name_and_as_functions(prompt: Prompt) -> None:
+def test_the_queue_takes_plans_by_name_and_as_functions(prompt: Typist) -> None:
     prompt(MYPLAN)
     mine = prompt("queue.add(myplan, 4)").wait(PATIENCE_S)
     assert mine.run.record.command == "RE(myplan(4))"
@@ -101,7 +90,7 @@ def test_the_queue_takes_plans_by_name_and_as_functions(prompt: Prompt) -> None:
     assert (shown.status, len(shown.run.data["samx"])) == ("success", 5)
 
 
-def test_blueskys_plans_run_as_typed(prompt: Prompt) -> None:
+def test_blueskys_plans_run_as_typed(prompt: Typist) -> None:
     assert len(prompt("RE(bp.scan([D.diode], M.samx, -1, 1, 21))")) == 1
     assert prompt.client.runs[-1].record.num_points == 21
     assert prompt("RE(bps.mv(M.samx, 1))") == ()
@@ -110,7 +99,7 @@ def test_blueskys_plans_run_as_typed(prompt: Prompt) -> None:
     assert prompt.client.runs[-1].record.plan == "trigger_and_read"
 
 
-def test_the_real_bluesky_imported_at_the_prompt_does_the_same(prompt: Prompt) -> None:
+def test_the_real_bluesky_imported_at_the_prompt_does_the_same(prompt: Typist) -> None:
     prompt("import bluesky.plans as real, bluesky.plan_stubs as stubs")
     prompt("RE(real.scan([D.diode], M.samx, -1, 1, 4))")
     assert prompt.client.runs[-1].record.num_points == 4
@@ -118,7 +107,7 @@ def test_the_real_bluesky_imported_at_the_prompt_does_the_same(prompt: Prompt) -
     assert prompt("samx.position") == 0.5
 
 
-def test_a_bare_scan_acts_and_one_of_bluesky_makes_a_plan(prompt: Prompt) -> None:
+def test_a_bare_scan_acts_and_one_of_bluesky_makes_a_plan(prompt: Typist) -> None:
     before = len(prompt.client.runs.search())
     made = prompt("bp.scan([D.diode], M.samx, -1, 1, 3)")
     assert len(prompt.client.runs.search()) == before
@@ -127,7 +116,7 @@ def test_a_bare_scan_acts_and_one_of_bluesky_makes_a_plan(prompt: Prompt) -> Non
     assert repr(made) == "bp.scan([diode], samx, -1, 1, 3)"
 
 
-def test_a_bare_scan_inside_a_plan_is_refused_with_what_to_write(prompt: Prompt) -> None:
+def test_a_bare_scan_inside_a_plan_is_refused_with_what_to_write(prompt: Typist) -> None:
     told = prompt.refused("def both():\n    yield from scan(samx, -1, 1, 3)\nRE(both())")
     assert "the shell's scan: it acts at once" in told
     assert "yield from bp.scan([D.diode], M.samx, -1, 1, 21)" in told
@@ -135,7 +124,7 @@ def test_a_bare_scan_inside_a_plan_is_refused_with_what_to_write(prompt: Prompt)
     assert "what stands there has run already" in told
 
 
-def test_each_move_is_checked_and_the_plans_own_clean_up_runs(prompt: Prompt) -> None:
+def test_each_move_is_checked_and_the_plans_own_clean_up_runs(prompt: Typist) -> None:
     prompt("""
 def far(place):
     try:
@@ -151,7 +140,17 @@ def far(place):
     assert "300 mm is above" in prompt.refused("RE(far(np.int64(300)))")
 
 
-def test_an_error_in_a_plan_names_the_line_that_was_typed(prompt: Prompt) -> None:
+def test_a_plan_that_fails_after_its_runs_has_failed(prompt: Typist) -> None:
+    prompt("""
+def ends_badly():
+    yield from bp.count([D.diode])
+    raise ValueError("nothing is right")
+""")
+    assert "ended as fail: ValueError: nothing is right" in prompt.refused("RE(ends_badly())")
+    assert _last(prompt).status == "success"
+
+
+def test_an_error_in_a_plan_names_the_line_that_was_typed(prompt: Typist) -> None:
     prompt("""
 def ratio(k):
     yield from bps.open_run()
@@ -162,7 +161,7 @@ def ratio(k):
     assert "ZeroDivisionError: division by zero, at In[" in told
     assert "line 3: value = 1 / k" in told
     run = prompt.client.runs[-1]
-    _until(lambda: prompt.client.runs[-1].status == "fail", "the run does not close")
+    assert _last(prompt).status == "fail"
 
     assert run.record.plan == "ratio"
     assert "line 3: value = 1 / k" in prompt.client.runs[-1].record.reason
@@ -174,11 +173,11 @@ def empty():
 RE(empty())
 """)
     assert "IndexError: list index out of range, at In[" in told
-    _until(lambda: prompt.client.runs[-1].status == "fail", "the run does not close")
+    assert _last(prompt).status == "fail"
     assert prompt.client.runs[-1].record.reason.endswith("line 4: [][0]")
 
 
-def test_a_device_that_the_text_does_not_name_is_leased_when_it_moves(prompt: Prompt) -> None:
+def test_a_device_that_the_text_does_not_name_is_leased_when_it_moves(prompt: Typist) -> None:
     prompt("""
 def by_name(name, place):
     yield from bps.mv(dev[name], place)
@@ -194,7 +193,7 @@ def by_name(name, place):
         move.result()
 
 
-def test_a_device_that_is_none_of_the_beamlines_is_not_moved(prompt: Prompt) -> None:
+def test_a_device_that_is_none_of_the_beamlines_is_not_moved(prompt: Typist) -> None:
     prompt("""
 def foreign():
     from ophyd.sim import SynAxis
@@ -203,7 +202,17 @@ def foreign():
     assert "'elsewhere' is no device of the beamline" in prompt.refused("RE(foreign())")
 
 
-def test_a_plan_is_paused_resumed_and_aborted(prompt: Prompt) -> None:
+def test_a_function_of_ones_own_may_be_the_argument_of_blueskys_plan(prompt: Typist) -> None:
+    prompt("""
+def twice(detectors, step, pos_cache):
+    yield from bps.one_nd_step(detectors, step, pos_cache)
+    yield from bps.trigger_and_read([*detectors, *step])
+""")
+    prompt("RE(bp.scan([D.diode], M.samx, -1, 1, 3, per_step=twice))")
+    assert _last(prompt).data["samx"].tolist() == [-1, -1, 0, 0, 1, 1]
+
+
+def test_a_plan_is_paused_resumed_and_aborted(prompt: Typist) -> None:
     prompt(SLOW)
     scan = prompt("queue.add(slowly, 40)")
     _until(lambda: prompt.client.queue.list().points_done >= 3, "it does not begin")
@@ -219,7 +228,7 @@ def test_a_plan_is_paused_resumed_and_aborted(prompt: Prompt) -> None:
     assert scan.run.status == "abort"
 
 
-def test_subscribers_get_the_documents(prompt: Prompt) -> None:
+def test_subscribers_get_the_documents(prompt: Typist) -> None:
     prompt("names = []; token = RE.subscribe(lambda name, doc: names.append(name))")
     prompt("RE(bp.count([D.diode], num=3), {'stop': lambda n, d: names.append('mine')})")
     seen = prompt("names")
@@ -228,7 +237,7 @@ def test_subscribers_get_the_documents(prompt: Prompt) -> None:
     assert prompt("len(names)") == len(seen)
 
 
-def test_what_a_plan_needs_is_tried_in_a_process_that_may_die(prompt: Prompt) -> None:
+def test_what_a_plan_needs_is_tried_in_a_process_that_may_die(prompt: Typist) -> None:
     pid = os.getpid()
     prompt(
         """
@@ -251,7 +260,7 @@ RE(killer())
     assert prompt("RE(plain())") == ()
 
 
-def test_a_check_says_what_is_not_known_and_queues_nothing(prompt: Prompt, capsys: Any) -> None:
+def test_a_check_says_what_is_not_known_and_queues_nothing(prompt: Typist, capsys: Any) -> None:
     prompt(MYPLAN)
     before = len(prompt.client.runs.search())
     found = prompt("RE.check(myplan(5))")
@@ -262,7 +271,23 @@ def test_a_check_says_what_is_not_known_and_queues_nothing(prompt: Prompt, capsy
     assert len(prompt.client.runs.search()) == before
 
 
-def test_a_queued_plan_outlives_the_engine(beamline: LocalBeamline, prompt: Prompt) -> None:
+def test_the_page_about_plans_works_line_by_line(beamline: LocalBeamline, prompt: Typist) -> None:
+    page = (DOCS / "how-to" / "write-a-plan.md").read_text(encoding="utf-8")
+    before = len(prompt.client.runs.search())
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        prompt(block)
+    prompt("later.wait(20)")
+    assert len(prompt.client.runs.search()) == before + 5
+    told = prompt.refused("RE(knife([0, 99]))")
+    (shown,) = re.findall(r"```\n(RE.*?)\n```", page, re.DOTALL)
+    assert re.sub(r"In\[\d+\]", "In", told.split("[samy]")[1]) == re.sub(
+        r"In\[\d+\]", "In", shown.split("[samy]")[1]
+    )
+    (beamline.paths.plans / "align.py").write_text("def center(n):\n    yield from look()\n")
+    assert len(prompt("RE(center(3))")) == 1
+
+
+def test_a_queued_plan_outlives_the_engine(beamline: LocalBeamline, prompt: Typist) -> None:
     """Takes some seconds: the engine is killed and started again."""
     prompt(SLOW)
     prompt("queue.add(slowly)")
