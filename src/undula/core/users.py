@@ -119,12 +119,12 @@ class Users:
         """
         secret = Secret(password)
         self._admit_try(name)
-        entry = self._file.read().get(name)
-        if entry is None:
+        user = self.find(name)
+        if user is None:
             pretend(self._cost)
-        elif fits(secret, str(entry["password"])):
-            self._succeeded(name, secret, str(entry["password"]))
-            return _user(name, entry).role
+        elif fits(secret, kept := str(self._file.read()[name].get("password"))):
+            self._succeeded(name, secret, kept)
+            return user.role
         raise AccessError(
             "user name or password is wrong",
             remedy="type them again; staff can give a new password: undula users password NAME",

@@ -39,7 +39,7 @@ def examine(paths: BeamlinePaths) -> list[Finding]:
     """Every finding; a check that fails itself is a finding too."""
     findings: list[Finding] = []
     checks: tuple[Callable[[BeamlinePaths], Iterator[Finding]], ...] = (
-        _python, _binary, _folders, _disk, _services, _broker, _devices, _absent, _epics,
+        _python, _binary, _folders, _log_in, _disk, _services, _broker, _devices, _absent, _epics,
     )  # fmt: skip
     for check in checks:
         try:
@@ -77,6 +77,23 @@ def _folders(paths: BeamlinePaths) -> Iterator[Finding]:
         else:
             remedy = "change its mode or owner, or choose another one"
             yield Finding(f"folder {name}", "wrong", f"{existing} is not writable", remedy)
+
+
+def _log_in(paths: BeamlinePaths) -> Iterator[Finding]:
+    from undula.core.access import Access
+
+    if not paths.access.parent.exists():
+        return
+    access = Access(paths.access)
+    if not access.required:
+        yield Finding("log in", "ok", "nobody logs in: the Unix group is the boundary")
+        return
+    parent = paths.access.parent
+    if parent.stat().st_mode & 0o022:
+        text = f"others may rename {paths.access}, and log in would be off"
+        yield Finding("log in", "warning", text, f"chmod go-w {parent}")
+    else:
+        yield Finding("log in", "ok", f"needed, {len(access.users.all())} users")
 
 
 def _disk(paths: BeamlinePaths) -> Iterator[Finding]:

@@ -40,7 +40,7 @@ from undula.bus.endpoints import (
 from undula.bus.outgoing import LogOnBus, Outgoing
 from undula.bus.ports import Connector
 from undula.core import notify
-from undula.core.errors import AccessError, BusError, BusyError, DeviceError, UndulaError
+from undula.core.errors import BusError, BusyError, DeviceError, UndulaError
 from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.core.settings import BeamlineSettings
@@ -343,7 +343,7 @@ class EngineService:
         """Carry it out for those who may; whoever may not gets the reason."""
         try:
             admitted = self._guard.admit(request)
-        except AccessError as error:
+        except UndulaError as error:  # also of a request that is too long to be signed again
             get_logger().warning(
                 "request_not_allowed", request=request.tag, user=request.user, why=error.what
             )

@@ -23,7 +23,7 @@ class Author:
 
     name: str
     origin: str = "rpc"
-    token: str = ""
+    token: str = field(default="", repr=False)
 
     def __str__(self) -> str:
         return f"{self.origin}:{self.name}"

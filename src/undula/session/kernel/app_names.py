@@ -21,7 +21,7 @@ def author_of(username: str) -> Author:
     """Who speaks, from the name in a header.
 
     >>> author_of("terminal:anna"), author_of("anna").origin
-    (Author(name='anna', origin='terminal', token=''), 'jupyter')
+    (Author(name='anna', origin='terminal'), 'jupyter')
     """
     origin, mark, name = username.partition(":")
     return Author(name, origin) if mark else Author(username or "somebody", "jupyter")
