@@ -5,6 +5,7 @@ One IPython for the module: importing ophyd and connecting takes it some seconds
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sys
@@ -17,12 +18,13 @@ import pytest
 import zmq
 
 from undula.core.paths import beamline_paths
-from undula.session.rpc.client import RpcClient, ZError
+from undula.session.rpc.client import RpcClient, ZError, run_folder
 from undula.testing.beamline import short_folder
 from undula.testing.iocs import start_motor
 from undula.testing.law import until
 from undula.testing.terminal import CTRL_C, PtyPerson
 
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "plain-ipython.md"
 SCRIPT = """
 print("Example beamline init script loading...")
 import os
@@ -114,48 +116,55 @@ class Plain:
         self.context.destroy(linger=0)
 
 
-@pytest.fixture(scope="module")
-def plain() -> Iterator[Plain]:
+@contextlib.contextmanager
+def ipython(script: str, last: str) -> Iterator[Desk]:
+    """A plain IPython in a terminal that has run a script, with motors `MOT:m1` and `MOT:m2`."""
     with short_folder("up-") as folder, start_motor() as ioc, pytest.MonkeyPatch.context() as patch:
         (folder / "run").mkdir(mode=0o700)
-        script = folder / "init.py"
-        script.write_text(SCRIPT)
+        place = folder / "init.py"
+        place.write_text(script)
         env = {**ioc.env, "XDG_RUNTIME_DIR": str(folder / "run"), "IPYTHONDIR": str(folder / "ip")}
         for name, value in env.items():
             patch.setenv(name, value)
-        options = ["--no-banner", "--no-confirm-exit", "--colors=nocolor", "-i", str(script)]
+        options = ["--no-banner", "--no-confirm-exit", "--colors=nocolor", "-i", str(place)]
         desk = Desk(PtyPerson([sys.executable, "-m", "IPython", *options], env, size=(40, 100)))
         try:
-            desk.see(r"Beamline init script loaded\.", 60.0)
+            desk.see(last, 60.0)
             desk.see(r"In \[1\]:")
-            made = Plain(desk, beamline_paths("plain").run)
-            yield made
-            made.close()
+            yield desk
         finally:
             desk.close()
 
 
-@pytest.fixture(autouse=True)
-def empty_line(plain: Plain) -> None:
-    """Each test begins with a prompt that is free."""
+@pytest.fixture(scope="module")
+def plain() -> Iterator[Plain]:
+    with ipython(SCRIPT, r"Beamline init script loaded\.") as desk:
+        made = Plain(desk, beamline_paths("plain").run)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def free(plain: Plain) -> None:
+    """The test begins with a prompt that is free."""
     plain.desk.see(r"In \[\d+\]: *$")
     until(lambda: plain.ask('{"typ": "cmd/list"}')["ret"]["running"] == [], "it is busy")
     until(lambda: plain.ask('{"typ": "cmd/list"}')["ret"]["typing"] == [], "somebody types")
 
 
-def test_the_notice_says_how_the_motors_are_named_now(plain: Plain) -> None:
+def test_the_notice_says_how_the_motors_are_named_now(plain: Plain, free: None) -> None:
     assert "M.m1: its ophyd name is now 'm1'" in plain.desk.text
     assert "requests of programs are answered at" in plain.desk.text
     assert plain.rpc.call("cmd", cmd="M.m1.name, M.m1.user_readback.name") == "('m1', 'm1')"
     assert plain.rpc.call("cmd", cmd="M.m1.velocity.name") == "'m1_velocity'"
 
 
-def test_figure_3a_word_for_word(plain: Plain) -> None:
+def test_figure_3a_word_for_word(plain: Plain, free: None) -> None:
     plain.socket.send(b'{"typ": "dev/keys", "path": "M"}')
     assert plain.socket.recv() == b'{"err": "", "ret": ["M.m1", "M.m2"]}'
 
 
-def test_figure_3b_word_for_word(plain: Plain) -> None:
+def test_figure_3b_word_for_word(plain: Plain, free: None) -> None:
     plain.socket.send(b'{"typ": "cmd", "cmd": "1 / 0"}')
     reply = b'{"err": "exc", "desc": "ZeroDivisionError: division by zero"}'
     assert plain.socket.recv() == reply
@@ -164,7 +173,7 @@ def test_figure_3b_word_for_word(plain: Plain) -> None:
     assert plain.socket.recv() == b'{"err": "error", "desc": "description"}'
 
 
-def test_devices_are_read_and_described_with_their_settings(plain: Plain) -> None:
+def test_devices_are_read_and_described_with_their_settings(plain: Plain, free: None) -> None:
     reading = plain.ask('{"typ": "dev/read", "path": "M.m1"}')["ret"]
     assert set(reading) == {"m1", "m1_user_setpoint"}
     assert plain.ask('{"typ": "dev/describe", "path": "M.m1"}')["ret"]["m1"]["dtype"] == "number"
@@ -175,7 +184,9 @@ def test_devices_are_read_and_described_with_their_settings(plain: Plain) -> Non
     assert "M.m1" in near["remedy"]
 
 
-def test_a_call_is_typed_into_the_prompt_and_its_result_comes_back(plain: Plain) -> None:
+def test_a_call_is_typed_into_the_prompt_and_its_result_comes_back(
+    plain: Plain, free: None
+) -> None:
     done = plain.rpc.call("cmd/run", function="M.m1.set", args=[2.5])
     assert done["line"] == "M.m1.set(2.5)"
     assert "MoveStatus" in done["result"]
@@ -186,7 +197,7 @@ def test_a_call_is_typed_into_the_prompt_and_its_result_comes_back(plain: Plain)
     )
 
 
-def test_a_half_typed_line_is_not_harmed(plain: Plain) -> None:
+def test_a_half_typed_line_is_not_harmed(plain: Plain, free: None) -> None:
     plain.desk.type("21 +")
     until(lambda: plain.rpc.call("cmd/list")["typing"] != [], "nobody types")
     with pytest.raises(ZError, match="somebody is typing: terminal:") as caught:
@@ -201,7 +212,9 @@ def test_a_half_typed_line_is_not_harmed(plain: Plain) -> None:
     assert plain.rpc.call("cmd", cmd="after, 'never' in globals()") == "(2, False)"
 
 
-def test_while_a_cell_runs_others_are_refused_and_queries_answered(plain: Plain) -> None:
+def test_while_a_cell_runs_others_are_refused_and_queries_answered(
+    plain: Plain, free: None
+) -> None:
     with plain.rpc.listen("cmd/", "rpc/alive") as listener:
         listener.next(10.0)
         plain.desk.type("import threading; threading.Event().wait(60)\r")
@@ -217,7 +230,7 @@ def test_while_a_cell_runs_others_are_refused_and_queries_answered(plain: Plain)
         assert (heard["status"], heard["error"]) == ("error", "KeyboardInterrupt")
 
 
-def test_many_queued_commands_each_get_their_own_result(plain: Plain) -> None:
+def test_many_queued_commands_each_get_their_own_result(plain: Plain, free: None) -> None:
     sent = [
         plain.rpc.call("cmd/code", cmd=f"{n} * 2 if {n} % 5 else 1 / 0", policy="queue")["id"]
         for n in range(30)
@@ -230,7 +243,7 @@ def test_many_queued_commands_each_get_their_own_result(plain: Plain) -> None:
             assert (outcome["status"], outcome["error"]) == ("error", "ZeroDivisionError")
 
 
-def test_a_scan_is_told_paused_resumed_and_ended(plain: Plain) -> None:
+def test_a_scan_is_told_paused_resumed_and_ended(plain: Plain, free: None) -> None:
     with plain.rpc.listen("scan/", "doc/", "rpc/alive") as listener:
         listener.next(10.0)
         command = plain.rpc.call("cmd/code", cmd="RE(bp.scan([D.det], M.m1, -1, 1, 25))")["id"]
@@ -257,7 +270,7 @@ def test_a_scan_is_told_paused_resumed_and_ended(plain: Plain) -> None:
     assert outcome["error"] == "RunEngineInterrupted"
 
 
-def test_a_running_scan_is_aborted(plain: Plain) -> None:
+def test_a_running_scan_is_aborted(plain: Plain, free: None) -> None:
     with plain.rpc.listen("scan/", "rpc/alive") as listener:
         listener.next(10.0)
         plain.rpc.call("cmd/code", cmd="RE(bp.scan([D.det], M.m2, -1, 1, 50))")
@@ -269,7 +282,7 @@ def test_a_running_scan_is_aborted(plain: Plain) -> None:
     assert heard["status"] == "abort"
 
 
-def test_devices_may_be_added_while_it_runs(plain: Plain) -> None:
+def test_devices_may_be_added_while_it_runs(plain: Plain, free: None) -> None:
     new = 'D.two = SynSignal(name="D.two", func=lambda: 2)'
     plain.rpc.call("cmd", cmd=new)
     assert plain.rpc.call("dev/keys", path="D") == ["D.det", "D.two"]
@@ -277,7 +290,7 @@ def test_devices_may_be_added_while_it_runs(plain: Plain) -> None:
     plain.rpc.call("cmd", cmd="del D['two']")
 
 
-def test_a_monitor_follows_a_motor(plain: Plain) -> None:
+def test_a_monitor_follows_a_motor(plain: Plain, free: None) -> None:
     with plain.rpc.listen("monitor/M.m2", "rpc/alive") as listener:
         listener.next(10.0)
         plain.rpc.call("mon/add", path="M.m2", period_s=0.02)
@@ -288,7 +301,7 @@ def test_a_monitor_follows_a_motor(plain: Plain) -> None:
         plain.rpc.call("mon/remove", path="M.m2")
 
 
-def test_figure_3d_word_for_word(plain: Plain) -> None:
+def test_figure_3d_word_for_word(plain: Plain, free: None) -> None:
     keys = plain.plain("rpc-keys.sock")
     with plain.rpc.listen("cmd/finished", "rpc/alive") as listener:
         listener.next(10.0)
@@ -299,8 +312,20 @@ def test_figure_3d_word_for_word(plain: Plain) -> None:
     assert (heard["line"], heard["error"]) == ("1 / 0", "ZeroDivisionError")
 
 
-def test_it_ends_and_leaves_the_prompt_as_it_was(plain: Plain) -> None:
+def test_it_ends_and_leaves_the_prompt_as_it_was(plain: Plain, free: None) -> None:
     plain.desk.type("U.close()\r")
     until(lambda: not (plain.folder / "rpc.sock").exists(), "the socket is still there")
     plain.desk.type(CTRL_C + "6 * 111\r")
     plain.desk.see(r"Out\[\d+\]: 666")
+
+
+def test_the_script_of_the_how_to_page_starts() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 1
+    with (
+        ipython(blocks[0], "requests of programs are answered at"),
+        RpcClient(run_folder("mybeamline"), timeout_s=20.0) as client,
+    ):
+        assert client.call("dev/keys") == ["M.m1", "M.m2", "D.det"]
+        assert set(client.call("dev/read", path="M.m1")) == {"m1", "m1_user_setpoint"}
+        assert "mybeamline" in client.call("cmd", cmd="U")

@@ -1,23 +1,32 @@
-"""The RPC of a real beamline, kernel and session service included; one beamline for the module."""
+"""The RPC of a real beamline, kernel and session service included, and the page about it."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import zmq
+from ophyd.sim import SynAxis
 
+from undula.core.roles import Role
+from undula.session.bridge.model import Author
+from undula.session.plain.names import Names
 from undula.session.rpc.client import Listener, RpcClient, ZError
-from undula.testing.beamline import LocalBeamline, local_beamline
+from undula.session.rpc.peers import Peer
+from undula.session.rpc.plugins import Offer
+from undula.session.rpc.verbs import Ask, Verbs
+from undula.testing.beamline import LocalBeamline
 from undula.testing.law import until
 
 
 @pytest.fixture(scope="module")
-def beamline() -> Iterator[LocalBeamline]:
-    with local_beamline(prompt=True) as running:
-        yield running
+def beamline(prompt: LocalBeamline) -> LocalBeamline:
+    return prompt
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +34,30 @@ def rpc(beamline: LocalBeamline) -> Iterator[RpcClient]:
     with RpcClient(beamline.paths.run, timeout_s=30.0) as client:
         until(lambda: client.call("cmd", cmd="1 + 1") == "2", "the kernel does not answer")
         yield client
+
+
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "rpc.md").read_text(encoding="utf-8")
+ANY = "..."
+
+
+def blocks(begin: str) -> list[list[str]]:
+    """The lines of each block of the page that begins so."""
+    found = re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)
+    return [text.splitlines() for text in found if text.startswith(begin)]
+
+
+def fits(wanted: Any, given: Any) -> bool:
+    """Whether a reply is what the page says; `...` stands for anything, and for more of it."""
+    if wanted == ANY:
+        return True
+    if isinstance(wanted, dict) and isinstance(given, dict):
+        more = wanted.get(ANY) == ANY
+        keys = wanted.keys() - {ANY}
+        same = keys <= given.keys() if more else keys == given.keys()
+        return same and all(fits(wanted[key], given[key]) for key in keys)
+    if isinstance(wanted, list) and isinstance(given, list) and wanted[-1:] == [ANY]:
+        return fits(wanted[:-1], given[: len(wanted) - 1])
+    return bool(wanted == given)
 
 
 def heard_until(listener: Listener, last: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
@@ -129,3 +162,64 @@ def test_who_needs_no_log_in_is_known_by_the_kernel(rpc) -> None:
     assert rpc.call("auth/whoami")["logged_in"] is False
     with pytest.raises(ZError, match="nobody has to log in"):
         rpc.log_in("anna", "geheim")
+
+
+def test_each_exchange_of_the_page_goes_as_it_says(beamline, rpc) -> None:
+    context: zmq.Context[Any] = zmq.Context()
+    socket = context.socket(zmq.REQ)
+    socket.setsockopt(zmq.RCVTIMEO, 30_000)
+    socket.connect(f"ipc://{beamline.paths.run}/rpc.sock")
+    count, reply = 0, {}
+    for lines in blocks("> "):
+        for asked, told in zip(lines[::2], lines[1::2], strict=True):
+            assert (asked[:2], told[:2]) == ("> ", "< ")
+            request = asked[2:]
+            if '"ID"' in request:
+                request = request.replace("ID", reply["ret"]["id"])
+            socket.send_string(request)
+            reply = json.loads(socket.recv())
+            assert fits(json.loads(told[2:]), reply), (request, reply)
+            count += 1
+    context.destroy(linger=0)
+    assert count >= 10
+
+
+def test_the_page_names_every_verb(rpc) -> None:
+    table = PAGE[PAGE.index("## Verbs") : PAGE.index("### Commands")]
+    first = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    named = {verb for cell in first for verb in re.findall(r"`([a-z/_]+)`", cell)}
+    assert named == set(rpc.call("rpc/verbs"))
+
+
+def test_the_notifications_of_the_page_are_told(rpc) -> None:
+    wanted = [json.loads(line) for lines in blocks('{"typ"') for line in lines]
+    with rpc.listen() as listener:
+        heard_until(listener, lambda m: m["typ"] == "rpc/alive")
+        rpc.call("mon/add", path="M.samx")
+        rpc.call("cmd/submit", function="scan",
+            args=[{"dev": "M.samx"}, 0, 1, 5], kwargs={"time": 0.3})  # fmt: skip
+        heard = heard_until(listener, lambda m: m["typ"] == "cmd/finished")
+        heard += heard_until(listener, lambda m: m["typ"] == "rpc/alive")
+        rpc.call("mon/remove", path="M.samx")
+    for message in wanted:
+        found = [list(m) for m in heard if m["typ"] == message["typ"]]
+        assert list(message) in found, (message["typ"], found[:1])
+
+
+def test_the_plugin_of_the_page_is_a_namespace() -> None:
+    block = next(
+        text
+        for text in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+        if "class Hello" in text
+    )
+    names: dict[str, Any] = {}
+    exec(block, names)
+
+    devices = Names({"M": SimpleNamespace(samx=SynAxis(name="samx"))}, ["M"], print)
+    verbs = Verbs()
+    verbs.add("hello", names["make"](Offer(devices, None, None, None)))  # type: ignore[arg-type]
+    found = verbs.find("hello/world")
+    ask = Ask("hello/world", Author("anna"), Role.USER, Peer(0, 0, 0), (b"", 0, 0))
+    assert found.call(ask, **found.arguments({"path": "M"})) == ["anna greets M.samx"]
+    with pytest.raises(ZError, match="too often"):
+        found.call(ask, **found.arguments({"path": "M", "times": 4}))
