@@ -197,6 +197,20 @@ def test_a_call_is_typed_into_the_prompt_and_its_result_comes_back(
     )
 
 
+def test_what_a_command_prints_is_told_and_stays_on_the_screen(plain: Plain, free: None) -> None:
+    with plain.rpc.listen("cmd/output", "cmd/finished", "rpc/alive") as listener:
+        listener.next(10.0)
+        text = "print('one'); print('two', end=''); import sys; _ = sys.stderr.write('three\\n')"
+        command = plain.rpc.call("cmd/code", cmd=text)["id"]
+        heard = [listener.next(20.0)]
+        while heard[-1]["typ"] != "cmd/finished":
+            heard.append(listener.next(20.0))
+    said = [(m["id"], m["stream"], m["text"]) for m in heard if m["typ"] == "cmd/output"]
+    expected = [("stdout", "one\n"), ("stderr", "three\n"), ("stdout", "two")]
+    assert sorted(said) == sorted((command, *line) for line in expected)
+    plain.desk.see(r"\ntwothree")
+
+
 def test_a_half_typed_line_is_not_harmed(plain: Plain, free: None) -> None:
     plain.desk.type("21 +")
     until(lambda: plain.rpc.call("cmd/list")["typing"] != [], "nobody types")

@@ -24,6 +24,7 @@ from undula.core.errors import InputError, ServiceError, TimeoutUndulaError
 from undula.core.ids import new_id
 from undula.session.bridge.model import Author, Command, Outcome
 from undula.session.bridge.ports import Listener
+from undula.session.plain.tee import Tees
 
 EVALUATE_S = 5.0
 MAX_TRACEBACK = 200
@@ -52,6 +53,7 @@ class PlainPrompt:
         self._typed: Command | None = None
         self._stack: list[tuple[Command, float]] = []
         self._runs: list[int] = []
+        self._tees: Tees | None = None
         self._closed = False
 
     def tell(self, listener: Listener, typing: Typing) -> None:
@@ -66,6 +68,9 @@ class PlainPrompt:
         if self._closed:
             return
         self._closed = True
+        if self._tees is not None:
+            self._tees.end()
+            self._tees = None
         self._shell.events.unregister("pre_run_cell", self._before)
         self._shell.events.unregister("post_run_cell", self._after)
         self._session.app.after_render -= self._rendered
@@ -149,13 +154,20 @@ class PlainPrompt:
         if not self._stack:
             self._runs = []
         self._stack.append((command, time.monotonic()))
-        if self._listener is not None:
-            self._call(self._listener.started, command)
+        if self._listener is None:
+            return
+        self._call(self._listener.started, command)
+        if len(self._stack) == 1:
+            output, running = self._listener.output, command.id
+            self._tees = Tees(lambda stream, text: self._call(output, running, stream, text))
 
     def _after(self, result: Any) -> None:
         if not self._stack:  # the cell that started the server
             return
         command, began = self._stack.pop()
+        if not self._stack and self._tees is not None:
+            self._tees.end()
+            self._tees = None
         outcome = self._outcome(result, time.monotonic() - began)
         if self._listener is not None:
             self._call(self._listener.finished, command.id, outcome)

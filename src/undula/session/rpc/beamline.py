@@ -25,11 +25,18 @@ POLL_S = 0.5
 MAX_OPEN_RUNS = 100
 
 
+_Watcher = tuple[str, str, Callable[[Fields], None]]
+"""Name and unit of a device, and who is told."""
+
+
 class ClientDevices:
     """The devices of a beamline, by path or name; see `ports.Devices`."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._lock = threading.Lock()
+        self._watchers: list[_Watcher] = []
+        self._listening: Subscription | None = None
 
     def keys(self, path: str) -> list[str]:
         """Paths of all devices below `path`, in the order of the device file."""
@@ -61,20 +68,33 @@ class ClientDevices:
         return {"value": value, "timestamp": stamp, "unit": info.unit}
 
     def watch(self, path: str, changed: Callable[[Fields], None]) -> Callable[[], None]:
-        """Each change of the main value."""
+        """Each change of the main value; one subscription serves all."""
         info = self._info(path)
+        watcher = (info.name, info.unit, changed)
+        with self._lock:
+            self._watchers.append(watcher)
+            if self._listening is None:
+                self._listening = self._client.devices.follow(self._changed)
 
-        def look(changes: DeviceChanges) -> None:
-            if info.name in changes.values:
-                changed(
-                    {
-                        "value": changes.values[info.name],
-                        "timestamp": changes.timestamps.get(info.name),
-                        "unit": info.unit,
-                    }
-                )
+        def end() -> None:
+            with self._lock:
+                if watcher in self._watchers:
+                    self._watchers.remove(watcher)
+                unused = None
+                if not self._watchers:
+                    unused, self._listening = self._listening, None
+            if unused is not None:
+                unused.close()
 
-        return self._client.devices.follow(look).close
+        return end
+
+    def _changed(self, changes: DeviceChanges) -> None:
+        with self._lock:
+            watchers = list(self._watchers)
+        for name, unit, changed in watchers:
+            if name in changes.values:
+                stamp = changes.timestamps.get(name)
+                changed({"value": changes.values[name], "timestamp": stamp, "unit": unit})
 
     def _info(self, path: str) -> DeviceInfo:
         if not path:
