@@ -296,6 +296,26 @@ def test_a_running_scan_is_aborted(plain: Plain, free: None) -> None:
     assert heard["status"] == "abort"
 
 
+def test_a_paused_scan_is_aborted_by_typing_it(plain: Plain, free: None) -> None:
+    with plain.rpc.listen("scan/", "rpc/alive") as listener:
+        listener.next(10.0)
+        plain.rpc.call("cmd/code", cmd="RE(bp.scan([D.det], M.m2, -1, 1, 50))")
+        while listener.next(20.0)["typ"] != "scan/progress":
+            pass
+        plain.rpc.call("scan/pause", at_point=True)
+        while listener.next(20.0)["typ"] != "scan/pause":
+            pass
+        until(lambda: plain.rpc.call("cmd/list")["running"] == [], "the prompt is not back")
+        command = plain.rpc.call("scan/abort", reason="seen enough")["command_id"]
+        while (heard := listener.next(20.0))["typ"] != "scan/stop":
+            pass
+    assert heard["status"] == "abort"
+    assert plain.rpc.call("cmd/wait", id=command, timeout_s=20.0)["status"] == "ok"
+    plain.desk.see(r"RE\.abort\(reason='seen enough'\)")
+    with pytest.raises(ZError, match="the RunEngine is idle"):
+        plain.rpc.call("scan/pause")
+
+
 def test_devices_may_be_added_while_it_runs(plain: Plain, free: None) -> None:
     new = 'D.two = SynSignal(name="D.two", func=lambda: 2)'
     plain.rpc.call("cmd", cmd=new)

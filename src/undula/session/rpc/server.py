@@ -202,7 +202,12 @@ class RpcServer:
 
     async def _serve(self, line: zmq.asyncio.Socket, answer: Any) -> None:
         while True:
-            frames = await line.recv_multipart(copy=False)
+            try:
+                frames = await line.recv_multipart(copy=False)
+            except zmq.ZMQError as exc:  # of one peer; the others go on
+                get_logger().warning("rpc_not_received", why=str(exc))
+                await asyncio.sleep(0.1)
+                continue
             if 2 <= len(frames) <= 8:
                 self._start(self._reply(line, frames, answer))
 
