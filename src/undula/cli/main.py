@@ -15,6 +15,7 @@ MODULES = (
 QUICK = {
     "stop": "stop", "up": "services", "down": "services", "restart": "services",
     "status": "services", "logs": "logs", "doctor": "doctor", "demo": "demo", "shell": "shell",
+    "attach": "shell",
     "devices": "devices", "read": "devices", "mv": "devices", "mvr": "devices",
     "umv": "devices", "umvr": "devices",
     "motor": "motors", "set": "motors", "set-lm": "motors", "home": "motors", "wm": "motors",

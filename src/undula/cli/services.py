@@ -52,7 +52,9 @@ def up(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Start the services of a beamline and return when all are ready.
+    """Start the services of a beamline and return when people can measure.
+
+    The shared prompt comes up beside them.
 
     Options are kept: a later `undula up` without them starts the same beamline.
 
@@ -174,8 +176,14 @@ def status(beamline: BeamlineOption = None, as_json: JsonOption = False) -> None
         print_json(state)
     else:
         print(in_words(state))
-    if any(row["state"] != "ready" for row in state["services"]):
+    if any(_wrong(row) for row in state["services"]):
         raise typer.Exit(FAILED)
+
+
+def _wrong(row: dict[str, Any]) -> bool:
+    """Not ready, and not one of those that come up a little later than the rest."""
+    comes = not row.get("essential", True) and row["state"] in ("waiting", "starting")
+    return row["state"] != "ready" and not comes
 
 
 def broker_line(paths: BeamlinePaths, state: dict[str, Any]) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,8 +160,12 @@ def service_specs(paths: BeamlinePaths, settings: BeamlineSettings) -> list[Serv
         _python(paths, "writer", needs=on_broker, stop_timeout_s=10.0),
         _python(paths, "publisher", needs=on_broker, stop_timeout_s=5.0),
         _python(paths, "engine", needs=on_broker, stop_timeout_s=10.0),
-        _python(paths, "kernel", needs=on_broker, stop_timeout_s=5.0),
-        _python(paths, "session", needs=on_broker, stop_timeout_s=5.0),
+    ]
+    # When people can measure already, the shared prompt comes up beside them.
+    measuring = (*on_broker, "writer", "publisher", "engine")
+    specs += [
+        replace(_python(paths, name, needs=measuring, stop_timeout_s=5.0), essential=False)
+        for name in ("kernel", "session")
     ]
     return specs
 

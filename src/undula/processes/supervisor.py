@@ -90,7 +90,9 @@ class Supervisor:
                 self._log("heartbeat_missing", "warning", of=service.name, text=service.text)
         if self._stopping:
             self._stop_next()
-        elif not self._up and all(s.phase == "ready" for s in self._services.values()):
+        elif not self._up and all(
+            s.phase == "ready" for s in self._services.values() if s.spec.essential
+        ):
             self._up = True
             self._fresh = False
             self._log("beamline_up", duration_s=round(clock.now() - self._since, 3))
@@ -197,7 +199,8 @@ class Supervisor:
         service.phase, service.moment = "stopped", None
         if not expected:
             service.reason = how_it_ended(code)
-            if self._fresh and not was_ready and service.dies_for_good(code):
+            fresh = self._fresh and service.spec.essential
+            if fresh and not was_ready and service.dies_for_good(code):
                 self._failed(service, f"{how_it_ended(code)} before it was ready")
         if not self._stopping and (service.again or self._wanted(service, expected)):
             service.phase = "backoff"
@@ -212,7 +215,7 @@ class Supervisor:
     def _failed(self, service: Service, reason: str) -> None:
         service.reason = reason
         self._log("service_failed", "error", of=service.name, reason=reason)
-        if self._fresh and not self._stopping:
+        if self._fresh and not self._stopping and service.spec.essential:
             self._failure = {"service": service.name, "reason": reason}
             self.stop()
         elif service.child is None:

@@ -39,6 +39,8 @@ class ServiceSpec:
         ready_timeout_s: not ready after so many seconds is a failure.
         stop_timeout_s: SIGKILL so many seconds after SIGTERM.
         restart: whether it is started again when it ends by itself.
+        essential: whether the beamline is up only with it. The others may come a little later, and
+            their fault takes nothing else down.
     """
 
     name: str
@@ -50,6 +52,7 @@ class ServiceSpec:
     ready_timeout_s: float = 30.0
     stop_timeout_s: float = 5.0
     restart: Literal["always", "never"] = "always"
+    essential: bool = True
 
 
 def spec_file(paths: BeamlinePaths) -> Path:

@@ -94,6 +94,7 @@ class Service:
             "quiet": self.quiet,
             "text": self.text,
             "restarts": self.restarts,
+            "essential": self.spec.essential,
             "adopted": self.child is not None and self.child.adopted,
             "reason": self.reason,
         }

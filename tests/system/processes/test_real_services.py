@@ -7,11 +7,13 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from undula.core import procs
 from undula.processes import supervisor_client
+from undula.testing.law import until
 
 
 def undula(*words: str) -> subprocess.CompletedProcess[str]:
@@ -25,6 +27,18 @@ def undula(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def until_all_ready() -> dict[str, Any]:
+    """The status when the shared prompt has come up, too."""
+    state: dict[str, Any] = {}
+
+    def ready() -> bool:
+        state.update(json.loads(undula("status", "--json").stdout))
+        return all(row["state"] == "ready" for row in state["services"])
+
+    until(ready, "not all services became ready")
+    return state
+
+
 @pytest.fixture
 def running(beamline, tmp_path):
     done = undula("up", "--data", str(tmp_path / "data"), "--json")
@@ -33,8 +47,8 @@ def running(beamline, tmp_path):
 
 
 def test_a_beamline_comes_up_says_what_a_power_cut_costs_and_leaves_nothing(running) -> None:
-    state = json.loads(undula("status", "--json").stdout)
-    assert [row["state"] for row in state["services"]] == ["ready"] * 6
+    state = until_all_ready()
+    assert len(state["services"]) == 6
     assert state["broker"]["fsync"] in ("always", "everysec")
     pids = [row["pid"] for row in state["services"]]
     done = undula("down")

@@ -65,6 +65,9 @@ def open_terminal(client: Client, *, plot: bool = True, why_died: Callable[[], s
     beside = BusBeside(client, why_died=why_died, typing=typing, colour=colour)
     history = paths.state / f"history-{user}" if os.access(paths.state, os.W_OK) else None
 
+    if places.holder() is None:
+        sys.stdout.write("waiting for the shared prompt to start ...\n")
+
     async def serve() -> int:
         front = Front(
             places,
