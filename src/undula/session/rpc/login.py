@@ -22,7 +22,7 @@ from undula.session.rpc.server import by_credentials
 from undula.session.rpc.verbs import Ask, Connection, verb
 
 REMEMBERED_S = 1.0
-"""How long a checked token is trusted; services check it anew at each request."""
+"""How long a look into the users' files is trusted; services look anew at each request."""
 MAX_CONNECTIONS = 1000
 
 
@@ -32,11 +32,12 @@ class Login:
     def __init__(self, access: Access) -> None:
         self._access = access
         self._tokens: OrderedDict[Connection, str] = OrderedDict()
+        self._required = (0.0, True)
         self._known: dict[str, tuple[float, Claims]] = {}
 
     async def identify(self, peer: Peer, connection: Connection, token: str) -> tuple[Author, Role]:
         """Author and role of a request. Raises: AccessError for a token that does not hold."""
-        if not await asyncio.to_thread(self._required):
+        if not await self._log_in_required():
             return await by_credentials(peer, connection, "")
         bound = token or self._tokens.get(connection, "")
         if not bound:
@@ -48,8 +49,12 @@ class Login:
             raise
         return Author(claims.user, "rpc", bound), claims.role
 
-    def _required(self) -> bool:
-        return self._access.required
+    async def _log_in_required(self) -> bool:
+        until, required = self._required
+        if until < time.monotonic():
+            required = await asyncio.to_thread(lambda: self._access.required)
+            self._required = (time.monotonic() + REMEMBERED_S, required)
+        return required
 
     async def _claims(self, token: str) -> Claims:
         until, claims = self._known.get(token, (0.0, None))
