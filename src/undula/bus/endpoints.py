@@ -14,6 +14,7 @@ from undula.core.errors import BusError
 from undula.messages import (
     AlarmRequest,
     AlarmTable,
+    BeamlineMetadata,
     BrokerStatus,
     ConfigRequest,
     ConfigStatus,
@@ -29,6 +30,7 @@ from undula.messages import (
     JournalProgress,
     LogEvent,
     Message,
+    MetadataRequest,
     MotorRequest,
     MoveRequest,
     QueueRequest,
@@ -128,6 +130,7 @@ FILE_EVENTS = Endpoint(
     "devices/files", FileEvent, "stream", "files that devices opened and closed", maxlen=1_000
 )
 ALARMS = Endpoint("alarms", AlarmTable, "latest", "alarms that last or that nobody has seen")
+METADATA = Endpoint("metadata", BeamlineMetadata, "latest", "metadata that every further run has")
 CONFIG_STATUS = Endpoint(
     "devices/configuration", ConfigStatus, "latest", "which configuration of the devices holds"
 )
@@ -161,6 +164,10 @@ ENGINE_CONFIG = Endpoint(
 )  # fmt: skip
 ENGINE_ALARMS = Endpoint(
     "requests/engine/alarms", AlarmRequest, "request", "look at the alarms or acknowledge them",
+    readers=("service",), writers=_CLIENTS,
+)  # fmt: skip
+ENGINE_METADATA = Endpoint(
+    "requests/engine/metadata", MetadataRequest, "request", "metadata of all further runs",
     readers=("service",), writers=_CLIENTS,
 )  # fmt: skip
 ENGINE_MOTOR = Endpoint(

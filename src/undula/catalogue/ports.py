@@ -47,8 +47,10 @@ class Catalogue(Protocol):
         since: float | None = None,
         until: float | None = None,
         status: RunStatus | None = None,
+        group: str | None = None,
     ) -> list[RunRecord]:
-        """Newest first. `text` is looked for in command, plan, user, path, reason, metadata."""
+        """Newest first. `text` is looked for in command, plan, user, path, reason, metadata;
+        `group` is the name or uid of a scan group."""
 
     def run(self, key: int | str) -> RunRecord:
         """By number or uid (or its unique beginning). Raises: InputError when there is none."""

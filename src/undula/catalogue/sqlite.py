@@ -173,6 +173,7 @@ class SqliteCatalogue:
         since: float | None = None,
         until: float | None = None,
         status: RunStatus | None = None,
+        group: str | None = None,
     ) -> list[RunRecord]:
         """See `Catalogue`."""
         where, values = ["1"], list[Any]()
@@ -181,6 +182,11 @@ class SqliteCatalogue:
             ("start_time >= ?", since),
             ("start_time <= ?", until),
             ("exit_status = ?", status),
+            (
+                "? IN (json_extract(metadata, '$.scan_group.name'), "
+                "json_extract(metadata, '$.scan_group.uid'))",
+                group,
+            ),
             ("EXISTS (SELECT 1 FROM json_each(devices) WHERE value = ?)", device),
             (
                 "command || ' ' || plan || ' ' || user || ' ' || path || ' ' || reason || ' ' "

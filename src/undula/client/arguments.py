@@ -101,7 +101,7 @@ def targets(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 def _written(value: Any) -> str:
     if isinstance(value, Named):
-        return value.device_name
+        return str(getattr(value, "device_path", value.device_name))
     if _is_array(value):
         return repr(value.tolist())
     if isinstance(value, list | tuple):
@@ -110,7 +110,7 @@ def _written(value: Any) -> str:
 
 
 def command_line(plan: str, args: Iterable[Any], kwargs: Mapping[str, Any]) -> str:
-    """The call as a person could type it in the shell.
+    """The call as a person could type it in the shell; a device by the path that reaches it.
 
     >>> command_line("scan", ["samx", -1, 1, 21], {"time": 0.1})
     "scan('samx', -1, 1, 21, time=0.1)"

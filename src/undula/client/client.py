@@ -20,10 +20,11 @@ from undula.bus.endpoints import (
 )
 from undula.bus.ports import Connector
 from undula.client.alarms import AlarmView
-from undula.client.arguments import command_line, names, plain, targets
+from undula.client.arguments import Named, command_line, names, plain, targets
 from undula.client.config import ConfigView
 from undula.client.devices import Devices, Reading
 from undula.client.link import MOVE_TIMEOUT_S, Background, Link
+from undula.client.metadata import Metadata, group_now
 from undula.client.motors import Motors
 from undula.client.queue import QueueView
 from undula.client.runs import Runs
@@ -84,7 +85,10 @@ class Client:
         self.queue = QueueView(self.link, self.submit)
         self.config = ConfigView(self.link)
         self.motors = Motors(self.link, self.start_move, self.stop)
+        self.prompt_metadata: dict[str, Any] = {}
+        """What every scan asked for here says in its start document."""
         self.alarms = AlarmView(self.link)
+        self.metadata = Metadata(self.link)
         self.runs = Runs(paths.catalogue if paths else None)
 
     # -- scans ------------------------------------------------------------------------------
@@ -149,7 +153,7 @@ class Client:
         kwargs: dict[str, Any],
         options: dict[str, Any],
     ) -> Accepted:
-        time, wanted = options["time"], names(options["detectors"])
+        time, given = options["time"], _listed(options["detectors"])
         if isinstance(time, int | float) and not time > 0:
             raise InputError(f"the count time is {time:g} s", remedy="give more than 0")
         request_id = new_id()
@@ -159,7 +163,7 @@ class Client:
             {
                 **kwargs,
                 "time": time,
-                "detectors": wanted,
+                "detectors": given,
                 "shutter": options.get("shutter"),
                 "darks": options.get("darks") or None,
             },
@@ -172,8 +176,12 @@ class Client:
             args=plain(args),
             kwargs=plain(kwargs),
             count_time_s=time,
-            detectors=wanted,
-            metadata=plain(options.get("metadata") or {}),
+            detectors=names(given),
+            metadata={
+                **group_now(),
+                **self.prompt_metadata,
+                **plain(options.get("metadata") or {}),
+            },
             shutter=options.get("shutter"),
             darks=options.get("darks", 0),
             command=line,
@@ -334,3 +342,10 @@ class Client:
     def __repr__(self) -> str:
         name = self.paths.name if self.paths else f"pid {os.getpid()}"
         return f"<client of beamline {name}>"
+
+
+def _listed(detectors: Iterable[Any] | str | None) -> list[Any] | None:
+    """Devices as they were given, always a list."""
+    if detectors is None:
+        return None
+    return [detectors] if isinstance(detectors, str | Named) else list(detectors)

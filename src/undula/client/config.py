@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,12 +46,20 @@ class ConfigView:
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self._listeners: list[Callable[[], None]] = []
 
     def _ask(self, action: str, **fields: Any) -> dict[str, Any]:
         return self._link.ask(ENGINE_CONFIG, CONFIG_TIMEOUT_S, action=action, **fields)
 
     def _change(self, action: str, **fields: Any) -> Changed:
-        return Changed(**self._ask(action, **fields))
+        changed = Changed(**self._ask(action, **fields))
+        for listener in self._listeners:
+            listener()
+        return changed
+
+    def when_changed(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after each change that is made here."""
+        self._listeners.append(listener)
 
     def status(self) -> ConfigStatus:
         """Which configuration holds, who made it, what does not answer."""

@@ -63,6 +63,14 @@ class DeviceProxy:
         return self._name
 
     @property
+    def device_path(self) -> str:
+        """The expression that reaches it, e.g. `M.samx`; its name when it is no device any more."""
+        try:
+            return self.info.path
+        except InputError:
+            return self._name
+
+    @property
     def name(self) -> str:
         """Name in the device file."""
         return self._name

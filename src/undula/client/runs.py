@@ -78,9 +78,13 @@ class Runs:
 
     def search(self, **filters: Any) -> list[Run]:
         """Newest first. Filters: `text`, `plan`, `device`, `since` (UTC epoch s), `status`,
-        `limit`."""
+        `group`, `limit`."""
         given = {key: value for key, value in filters.items() if value is not None}
         return [Run(record) for record in self.catalogue.runs(**given)]
+
+    def group(self, name: str) -> list[Run]:
+        """The runs of a scan group, by its name or uid, in the order they were made."""
+        return self.search(group=name, limit=10_000)[::-1]
 
     def __getitem__(self, index: int) -> Run:
         """A run by its number; negative: counted from the newest. Raises: InputError."""

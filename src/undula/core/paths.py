@@ -58,6 +58,11 @@ class BeamlinePaths:
         return self.state / "alarms.jsonl"
 
     @property
+    def metadata(self) -> Path:
+        """What every further run says in its start document."""
+        return self.state / "metadata.json"
+
+    @property
     def touched(self) -> Path:
         """What the running scan moves and stages; read after an engine's death."""
         return self.state / "touched.json"

@@ -20,6 +20,7 @@ from undula.messages.devices import (
     Severity,
 )
 from undula.messages.errors import ErrorReport
+from undula.messages.metadata import BeamlineMetadata, MetadataRequest
 from undula.messages.plans import PlanSource, SourcePart
 from undula.messages.queue import ItemFinished, QueueItem, QueueStatus
 from undula.messages.requests import (
@@ -41,6 +42,7 @@ __all__ = [
     "Alarm",
     "AlarmRequest",
     "AlarmTable",
+    "BeamlineMetadata",
     "BrokerStatus",
     "Command",
     "ConfigRequest",
@@ -61,6 +63,7 @@ __all__ = [
     "JournalProgress",
     "LogEvent",
     "Message",
+    "MetadataRequest",
     "MotorRequest",
     "MoveRequest",
     "PlanSource",

@@ -36,6 +36,7 @@ from undula.messages import QueueItem, ScanRequest
 from undula.processes.login_door import LoginDoor
 from undula.scans.alarms import Alarms
 from undula.scans.attendant import Attendant
+from undula.scans.common_metadata import CommonMetadata
 from undula.scans.conditions import Conditions
 from undula.scans.configuration import Configuration
 from undula.scans.leases import Leases
@@ -214,6 +215,8 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
             velocities=Velocities(paths.velocities),
         )
         _attach(service, runner, mover, paths, opening, attendant=attendant)
+        metadata = CommonMetadata(paths.metadata, settings, service.metadata_changed)
+        service.attach_metadata(metadata)
         log.add_sink(service.log)
         stopping = StopServer(paths.stop_socket, _stop_call(stops, runner, engine))
         closing.callback(stopping.close)

@@ -20,6 +20,7 @@ from undula.messages import (
     ConfigRequest,
     DeviceSetRequest,
     DevicesRequest,
+    MetadataRequest,
     MotorRequest,
     MoveRequest,
     QueueRequest,
@@ -76,6 +77,8 @@ RIGHTS: dict[str, Right] = {
         Right("alarms list", _SEE, "looking at alarms"),
         Right("alarms history", _SEE, "looking at alarms"),
         Right("alarms acknowledge", _USE, "acknowledging alarms"),
+        Right("metadata show", _SEE, "looking at metadata"),
+        Right("metadata change", _USE, "changing metadata"),
         Right("queue list", _SEE, "looking at the queue"),
         Right("queue pause", _USE, "pausing a scan"),
         Right("queue pause_at_point", _USE, "pausing a scan"),
@@ -100,6 +103,7 @@ _WORDS: dict[type[Request], str] = {
     MotorRequest: "motor",
     ConfigRequest: "config",
     AlarmRequest: "alarms",
+    MetadataRequest: "metadata",
     QueueRequest: "queue",
 }
 

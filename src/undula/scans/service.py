@@ -27,12 +27,14 @@ from undula.bus.endpoints import (
     ENGINE_CONFIG,
     ENGINE_DEVICE_SET,
     ENGINE_DEVICES,
+    ENGINE_METADATA,
     ENGINE_MOTOR,
     ENGINE_MOVE,
     ENGINE_QUEUE,
     ENGINE_READ,
     ENGINE_SCAN,
     FILE_EVENTS,
+    METADATA,
     QUEUE_FINISHED,
     QUEUE_STATUS,
     Endpoint,
@@ -48,6 +50,7 @@ from undula.devices.registry import Registry
 from undula.devices.telling import Told
 from undula.messages import (
     AlarmRequest,
+    BeamlineMetadata,
     BrokerStatus,
     ConfigRequest,
     DeviceChanges,
@@ -60,6 +63,7 @@ from undula.messages import (
     ErrorReport,
     FileEvent,
     ItemFinished,
+    MetadataRequest,
     MotorRequest,
     MoveRequest,
     QueueRequest,
@@ -72,6 +76,7 @@ from undula.messages import (
 from undula.scans.alarms import Alarms, wrong_now
 from undula.scans.attendant import READ_TIMEOUT_S, Attendant
 from undula.scans.check import CheckedScan, usable
+from undula.scans.common_metadata import CommonMetadata
 from undula.scans.configuration import Configuration
 from undula.scans.motors import Motors
 from undula.scans.moves import Mover
@@ -90,6 +95,7 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     ENGINE_CONFIG,
     ENGINE_ALARMS,
     ENGINE_MOTOR,
+    ENGINE_METADATA,
     ENGINE_QUEUE,
 )
 WATCH_EVERY_S = 0.05
@@ -136,6 +142,7 @@ class EngineService:
         self._configuration: Configuration | None = None
         self._motors: Motors | None = None
         self._alarms: Alarms | None = None
+        self._metadata: CommonMetadata | None = None
 
     def attach(
         self, runner: ScanRunner, mover: Mover, configuration: Configuration, motors: Motors
@@ -374,6 +381,8 @@ class EngineService:
             self._pool.submit(self._answer, request, lambda: self._alarms_asked(request))
         elif isinstance(request, MotorRequest):
             self._pool.submit(self._answer, request, lambda: self.motors.answer(request))
+        elif isinstance(request, MetadataRequest):
+            self._pool.submit(self._answer, request, lambda: self.metadata.answer(request))
         elif isinstance(request, DevicesRequest):
             self._pool.submit(self._answer, request, lambda: self._table().model_dump())
 
@@ -394,6 +403,7 @@ class EngineService:
     def _scan(self, request: ScanRequest, permit: Permit) -> dict[str, Any]:
         if not request.dry_run:
             permit.check()
+        request = self.metadata.added(request)
         scan = self._attendant.check_scan(request, self._devices, self._settings)
         result = _described(scan, self._settings)
         if not request.dry_run:
@@ -495,6 +505,22 @@ class EngineService:
         if self._alarms is None:
             raise RuntimeError("attach_alarms was not called")
         return self._alarms
+
+    def attach_metadata(self, metadata: CommonMetadata) -> None:
+        """Give it what every further run is to say."""
+        self._metadata = metadata
+        self.metadata_changed(metadata.shown())
+
+    @property
+    def metadata(self) -> CommonMetadata:
+        """Metadata of all further runs."""
+        if self._metadata is None:
+            raise RuntimeError("attach_metadata was not called")
+        return self._metadata
+
+    def metadata_changed(self, metadata: BeamlineMetadata) -> None:
+        """Publish it, before whatever is said next."""
+        self._outgoing.say(lambda: self._connector.put(METADATA, metadata), must=True)
 
     def alarms_changed(self) -> None:
         """Publish the alarms soon."""

@@ -6,8 +6,6 @@ does.
 
 from __future__ import annotations
 
-import builtins
-import keyword
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -15,15 +13,14 @@ from typing import Any
 from undula.client import (
     Background,
     Client,
-    DeviceProxy,
     PeakStats,
     ScanHandle,
     StopReport,
-    command_line,
     main_value,
 )
 from undula.client.arguments import targets
 from undula.client.client import MoveProgress
+from undula.client.metadata import scan_group
 from undula.core.errors import InputError
 from undula.messages import QueueStatus, Readback
 from undula.session.access import People
@@ -33,6 +30,9 @@ from undula.session.groups import Group
 from undula.session.live import RunView
 from undula.session.planning.prompt import Prompt
 from undula.session.plans import PLANS, make_plan
+from undula.session.words.experiment import experiment_words
+from undula.session.words.following import DeviceNames
+from undula.session.words.typed import TypingHelper
 
 
 class Shell:
@@ -50,6 +50,9 @@ class Shell:
         """What is redrawn in place while something moves; None where nothing can be."""
         self._leave = sys.stdin.isatty() if leave_when_paused is None else leave_when_paused
         self.prompt = Prompt(self)
+        self.devices = DeviceNames(client, self.here)
+        self.typed = TypingHelper(self._is_word)
+        self._words: dict[str, Any] = {}
 
     # -- scans ------------------------------------------------------------------------------
 
@@ -235,8 +238,9 @@ class Shell:
         axes = list(view.start.get("motors") or []) if view is not None else []
         if len(axes) != 1:
             raise InputError(f"the last scan moved {len(axes)} axes", remedy="move them with mv")
-        _say(command_line("mv", axes, {}).replace("')", f"', {position:g})"))
-        self.umv(axes[0], position)
+        axis = self.client.devices[axes[0]]
+        _say(f"umv({axis.device_path}, {position:g})")
+        self.umv(axis, position)
 
     def goto_peak(self) -> None:
         """Move to the highest point of the last scan."""
@@ -273,16 +277,29 @@ class Shell:
             "cen", "com", "peak", "fwhm", "goto_peak", "goto_cen", "goto_com",
         ):  # fmt: skip
             names[name] = getattr(self, name)
-        table = self.client.devices.table()
-        groups = {info.path.split(".")[0] for info in table if "." in info.path} | {"M", "D"}
-        for root in groups - set(names):
-            names[root] = Group(self.client, root)
-        for info in table:
-            hides = info.name in names or hasattr(builtins, info.name)
-            if info.name.isidentifier() and not keyword.iskeyword(info.name) and not hides:
-                names[info.name] = DeviceProxy(self.client, info.name)
+        names.update(experiment_words(self.client))
+        names["md"] = self.client.metadata
+        names["scan_group"] = scan_group
+        names["typing_helper"] = self.typed.typing_helper
         self.prompt.install(names)
+        self._words = {n: v for n, v in names.items() if callable(v)}
+        self.devices.update()
         return names
+
+    def here(self) -> dict[str, Any]:
+        """The names of the prompt as they are now."""
+        return self.prompt.here()
+
+    def _is_word(self, name: str) -> bool:
+        """A function of the beamline that has kept its meaning here."""
+        here = self.here()
+        known = self._words.get(name) or self.prompt.folder.functions.get(name)
+        return known is not None and here.get(name) is known
+
+    def live_in(self, ipython: Any) -> None:
+        """Serve an IPython: names follow the devices, lines may be typed as in SPEC."""
+        ipython.input_transformer_manager.cleanup_transforms.append(self.typed)
+        self.devices.follow()
 
 
 def _say(text: str) -> None:

@@ -22,6 +22,7 @@ from undula.bus.endpoints import (
     DEVICE_READBACK,
     DEVICE_TABLE,
     ENGINE_DEVICES,
+    ENGINE_METADATA,
     ENGINE_MOVE,
     ENGINE_QUEUE,
     ENGINE_READ,
@@ -41,6 +42,7 @@ from undula.messages import (
     DeviceTable,
     ErrorReport,
     ItemFinished,
+    MetadataRequest,
     MoveRequest,
     QueueItem,
     QueueRequest,
@@ -60,6 +62,7 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     ENGINE_MOVE,
     ENGINE_READ,
     ENGINE_DEVICES,
+    ENGINE_METADATA,
     ENGINE_QUEUE,
 )
 LIMIT_MM = 10.0
@@ -80,6 +83,7 @@ class ToyEngine:
         self._lock = threading.RLock()
         self._status = QueueStatus(state="idle")
         self._numbers = 0
+        self.metadata: dict[str, Any] = {}
         self._ended = threading.Event()
         self._resumed = threading.Event()
         self._threads = [
@@ -130,7 +134,15 @@ class ToyEngine:
             return self._read(request)
         if isinstance(request, QueueRequest):
             return self._steer(request)
+        if isinstance(request, MetadataRequest):
+            return self._describe_runs(request)
         return {"devices": [info.model_dump() for info in self._infos()], "source": "toy"}
+
+    def _describe_runs(self, request: MetadataRequest) -> dict[str, Any]:
+        kept = {k: v for k, v in self.metadata.items() if k not in request.remove}
+        self.metadata = kept | request.values
+        place = "/".join(str(self.metadata.get(k, "-")) for k in ("proposal", "sample", "dataset"))
+        return {"values": self.metadata, "next_file": f"toy/{place}/NNNNN_scan.nxs"}
 
     def _device(self, name: str) -> Any:
         if name not in self.devices:
@@ -255,7 +267,9 @@ class ToyEngine:
     def _drive(self, request: ScanRequest, emit: Any) -> None:
         args = [self.devices.get(a, a) if isinstance(a, str) else a for a in request.args]
         detectors = [self.devices[name] for name in request.detectors or ["diode"]]
-        plan = getattr(bp, request.plan)(detectors, *args, **request.kwargs)
+        plan = getattr(bp, request.plan)(
+            detectors, *args, md={**self.metadata, **request.metadata}, **request.kwargs
+        )
         resume = False
         while True:
             try:

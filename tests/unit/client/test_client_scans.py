@@ -66,7 +66,7 @@ def test_a_check_reports_points_and_queues_nothing(client: Client) -> None:
 def test_the_command_for_the_record_is_the_call_as_typed(client: Client) -> None:
     handle = client.scan(client.devices.samx, -1, 1, 3, detectors=[client.devices.diode])
 
-    assert handle.accepted.command == "scan(samx, -1, 1, 3, detectors=['diode'])"
+    assert handle.accepted.command == "scan(M.samx, -1, 1, 3, detectors=[D.diode])"
 
 
 def test_cancel_takes_out_a_waiting_scan_and_wait_says_so(client: Client, engine: Any) -> None:

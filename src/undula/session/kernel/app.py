@@ -160,6 +160,7 @@ def make_app(
     kernel.speakers = speakers
     names.show_progress = lambda text: kernel.tell(PROGRESS_MESSAGE, {"text": text})
     watch_plans(names.prompt.folder, app.shell)
+    names.live_in(app.shell)
     app.shell.events.register("post_run_cell", lambda _: _tell_runs(kernel, names))
     return app
 

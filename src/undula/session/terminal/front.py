@@ -308,7 +308,7 @@ class Front:
             if buffer.complete_state:
                 buffer.complete_state = None
                 return
-            status, indent = self._check.check_complete(buffer.text + "\n")
+            status, indent = self._check.check_complete(buffer.text)
             at_end = not buffer.document.text_after_cursor.strip()
             empty_line = not buffer.document.current_line.strip()
             if status == "incomplete" or not at_end:

@@ -1,0 +1,135 @@
+"""Metadata that every further run has in its start document, until somebody changes it.
+
+Kept by the engine, in a file, so that scans from the shell, the command line and programs all have
+it, whoever started them. In: changes. Out: requests with it. What a scan says itself goes first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import event_model
+
+from undula.core.errors import InputError, StorageError, UndulaError
+from undula.core.log import get_logger
+from undula.core.settings import BeamlineSettings
+from undula.messages import BeamlineMetadata, MetadataRequest, ScanRequest
+from undula.scans.places import run_path
+
+MAX_BYTES = 64_000
+OF_THE_ENGINE = frozenset(
+    {
+        "uid", "time", "scan_id", "plan_name", "command", "user", "beamline", "motors",
+        "detectors", "baseline_devices", "expects_streams", "versions", "devices", "count_time_s",
+        "num_points", "num_intervals", "shape", "extents", "snaking", "axes_values", "hints",
+        "scan_group",
+    }
+)  # fmt: skip
+"""Keys of the start document that say what a run did: not to be given beforehand."""
+_START = event_model.schema_validators[event_model.DocumentNames.start]
+
+
+class CommonMetadata:
+    """The metadata of all further runs. Thread-safe.
+
+    Args:
+        path: where it is kept.
+        changed: called with it after each change.
+    """
+
+    def __init__(
+        self, path: Path, settings: BeamlineSettings, changed: Callable[[BeamlineMetadata], None]
+    ) -> None:
+        self._path, self._settings, self._changed = path, settings, changed
+        self._lock = threading.Lock()
+        self._values = _kept(path)
+
+    def shown(self) -> BeamlineMetadata:
+        """As it is now."""
+        values = self._values
+        return BeamlineMetadata(values=values, next_file=self._next_file(values))
+
+    def answer(self, request: MetadataRequest) -> dict[str, Any]:
+        """Carry out a request. Raises: InputError, StorageError; nothing has changed then."""
+        if request.action == "change":
+            self._change(request.values, request.remove)
+        return self.shown().model_dump()
+
+    def added(self, request: ScanRequest) -> ScanRequest:
+        """The request with the metadata that it does not give itself."""
+        values = self._values
+        if not values:
+            return request
+        return request.model_copy(update={"metadata": {**values, **request.metadata}})
+
+    def _change(self, values: dict[str, Any], remove: Iterable[str]) -> None:
+        with self._lock:
+            gone = set(remove)
+            new = {key: value for key, value in self._values.items() if key not in gone} | values
+            check(new)
+            _keep(self._path, new)
+            self._values = new
+        self._changed(self.shown())
+
+    def _next_file(self, values: dict[str, Any]) -> str:
+        try:
+            path = run_path(self._settings, values, "scan", 0)
+        except UndulaError as error:  # the template is at fault: scans say so as well
+            return str(error)
+        return str(path.with_name(path.name.replace("00000", "NNNNN")))
+
+
+def check(values: dict[str, Any]) -> None:
+    """Raise InputError when no start document could have these values.
+
+    >>> check({"sample": "Fe2O3", "temperature_K": 12.5})
+    """
+    taken = sorted(OF_THE_ENGINE & set(values))
+    if taken:
+        raise InputError(
+            f"each run says its {taken[0]} itself", remedy="choose another name for the key"
+        )
+    for fault in _START.iter_errors({"uid": "-", "time": 0.0, **values}):
+        place = ".".join(map(str, fault.absolute_path)) or "metadata"
+        raise InputError(
+            f"{place}: {fault.message[:200]}",
+            remedy="use names without dots and slashes, and numbers, texts, lists and dicts",
+        )
+    size = len(json.dumps(values))
+    if size > MAX_BYTES:
+        raise InputError(
+            f"the metadata has {size} bytes, {MAX_BYTES} are allowed",
+            remedy="keep large data in a file and give its path",
+        )
+
+
+def _kept(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        check(values)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, InputError) as error:
+        get_logger().error("metadata_unreadable", path=str(path), error=str(error))
+        return {}
+    return dict(values)
+
+
+def _keep(path: Path, values: dict[str, Any]) -> None:
+    temporary = path.with_suffix(".tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(values, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as exc:
+        raise StorageError(
+            f"the metadata cannot be kept in {path}: {exc.strerror}",
+            remedy="correct disk space and rights; nothing was changed",
+        ) from exc
