@@ -9,8 +9,49 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from typing import Protocol
 
 from undula.core.errors import BusyError
+
+
+class Letting(Protocol):
+    """Where it is written down what a scan touches."""
+
+    def of(self, holder: str) -> list[str]:
+        """What it touches."""
+
+    def add(self, holder: str, names: Iterable[str]) -> None:
+        """It may touch these from now on."""
+
+    def drop(self, holder: str) -> None:
+        """It has let go."""
+
+
+class Holding:
+    """What one scan has, until it lets go: a late check of its plan can take nothing after that."""
+
+    def __init__(self, leases: Leases, holder: str, touched: Letting, item_id: str) -> None:
+        self._leases, self._holder = leases, holder
+        self._touched, self._item_id = touched, item_id
+        self._over = False
+        self._lock = threading.Lock()
+
+    def take(self, devices: Iterable[str]) -> None:
+        """Take these, too. Raises: BusyError when somebody has one, or the scan is over."""
+        wanted = list(devices)
+        with self._lock:
+            if self._over:
+                raise BusyError("the scan is over", remedy="start it again")
+            self._leases.take(wanted, self._holder)
+            have = self._touched.of(self._item_id)
+            self._touched.add(self._item_id, dict.fromkeys([*have, *wanted]))
+
+    def release(self) -> None:
+        """Give everything back."""
+        with self._lock:
+            self._over = True
+            self._leases.release(self._holder)
+            self._touched.drop(self._item_id)
 
 
 class Leases:

@@ -36,7 +36,7 @@ from undula.scans.conditions import Conditions, Trip, told
 from undula.scans.documents import DocumentGate
 from undula.scans.frames import tell_path
 from undula.scans.hold import Hold
-from undula.scans.leases import Leases
+from undula.scans.leases import Holding, Leases
 from undula.scans.lost import LostDevices
 from undula.scans.places import run_path
 from undula.scans.ports import Documents
@@ -442,6 +442,7 @@ class ScanRunner:
     def _run_item(self, item: QueueItem, request: ScanRequest) -> None:
         self._gate.begin(item.item_id)
         holder = f"scan {item.command or item.plan!r} of {item.user or 'somebody'}"
+        holding = Holding(self.leases, holder, self._touched, item.item_id)
         status: ExitStatus = "fail"
         try:
             count_start(self._catalogue, item.item_id)
@@ -451,7 +452,7 @@ class ScanRunner:
             self._touched.add(item.item_id, scan.devices)
             self._await_conditions()
             self._shutters.begin(scan.shutters, scan.opens == "per_scan")
-            lease = partial(self._lease_more, item.item_id, holder)
+            lease = partial(self._lease_more, holding)
             asked = Asked(self._asked_to_pause, self._spoiled, self._lost, lease)
             plan, md = build_plan(scan, self.devices, self.settings, asked, self._waits)
             self._drive(plan, md)
@@ -469,8 +470,7 @@ class ScanRunner:
         finally:
             self._shutters.end()
             self._hold.end()
-            self.leases.release(holder)
-            self._touched.drop(item.item_id)
+            holding.release()
         self._finish(item, status)
 
     def _finish(self, item: QueueItem, status: ExitStatus) -> None:
@@ -511,10 +511,9 @@ class ScanRunner:
         self.leases.take(scan.devices, holder)
         self.leases.share(read, holder)  # a condition may be lifted while it holds the scan
 
-    def _lease_more(self, item_id: str, holder: str, names: Sequence[str]) -> None:
+    def _lease_more(self, holding: Holding, names: Sequence[str]) -> None:
         """Devices that a plan turns out to need. Raises: BusyError when somebody has one."""
-        self.leases.take(names, holder)
-        self._touched.add(item_id, dict.fromkeys([*self._touched.of(item_id), *names]))
+        holding.take(names)
         self._lost.also(names)
 
     def _await_conditions(self) -> None:

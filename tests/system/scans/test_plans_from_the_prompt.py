@@ -42,7 +42,7 @@ def _until(condition: Callable[[], bool], what: str) -> None:
 
 def _last(prompt: Typist) -> Any:
     """The newest run, when its file is there."""
-    _until(lambda: prompt.client.runs[-1].status != "open", "the run does not close")
+    _until(lambda: prompt.client.runs[-1].status != "running", "the run does not close")
     return prompt.client.runs[-1]
 
 

@@ -223,3 +223,10 @@ def test_the_plugin_of_the_page_is_a_namespace() -> None:
     assert found.call(ask, **found.arguments({"path": "M"})) == ["anna greets M.samx"]
     with pytest.raises(ZError, match="too often"):
         found.call(ask, **found.arguments({"path": "M", "times": 4}))
+
+
+def test_a_plan_typed_into_the_shared_prompt_runs(rpc) -> None:
+    rpc.call("cmd", cmd="def look(n):\n    yield from bp.count([D.diode], num=n)\n    1 / (n - 2)")
+    assert rpc.call("cmd", cmd="RE(look(3))", timeout_s=30.0).startswith("('")
+    with pytest.raises(ZError, match=r"division by zero, at In\[\d+\], line 3: 1 / \(n - 2\)"):
+        rpc.call("cmd", cmd="RE(look(2))", timeout_s=30.0)

@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 
 from undula.core.errors import BusyError, ConfigError, InputError, StorageError
 from undula.core.settings import BeamlineSettings
+from undula.devices.description import load_device_file
+from undula.devices.registry import Registry
 from undula.messages import QueueItem
-from undula.scans.leases import Leases
+from undula.scans.leases import Holding, Leases
 from undula.scans.places import check_room, run_path
 from undula.scans.queue import ScanQueue
+from undula.scans.safety import Touched
 
 
 def _item(name: str) -> QueueItem:
@@ -108,3 +111,17 @@ def test_a_device_that_is_read_may_be_moved_but_not_exchanged() -> None:
     assert leases.wait_free(["samx"], 0.0, shared=["slit"]) == "a change by bob"
     with pytest.raises(BusyError, match="in use by a change by bob"):
         leases.share(["slit"], "run 8 of ann")
+
+
+def test_a_scan_that_is_over_takes_nothing_any_more(tmp_path: Path) -> None:
+    file = tmp_path / "devices.yaml"
+    keys = "deviceClass: undula.devices.sim.SimPositioner, readoutPriority: baseline, enabled: true"
+    file.write_text(f"samx: {{{keys}}}\n")
+    touched, leases = Touched(tmp_path / "touched", Registry(load_device_file(file))), Leases()
+    holding = Holding(leases, "scan 7", touched, "item")
+    holding.take(["samx"])
+    assert (leases.holder("samx"), touched.names()) == ("scan 7", ["samx"])
+    holding.release()
+    with pytest.raises(BusyError, match="the scan is over"):
+        holding.take(["samx"])
+    assert (leases.holder("samx"), touched.names()) == ("", [])

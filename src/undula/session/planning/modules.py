@@ -85,7 +85,7 @@ def _functions(module: str) -> dict[str, tuple[inspect.Signature | None, str]]:
             found[node.name] = (_signature(node.args), ast.get_docstring(node) or "")
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             _add_alias(found, node.targets[0].id, node.value)
-    return {n: about for n, about in found.items() if n not in _HELPERS}
+    return {n: about for n, about in found.items() if n not in _HELPERS and n[0] != "_"}
 
 
 _HELPERS = ("derive_default_hints", "plan_mutator", "msg_mutator", "make_decorator", "pchain")
