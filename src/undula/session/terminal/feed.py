@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from undula.session.kernel.app_names import PROGRESS_MESSAGE
+from undula.session.kernel.app_names import PROGRESS_MESSAGE, author_of
 from undula.session.kernel.link import Message
 
 RED, DIM, CYAN, PLAIN = "\x1b[31m", "\x1b[2m", "\x1b[36m", "\x1b[0m"
@@ -62,7 +62,7 @@ class Feed:
 
     def _begin(self, identity: str, parent: dict[str, Any], content: dict[str, Any]) -> str:
         own = parent.get("session") == self._own
-        author = str(parent.get("username") or "somebody")
+        author = str(author_of(str(parent.get("username") or "")))
         self.running[identity] = (author, own)
         self.counter = int(content["execution_count"]) + 1
         if own:

@@ -18,8 +18,8 @@ from undula.session.terminal.beside import BusBeside
 from undula.session.terminal.front import Front
 from undula.session.terminal.typing import TypingTold
 
-GREETING = """Undula, {beamline}: the shared prompt. Others see what you type when it runs.
-Try: dev    wa()    scan(samx, -1, 1, 21, time=0.1)    scan?    runs      Ctrl-D leaves
+GREETING = """Undula, {beamline}: the shared prompt. Others see what you run; Ctrl-D leaves.
+Try: dev    wa()    scan(samx, -1, 1, 21, time=0.1)    scan?    runs
 """
 LAST = 5
 
