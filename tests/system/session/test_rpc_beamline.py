@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -230,3 +232,18 @@ def test_a_plan_typed_into_the_shared_prompt_runs(rpc) -> None:
     assert rpc.call("cmd", cmd="RE(look(3))", timeout_s=30.0).startswith("('")
     with pytest.raises(ZError, match=r"division by zero, at In\[\d+\], line 3: 1 / \(n - 2\)"):
         rpc.call("cmd", cmd="RE(look(2))", timeout_s=30.0)
+
+
+def test_a_session_killed_in_mid_scan_still_tells_its_end(beamline, rpc) -> None:
+    before = beamline.pid("session")
+    with rpc.listen() as listener:
+        heard_until(listener, lambda m: m["typ"] == "rpc/alive")
+        rpc.call("cmd/submit", function="scan",
+            args=[{"dev": "M.samx"}, 0, 1, 100], kwargs={"time": 0.1})  # fmt: skip
+        number = heard_until(listener, lambda m: m["typ"] == "scan/start")[-1]["id"]
+        os.kill(before, signal.SIGKILL)
+        until(lambda: beamline.pid("session") not in (0, before), "it is not started again")
+        heard_until(listener, lambda m: m["typ"] == "rpc/alive")
+        rpc.call("scan/abort")
+        stop = heard_until(listener, lambda m: m["typ"] == "scan/stop")[-1]
+    assert (stop["id"], stop["status"]) == (number, "abort")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from undula.bus.endpoints import QUEUE_FINISHED, QUEUE_STATUS, RUN_DOCUMENTS, RUNS_OPENED
@@ -155,13 +154,6 @@ def status_fields(status: QueueStatus) -> Fields:
     }
 
 
-@dataclass(slots=True)
-class _Run:
-    """A run whose end was not told yet."""
-
-    opened: RunOpened
-
-
 class Told:
     """Scans and runs as notifications, from `start` to `close`.
 
@@ -175,7 +167,7 @@ class Told:
         self._connector, self._notify, self._loop = connector, notify, loop
         self._ended = threading.Event()
         self._lock = threading.Lock()
-        self._open: dict[str, _Run] = {}
+        self._open: dict[str, int] = {}
         self._state = "idle"
         self._point: tuple[int | None, int] = (None, 0)
         self._listening: list[Subscription] = []
@@ -185,6 +177,9 @@ class Told:
         """Begin, from now on. Blocks a moment."""
         opened = self._connector.last_id(RUNS_OPENED)
         finished = self._connector.last_id(QUEUE_FINISHED)
+        status = self._connector.get(QUEUE_STATUS)
+        if status is not None and status.run_uid and status.run_number is not None:
+            self._open[status.run_uid] = status.run_number  # its end is told, too
         self._listening.append(self._connector.subscribe(QUEUE_STATUS, self._status))
         for work, cursor in ((self._follow_runs, opened), (self._follow_ends, finished)):
             thread = threading.Thread(target=work, args=(cursor,), name="rpc-told", daemon=True)
@@ -238,7 +233,7 @@ class Told:
         with self._lock:
             while len(self._open) >= MAX_OPEN_RUNS:
                 self._open.pop(next(iter(self._open)))
-            self._open[opened.uid] = _Run(opened)
+            self._open[opened.uid] = opened.number
         self._tell_ends()
 
     def _follow_ends(self, cursor: str) -> None:
@@ -258,12 +253,11 @@ class Told:
     def _tell_ends(self) -> None:
         """Tell of each open run whose stop document is there; any thread."""
         with self._lock:
-            for uid, run in list(self._open.items()):
+            for uid, number in list(self._open.items()):
                 last = self._connector.last_id(RUN_DOCUMENTS, uid=uid)
                 stop = self._stop_document(uid, last)
                 if stop is not None:
                     del self._open[uid]
-                    number = run.opened.number
                     self._say(typ="doc/stop", id=number, doc=stop)
                     self._say(
                         typ="scan/stop", id=number, status=stop.get("exit_status", ""),
