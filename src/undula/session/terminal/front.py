@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,14 +19,11 @@ from IPython.core.inputtransformer2 import TransformerManager
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import Application
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion
-from prompt_toolkit.document import Document
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import has_focus
 from prompt_toolkit.formatted_text import ANSI
-from prompt_toolkit.history import FileHistory, InMemoryHistory
+from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
-from prompt_toolkit.lexers import Lexer, PygmentsLexer
 from prompt_toolkit.output import ColorDepth
 
 from undula.core.errors import UndulaError
@@ -36,6 +33,7 @@ from undula.session.bridge.hiding import hidden
 from undula.session.kernel.app_names import TAKE_BACK
 from undula.session.kernel.link import KernelDiedError, KernelLink, Message
 from undula.session.kernel.places import KernelPlaces
+from undula.session.terminal.editing import KernelCompleter, SafeHistory, python_lexer
 from undula.session.terminal.feed import CYAN, RED, Feed
 
 LEAVE = {"exit", "quit", "exit()", "quit()"}
@@ -61,45 +59,6 @@ class Beside(Protocol):
 
     def typing(self, has_text: bool) -> None:
         """The line holds text, or is empty again."""
-
-
-class SafeHistory(FileHistory):
-    """Lines of one person, without secrets, for that person only."""
-
-    def store_string(self, string: str) -> None:
-        """Keep a line."""
-        path = Path(str(self.filename))
-        if not path.exists():
-            path.touch(mode=0o600)
-        super().store_string(hidden(string))
-
-
-class KernelCompleter(Completer):
-    """Asks the kernel, beside whatever runs."""
-
-    def __init__(self, link: KernelLink) -> None:
-        self._link = link
-
-    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Any:
-        """Nothing: only the asynchronous way is used."""
-        del document, complete_event
-        return []
-
-    async def get_completions_async(
-        self, document: Document, complete_event: CompleteEvent
-    ) -> AsyncGenerator[Completion, None]:
-        """What the kernel knows of names that begin so."""
-        del complete_event
-        cursor = document.cursor_position
-        try:
-            content = {"code": document.text, "cursor_pos": cursor}
-            reply = await self._link.beside("complete_request", content, timeout_s=3.0)
-        except UndulaError:
-            return
-        start = int(reply.get("cursor_start", cursor)) - cursor
-        for match in reply.get("matches", ()):
-            if not str(match).rpartition(".")[2].startswith("_"):
-                yield Completion(str(match), start_position=start)
 
 
 class Front:
@@ -151,7 +110,7 @@ class Front:
             completer=KernelCompleter(self.link),
             complete_while_typing=False,
             complete_in_thread=False,
-            lexer=_lexer() if colour else None,
+            lexer=python_lexer() if colour else None,
             color_depth=None if colour else ColorDepth.DEPTH_1_BIT,
             multiline=True,
             prompt_continuation=lambda width, *_: "...: ".rjust(width),
@@ -406,9 +365,3 @@ class Front:
         app.invalidate()
         if self._unsaid:
             asyncio.get_running_loop().call_later(UNFINISHED_S, self._write_out)
-
-
-def _lexer() -> Lexer:
-    from pygments.lexers import get_lexer_by_name
-
-    return PygmentsLexer(type(get_lexer_by_name("python")))
