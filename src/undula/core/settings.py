@@ -69,6 +69,10 @@ class BeamlineSettings(BaseModel):
     run_every_plan: bool = Field(
         default=True, description="allow any plan of bluesky.plans by its name"
     )
+    status_bar: list[str] = Field(
+        default=["ring_current"],
+        description="devices whose values stand in the status bar of terminals, e.g. the beam",
+    )
     rpc: RpcSettings = Field(
         default_factory=RpcSettings, description="requests of programs to the session"
     )

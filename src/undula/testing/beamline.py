@@ -24,6 +24,7 @@ from undula.processes import supervisor_client
 from undula.processes.bringup import bring_up
 from undula.processes.services import service_specs
 from undula.processes.supervisor_model import ServiceSpec
+from undula.testing.law import until
 
 NAME = "test"
 PROMPT_SERVICES = ("kernel", "session")
@@ -80,6 +81,14 @@ def short_folder(prefix: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _wait_for_all(paths: BeamlinePaths) -> None:
+    def ready() -> bool:
+        status = supervisor_client.ask(paths, {"do": "status"}, timeout_s=5.0)
+        return all(row["state"] == "ready" for row in status["services"])
+
+    until(ready, "the shared prompt did not come up")
+
+
 @contextlib.contextmanager
 def local_beamline(
     devices: Path | None = None,
@@ -116,6 +125,8 @@ def local_beamline(
         ]
         bring_up(paths, lambda: specs, lambda _: None)
         try:
+            if prompt:
+                _wait_for_all(paths)
             yield LocalBeamline(place, paths, chosen)
         finally:
             supervisor_client.take_down(paths)

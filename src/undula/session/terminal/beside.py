@@ -6,14 +6,14 @@ In: subscriptions. Out: the status bar and the live plot, never blocking.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from undula.bus.endpoints import QUEUE_STATUS, RUN_DOCUMENTS, RUNS_OPENED
+from undula.bus.endpoints import DEVICE_VALUES, QUEUE_STATUS, RUN_DOCUMENTS, RUNS_OPENED
 from undula.bus.ports import BEGIN
 from undula.client import Client
 from undula.core.clock import now
 from undula.core.errors import UndulaError
-from undula.messages import QueueStatus
+from undula.messages import DeviceValues, QueueStatus
 from undula.session.live import RunView
 from undula.session.table import plot_lines
 from undula.session.terminal.status import status_line
@@ -29,6 +29,7 @@ class BusBeside:
     Args:
         why_died: what the supervisor says of the kernel.
         typing: who is told that the line holds text.
+        shown: devices whose values stand in the bar.
     """
 
     def __init__(
@@ -38,19 +39,39 @@ class BusBeside:
         why_died: Callable[[], str] = str,
         typing: Callable[[bool], None] | None = None,
         colour: bool = True,
+        shown: Sequence[str] = (),
     ) -> None:
-        self._client = client
+        self._client, self._shown = client, shown
+        self._values: DeviceValues | None = None
         self._why, self._typing, self._colour = why_died, typing, colour
         self._view: RunView | None = None
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._status: QueueStatus | None = client.queue.last
-        self._subscription = client.link.connector.subscribe(QUEUE_STATUS, self._heard)
+        connector = client.link.connector
+        self._subscriptions = [connector.subscribe(QUEUE_STATUS, self._heard)]
+        self._units: dict[str, str] = {}
+        if shown:
+            table = {info.name: info.unit for info in client.devices.table()}
+            self._units = {name: table[name] for name in shown if name in table}
+            self._subscriptions.append(connector.subscribe(DEVICE_VALUES, self._valued))
         self._thread = threading.Thread(target=self._follow, name="follow-runs", daemon=True)
         self._thread.start()
 
     def _heard(self, status: QueueStatus) -> None:
         self._status = status
+
+    def _valued(self, values: DeviceValues) -> None:
+        self._values = values
+
+    def _beam(self) -> str:
+        """The values that stand in the bar, e.g. `ring_current 399.2 mA`."""
+        values = self._values.values if self._values is not None else {}
+        return ", ".join(
+            f"{name} {value:.5g} {unit}".rstrip()
+            for name, unit in self._units.items()
+            if isinstance(value := values.get(name), int | float)
+        )
 
     def _follow(self) -> None:
         connector = self._client.link.connector
@@ -90,6 +111,7 @@ class BusBeside:
                 self._view,
                 now=now(),
                 prompt=prompt,
+                beam=self._beam(),
                 user=self._client.link.user,
                 width=width,
             )
@@ -114,5 +136,6 @@ class BusBeside:
     def close(self) -> None:
         """Follow nothing more."""
         self._closing.set()
-        self._subscription.close()
+        for subscription in self._subscriptions:
+            subscription.close()
         self._thread.join(2.0)

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from undula.client import Client
+from undula.core.clock import Deadline
 from undula.core.errors import AccessError, ServiceError
+from undula.core.settings import load_settings
 from undula.session.bridge.log import read_log
 from undula.session.display import wants_colour
 from undula.session.kernel.places import KernelPlaces
@@ -22,6 +24,8 @@ GREETING = """Undula, {beamline}: the shared prompt. Others see what you run; Ct
 Try: dev    wa()    scan(samx, -1, 1, 21, time=0.1)    scan?    runs
 """
 LAST = 5
+START_S = 30.0
+"""The prompt comes up beside the services that measure, a little later."""
 
 
 def last_commands(rows: list[dict[str, Any]]) -> str:
@@ -61,12 +65,16 @@ def open_terminal(client: Client, *, plot: bool = True, why_died: Callable[[], s
     rows = read_log(paths.commands, LAST)
     greeting = GREETING.format(beamline=paths.name) + last_commands(rows)
     running = {r["id"]: f"{r['origin']}:{r['author']}" for r in rows if r["status"] == "open"}
+    shown = load_settings(paths.config).status_bar
     typing = TypingTold(paths.run, client)
-    beside = BusBeside(client, why_died=why_died, typing=typing, colour=colour)
+    beside = BusBeside(client, why_died=why_died, typing=typing, colour=colour, shown=shown)
     history = paths.state / f"history-{user}" if os.access(paths.state, os.W_OK) else None
 
     if places.holder() is None:
         sys.stdout.write("waiting for the shared prompt to start ...\n")
+        deadline = Deadline(START_S)
+        while not places.connection.exists() and not deadline.passed:
+            time.sleep(0.05)  # between two looks
 
     async def serve() -> int:
         front = Front(

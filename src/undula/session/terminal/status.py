@@ -16,6 +16,7 @@ def status_line(
     *,
     now: float,
     prompt: str,
+    beam: str = "",
     user: str,
     width: int = 80,
 ) -> str:
@@ -23,6 +24,7 @@ def status_line(
 
     Args:
         now: UTC epoch s.
+        beam: values that stand always there, e.g. `ring_current 399.2 mA`.
         prompt: what the shared prompt does, e.g. `idle` or `rpc:anna: samx 0.5 mm`.
     """
     parts = [_scan(status, view, now)]
@@ -30,7 +32,7 @@ def status_line(
         parts.append(f"waiting for {status.waiting_for}")
     if status is not None and status.waiting:
         parts.append(f"{len(status.waiting)} queued")
-    parts += [prompt, user]
+    parts += [beam, prompt, user]
     text = " | ".join(part for part in parts if part)
     return text if len(text) <= width else text[: width - 1] + "…"
 
