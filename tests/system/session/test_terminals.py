@@ -36,7 +36,7 @@ def test_a_scan_shows_table_plot_and_progress_and_completion_answers_meanwhile(
     anna = sit_down()
     anna.enter("scan(M.samx, -1, 1, 15, time=0.2)")
     anna.see(r"\n +3 ")
-    anna.see(r"run \d+ \d+/15 .* left by anna")
+    anna.see(r"diode \(counts\)\n[\s\S]*└[\s\S]*\nrun \d+ \d+/15 .* left by anna \| ring_current")
     anna.type("wm(M.sam" + TAB)
     anna.see("samy")
     anna.type(CTRL_C)  # clears the line, and interrupts nothing

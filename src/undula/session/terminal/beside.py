@@ -20,7 +20,6 @@ from undula.session.terminal.status import status_line
 
 POLL_S = 0.2
 PLOT_LINES = 14
-"""A live plot is drawn where the terminal has twice as many lines."""
 
 
 class BusBeside:

@@ -39,6 +39,7 @@ from undula.session.terminal.feed import CYAN, RED, Feed
 LEAVE = {"exit", "quit", "exit()", "quit()"}
 AGAIN_S = 3.0
 DRAW_S = 0.01
+ROWS_FOR_A_PLOT = 28
 BEGIN_S = 0.05
 """An interrupt in the moment in which a cell begins may fall between IPython's own steps."""
 UNFINISHED_S = 0.2
@@ -322,8 +323,8 @@ class Front:
             self.link.post("interrupt_request", {}, on="control")
 
     def _toolbar(self) -> Any:
-        width = shutil.get_terminal_size().columns
-        lines = self._beside.plot(width) if self._plot else []
+        width, height = shutil.get_terminal_size()
+        lines = self._beside.plot(width) if self._plot and height >= ROWS_FOR_A_PLOT else []
         return ANSI("\n".join([*lines, self._beside.bar(self._doing(), width)]))
 
     def _doing(self) -> str:
@@ -361,7 +362,8 @@ class Front:
         app.output.write_raw(text if text.endswith("\n") else f"{text}\n")
         app.output.flush()
         app.renderer.reset()
-        app.renderer.request_absolute_cursor_position()
+        # the row is not asked for: the status bar would be gone until the terminal has answered
+        app.renderer.report_absolute_cursor_row(app.output.get_size().rows)
         app.invalidate()
         if self._unsaid:
             asyncio.get_running_loop().call_later(UNFINISHED_S, self._write_out)
