@@ -9,19 +9,20 @@ import typer
 
 from undula.cli import parsing
 from undula.cli.device_block import device_block
-from undula.cli.device_tree import NO_VALUES, tree, value_text
+from undula.cli.device_tree import tree
 from undula.cli.output import (
     EXIT_HELP,
     BeamlineOption,
     JsonOption,
     connected,
     kind,
-    number_text,
     print_json,
     table,
 )
 from undula.client import Background, Client, describe
+from undula.client.device_text import NO_VALUES, value_text
 from undula.core.errors import InputError
+from undula.core.shown import number_text
 from undula.messages import DeviceInfo, DeviceValues, Readback
 from undula.session.display import wants_colour
 from undula.session.follow import wait_for_move

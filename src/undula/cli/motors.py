@@ -11,18 +11,18 @@ from typing import Annotated, Any
 import typer
 
 from undula.cli import parsing
-from undula.cli.device_tree import state
 from undula.cli.output import (
     EXIT_HELP,
     BeamlineOption,
     JsonOption,
     connected,
     kind,
-    number_text,
     print_json,
     table,
 )
+from undula.client.device_text import state
 from undula.core.errors import InputError
+from undula.core.shown import number_text
 
 SETTINGS = {"ignore_unknown_options": True}
 Axis = Annotated[str, typer.Argument(help="Name of a motor.")]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 import typer
 
 from undula.core.errors import UndulaError
+from undula.core.shown import number_text
 
 if TYPE_CHECKING:
     from undula.client import Client
@@ -123,21 +124,6 @@ def _finite(value: Any) -> Any:
 def print_json(value: Any) -> None:
     """One JSON document on one line, flushed; NaN and infinity become null."""
     print(json.dumps(_finite(value), default=_plain, allow_nan=False), flush=True)
-
-
-def number_text(value: Any) -> str:
-    """A value for people: six digits, arrays by their shape.
-
-    >>> number_text(0.1 + 0.2), number_text(3), number_text(float("nan"))
-    ('0.3', '3', 'nan')
-    """
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if getattr(value, "shape", ()):
-        return f"array {value.shape}"
-    if isinstance(value, list | tuple) and len(value) > 4:
-        return f"array ({len(value)},)"
-    return str(value)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]], width: int = 0) -> str:

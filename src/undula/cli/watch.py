@@ -11,8 +11,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from undula.cli.device_tree import ALARMS, CYAN, NO_VALUES, value_text
 from undula.cli.output import print_json, table
+from undula.client.device_text import ALARMS, CYAN, NO_VALUES, value_text
 from undula.core.errors import DeviceError
 from undula.session.display import wants_colour
 

@@ -73,6 +73,11 @@ class BeamlineSettings(BaseModel):
         default=["ring_current"],
         description="devices whose values stand in the status bar of terminals, e.g. the beam",
     )
+    startup: Path | None = Field(
+        default=None,
+        description="Python file that is run when a prompt begins; None: startup.py in the state "
+        "folder, if it is there",
+    )
     rpc: RpcSettings = Field(
         default_factory=RpcSettings, description="requests of programs to the session"
     )

@@ -32,6 +32,9 @@ from undula.session.planning.prompt import Prompt
 from undula.session.plans import PLANS, make_plan
 from undula.session.words.experiment import experiment_words
 from undula.session.words.following import DeviceNames
+from undula.session.words.macros import LoggedCommands, Macros, OwnCommands
+from undula.session.words.selecting import Selecting
+from undula.session.words.startup import SHARED_LIMIT_S, run_startup
 from undula.session.words.typed import TypingHelper
 
 
@@ -52,6 +55,7 @@ class Shell:
         self.prompt = Prompt(self)
         self.devices = DeviceNames(client, self.here)
         self.typed = TypingHelper(self._is_word)
+        self.selecting = Selecting(client)
         self._words: dict[str, Any] = {}
 
     # -- scans ------------------------------------------------------------------------------
@@ -203,35 +207,38 @@ class Shell:
 
     # -- the last scan ----------------------------------------------------------------------
 
-    def _stats(self) -> PeakStats:
-        stats = self.view.stats() if self.view is not None else None
+    def _stats(self, signal: Any = None) -> PeakStats:
+        stats = None
+        if self.view is not None:
+            self.view.first = self.selecting.selected or None
+            stats = self.view.stats(_signal(self.view, signal))
         if stats is None:
             raise InputError("there is no peak yet", remedy="scan an axis against a detector first")
         return stats
 
-    def _defined(self, name: str) -> float:
-        value = getattr(self._stats(), name)
+    def _defined(self, name: str, signal: Any = None) -> float:
+        value = getattr(self._stats(signal), name)
         if value is None:
             raise InputError(
                 f"{name} is not defined for the last scan", remedy="scan over the whole peak"
             )
         return float(value)
 
-    def cen(self) -> float:
-        """Middle between the half heights of the last scan, in the axis's unit."""
-        return self._defined("cen")
+    def cen(self, signal: Any = None) -> float:
+        """cen(), cen(i0): middle between the half heights of the last scan, in the axis's unit."""
+        return self._defined("cen", signal)
 
-    def com(self) -> float:
-        """Centre of mass of the last scan, in the axis's unit."""
-        return self._defined("com")
+    def com(self, signal: Any = None) -> float:
+        """com(), com(i0): centre of mass of the last scan, in the axis's unit."""
+        return self._defined("com", signal)
 
-    def fwhm(self) -> float:
-        """Full width at half maximum of the last scan, in the axis's unit."""
-        return self._defined("fwhm")
+    def fwhm(self, signal: Any = None) -> float:
+        """fwhm(), fwhm(i0): full width at half maximum of the last scan, in the axis's unit."""
+        return self._defined("fwhm", signal)
 
-    def peak(self) -> float:
-        """Position of the highest point of the last scan, in the axis's unit."""
-        return self._stats().peak[0]
+    def peak(self, signal: Any = None) -> float:
+        """peak(), peak(i0): position of the highest point of the last scan, in the axis's unit."""
+        return self._stats(signal).peak[0]
 
     def _goto(self, position: float) -> None:
         view = self.view
@@ -242,17 +249,17 @@ class Shell:
         _say(f"umv({axis.device_path}, {position:g})")
         self.umv(axis, position)
 
-    def goto_peak(self) -> None:
-        """Move to the highest point of the last scan."""
-        self._goto(self.peak())
+    def goto_peak(self, signal: Any = None) -> None:
+        """goto_peak(), goto_peak(i0): move to the highest point of the last scan."""
+        self._goto(self.peak(signal))
 
-    def goto_cen(self) -> None:
+    def goto_cen(self, signal: Any = None) -> None:
         """Move to the middle between the half heights of the last scan."""
-        self._goto(self.cen())
+        self._goto(self.cen(signal))
 
-    def goto_com(self) -> None:
+    def goto_com(self, signal: Any = None) -> None:
         """Move to the centre of mass of the last scan."""
-        self._goto(self.com())
+        self._goto(self.com(signal))
 
     # -- the names --------------------------------------------------------------------------
 
@@ -280,6 +287,7 @@ class Shell:
         names.update(experiment_words(self.client))
         names["md"] = self.client.metadata
         names["scan_group"] = scan_group
+        names["lsdev"], names["plotselect"] = self.selecting.lsdev, self.selecting.plotselect
         names["typing_helper"] = self.typed.typing_helper
         self.prompt.install(names)
         self._words = {n: v for n, v in names.items() if callable(v)}
@@ -296,10 +304,31 @@ class Shell:
         known = self._words.get(name) or self.prompt.folder.functions.get(name)
         return known is not None and here.get(name) is known
 
-    def live_in(self, ipython: Any) -> None:
-        """Serve an IPython: names follow the devices, lines may be typed as in SPEC."""
+    def live_in(self, ipython: Any, *, shared: bool = False) -> str:
+        """Serve an IPython: names follow the devices, lines may be typed as in SPEC.
+
+        It ends with the beamline's start-up file. Returns: the fault of that; "" without one.
+        """
+        paths, here = self.client.paths, ipython.user_ns
         ipython.input_transformer_manager.cleanup_transforms.append(self.typed)
         self.devices.follow()
+        log = LoggedCommands(paths.commands) if shared and paths else OwnCommands(ipython)
+        macros = Macros(log, paths.plans if paths else None)
+        ipython.register_magic_function(macros.magic, "line", "script")
+        here["script"] = self._words["script"] = macros.script
+        return run_startup(paths, here, SHARED_LIMIT_S if shared else None)
+
+
+def _signal(view: RunView, signal: Any) -> str | None:
+    if signal is None:
+        return None
+    found = [key for key in view.keys_of(str(signal)) if key in view.signals]
+    if not found:
+        raise InputError(
+            f"{signal} was not measured by the last scan",
+            remedy=f"it measured {', '.join(view.signals)}",
+        )
+    return found[0]
 
 
 def _say(text: str) -> None:

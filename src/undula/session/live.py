@@ -35,6 +35,8 @@ class RunView:
         self.times: list[float] = []
         self.seq_nums: list[int] = []
         self._primary = ""
+        self.first: list[str] | None = None
+        """Devices or data keys that count first; None: as the start document says."""
 
     # -- folding ----------------------------------------------------------------------------
 
@@ -151,7 +153,18 @@ class RunView:
         """Data keys that are shown beside the axes: detectors, then beam monitors, which are
         seldom meant, then positioners, e.g. the blades under a gap."""
         keys = [column.key for column in self.columns if not column.axis]
-        return sorted(keys, key=self._rank)
+        first = self.start.get("plotselect") or () if self.first is None else self.first
+        places = {str(name): place for place, name in enumerate(first)}
+        return sorted(keys, key=lambda key: (self._place(key, places), self._rank(key)))
+
+    def keys_of(self, device: str) -> list[str]:
+        """Data keys of a device; a data key stands for itself."""
+        about = (self.start.get("devices") or {}).get(device) or {}
+        return [device, *about.get("keys", ())]
+
+    def _place(self, key: str, places: dict[str, int]) -> int:
+        found = [place for name, place in places.items() if key in self.keys_of(name)]
+        return min(found, default=len(places))
 
     def _rank(self, key: str) -> int:
         about = self.start.get("devices") or {}

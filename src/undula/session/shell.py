@@ -68,7 +68,8 @@ def make_ipython(client: Client, plot: bool = True) -> tuple[Any, dict[str, Any]
     shell = TerminalInteractiveShell.instance(config=config, user_ns=dict(names))
     shell.set_custom_exc((UndulaError, NameError), show_error)
     watch_plans(here.prompt.folder, shell)
-    here.live_in(shell)
+    if fault := here.live_in(shell):
+        sys.stderr.write(f"{fault}\n")
     return shell, names
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from undula.core.clock import Deadline
+from undula.session.kernel.places import KernelPlaces
 from undula.testing.beamline import NAME, LocalBeamline, local_beamline
 from undula.testing.terminal import PtyPerson
 
@@ -34,7 +37,10 @@ def sit_down(prompt: LocalBeamline) -> Iterator[Callable[..., PtyPerson]]:
         made.see(r"In \[\d+\]:")
         return made
 
-    assert prompt.paths.kernel_folder.exists()
+    deadline, places = Deadline(30.0), KernelPlaces.of(prompt.paths)
+    while places.holder() is None:  # it starts after the engine
+        assert not deadline.passed
+        time.sleep(0.01)
     yield person
     for made in people:
         made.close()

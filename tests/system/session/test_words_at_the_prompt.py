@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from undula.core.clock import Deadline
+from undula.processes import supervisor_client
 from undula.testing.beamline import LocalBeamline
 from undula.testing.terminal import PtyPerson
 
@@ -55,3 +57,62 @@ def test_each_path_reaches_its_device_and_names_follow_the_configuration(
     anna.see("samq is M.samq")
     anna.enter("r = config.remove(samq); 'sam' + 'q' in globals()")
     anna.see(r"Out\[\d+\]: False")
+
+
+def test_tw_asks_the_terminal_that_typed_it(sit_down: SitDown) -> None:
+    anna, ben = sit_down("anna"), sit_down("ben")
+    anna.enter("umv samx 1")
+    anna.see(r"samx 1 mm")
+    anna.enter("tw samx 0.25")
+    anna.see(r"samx step 0\.25  \[p n number q\]:")
+    ben.type("half ")
+    anna.type("p\r")
+    anna.see(r"samx 1\.25 mm\n.*\[p n number q\]:")
+    anna.type("q\r")
+    anna.enter("wm samx")
+    anna.see(r"M\.samx +1\.25 ")
+    assert not any("p n number" in line for line in ben.lines)
+    ben.see("half")
+
+
+def test_the_last_commands_become_a_macro_that_runs_again(
+    sit_down: SitDown, prompt: LocalBeamline
+) -> None:
+    anna, ben = sit_down("anna"), sit_down("ben")
+    anna.enter("umv samy 0.5; again = 'fi' + 'rst'")
+    anna.see(r"samy 0\.5 mm")
+    anna.enter("umv samy 9999")
+    anna.see("Remedy")
+    ben.enter("bens = 1")
+    anna.see("terminal:ben>: bens = 1")
+    anna.enter("'log' + 'ged'")
+    anna.see("logged")
+    anna.enter("%script 2 night.py")
+    anna.see(r"2 commands in \S+")
+    made = (prompt.paths.plans / "scripts" / "night.py").read_text()
+    assert made.splitlines()[1:] == ["umv(samy, 0.5); again = 'fi' + 'rst'", "'log' + 'ged'"]
+    anna.enter("umv samy 0; again = 'none'")
+    anna.see(r"samy 0 mm")
+    anna.enter("load_script night.py")
+    anna.see(r"samy 0\.5 mm")
+    anna.enter("again")
+    anna.see("Out.*first")
+
+
+def test_a_start_up_file_gives_names_and_its_fault_is_told(
+    sit_down: SitDown, prompt: LocalBeamline
+) -> None:
+    file = prompt.paths.state / "startup.py"
+    file.write_text("def align():\n    return 'al' + 'igned'\n\n1 / 0\n")
+    try:
+        before = prompt.pid("kernel")
+        supervisor_client.ask(prompt.paths, {"do": "restart", "name": "kernel"}, timeout_s=30.0)
+        deadline = Deadline(30.0)
+        while prompt.pid("kernel") in (0, before):
+            assert not deadline.passed
+        anna = sit_down("anna")
+        anna.see(r"start-up file: .*startup\.py, line 4: 1 / 0")
+        anna.enter("align()")
+        anna.see("Out.*aligned")
+    finally:
+        file.unlink()

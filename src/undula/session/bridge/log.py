@@ -84,18 +84,38 @@ class CommandLog:
         )
         return cursor.rowcount
 
-    def last(self, count: int = 20, search: str = "", author: str = "") -> list[dict[str, Any]]:
+    def last(
+        self,
+        count: int = 20,
+        search: str = "",
+        author: str = "",
+        *,
+        status: str = "",
+        numbers: tuple[int, int] | None = None,
+    ) -> list[dict[str, Any]]:
         """The newest commands, the oldest of them first.
 
         Args:
             search: text that the line must hold; "" for any.
+            count: how many; -1 for all.
             author: of this person only; "" for any.
+            status: that ended so; "" for any.
+            numbers: from one number to another.
         """
         rows = self._db.execute(
-            f"select {', '.join(_COLUMNS)} from commands "  # noqa: S608  # our own column names
-            "where line like ? escape '!' and (? = '' or author = ?) "
+            f"select rowid, {', '.join(_COLUMNS)} from commands "  # noqa: S608  # our own column names
+            "where line like ? escape '!' and (? = '' or author = ?) and (? = '' or status = ?) "
+            "and rowid between ? and ? "
             "order by submitted desc, rowid desc limit ?",
-            (f"%{_escaped(search)}%", author, author, count),
+            (
+                f"%{_escaped(search)}%",
+                author,
+                author,
+                status,
+                status,
+                *(numbers or (0, 2**62)),
+                count,
+            ),
         ).fetchall()
         return [_row(row) for row in reversed(rows)]
 
@@ -122,8 +142,13 @@ class CommandLog:
         self._db.close()
 
 
-def read_log(path: Path, count: int, search: str = "", author: str = "") -> list[dict[str, Any]]:
-    """The newest commands, read beside the one who writes; nothing when there is no log yet."""
+def read_log(
+    path: Path, count: int, search: str = "", author: str = "", **more: Any
+) -> list[dict[str, Any]]:
+    """The newest commands, read beside the one who writes; nothing when there is no log yet.
+
+    The arguments are those of `CommandLog.last`.
+    """
     if not path.exists():
         return []
     try:
@@ -131,7 +156,7 @@ def read_log(path: Path, count: int, search: str = "", author: str = "") -> list
     except sqlite3.OperationalError:
         return []
     try:
-        return log.last(count, search, author)
+        return log.last(count, search, author, **more)
     except sqlite3.OperationalError:
         return []  # not a table yet
     finally:
@@ -143,6 +168,6 @@ def _escaped(text: str) -> str:
 
 
 def _row(row: tuple[Any, ...]) -> dict[str, Any]:
-    found = dict(zip(_COLUMNS, row, strict=True))
+    found = dict(zip(("number", *_COLUMNS), row, strict=True))
     found["runs"] = json.loads(found["runs"])
     return found

@@ -22,6 +22,7 @@ from traitlets.config import Config
 from undula.client import Client
 from undula.core.errors import UndulaError
 from undula.core.faults import reached
+from undula.core.log import get_logger
 from undula.core.procs import ProcessId
 from undula.session.commands import Shell
 from undula.session.kernel.app_names import PROGRESS_MESSAGE, RUNS_MESSAGE, TAKE_BACK
@@ -160,7 +161,9 @@ def make_app(
     kernel.speakers = speakers
     names.show_progress = lambda text: kernel.tell(PROGRESS_MESSAGE, {"text": text})
     watch_plans(names.prompt.folder, app.shell)
-    names.live_in(app.shell)
+    if fault := names.live_in(app.shell, shared=True):
+        get_logger().error("startup_failed", error=fault)
+        kernel.banner = f"{kernel.banner}\n{fault}\n"
     app.shell.events.register("post_run_cell", lambda _: _tell_runs(kernel, names))
     return app
 

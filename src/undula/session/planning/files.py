@@ -206,7 +206,9 @@ def _place(exc: BaseException, path: Path, text: str) -> str:
 def run_script(path: str, folder: Path | None, here: dict[str, Any]) -> None:
     """Run a file in the names of the prompt. Raises: InputError, ConfigError with the line."""
     wanted = Path(path).expanduser()
-    places = [wanted] if wanted.is_absolute() or folder is None else [wanted, folder / wanted]
+    places = [wanted] if wanted.is_absolute() or folder is None else [
+        wanted, folder / wanted, folder / "scripts" / wanted,
+    ]  # fmt: skip
     found = next((p for p in places if p.is_file()), None)
     if found is None:
         looked = " and ".join(str(p.parent.absolute()) for p in places)

@@ -164,7 +164,8 @@ class Prompt:
     def load_script(self, path: str) -> None:
         """load_script("night.py"): run a file as if it were typed here.
 
-        A relative path is looked for in the present folder, then in the plan folder.
+        A relative path is looked for in the present folder, then in the plan
+        folder and in its folder `scripts`.
         """
         run_script(path, self.folder.place, self.here())
 

@@ -137,7 +137,7 @@ class Front:
             # between two lines the terminal is in its usual mode: Ctrl-C comes as a signal
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGINT, self._interrupt_soon)
-            self._say(greeting)
+            self._say(greeting + self._feed.paint(await self._news(), RED))
             self._write_out()
             await self._read_lines()
         finally:
@@ -146,6 +146,14 @@ class Front:
             self._beside.typing(False)
             await self.link.close()
         return 0
+
+    async def _news(self) -> str:
+        """What the kernel has to say of its start, e.g. a faulty start-up file; "" for nothing."""
+        try:
+            reply = await self.link.request("kernel_info_request", {}, on="control", timeout_s=5.0)
+        except UndulaError:
+            return ""
+        return str(reply.get("banner", "")).partition("\n")[2]
 
     async def _read_lines(self) -> None:
         stashed = ""

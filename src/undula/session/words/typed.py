@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 MAX_LINES = 300
 """Longer cells are programs: nobody types them in this way."""
-TEXT_WORDS = frozenset({"newproposal", "newsample", "newdataset", "lsdev", "load_script"})
+TEXT_WORDS = frozenset({"newproposal", "newsample", "newdataset", "lsdev", "load_script", "script"})
 """Words whose arguments are texts: `newsample Fe2O3`."""
 _FIRST = re.compile(r"([A-Za-z_]\w*)[ \t]+(?=\S)")
 _KEYWORD = re.compile(r"[A-Za-z_]\w*=(?!=)")

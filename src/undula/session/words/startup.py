@@ -1,0 +1,74 @@
+"""The beamline's start-up file: run with the names of a prompt when that begins.
+
+In: the file that the settings name, or `startup.py` in the state folder. Out: its names at the
+prompt; a fault as text, for the prompt works nevertheless.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from undula.core.errors import TimeoutUndulaError, UndulaError
+from undula.core.paths import BeamlinePaths
+from undula.core.settings import load_settings
+from undula.session.planning.files import execute
+
+NAME = "startup.py"
+SHARED_LIMIT_S = 15.0
+"""The shared prompt is for everybody: its start waits no longer than this."""
+
+
+def startup_file(paths: BeamlinePaths) -> Path | None:
+    """The file to run; None when there is none. Raises: ConfigError for wrong settings."""
+    chosen = load_settings(paths.config).startup
+    usual = paths.state / NAME
+    return chosen or (usual if usual.exists() else None)
+
+
+def run_startup(
+    paths: BeamlinePaths | None, names: dict[str, Any], limit_s: float | None = None
+) -> str:
+    """Run the start-up file in `names`. Returns: what went wrong, with file and line, or ''.
+
+    Args:
+        limit_s: give up after so many seconds; None: never. In the main thread only.
+    """
+    if paths is None:
+        return ""
+    try:
+        file = startup_file(paths)
+        if file is None:
+            return ""
+        with _at_most(limit_s):
+            execute(file, names)
+    except UndulaError as error:
+        return f"start-up file: {error}"
+    except KeyboardInterrupt:
+        return "start-up file: interrupted. Remedy: load it again with load_script"
+    return ""
+
+
+@contextmanager
+def _at_most(limit_s: float | None) -> Iterator[None]:
+    if limit_s is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def late(_: int, __: FrameType | None) -> None:
+        raise TimeoutUndulaError(
+            f"it took longer than {limit_s:g} s", remedy="move what takes long into a function"
+        )
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, limit_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
