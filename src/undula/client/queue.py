@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from undula.bus.endpoints import ENGINE_QUEUE, QUEUE_STATUS
 from undula.client.link import Link
+from undula.client.shown import cut
 from undula.messages import QueueItem, QueueStatus
 
 if TYPE_CHECKING:
     from undula.client.scans import ScanHandle
 
+LONGEST = 40
+"""Characters of a command in the queue at a prompt: a line has 80 columns."""
 SETTLE_S = 2.0
 """How long resume and abort wait until the queue shows it."""
 
@@ -110,14 +113,14 @@ class QueueView:
         return len(self.list().waiting)
 
     def __repr__(self) -> str:
-        return queue_text(self.list())
+        return queue_text(self.list(), LONGEST)
 
 
-def queue_text(status: QueueStatus) -> str:
-    """The queue in a few lines."""
+def queue_text(status: QueueStatus, longest: int = 10_000) -> str:
+    """The queue in a few lines; commands cut to `longest` characters."""
     head: str = status.state
     if status.running is not None:
-        head += f": {status.running.command}"
+        head += f": {cut(status.running.command, longest)}"
         if status.run_number is not None:
             head += f", run {status.run_number}"
         total = status.running.num_points
@@ -129,7 +132,7 @@ def queue_text(status: QueueStatus) -> str:
         ended = status.state == "idle" and "new scans are accepted" not in status.message
         lines.append(f"the last scan ended: {status.message}" if ended else status.message)
     lines += [
-        f"  {n}. {item.command}  ({item.user}, {item.item_id[:8]})"
+        f"  {n}. {cut(item.command, longest)}  ({item.user}, {item.item_id[:8]})"
         for n, item in enumerate(status.waiting, 1)
     ]
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from undula.client.shown import cut, html_table
 from undula.core.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -50,12 +51,9 @@ class Run:
         return open_run(self.path)
 
     def __repr__(self) -> str:
-        return f"run {self.number}: {self.status}, {_cut(self)}\n  file  {self.path}"
-
-
-def _cut(run: Run, width: int = 50) -> str:
-    text = " ".join(run.record.command.split())
-    return text if len(text) <= width else text[: width - 1] + "…"
+        return (
+            f"run {self.number}: {self.status}, {cut(self.record.command, 50)}\n  file  {self.path}"
+        )
 
 
 class Runs:
@@ -99,7 +97,15 @@ class Runs:
 
     def __repr__(self) -> str:
         rows = [
-            f"{run.number:>5}  {run.status:<8}{run.record.num_points or '':>7}  {_cut(run)}"
+            f"{run.number:>5}  {run.status:<8}{run.record.num_points or '':>7}  "
+            f"{cut(run.record.command, 50)}"
             for run in self.search(limit=10)
         ]
         return "\n".join(["  run  status   points  command", *rows]) if rows else "no runs"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (run.number, run.status, run.record.num_points or "", run.record.command, run.path)
+            for run in self.search(limit=10)
+        ]
+        return html_table(["run", "status", "points", "command", "file"], rows)

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 
 from undula.client import Client, DeviceProxy, describe
 from undula.client.devices import NoSuchDeviceError
+from undula.client.shown import html_table
 from undula.messages import DeviceInfo
 
 
@@ -52,3 +53,10 @@ class Group:
 
     def __repr__(self) -> str:
         return "\n".join(describe(info) for info in self._members()) or f"{self._path}: no devices"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (info.path, info.kind, info.unit, describe(info).partition(", ")[2])
+            for info in self._members()
+        ]
+        return html_table(["device", "kind", "unit", "about"], rows)
