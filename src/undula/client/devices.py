@@ -98,6 +98,10 @@ class DeviceProxy:
         """Read now: data key to `{"value", "timestamp" (UTC epoch s), "unit"}`."""
         return self._client.read(self._name)[self._name]
 
+    def describe(self) -> dict[str, dict[str, Any]]:
+        """Data key to its description, as Bluesky has it: source, dtype, shape, units ..."""
+        return dict(self.info.data_keys)
+
     @property
     def value(self) -> Any:
         """The device's main value now, in its unit."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from undula.client.shown import cut, html_table
-from undula.core.errors import ServiceError
+from undula.core.errors import InputError, ServiceError
 
 if TYPE_CHECKING:
     from undula.catalogue import Catalogue, RunRecord
@@ -50,6 +50,20 @@ class Run:
 
         return open_run(self.path)
 
+    def documents(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """`(name, document)` of event-model, from the archive beside the file.
+
+        Raises: InputError while the run is open: follow its scan instead.
+        """
+        from undula.files.archive import read_archive
+
+        if not self.record.archive_path:
+            raise InputError(
+                f"run {self.number} has no archive yet",
+                remedy="it is written when the run is closed; until then: ScanHandle.documents()",
+            )
+        return ((d.name, d.doc) for d in read_archive(Path(self.record.archive_path)))
+
     def __repr__(self) -> str:
         return (
             f"run {self.number}: {self.status}, {cut(self.record.command, 50)}\n  file  {self.path}"
@@ -84,10 +98,14 @@ class Runs:
         """The runs of a scan group, by its name or uid, in the order they were made."""
         return self.search(group=name, limit=10_000)[::-1]
 
-    def __getitem__(self, index: int) -> Run:
-        """A run by its number; negative: counted from the newest. Raises: InputError."""
+    def __getitem__(self, key: int | str) -> Run:
+        """A run by its number, or its uid or the beginning of it; negative: from the newest.
+
+        Raises: InputError.
+        """
         catalogue = self.catalogue
-        return Run(catalogue.nth_last(index) if index < 0 else catalogue.run(index))
+        newest = isinstance(key, int) and key < 0
+        return Run(catalogue.nth_last(int(key)) if newest else catalogue.run(key))
 
     def __iter__(self) -> Iterator[Run]:
         return iter(self.search())

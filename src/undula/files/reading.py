@@ -16,7 +16,7 @@ from typing import Any, TextIO
 import h5py
 import numpy as np
 
-from undula.core.errors import InputError, StorageError
+from undula.core.errors import InputError, StorageError, UndulaError
 from undula.files.snapshot import snapshot_path
 
 _OWN = ("seq_num", "elapsed_time", "time")
@@ -88,6 +88,13 @@ class RunData:
     def __init__(self, path: Path, stream: str = "primary") -> None:
         self.path = Path(path)
         self.stream_name = stream
+
+    def __repr__(self) -> str:
+        try:
+            keys, points = ", ".join(self.keys()), len(self)
+        except UndulaError as error:
+            return f"<{self.stream_name} of {self.path.name}: {error}>"
+        return f"<{self.stream_name} of {self.path.name}, {points} points: {keys}>"
 
     def _group(self, file: Any) -> Any:
         group = file["entry/collection"].get(self.stream_name)

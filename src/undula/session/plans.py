@@ -91,6 +91,12 @@ PLANS: dict[str, PlanText] = {
         "seconds_npoints",
         ("npoints", "sleep_time"),
     ),
+    "loopscan": PlanText(
+        "loopscan(10, 0.1)",
+        "Readings in time: how many, and seconds a reading.",
+        "npoints_seconds",
+        ("sleep_time",),
+    ),
 }
 
 

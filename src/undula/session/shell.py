@@ -14,6 +14,7 @@ from typing import Any
 from undula.client import Client
 from undula.core.errors import UndulaError
 from undula.session.commands import Shell
+from undula.session.in_words import show_in_words
 from undula.session.planning.files import watch as watch_plans
 
 BANNER = """Undula, {beamline}. Devices: {groups}. Plans: scan, grid_scan, count, ascan ...
@@ -70,6 +71,7 @@ def make_ipython(client: Client, plot: bool = True) -> tuple[Any, dict[str, Any]
     watch_plans(here.prompt.folder, shell)
     if fault := here.live_in(shell):
         sys.stderr.write(f"{fault}\n")
+    show_in_words(shell)
     return shell, names
 
 

@@ -110,10 +110,10 @@ def test_leaving_ends_the_terminal_and_not_the_prompt(sit_down: SitDown) -> None
 
 def test_blocks_are_typed_over_several_lines(sit_down: SitDown) -> None:
     anna = sit_down()
-    anna.enter("def twice(x):")
-    anna.type("return 2 * x\r\r")
-    anna.enter("twice(21)")
-    anna.see(r"Out\[\d+\]: 42")
+    anna.enter("def four_times(x):")
+    anna.type("x = 2 * x\rreturn 2 * x\r\r")
+    anna.enter("four_times(10.5)")
+    anna.see(r"Out\[\d+\]: 42.0")
 
 
 def test_a_killed_kernel_is_told_restarted_and_the_scan_goes_on(

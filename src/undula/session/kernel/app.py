@@ -25,6 +25,7 @@ from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.core.procs import ProcessId
 from undula.session.commands import Shell
+from undula.session.in_words import show_in_words
 from undula.session.kernel.app_names import PROGRESS_MESSAGE, RUNS_MESSAGE, TAKE_BACK
 from undula.session.kernel.guard import GuardedKernel, Speakers
 from undula.session.planning.files import watch as watch_plans
@@ -164,6 +165,7 @@ def make_app(
     if fault := names.live_in(app.shell, shared=True):
         get_logger().error("startup_failed", error=fault)
         kernel.banner = f"{kernel.banner}\n{fault}\n"
+    show_in_words(app.shell)
     app.shell.events.register("post_run_cell", lambda _: _tell_runs(kernel, names))
     return app
 

@@ -63,9 +63,34 @@ def called(
     for known in (*frame.f_globals.values(), *here.values()):
         function = raw(known) if isinstance(known, FunctionType | Decorated) else None
         if function is not None and function.__code__ is code and _holds(function, values):
-            return function, args, kwargs
+            return function, *_as_typed(function, args, kwargs)
     cells = tuple(CellType(values[name]) for name in code.co_freevars)
     return FunctionType(code, frame.f_globals, code.co_name, None, cells), args, kwargs
+
+
+def _as_typed(
+    function: FunctionType, args: list[Any], kwargs: dict[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments without those that are as the function gives them by itself.
+
+    >>> def f(x, num=1, delay=0.0, *, md=None): ...
+    >>> _as_typed(f, [[2], 3, 0.0], {"md": None})
+    ([[2], 3], {})
+    """
+    given = function.__kwdefaults__ or {}
+    kwargs = {n: v for n, v in kwargs.items() if n not in given or not _same(v, given[n])}
+    defaults = list(function.__defaults__ or ())
+    args = list(args)
+    if len(args) == function.__code__.co_argcount:
+        while defaults and _same(args[-1], defaults.pop()):
+            args.pop()
+    return args, kwargs
+
+
+def _same(value: Any, default: Any) -> bool:
+    """They are the same plain value."""
+    plain = value is None or type(value) in (bool, int, float, str)
+    return plain and type(value) is type(default) and bool(value == default)
 
 
 def _holds(function: FunctionType, values: Mapping[str, Any]) -> bool:
