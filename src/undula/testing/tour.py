@@ -214,6 +214,8 @@ class Player:
         self._type(who, step.text)
         if rest:
             self._await(me, seen_from, step, before, whole=False)
+            if not before:
+                who.see(r"\| you: (?!running)", self._timeout_s)  # a move that has begun
             who.type(CTRL_C)
         self._await_end(step, me, number)
         return self._await(me, seen_from, step, before + rest, whole=True)
@@ -245,7 +247,7 @@ class Player:
         wanted = pattern(shows, whole=whole)
         deadline = Deadline(5.0 if whole else self._timeout_s)
         while True:
-            _read_all(me)
+            me.read(0.05)
             lines = _shown(me.lines, seen_from)[step.text.count("\n") + 1 :]
             while "\n" in step.text and lines and _MORE.fullmatch(lines[0]):
                 lines = lines[1:]  # the empty line that ends a block
