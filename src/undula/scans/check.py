@@ -10,6 +10,7 @@ import inspect
 import numbers
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import bluesky.plans as bp
@@ -125,8 +126,10 @@ def refuse_read_only(device: LoadedDevice) -> None:
 def check_set(device: LoadedDevice, target: object) -> None:
     """One set that is about to be sent. Raises: InputError, LimitError."""
     refuse_read_only(device)
-    if isinstance(target, numbers.Real):  # a number of numpy, too
+    if isinstance(target, numbers.Real | Decimal):  # a number of numpy, too
         check_limits(device, [float(target)])
+    elif isinstance(target, np.ndarray) and target.dtype.kind in "biuf":
+        check_limits(device, np.ravel(target))
 
 
 def check_limits(

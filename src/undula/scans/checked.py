@@ -8,7 +8,7 @@ it, and refused by name when somebody else has it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from bluesky.utils import Msg
@@ -59,14 +59,23 @@ class Checks:
             id(devices[n].obj): devices[n] for n in devices.names() if devices[n].obj is not None
         }
 
-    def __call__(self, msg: Msg) -> Sequence[Msg]:
-        """The messages to send for `msg`. Raises: UndulaError when it must not be sent."""
+    def __call__(self, msg: Msg) -> Iterable[Msg]:
+        """The messages to send for `msg`, each asked for when the one before was answered.
+
+        Raises: UndulaError when it must not be sent.
+        """
         if msg.command == "close_run":
             return [*self._finish, self._closing(msg)]
-        if msg.command == "checkpoint" and self._to_pause():
-            return [msg, Msg("pause")]
+        if msg.command == "checkpoint":
+            return self._at_checkpoint(msg)
         device = self._owner(msg) if msg.command in USES else None
         return [msg] if device is None else self._use(msg, device)
+
+    def _at_checkpoint(self, msg: Msg) -> Iterator[Msg]:
+        # asked only after it: who paused there already, and went on, is not paused again
+        yield msg
+        if self._to_pause():
+            yield Msg("pause")
 
     def _use(self, msg: Msg, device: LoadedDevice) -> Sequence[Msg]:
         if msg.command == "trigger" and device.obj is msg.obj and not device.triggered:
@@ -115,7 +124,7 @@ class Checks:
             refuse_read_only(device)
 
 
-def checked(plan: Messages, before: Callable[[Msg], Sequence[Msg]]) -> Messages:
+def checked(plan: Messages, before: Callable[[Msg], Iterable[Msg]]) -> Messages:
     """`plan` with the messages that `before` says; what it raises is raised inside the plan.
 
     Args:
@@ -131,12 +140,11 @@ def checked(plan: Messages, before: Callable[[Msg], Sequence[Msg]]) -> Messages:
             return stop.value
         result, error = None, None
         try:
-            messages = before(msg)
-            answers = []
-            for each in messages:
-                answers.append((yield each))
-            kept = [a for m, a in zip(messages, answers, strict=True) if m is msg] or answers
-            result = kept[-1]
+            own = False
+            for each in before(msg):
+                answer = yield each
+                if each is msg or not own:
+                    result, own = answer, own or each is msg
         except GeneratorExit:
             plan.close()
             raise

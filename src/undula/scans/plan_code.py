@@ -24,7 +24,7 @@ def define(source: PlanSource, names: dict[str, Any]) -> None:
             names[part.name] = _made(part, names)
         except UndulaError:
             raise
-        except (Exception, SystemExit) as exc:  # a person's own code may raise anything
+        except BaseException as exc:  # a person's own code may raise anything, also sys.exit()
             place = where_in(source, exc.__traceback__) or f"{part.origin or 'data'}: {part.name}"
             raise InputError(
                 f"the plan cannot be made: {type(exc).__name__}: {exc}",

@@ -8,6 +8,7 @@ In such a plan `M.samx`, `D.diode`, `dev.samx` and `samx` are the devices themse
 from __future__ import annotations
 
 import ast
+import asyncio
 import builtins
 import difflib
 import keyword
@@ -88,9 +89,9 @@ class LoadedPlan:
         """The plan. Raises: PlanFailedError for whatever it raises, with the person's own line."""
         try:
             return (yield from self.plan)
-        except (RunEngineControlException, GeneratorExit):
+        except (RunEngineControlException, GeneratorExit, asyncio.CancelledError):
             raise
-        except Exception as exc:  # a person's own code may raise anything
+        except BaseException as exc:  # also sys.exit(): it would end the RunEngine's loop
             place = where_in(self.source, exc.__traceback__)
             raise PlanFailedError(exc, place) from exc
 
@@ -110,7 +111,7 @@ class LoadedPlan:
 class PlanFailedError(UndulaError):
     """What a person's plan raised, and at which line; the cause is the error itself."""
 
-    def __init__(self, exc: Exception, place: str) -> None:
+    def __init__(self, exc: BaseException, place: str) -> None:
         what = exc.what if isinstance(exc, UndulaError) else f"{type(exc).__name__}: {exc}"
         super().__init__(
             f"{what}, at {place}" if place else what,
@@ -141,7 +142,7 @@ def load_plan(source: PlanSource, devices: Registry) -> LoadedPlan:
         plan = eval(source.call, names)  # noqa: S307  # a person's plan, with the trust of a user
     except UndulaError:
         raise
-    except Exception as exc:  # a person's own code may raise anything
+    except BaseException as exc:  # a person's own code may raise anything, also sys.exit()
         place = where_in(source, exc.__traceback__) or source.call[:200]
         raise InputError(
             f"{type(exc).__name__}: {exc}", remedy="correct the plan or its arguments", where=place

@@ -150,6 +150,22 @@ def ends_badly():
     assert _last(prompt).status == "success"
 
 
+def test_a_plan_that_exits_ends_itself_only(prompt: Typist) -> None:
+    prompt("""
+def leaves():
+    import sys
+    yield from bps.null()
+    sys.exit(3)
+
+@bpp.run_decorator()
+def leaves_when_made():
+    raise SystemExit(4)
+""")
+    assert "SystemExit: 3, at In[" in prompt.refused("RE(leaves())")
+    assert "SystemExit: 4" in prompt.refused("RE(leaves_when_made())")
+    assert prompt("RE(bps.null())") == ()
+
+
 def test_an_error_in_a_plan_names_the_line_that_was_typed(prompt: Typist) -> None:
     prompt("""
 def ratio(k):

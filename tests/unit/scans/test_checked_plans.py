@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from bluesky.utils import Msg
 
@@ -87,6 +89,25 @@ def test_each_message_gets_its_own_answer(devices: Registry) -> None:
     assert sent[-1].args == (["checkpoint", "null"],)
 
 
+def test_who_has_paused_at_a_checkpoint_already_is_not_paused_again(devices: Registry) -> None:
+    wanted = [True]
+    before = Checks(devices, [], lease=lambda _: None, to_pause=lambda: wanted[0])
+    plan = checked(iter_of(Msg("checkpoint"), Msg("null")), before)
+    assert next(plan).command == "checkpoint"
+    wanted[0] = False  # the pause came from outside just now, and somebody went on
+    assert plan.send(None).command == "null"
+
+
+def iter_of(*messages: Msg) -> Iterator[Msg]:
+    yield from messages
+
+
+@pytest.mark.parametrize("target", [np.array(300.0), np.array([1, 300]), Decimal(300), 300])
+def test_numbers_of_every_kind_are_checked(devices: Registry, target: Any) -> None:
+    with pytest.raises(LimitError, match="300 mm is above the high limit 5 mm"):
+        ran(iter_of(Msg("set", devices["samx"].obj, target)), checks(devices))
+
+
 def test_a_device_is_leased_when_it_is_first_used_and_refused_when_it_is_not_free(
     devices: Registry,
 ) -> None:
@@ -145,6 +166,22 @@ def test_names_of_a_plan_are_the_devices_themselves(devices: Registry) -> None:
     assert found[3] == ["diode"]
     with pytest.raises(PlanFailedError, match=r"M has no device 'samz', at In\[1\], line 3"):
         next(plan)
+
+
+@pytest.mark.parametrize(
+    "ending", ["sys.exit(1)", "raise KeyboardInterrupt", "raise BaseException"]
+)
+def test_a_plan_that_wants_to_end_the_process_fails_at_its_line(
+    devices: Registry, ending: str
+) -> None:
+    code = f"def go():\n    import sys\n    yield Msg('null')\n    {ending}\n"
+    plan = load_plan(PlanSource(name="go", call="go()", parts=[part(code)]), devices).located()
+    next(plan)
+    with pytest.raises(PlanFailedError, match=r"at In\[1\], line 4"):
+        next(plan)
+    code = f"def go():\n    import sys\n    {ending}\n"
+    with pytest.raises(InputError, match=r"\[In\[1\], line 3"):
+        load_plan(PlanSource(name="go", call="go()", parts=[part(code)]), devices)
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,17 @@ def test_a_plan_takes_with_it_what_it_calls() -> None:
     assert values_of(text, "plan(2, 7, 8, k=1)") == [5.0, ((7, 8), 1, 2)]
 
 
+def test_one_of_two_lambdas_in_a_line_is_refused() -> None:
+    here = typed("""
+        adder = lambda k: (lambda x: x + k)
+        add2 = adder(2)
+        def plan():
+            yield add2(1)
+    """)
+    with pytest.raises(InputError, match="cannot be told from the rest of its line"):
+        sent(here["plan"](), here)
+
+
 def test_defaults_and_data_are_those_of_the_moment() -> None:
     text = """
         N = 3

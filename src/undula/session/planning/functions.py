@@ -137,9 +137,11 @@ def _names_a_lambda(text: str) -> bool:
         body = ast.parse(text.strip()).body
     except SyntaxError:
         return False
-    return (
+    named = (
         len(body) == 1 and isinstance(body[0], ast.Assign) and isinstance(body[0].value, ast.Lambda)
     )
+    # with a second one in the line nobody knows which of them it is
+    return named and sum(isinstance(node, ast.Lambda) for node in ast.walk(body[0])) == 1
 
 
 def origin_of(function: FunctionType) -> str:
