@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from undula.core.clock import now
+from undula.core.log import get_logger
 from undula.session.bridge.hiding import hidden
 from undula.session.bridge.model import Command, Outcome
 
@@ -44,7 +45,7 @@ class CommandLog:
 
     def accepted(self, command: Command) -> None:
         """A command was taken."""
-        self._db.execute(
+        self._write(
             "insert or ignore into commands (id, author, origin, line, submitted) "
             "values (?, ?, ?, ?, ?)",
             (
@@ -59,11 +60,11 @@ class CommandLog:
     def started(self, command: Command) -> None:
         """A command runs; typed ones are first heard of here."""
         self.accepted(command)
-        self._db.execute("update commands set started = ? where id = ?", (now(), command.id))
+        self._write("update commands set started = ? where id = ?", (now(), command.id))
 
     def finished(self, command: Command, outcome: Outcome) -> None:
         """A command has ended."""
-        self._db.execute(
+        self._write(
             "update commands set status = ?, result = ?, error = ?, message = ?, duration_s = ?, "
             "runs = ? where id = ?",
             (
@@ -76,6 +77,13 @@ class CommandLog:
                 command.id,
             ),
         )
+
+    def _write(self, change: str, values: tuple[Any, ...]) -> None:
+        """A disk that is full takes the record, never the command or the service."""
+        try:
+            self._db.execute(change, values)
+        except sqlite3.Error as error:
+            get_logger().error("command_not_kept", why=str(error), remedy="see undula doctor")
 
     def end_open(self, reason: str) -> int:
         """End what a dead service left open: nobody saw how it went. Returns how many."""

@@ -17,6 +17,7 @@ import zmq.asyncio
 from jupyter_client.session import Session
 
 from undula.core.errors import ServiceError, TimeoutUndulaError
+from undula.core.log import get_logger
 from undula.core.procs import ProcessId
 from undula.session.kernel.places import KernelPlaces
 
@@ -68,6 +69,7 @@ class KernelLink:
         self._subshell: str | None = None
         self._opening = asyncio.Lock()
         self._kernel: ProcessId | None = None
+        self._ended_pid = 0
         self._heard = asyncio.Event()
 
     def _dealer(self, address: str) -> Any:
@@ -136,6 +138,8 @@ class KernelLink:
                 await asyncio.sleep(LOOK_EVERY_S)
                 continue
             self._kernel = found
+            if found.pid == self._ended_pid:  # used again
+                self._ended_pid = 0
             self._say(True)
             ended = asyncio.Event()
             loop.add_reader(descriptor, ended.set)
@@ -144,13 +148,17 @@ class KernelLink:
             finally:
                 loop.remove_reader(descriptor)
                 os.close(descriptor)
-            self._kernel, self._subshell = None, None
+            self._kernel, self._subshell, self._ended_pid = None, None, found.pid
             self._fail_all()
             self._say(False)
 
     def _say(self, alive: bool) -> None:
-        if self._changed is not None:
+        if self._changed is None:
+            return
+        try:
             self._changed(alive)
+        except Exception:  # a listener's fault must not end the line for good
+            get_logger().exception("kernel_change_not_taken", alive=alive)
 
     def _fail_all(self) -> None:
         waiting, self._waiting = self._waiting, {}
@@ -173,7 +181,12 @@ class KernelLink:
                 message = self.session.deserialize(rest)
             except (ValueError, KeyError, TypeError):
                 continue  # not signed with this kernel's key, or no message of Jupyter's
-            take(message)
+            try:
+                take(message)
+            except Exception:  # a listener's fault must not end the line for good
+                get_logger().exception(
+                    "kernel_message_not_taken", kind=message["header"].get("msg_type")
+                )
 
     def _replied(self, message: Message) -> None:
         future = self._waiting.pop(message["parent_header"].get("msg_id", ""), None)
@@ -181,6 +194,8 @@ class KernelLink:
             future.set_result(message)
 
     def _told(self, message: Message) -> None:
+        if _maker(message) == self._ended_pid:
+            return  # it was still on its way when its kernel ended: nothing would ever end it
         self._heard.set()
         self._published(message)
 
@@ -270,6 +285,12 @@ class KernelLink:
         """The answer to a question of a cell."""
         message = self.session.msg("input_reply", {"value": text}, parent=question)
         _send(self._stdin, self.session.serialize(message))
+
+
+def _maker(message: Message) -> int:
+    """The process that made a message: Jupyter's ids are SESSION_PID_NUMBER; -1 for others."""
+    pid = str(message["header"].get("msg_id", "")).rpartition("_")[0].rpartition("_")[2]
+    return int(pid) if pid.isdecimal() else -1
 
 
 def _send(made: Any, frames: list[bytes]) -> None:

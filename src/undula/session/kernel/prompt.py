@@ -36,8 +36,8 @@ class _Running:
             "error" if self.error else "ok",
             result=self.result,
             error=str(self.error.get("ename", "")),
-            message=str(self.error.get("evalue", "")),
-            traceback=tuple(map(str, self.error.get("traceback", ()))),
+            message=str(self.error.get("evalue", ""))[:MAX_TEXT],
+            traceback=tuple(str(line)[:MAX_TEXT] for line in self.error.get("traceback", ())),
             duration_s=asyncio.get_running_loop().time() - self.began,
             run_numbers=tuple(self.runs),
         )
