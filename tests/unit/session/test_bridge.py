@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undula.core.errors import BusyError, InputError
+from undula.core.errors import BusyError, InputError, TimeoutUndulaError
 from undula.session.bridge.bridge import SessionBridge
 from undula.session.bridge.hiding import hidden
 from undula.session.bridge.log import CommandLog
@@ -239,3 +239,32 @@ def test_what_is_no_plain_call_is_refused(call: Call) -> None:
 )
 def test_secrets_are_hidden_in_what_is_shown(line: str, shown: str) -> None:
     assert hidden(line) == shown
+
+
+@on_a_loop
+async def test_what_everybody_is_told_holds_no_secret_and_the_asker_gets_it_all() -> None:
+    bridge, prompt = made()
+    events: list[dict[str, Any]] = []
+    bridge.subscribe(events.append)
+    command = bridge.submit(Code("raise OSError('no line, password=secret1')"), ANNA)
+    prompt.run_next()
+    assert (await bridge.wait(command.id)).message == "no line, password=secret1"
+    assert "secret1" not in json.dumps(events)
+
+
+@on_a_loop
+async def test_the_snapshot_stays_small_whatever_waits() -> None:
+    bridge, _ = made()
+    for _ in range(10):
+        bridge.submit(Code("x = 1 #" + "y" * 900_000), ANNA, "queue")
+    assert len(json.dumps(bridge.snapshot())) < 100_000
+
+
+@on_a_loop
+async def test_who_waits_in_vain_leaves_nothing_behind() -> None:
+    bridge, _ = made()
+    command = bridge.submit(Code("wait()"), ANNA)
+    for _ in range(3):
+        with pytest.raises(TimeoutUndulaError):
+            await bridge.wait(command.id, 0.001)
+    assert bridge._ends == {}

@@ -30,6 +30,8 @@ MAX_OUTPUT = 64_000
 """Characters of one command's output that are told; the prompt shows all of it."""
 KEPT = 2000
 """Outcomes that can be asked for again."""
+MAX_SHOWN = 1000
+"""Characters of a line in the snapshot, which must fit into one reply; events tell all of it."""
 TYPING_S = 30.0
 """Who said longer ago that a line holds text does not type any more."""
 
@@ -136,6 +138,15 @@ class SessionBridge:
                 f"the command has not ended within {timeout_s:g} s",
                 remedy="it goes on: wait again, or interrupt it",
             ) from exc
+        finally:
+            self._wait_no_more(command_id, future)
+
+    def _wait_no_more(self, command_id: str, future: asyncio.Future[Outcome]) -> None:
+        waiting = self._ends.get(command_id, [])
+        if future in waiting:
+            waiting.remove(future)
+            if not waiting:
+                del self._ends[command_id]
 
     def _is_open(self, command_id: str) -> bool:
         waits = any(command.id == command_id for command in self._waiting)
@@ -160,6 +171,10 @@ class SessionBridge:
 
     def typing(self, front_end: str, author: Author, has_text: bool) -> None:
         """A front end's line holds text, or is empty again."""
+        since = time.monotonic() - TYPING_S
+        self._typists = {
+            one: (who, said) for one, (who, said) in self._typists.items() if said > since
+        }
         before = self._typists.pop(front_end, None)
         if has_text:
             self._typists[front_end] = (author, time.monotonic())
@@ -175,13 +190,14 @@ class SessionBridge:
     def snapshot(self) -> dict[str, Any]:
         """What a late joiner needs: what runs, what waits, who types, the last commands."""
         running = [
-            _shown(command) | {"started": began} for command, began in self._running.values()
+            _short(_shown(command)) | {"started": began}
+            for command, began in self._running.values()
         ]
         return {
             "running": running,
-            "waiting": [_shown(command) for command in self._waiting],
+            "waiting": [_short(_shown(command)) for command in self._waiting],
             "typing": self._who_types(),
-            "commands": self._log.last(20) if self._log is not None else [],
+            "commands": list(map(_short, self._log.last(20))) if self._log is not None else [],
         }
 
     def words(self) -> str:
@@ -212,7 +228,7 @@ class SessionBridge:
         self._told[command_id] = said + len(text)
         cut = text[:room] + ("\n... more on the prompt\n" if len(text) > room else "")
         command, _ = self._running[command_id]
-        self._note("cmd/output", command, stream=stream, text=cut)
+        self._note("cmd/output", command, stream=stream, text=hidden(cut))
 
     def finished(self, command_id: str, outcome: Outcome) -> None:
         """A command has ended."""
@@ -270,10 +286,10 @@ class SessionBridge:
             "cmd/finished",
             command,
             status=outcome.status,
-            result=outcome.result,
+            result=hidden(outcome.result),
             error=outcome.error,
-            desc=outcome.message,
-            traceback=list(outcome.traceback),
+            desc=hidden(outcome.message),
+            traceback=list(map(hidden, outcome.traceback)),
             duration_s=round(outcome.duration_s, 6),
             run_numbers=list(outcome.run_numbers),
         )
@@ -299,3 +315,8 @@ def _shown(command: Command) -> dict[str, Any]:
         "origin": command.author.origin,
         "line": hidden(command.line),
     }
+
+
+def _short(shown: dict[str, Any]) -> dict[str, Any]:
+    line = shown["line"]
+    return shown if len(line) <= MAX_SHOWN else shown | {"line": f"{line[:MAX_SHOWN]} ..."}

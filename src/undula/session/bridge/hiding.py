@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 
 HIDDEN = "'<hidden>'"
-_WORDS = r"(?:pass(?:word|wd|phrase)?|secret|token|api_?key|credential)s?"
+# Every repetition is bounded or ends at its first other character: lines may be hostile, and long.
+_TEXT = (
+    r"""(?>[rbfuRBFU]{0,2}(?:\"{3}.*?\"{3}|'{3}.*?'{3}"""
+    r"""|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'))"""
+)
+_WORDS = r"(?:pass(?:word|wd|phrase)?|pwd|secret|token|api_?key|credential)s?"
 _NAMED = re.compile(
-    rf"""(?ix)(\b\w*{_WORDS}\w*["']?\s*[=:]\s*)  # password = ..., "token": ...
-    ("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,)\]}}]+)"""
+    rf"""(?isx)({_WORDS}\w{{0,40}}\\?["']?\]?   # DB_PASSWORD, "token", environ["token"]
+    (?:\s*:\s*[\w.]{{1,40}}\s*=|\s*[=:]=?)\s*)  # = ..., : ..., : str = ...
+    (\\"[^"\\]*\\"|{_TEXT}|[^\s,)\]}}]+)"""
 )
-_LOGIN = re.compile(
-    r"""(?x)(\blogin\s*\(\s*(?:"[^"]*"|'[^']*')\s*,\s*)  # login("anna", ...)
-    ("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
-)
+_LOGIN = re.compile(rf"(?s)(\blogin\s*\(\s*(?:{_TEXT}|[\w.]+)\s*,\s*)({_TEXT})")
 
 
 def hidden(line: str) -> str:

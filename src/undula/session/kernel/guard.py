@@ -92,7 +92,7 @@ class GuardedKernel(IPythonKernel):
         super().__init__(**options)
         show = self.shell._showtraceback
         self.shell._showtraceback = lambda kind, value, lines: show(
-            kind, value, [hidden(line) for line in lines]
+            kind, hidden(str(value)), [hidden(line) for line in lines]
         )
 
     def _publish_execute_input(self, code: str, parent: Any, execution_count: int) -> None:
