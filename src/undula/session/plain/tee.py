@@ -13,6 +13,9 @@ from typing import Any
 MAX_TOLD = 70_000
 """Characters of one command that are handed on; the bridge cuts a little earlier and says so."""
 
+MAX_LINE = 4000
+"""Characters without a newline that wait for the rest of their line."""
+
 Said = Callable[[str, str], None]
 
 
@@ -27,9 +30,12 @@ class _Tee:
         """Write; whole lines are handed on."""
         written = self._under.write(text)
         if self._told < MAX_TOLD:
-            self._line += text
-            head, newline, self._line = self._line.rpartition("\n")
-            self._tell(head + newline)
+            head, newline, rest = text.rpartition("\n")
+            whole = self._line + head + newline if newline else ""
+            self._line = rest if newline else self._line + rest
+            if len(self._line) > MAX_LINE:  # e.g. a progress bar, which never ends its line
+                whole, self._line = whole + self._line, ""
+            self._tell(whole)
         return int(written or 0)
 
     def end(self) -> None:

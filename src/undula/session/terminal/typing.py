@@ -12,6 +12,7 @@ from pathlib import Path
 import zmq
 
 from undula.client import Client
+from undula.core.errors import AccessError
 from undula.session.rpc.client import REQUESTS
 
 AGAIN_S = 5.0
@@ -35,8 +36,11 @@ class TypingTold:
         if has_text == self._last and (not has_text or now - self._said < AGAIN_S):
             return
         self._last, self._said = has_text, now
+        try:
+            token = self._client.link.token()
+        except AccessError:  # told with the next line; a key must never fail
+            return
         request = {"typ": "cmd/typing", "on": has_text}
-        token = self._client.link.token()
         if token:
             request["token"] = token.reveal()
         try:
