@@ -29,6 +29,7 @@ from undula.messages import ItemFinished, QueueItem, QueueStatus, ScanRequest
 from undula.messages.queue import QueueState
 from undula.messages.runs import ExitStatus
 from undula.plans import VERBS
+from undula.plans.step import Messages
 from undula.scans.attendant import Attendant
 from undula.scans.build import Asked, baseline_of, build_plan, explain, pushing
 from undula.scans.check import CheckedScan
@@ -104,6 +105,7 @@ class ScanRunner:
         self._dropped: list[str] = []
         self._waiting: tuple[float, str] | None = None
         self._checked: CheckedScan | None = None
+        self._in_plan = False
         self._closing = False
         self._thread = threading.Thread(target=self._work, name="scans", daemon=True)
 
@@ -241,8 +243,14 @@ class ScanRunner:
         self.want_abort(reason)
 
     def _nudge(self) -> None:
-        """Interrupt the plan now. The flags decide; this only spares the wait for a checkpoint."""
-        if self._engine.state != "running":
+        """Interrupt the plan now. The flags decide; this only spares the wait for a checkpoint.
+
+        Not while the RunEngine cleans up after the plan: what is open would stay so, and the
+        RunEngine be of no use any more. Nor the next plan, which has no flag.
+        """
+        with self._lock:
+            wanted = self._pause_wanted or self._abort_wanted
+        if not wanted or not self._in_plan or self._engine.state != "running":
             return
         try:
             self._engine.request_pause(defer=False)
@@ -543,7 +551,8 @@ class ScanRunner:
     def _drive(self, plan: Any, md: dict[str, Any]) -> None:
         """Run the plan to its end. Only this thread resumes and aborts the RunEngine."""
         self._stop_if_aborted()
-        call: Callable[[], Any] = lambda: self._engine(plan, **md)  # noqa: E731  # or resume, abort
+        noted = self._noted(plan)
+        call: Callable[[], Any] = lambda: self._engine(noted, **md)  # noqa: E731  # or resume, abort
         while True:
             try:
                 call()
@@ -552,6 +561,14 @@ class ScanRunner:
             if self._engine.state != "paused":
                 return
             call = self._paused()
+
+    def _noted(self, plan: Messages) -> Messages:
+        """`plan`; it is known while it runs, and from its end on that it does not."""
+        self._in_plan = True
+        try:
+            return (yield from plan)
+        finally:
+            self._in_plan = False
 
     def _paused(self) -> Callable[[], Any]:
         """Wait for what to do next: resume or abort."""
