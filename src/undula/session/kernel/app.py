@@ -67,6 +67,11 @@ class SharedKernel(GuardedKernel):
         self._unwanted.add(str(parent["content"]["msg_id"]))
         self.session.send(stream, "take_back_reply", {"status": "ok"}, parent, ident)
 
+    async def shutdown_request(self, stream: Any, ident: Any, parent: Any) -> None:
+        """Refused: a front end that is left by "quit the kernel" would end everybody's prompt."""
+        refusal = {"status": "error", "ename": "AccessError", "evalue": repr(NoExit())}
+        self.session.send(stream, "shutdown_reply", {**refusal, "traceback": []}, parent, ident)
+
     def raw_input(self, prompt: str = "") -> str:
         """`input()`: asks the terminal whose cell it is, as long as that lives."""
         with self._while_asker_lives():

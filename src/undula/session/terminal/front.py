@@ -46,6 +46,10 @@ UNFINISHED_S = 0.2
 """How long text without a newline waits for the rest of its line."""
 
 
+class NotAskedError(Exception):
+    """A question ended with its cell or with the kernel."""
+
+
 class Beside(Protocol):
     """What a terminal is told beside the kernel."""
 
@@ -95,6 +99,7 @@ class Front:
         self._feed = Feed(self.link.session.session, colour)
         self._pending: dict[str, asyncio.Task[None]] = {}
         self._question: Message | None = None
+        self._asking: tuple[str, Application[str]] | None = None
         self._warned = float("-inf")
         self._was_alive = False
         self._interrupting: set[asyncio.Task[None]] = set()
@@ -216,6 +221,7 @@ class Front:
 
     def _published(self, message: Message) -> None:
         text = self._feed.take(message)
+        self._ask_no_more()
         if text:
             self._say(text)
         elif message["header"]["msg_type"] in ("status", "execute_input"):
@@ -227,6 +233,7 @@ class Front:
     def _changed(self, alive: bool) -> None:
         if not alive:
             self._feed.clear()
+            self._ask_no_more()
             why = self._beside.why_died()
             self._say(
                 self._feed.paint(
@@ -253,17 +260,32 @@ class Front:
         self._session.app.erase_when_done = False
         if question is None:
             return
-        content = question["content"]
+        identity, content = str(question["parent_header"]["msg_id"]), question["content"]
+        if identity not in self._feed.running:
+            return
         asking: PromptSession[str] = PromptSession(history=InMemoryHistory())
-        self._app = asking.app
+        self._app, self._asking = asking.app, (identity, asking.app)
         try:
             text = await asking.prompt_async(
                 str(content["prompt"]), is_password=bool(content["password"])
             )
+            self.link.answer(question, text)
+        except NotAskedError:
+            self._say("The question has ended with its command.\n")
         except (EOFError, KeyboardInterrupt):
             await self._interrupt()
+        except UndulaError as error:
+            self._say(self._feed.paint(f"{error}\n", RED))
+        finally:
+            self._asking = None
+
+    def _ask_no_more(self) -> None:
+        """End a question that nobody waits for: what is typed then is a line again."""
+        if self._asking is None:
             return
-        self.link.answer(question, text)
+        identity, app = self._asking
+        if identity not in self._feed.running and app.is_running and not app.is_done:
+            app.exit(exception=NotAskedError())
 
     # ---- keys and screen -------------------------------------------------------------------
 
