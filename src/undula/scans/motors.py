@@ -119,7 +119,7 @@ class Motors:
             raise InputError(
                 "it is read-only", remedy="ask staff to lift readOnly", device=device.name
             )
-        holder = f"a change by {request.user or 'somebody'}"
+        holder = f"a change by {request.user or 'somebody'} ({request.request_id[:8]})"
         self._leases.take([device.name], holder)
         try:
             if request.action == "home":
