@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as hnp
 from undula.core.errors import InputError
 from undula.messages import PlanSource
 from undula.scans.plan_code import define, where_in
+from undula.session.planning.declared import declared
 from undula.session.planning.model import PlanCall
 from undula.session.planning.modules import MODULES, PlanModule
 from undula.session.planning.pack import Packer, packed
@@ -84,6 +85,45 @@ def test_one_of_two_lambdas_in_a_line_is_refused() -> None:
     """)
     with pytest.raises(InputError, match="cannot be told from the rest of its line"):
         sent(here["plan"](), here)
+
+
+def test_two_names_of_one_list_stay_two_names_of_one_list() -> None:
+    text = """
+        seen = [1]
+        same = seen
+        def plan():
+            seen.append(2)
+            yield same
+    """
+    assert values_of(text) == [[1, 2]]
+
+
+@pytest.mark.parametrize("first", ["plan = f()", "plan = inner()"])
+def test_a_name_without_a_value_yet_is_refused(first: str) -> None:
+    here = typed(f"""
+        def make():
+            def inner():
+                yield later
+            def f():
+                yield from inner()
+                yield later
+            {first}
+            sent(plan)
+            later = 1
+    """)
+    here["sent"] = lambda plan: sent(plan, here)
+    with pytest.raises(InputError, match="uses 'later', which has no value yet"):
+        here["make"]()
+
+
+@pytest.mark.parametrize(
+    "written", ["num=None", "3, [0.1, 0.2]", "num=3, delay=[0.1, 0.2]", "num=3, delay=(0.1, 0.2)"]
+)
+def test_a_count_without_end_or_with_many_delays_goes_as_source(written: str) -> None:
+    here = typed(f"plan = bp.count([samx], {written})")
+    assert declared(here["plan"], here) is None
+    plain = typed("plan = bp.count([samx], num=3, delay=0.1)")
+    assert declared(plain["plan"], plain) is not None
 
 
 def test_defaults_and_data_are_those_of_the_moment() -> None:

@@ -38,12 +38,15 @@ def declared(plan: Any, here: Mapping[str, Any]) -> Declared | None:
     name = plan.target.name
     if plan.target.module != "bp" or name not in DECLARED:
         return None
-    kwargs = {k: v for k, v in plan.kwargs.items() if v is not None}
+    # None is what is left out, but for num: there it means without end
+    kwargs = {k: v for k, v in plan.kwargs.items() if v is not None or k == "num"}
     metadata = kwargs.pop("md", {})
     args = list(plan.args)
     detectors = args.pop(0) if args else kwargs.pop("detectors", None)
     if not isinstance(detectors, list | tuple) or not all(isinstance(d, Named) for d in detectors):
         return None
+    if name == "count" and any(isinstance(v, list | tuple) for v in (*args, *kwargs.values())):
+        return None  # a delay for each point
     simple = all(_simple(a) for a in args) and all(k in _OPTIONS for k in kwargs)
     if not simple or not all(isinstance(v, bool) or _simple(v) for v in kwargs.values()):
         return None

@@ -64,6 +64,9 @@ def called(
         function = raw(known) if isinstance(known, FunctionType | Decorated) else None
         if function is not None and function.__code__ is code and _holds(function, values):
             return function, *_as_typed(function, args, kwargs)
+    for name in code.co_freevars:
+        if name not in values:
+            raise no_value(code.co_name, name)
     cells = tuple(CellType(values[name]) for name in code.co_freevars)
     return FunctionType(code, frame.f_globals, code.co_name, None, cells), args, kwargs
 
@@ -96,7 +99,36 @@ def _same(value: Any, default: Any) -> bool:
 def _holds(function: FunctionType, values: Mapping[str, Any]) -> bool:
     """What it has from around it is what the generator has."""
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-    return all(cell.cell_contents is values[name] for name, cell in cells)
+    return all(_content(cell) is values.get(name, _content) for name, cell in cells)
+
+
+def _content(cell: CellType) -> Any:
+    """What is in it; `_content` itself when nothing is yet."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return _content
+
+
+def around(function: FunctionType) -> dict[str, Any]:
+    """What a function has from around it, by name. Raises: InputError where nothing is yet."""
+    found = {
+        name: _content(cell)
+        for name, cell in zip(
+            function.__code__.co_freevars, function.__closure__ or (), strict=True
+        )
+    }
+    for name, value in found.items():
+        if value is _content:
+            raise no_value(function.__name__, name)
+    return found
+
+
+def no_value(user: str, name: str) -> InputError:
+    """A name around a function that is given its value later."""
+    return InputError(
+        f"{user} uses {name!r}, which has no value yet", remedy=f"define {name} before this line"
+    )
 
 
 def library_name(value: Any) -> tuple[str, str] | None:

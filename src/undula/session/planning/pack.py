@@ -201,7 +201,9 @@ class Packer:
         elif isinstance(value, FunctionType | Decorated):
             self._function(value, what, name)
         else:
-            code = self.written(value, what)
+            # a second name of the same list stays one of the same list
+            code = next((n for n, known in self._named.items() if known is value), "")
+            code = code or self.written(value, what)
             self._named[name] = value
             self._add("data", name, code)
 
@@ -256,10 +258,8 @@ class Packer:
         for each in used:
             self._bind_global(each, function)
         free = {
-            each: self.written(cell.cell_contents, f"{each!r}, which {name} has from around it,")
-            for each, cell in zip(
-                function.__code__.co_freevars, function.__closure__ or (), strict=True
-            )
+            each: self.written(inner, f"{each!r}, which {name} has from around it,")
+            for each, inner in facts.around(function).items()
             if each != own
         }
         self.parts.append(
