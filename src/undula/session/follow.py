@@ -74,9 +74,8 @@ class ScanInterrupt:
             return "the scan still waits in the queue; Ctrl-C again takes it out"
         self._client.queue.pause()
         how = ("resume()", "abort()") if self._in_shell else IN_A_TERMINAL
-        return (
-            f"motion stopped, scan paused: {how[0]} goes on, {how[1]} ends it;\nCtrl-C again aborts"
-        )
+        text = f"motion stopped, scan paused: {how[0]} goes on, {how[1]} ends it"
+        return text if self._in_shell else f"{text};\nCtrl-C again aborts"
 
 
 def follow(

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from undula.client import Client, DeviceProxy, describe
 from undula.client.devices import NoSuchDeviceError
 from undula.client.shown import html_table
+from undula.core.errors import InputError
 from undula.messages import DeviceInfo
 
 
@@ -41,6 +42,15 @@ class Group:
             f"{self._path} has no device {name!r}",
             remedy=f"did you mean {self._path}.{near[0]}?" if near else f"see {self._path}",
         )
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """`M.samx = 4` would move nothing, and hide the device from everybody."""
+        if not name.startswith("_"):
+            raise InputError(
+                f"{self._path}.{name} is a name of the device file and cannot be set",
+                remedy=f"to move it: mv({self._path}.{name}, {value!r})",
+            )
+        super().__setattr__(name, value)
 
     def __getitem__(self, name: str) -> DeviceProxy | Group:
         return getattr(self, name)  # type: ignore[no-any-return]  # getattr is untyped

@@ -99,7 +99,8 @@ def test_a_command_moves_and_its_exception_comes_back(rpc) -> None:
     assert (caught.value.code, caught.value.text) == ("exc", "ZeroDivisionError: division by zero")
     with pytest.raises(ZError) as caught:
         rpc.call("cmd/run", function="mv", args=[{"dev": "M.samx"}, 1e6])
-    assert "LimitError" in caught.value.text
+    assert caught.value.code == "limits"
+    assert "choose -50..50 mm" in caught.value.remedy
 
 
 def test_a_scan_is_told_from_start_to_stop(rpc) -> None:

@@ -85,6 +85,29 @@ def test_a_question_ends_with_the_terminal_that_would_answer_it(sit_down: SitDow
     ben.see("goes on")
 
 
+def test_stop_pause_and_abort_of_others_act_at_once(sit_down: SitDown) -> None:
+    anna, ben = sit_down("anna"), sit_down("ben")
+    anna.enter("scan(M.samx, -1, 1, 200, time=0.2)")
+    ben.see(r"\n +2 ")
+    ben.enter("waits = 1")
+    ben.see("waits for terminal:anna; stop")
+    ben.enter("abort")
+    anna.see(r"abort, \d+ of 200 points")
+    anna.enter("umv(M.samx, -40)")
+    ben.enter("'then ' + str(waits)")
+    ben.see("then 1")
+    anna.enter("scan(M.samx, -1, 1, 200, time=0.2)")
+    ben.see(r"\n +2 ")
+    ben.enter("stop()")
+    anna.see(r"abort, \d+ of 200 points")
+
+
+def test_a_name_of_a_device_is_not_given_away(sit_down: SitDown) -> None:
+    anna = sit_down()
+    anna.enter("M.samx = 4")
+    anna.see(r"cannot be set. Remedy: to move it: mv\(M")
+
+
 def test_interrupting_what_others_run_takes_two_keys(sit_down: SitDown) -> None:
     anna, ben = sit_down("anna"), sit_down("ben")
     anna.enter("import time; time.sleep(60)")

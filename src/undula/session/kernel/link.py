@@ -260,6 +260,14 @@ class KernelLink:
             ) from exc
         return dict(message["content"])
 
+    async def subshell(self) -> str:
+        """Id of this link's subshell: what is sent there runs beside the cells."""
+        async with self._opening:
+            if self._subshell is None:
+                reply = await self.request("create_subshell_request", {}, on="control")
+                self._subshell = str(reply["subshell_id"])
+            return self._subshell
+
     async def beside(
         self,
         kind: str,
@@ -268,11 +276,7 @@ class KernelLink:
         metadata: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """As `request`, answered also while a cell runs: in a subshell of this link."""
-        async with self._opening:
-            if self._subshell is None:
-                reply = await self.request("create_subshell_request", {}, on="control")
-                self._subshell = str(reply["subshell_id"])
-        header = {"subshell_id": self._subshell}
+        header = {"subshell_id": await self.subshell()}
         return await self.request(
             kind, content, header=header, metadata=metadata, timeout_s=timeout_s
         )

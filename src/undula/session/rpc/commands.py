@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from undula.core.errors import AccessError
+from undula.core.errors import CATEGORIES, AccessError, InputError
 from undula.core.roles import Role
 from undula.session.bridge.bridge import SessionBridge
 from undula.session.bridge.model import Author, Call, Code, Command, Outcome, Path, Policy
@@ -37,19 +37,37 @@ def arguments(value: Any) -> Any:
     return value
 
 
+CODES = {cls.__name__: category for category, cls in CATEGORIES.items()} | {
+    "NoSuchDeviceError": InputError.category
+}
+"""Class names of errors that the prompt may show, and their codes."""
+
+
 def raise_for(outcome: Outcome) -> None:
     """Nothing for a command that ended well.
 
-    Raises: ZError `exc` with the exception's class and text, a ZError that the command raised,
-    `aborted`, or `died`.
+    Raises: ZError `exc` with the exception's class and text; the category and remedy of an error of
+    the house, e.g. `limits`; a ZError that the command raised; `aborted`; `died`.
     """
     if outcome.status == "ok":
         return
     if outcome.status == "error":
         own = from_text(outcome.message) if outcome.error == "ZError" else None
-        text = f"{outcome.error}: {outcome.message}" if outcome.message else outcome.error
-        raise own or ZError("exc", text)
+        raise own or _of_ours(outcome) or ZError("exc", _words(outcome))
     raise ZError(outcome.status, outcome.message or f"the command {outcome.status}")
+
+
+def _words(outcome: Outcome) -> str:
+    return f"{outcome.error}: {outcome.message}" if outcome.message else outcome.error
+
+
+def _of_ours(outcome: Outcome) -> ZError | None:
+    """An error of the house keeps its category and remedy, as if a verb had raised it."""
+    code = CODES.get(outcome.error)
+    if code is None:
+        return None
+    what, _, remedy = outcome.message.partition(". Remedy: ")
+    return ZError(code, what, remedy=remedy.rstrip("."))
 
 
 class Cmd:

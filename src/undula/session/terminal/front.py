@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,8 +35,10 @@ from undula.session.kernel.app_names import TAKE_BACK
 from undula.session.kernel.link import KernelDiedError, KernelLink, Message
 from undula.session.kernel.places import KernelPlaces
 from undula.session.terminal.editing import KernelCompleter, SafeHistory, python_lexer
-from undula.session.terminal.feed import CYAN, RED, Feed
+from undula.session.terminal.feed import CYAN, DIM, RED, Feed
 
+AT_ONCE = re.compile(r"\s*(stop|pause|abort)\s*(\(.*\))?\s*")
+"""Lines that must not wait for the cell that they are about."""
 LEAVE = {"exit", "quit", "exit()", "quit()"}
 AGAIN_S = 3.0
 DRAW_S = 0.01
@@ -102,7 +105,7 @@ class Front:
         self._asking: tuple[str, Application[str]] | None = None
         self._warned = float("-inf")
         self._was_alive = False
-        self._interrupting: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._unwanted: set[str] = set()
         self._unsaid = ""
         me = ProcessId.of(os.getpid())
@@ -138,6 +141,7 @@ class Front:
         for identity, author in (running or {}).items():
             self._feed.running[identity] = (author, False)
         await self.link.open()
+        await self._count()
         try:
             # between two lines the terminal is in its usual mode: Ctrl-C comes as a signal
             loop = asyncio.get_running_loop()
@@ -160,6 +164,14 @@ class Front:
             return ""
         return str(reply.get("banner", "")).partition("\n")[2]
 
+    async def _count(self) -> None:
+        """Begin with the number that the prompt has come to."""
+        content = {"code": "", "silent": True, "user_expressions": {}, "allow_stdin": False}
+        reply = await self.link.beside(
+            "execute_request", content, metadata={"undula": {"token": self._token()}}
+        )
+        self._feed.counter = max(self._feed.counter, int(reply.get("execution_count", 0)) + 1)
+
     async def _read_lines(self) -> None:
         stashed = ""
         while True:
@@ -181,6 +193,24 @@ class Front:
                 self._submit(text)
 
     def _submit(self, text: str) -> None:
+        self._feed.counter += 1  # until the kernel says its own
+        at_once = AT_ONCE.fullmatch(text)
+        if at_once is not None and self._feed.running:
+            self._keep(self._send_beside(f"{at_once[1]}{at_once[2] or '()'}"))
+            return
+        if self._feed.others:
+            waits = f"waits for {self._feed.others}; stop(), pause() and abort() act at once\n"
+            self._say(self._feed.paint(waits, DIM))
+        self._send(text)
+
+    async def _send_beside(self, text: str) -> None:
+        """Behind the scan that it is to stop, a `stop()` would come too late."""
+        try:
+            self._send(text, {"subshell_id": await self.link.subshell()})
+        except UndulaError as error:
+            self._say(self._feed.paint(f"{error}\n", RED))
+
+    def _send(self, text: str, header: dict[str, Any] | None = None) -> None:
         content = {
             "code": text,
             "silent": False,
@@ -190,9 +220,10 @@ class Front:
             "stop_on_error": False,
         }
         metadata = {"undula": {"token": self._token(), **self._me}}
-        self._feed.counter += 1  # until the kernel says its own
         try:
-            identity, reply = self.link.post("execute_request", content, metadata=metadata)
+            identity, reply = self.link.post(
+                "execute_request", content, header=header, metadata=metadata
+            )
         except UndulaError as error:
             self._say(self._feed.paint(f"{error}\n", RED))
             return
@@ -326,9 +357,13 @@ class Front:
         return keys
 
     def _interrupt_soon(self) -> None:
-        task = asyncio.get_running_loop().create_task(self._interrupt())
-        self._interrupting.add(task)
-        task.add_done_callback(self._interrupting.discard)
+        self._keep(self._interrupt())
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run it beside, and keep it until it is done."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _interrupt(self) -> None:
         """Interrupt what runs; a command of somebody else only when asked twice."""

@@ -80,7 +80,7 @@ def as_call(line: str, is_word: Callable[[str], bool]) -> str | None:
     True
     """
     body = line.rstrip("\r\n")
-    if not _begins(body, is_word) or compiles(body):
+    if "\n" in body or not _begins(body, is_word) or compiles(body):
         return None
     parts = _parts(body)
     if parts is None:
