@@ -43,6 +43,10 @@ CODES = {cls.__name__: category for category, cls in CATEGORIES.items()} | {
 """Class names of errors that the prompt may show, and their codes."""
 
 
+LONGEST_WAIT_S = 600.0
+"""A client that has gone away leaves its wait behind: not for ever."""
+
+
 def raise_for(outcome: Outcome) -> None:
     """Nothing for a command that ended well.
 
@@ -135,9 +139,13 @@ class Cmd:
 
     @verb()
     async def wait(self, ask: Ask, id: str, timeout_s: float | None = None) -> Fields:  # noqa: A002  # the field's name on the wire
-        """How a command ended, also when it failed: `status`, `result`, `error`, `traceback` ..."""
+        """How a command ended, also when it failed: `status`, `result`, `error`, `traceback` ...
+
+        Answered within 10 minutes; after the error `timeout` the command goes on: wait again.
+        """
         del ask
-        return _told(id, await self._bridge.wait(id, timeout_s))
+        bound = LONGEST_WAIT_S if timeout_s is None else min(timeout_s, LONGEST_WAIT_S)
+        return _told(id, await self._bridge.wait(id, bound))
 
     @verb(needs=Role.USER)
     async def cancel(self, ask: Ask, id: str) -> bool:  # noqa: A002  # the field's name on the wire
