@@ -34,13 +34,13 @@ def test_a_scan_shows_table_plot_and_progress_and_completion_answers_meanwhile(
     sit_down: SitDown,
 ) -> None:
     anna = sit_down()
-    anna.enter("scan(M.samx, -1, 1, 15, time=0.2)")
+    anna.enter("scan(M.samx, -1, 1, 40, time=0.2)")
     anna.see(r"\n +3 ")
-    anna.see(r"diode \(counts\)\n[\s\S]*└[\s\S]*\nrun \d+ \d+/15 .* left by anna \| ring_current")
+    anna.see(r"diode \(counts\)\n[\s\S]*└[\s\S]*\nrun \d+ \d+/40 .* left by anna \| ring_current")
     anna.type("wm(M.sam" + TAB)
     anna.see("samy")
     anna.type(CTRL_C)  # clears the line, and interrupts nothing
-    anna.see("success, 15 of 15 points")
+    anna.see("success, 40 of 40 points")
 
 
 def test_ctrl_c_pauses_a_scan_and_it_can_go_on(sit_down: SitDown) -> None:
