@@ -28,7 +28,7 @@ demo: $(STAMP)  ## A simulated beamline: two scans, a file, a plot; then a shell
 test: lint docs unit  ## Everything that must hold before a change is taken
 
 unit: $(STAMP)  ## The tests alone
-	$(BIN)/pytest -n $(WORKERS) -m "not soak and not interop"
+	$(BIN)/pytest -n $(WORKERS) --dist loadscope -m "not soak and not interop"
 
 lint: $(STAMP)  ## Form, types, layers, unused code
 	$(BIN)/ruff format --check

@@ -63,7 +63,14 @@ def answers(client: RpcClient) -> bool:
         return False
 
 
-@pytest.mark.parametrize("fault", sorted(ENDINGS))
+EVERY_TIME = ("kernel.cell_taken", "session.command_sent")
+"""Struck at each change; the others, which cost services of their own each, in the long tests."""
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [f if f in EVERY_TIME else pytest.param(f, marks=pytest.mark.soak) for f in sorted(ENDINGS)],
+)
 def test_a_service_of_the_prompt_is_killed_in_mid_command(fault: str) -> None:
     """Each needs services of its own: a fault strikes once a process."""
     service = fault.partition(".")[0]
