@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -388,7 +387,8 @@ class Front:
             self.link.post("interrupt_request", {}, on="control")
 
     def _toolbar(self) -> Any:
-        width, height = shutil.get_terminal_size()
+        size = self._session.app.output.get_size()  # the terminal's own, whatever LINES says
+        width, height = size.columns, size.rows
         lines = self._beside.plot(width) if self._plot and height >= ROWS_FOR_A_PLOT else []
         return ANSI("\n".join([*lines, self._beside.bar(self._doing(), width)]))
 
