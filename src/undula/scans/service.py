@@ -315,10 +315,10 @@ class EngineService:
         while not self._closing.wait(WATCH_EVERY_S):
             try:
                 self.runner.watch_refusals()
-                self.runner.watch_conditions()
+                self.runner.steering.watch_conditions()
                 self.alarms.see(wrong_now(self.runner.conditions.trips(), self._devices))
-                self.runner.watch_lost()
-                self.runner.watch_room(self._outbox.fill, self._broker_full)
+                self.runner.steering.watch_lost()
+                self.runner.steering.watch_room(self._outbox.fill, self._broker_full)
             except BusyError as error:
                 get_logger().info("pause_not_possible", error=str(error))
             except Exception:  # this thread also tells that the engine lives: it must go on
@@ -538,12 +538,12 @@ class EngineService:
     def _steer(self, request: QueueRequest, permit: Permit) -> dict[str, Any]:
         runner, action = self.runner, request.action
         if action in ("pause", "pause_at_point"):
-            runner.pause(at_point=action == "pause_at_point")
+            runner.steering.pause(at_point=action == "pause_at_point")
         elif action == "resume":
             permit.check()
-            runner.resume()
+            runner.steering.resume()
         elif action == "abort":
-            runner.abort(request.reason)
+            runner.steering.abort(request.reason)
         elif action == "remove":
             runner.remove(request.item_id or "")
         elif action == "clear":

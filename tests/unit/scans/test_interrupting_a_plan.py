@@ -92,7 +92,11 @@ def test_an_interruption_during_the_clean_up_spoils_no_further_scan(scans: Queue
     scans.add()
     assert cleaning.wait(PATIENCE_S)
     try:
-        _ = scans.runner.pause(at_point=False) if how == "pause" else scans.runner.abort("enough")
+        _ = (
+            scans.runner.steering.pause(at_point=False)
+            if how == "pause"
+            else scans.runner.steering.abort("enough")
+        )
     finally:
         scans.engine.loop.call_soon_threadsafe(go_on.set)
     first = scans.ended.get(timeout=PATIENCE_S)

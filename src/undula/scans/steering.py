@@ -1,0 +1,347 @@
+"""What the running scan is told: pause, resume, abort, and what makes it pause by itself.
+
+In: what people ask, conditions, devices that are lost, room for documents. Out: the RunEngine is
+interrupted, resumed, aborted. Only the thread that runs the scans resumes and aborts it, in
+`drive`; everybody else sets flags and interrupts. Not here: what waits (`runner`).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from bluesky.run_engine import RunEngine
+from bluesky.utils import RunEngineInterrupted, TransitionError
+
+from undula.core.errors import BusyError, DeviceError, UndulaError
+from undula.core.log import get_logger
+from undula.messages.queue import QueueState
+from undula.messages.runs import ExitStatus
+from undula.plans.step import Messages
+from undula.scans.conditions import Conditions, Trip, told
+from undula.scans.hold import Hold
+from undula.scans.lost import LostDevices
+from undula.scans.shutters import Shutters
+
+RESUME_BELOW = 0.2
+CONDITIONS_EVERY_S = 0.1
+SHOW_WAIT_AFTER_S = 1.0
+
+
+class AbortedBeforeError(Exception):
+    """The scan was aborted before its plan began; a way out, not an error."""
+
+
+class Steering:
+    """Steers the scan that runs. All methods may be called from any thread but `drive`.
+
+    `lock` guards what is shared with the queue: state, message, reason.
+    """
+
+    def __init__(
+        self,
+        engine: RunEngine,
+        *,
+        shutters: Shutters,
+        lost: LostDevices,
+        conditions: Conditions,
+        changed: Callable[[], None],
+    ) -> None:
+        self._engine = engine
+        self._shutters = shutters
+        self._lost = lost
+        self._conditions = conditions
+        self._changed = changed
+        self._hold = Hold()
+        self.lock = threading.Condition()
+        self.active = False
+        """An item runs, from its start to its end."""
+        self.on_its_way = False
+        """Its check is done and its plan may begin."""
+        self.state: QueueState = "idle"
+        self.message = ""
+        self.reason = ""
+        self.closing = False
+        self.waiting: tuple[float, str] | None = None
+        self._pause_wanted = self._resume_wanted = self._abort_wanted = False
+        self._paused_for_room = False
+        self._ends_as: ExitStatus = "abort"
+        self._in_plan = False
+
+    def begin(self) -> None:
+        """An item begins: what was asked of the one before is over."""
+        with self.lock:
+            self.active, self.on_its_way = True, False
+            self.state, self.message, self.reason = "running", "", ""
+            self._pause_wanted = self._resume_wanted = self._abort_wanted = False
+            self._paused_for_room = False
+            self._ends_as = "abort"
+            self._lost.begin(())
+
+    def end(self, message: str) -> None:
+        """The item has ended; `message` says why, '' when there is nothing to say."""
+        with self.lock:
+            self.active = self.on_its_way = False
+            self.state, self.message, self.waiting = "idle", message, None
+
+    @property
+    def aborted(self) -> bool:
+        """Somebody, or something, asked the scan to end."""
+        return self._abort_wanted
+
+    @property
+    def shown(self) -> str:
+        """What people are told: why it is paused or what failed last."""
+        if self._hold.active and self.state in ("pausing", "paused"):
+            return f"paused by itself: {self._hold.text(time.monotonic())}"
+        return self.message
+
+    @property
+    def waits_for(self) -> str:
+        """What is waited for and since when; '' while nothing is, or not for long."""
+        waiting = self.waiting
+        since = time.monotonic() - waiting[0] if waiting else 0.0
+        return f"{waiting[1]}, since {since:.0f} s" if waiting and since > SHOW_WAIT_AFTER_S else ""
+
+    def release(self) -> None:
+        """The plan is over: nothing is held any more."""
+        self._hold.end()
+
+    def pause(self, *, at_point: bool, message: str = "paused by request") -> None:
+        """Pause now, or at the next point. Raises: BusyError when nothing runs."""
+        with self.lock:
+            if self.state == "paused":
+                self._hold.end()  # from now on somebody has to say that it goes on
+                self._lost.paused = False
+                self.message = message
+                return
+            if self.state not in ("running", "pausing"):
+                raise BusyError("nothing runs that could be paused", remedy="see undula queue list")
+            self.message, self.state = message, "pausing"
+            self._pause_wanted = True
+        if not at_point and self._engine.resumable:
+            self.nudge()  # before the first checkpoint a pause would abort: the flag has to do
+        self._changed()
+
+    def resume(self) -> None:
+        """Go on; the interrupted point is taken again. Raises: BusyError."""
+        if trips := self._trips():
+            raise BusyError(
+                f"it cannot go on: {told(trips)}",
+                remedy="it goes on by itself when this holds; staff may disable the condition",
+            )
+        self._go_on()
+
+    def _go_on(self) -> None:
+        with self.lock:
+            if self.state != "paused":
+                raise BusyError(
+                    f"the queue is {self.state}, not paused", remedy="see undula queue list"
+                )
+            self._resume_wanted, self._paused_for_room = True, False
+            self._hold.end()
+            self.lock.notify_all()
+
+    def abort(self, reason: str) -> None:
+        """End the running scan with clean-up; what was taken is kept. Raises: BusyError."""
+        if not self.want_abort(reason or "aborted by request"):
+            raise BusyError("nothing runs that could be aborted", remedy="see undula queue list")
+        self.nudge()
+        self._changed()
+
+    def _nudge_if_possible(self) -> None:
+        """Before the first checkpoint a pause would abort: then the flags have to do."""
+        if self._engine.resumable or self._abort_wanted:
+            self.nudge()
+
+    def want_abort(self, reason: str) -> bool:
+        """Let the running scan end at its next step; False when nothing runs. Never blocks."""
+        with self.lock:
+            if not self.active:
+                return False
+            self.reason = self.message = reason
+            self._abort_wanted, self.state = True, "aborting"
+            self.lock.notify_all()
+            return True
+
+    def nudge(self) -> None:
+        """Interrupt the plan now. The flags decide; this only spares the wait for a checkpoint.
+
+        Not while the RunEngine cleans up after the plan: what is open would stay so, and the
+        RunEngine be of no use any more. Nor the next plan, which has no flag.
+        """
+        with self.lock:
+            wanted = self._pause_wanted or self._abort_wanted
+        if not wanted or not self._in_plan or self._engine.state != "running":
+            return
+        try:
+            self._engine.request_pause(defer=False)
+        except TransitionError as exc:
+            get_logger().info("not_interrupted", why=str(exc))
+
+    def watch_conditions(self) -> None:
+        """Pause or abort when a condition does not hold; go on when it has held for a while."""
+        trips = self._trips()
+        with self.lock:
+            running = self.state == "running" and self.on_its_way
+            held = self.state == "paused" and self._hold.active
+            go_on = held and self._hold.see(trips, time.monotonic())
+        if running and trips:
+            self._tripped(trips)
+            self._nudge_if_possible()
+        elif go_on:
+            self._go_on()
+
+    def _trips(self, *, now: bool = False) -> list[Trip]:
+        return [t for t in self._conditions.trips(now=now) if t.action in ("pause", "abort")]
+
+    def _tripped(self, trips: list[Trip]) -> None:
+        """Ask for the pause, or the abort, that these want. Never blocks."""
+        aborting = [t for t in trips if t.action == "abort"]
+        if aborting:
+            self.want_abort(f"aborted by itself: {told(aborting)}")
+            return
+        with self.lock:
+            if self.state not in ("running", "pausing"):
+                return
+            self._hold.begin(trips, time.monotonic())
+            self.state, self._pause_wanted = "pausing", True
+        get_logger().warning("scan_held", why=told(trips))
+        self._changed()
+
+    def spoiled(self) -> bool:
+        """Asked by the plan at the end of each point: whether it must be taken again."""
+        trips = self._trips(now=True)
+        if trips:
+            self._tripped(trips)
+        return bool(trips)
+
+    def watch_room(self, fill: float, broker_full: bool) -> None:
+        """Pause while documents cannot leave; go on by itself when there is room again."""
+        with self.lock:
+            running, paused_for_room = self.state == "running", self._paused_for_room
+            paused, pausing = self.state == "paused", self.state == "pausing"
+        urgent = fill >= 0.8
+        if (running and (fill >= 0.5 or broker_full)) or (pausing and paused_for_room and urgent):
+            why = "the broker is nearly full" if broker_full else "documents wait for the broker"
+            with self.lock:
+                self._paused_for_room = True
+            self.pause(at_point=not urgent, message=f"paused by itself: {why}")
+        elif paused and paused_for_room and fill < RESUME_BELOW and not broker_full:
+            self._go_on()
+
+    def watch_lost(self) -> None:
+        """Pause while a device of the scan is out of reach; go on when it is back, or end."""
+        with self.lock:
+            state = self.state
+        if state not in ("running", "pausing", "paused"):
+            return
+        if self._lost.look():
+            if late := self._lost.overdue:
+                self._ends_as = "fail"
+                if self.want_abort(late):
+                    self.nudge()
+            elif state == "running":
+                self._lost.paused = True
+                self.pause(at_point=False, message=f"paused by itself: {self._lost.text}")
+        elif state == "paused" and self._lost.paused and not self._trips():
+            self._go_on()
+
+    def asked_to_end(self) -> tuple[ExitStatus | None, str]:
+        """How a run ends that somebody asked to end, and why; None when nobody did."""
+        return (self._ends_as if self._abort_wanted else None), self.reason
+
+    def waits(self, statuses: Any) -> None:
+        """Told by the plan: what it waits for from now on; None: nothing any more."""
+        self.waiting = None if statuses is None else (time.monotonic(), _names(statuses))
+
+    def asked_to_pause(self) -> bool:
+        """Asked by the plan behind each checkpoint."""
+        return self._pause_wanted or self._abort_wanted
+
+    def await_conditions(self) -> None:
+        """Begin when all conditions hold. Raises: DeviceError where one refuses a start."""
+        begin, hold = time.monotonic(), Hold()
+        trips = [t for t in self._conditions.trips(now=True) if t.action != "warn"]
+        while trips or hold.active:
+            if refusing := [t for t in trips if t.action != "pause"]:
+                raise DeviceError(
+                    told(refusing), remedy="wait until it holds; staff may disable the condition"
+                )
+            self.waiting = (begin, f"waiting until it holds: {told(trips)}")
+            if not hold.active:
+                hold.begin(trips, time.monotonic())
+            elif hold.see(trips, time.monotonic()):
+                break
+            self.stop_if_aborted()
+            with self.lock:
+                self.lock.wait(CONDITIONS_EVERY_S)
+            trips = [t for t in self._conditions.trips(now=True) if t.action != "warn"]
+        self.waiting = None
+
+    def stop_if_aborted(self) -> None:
+        """Raises: AbortedBeforeError when the scan is not to begin any more."""
+        if self._abort_wanted or self.closing:
+            raise AbortedBeforeError
+
+    def drive(self, plan: Any, md: dict[str, Any]) -> None:
+        """Run the plan to its end. Only this thread resumes and aborts the RunEngine."""
+        self.stop_if_aborted()
+        noted = self._noted(plan)
+        call: Callable[[], Any] = lambda: self._engine(noted, **md)  # noqa: E731  # or resume, abort
+        while True:
+            try:
+                call()
+            except RunEngineInterrupted:
+                get_logger().info("plan_interrupted", engine=str(self._engine.state))
+            if self._engine.state != "paused":
+                return
+            call = self._paused()
+
+    def _noted(self, plan: Messages) -> Messages:
+        """`plan`; it is known while it runs, and from its end on that it does not."""
+        self._in_plan = True
+        try:
+            return (yield from plan)
+        finally:
+            self._in_plan = False
+
+    def _paused(self) -> Callable[[], Any]:
+        """Wait for what to do next: resume or abort."""
+        with self.lock:
+            self._pause_wanted = self._resume_wanted = False
+            if not self._abort_wanted:
+                self.state = "paused"
+                if self._lost.paused and self._lost.text:
+                    self.message = f"paused by itself: {self._lost.text}"
+        self._shutters.close()
+        self._changed()
+        with self.lock:
+            self.lock.wait_for(lambda: self._resume_wanted or self._abort_wanted)
+        if not self._abort_wanted:
+            self._lost.restore()
+            self._open_again()
+        with self.lock:
+            if self._abort_wanted:
+                return lambda: self._engine.abort(self.reason)
+            self._resume_wanted = False
+            self.state, self.message = "running", ""
+        self._changed()
+        return self._engine.resume  # type: ignore[no-any-return]  # bluesky is untyped
+
+    def _open_again(self) -> None:
+        try:
+            self._shutters.open_again()
+        except UndulaError as error:  # without beam the points would be worth nothing
+            self.want_abort(str(error))
+
+
+def _names(statuses: Any) -> str:
+    names = []
+    for status in statuses:
+        owner = getattr(status, "device", None) or getattr(status, "obj", None)
+        name = getattr(owner, "name", "") or getattr(status, "name", "")
+        names.append(str(name) or "a device")
+    return ", ".join(sorted(set(names)))
