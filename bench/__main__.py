@@ -24,15 +24,22 @@ from bench.moves import moves
 from bench.prompt import prompt
 from bench.report import Row, save, show, show_goals
 from bench.scans import cpu, live, step
+from bench.shapes import shapes
 from bench.subjects import Stock, undula
 from undula.core.errors import UndulaError
 
-TOGETHER = {"step": (step,), "cpu": (cpu,), "live": (live,), "moves": (moves,), "growth": (points,)}
+TOGETHER = {
+    "step": (step,), "shapes": (shapes,), "cpu": (cpu,), "live": (live,), "moves": (moves,),
+    "growth": (points,),
+}  # fmt: skip
 ALONE = {
     "start": (start,), "growth": (devices,), "loading": (loading,), "epics": (epics,),
     "values": (live_values,), "prompt": (prompt,),
 }  # fmt: skip
-NAMES = ("step", "cpu", "live", "moves", "start", "growth", "loading", "epics", "values", "prompt")
+NAMES = (
+    "step", "shapes", "cpu", "live", "moves", "start", "growth", "loading", "epics", "values",
+    "prompt",
+)  # fmt: skip
 
 
 def options() -> argparse.Namespace:

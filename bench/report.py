@@ -72,6 +72,33 @@ GOALS = (
     Goal("step scan, any device: >= 2x", "step", "any 0 ms", "per point", 2.0, at_least=True),
     Goal("step scan, synchronous: >= 3x", "step", "synchronous", "per point", 3.0, at_least=True),
     Goal("step scan, blocks: >= 10x", "step", "instant", "per point", 10.0, at_least=True),
+    Goal(
+        "10 monitors, synchronous: >= 3x",
+        "shapes",
+        "10 monitors, synchronous",
+        "per point",
+        3.0,
+        at_least=True,
+    ),
+    Goal(
+        "10 monitors, blocks: >= 10x",
+        "shapes",
+        "10 monitors, instant",
+        "per point",
+        10.0,
+        at_least=True,
+    ),
+    Goal(
+        "grid, synchronous: >= 3x",
+        "shapes",
+        "grid 25 x 40, synchronous",
+        "per point",
+        3.0,
+        at_least=True,
+    ),
+    Goal(
+        "grid, blocks: >= 10x", "shapes", "grid 25 x 40, instant", "per point", 10.0, at_least=True
+    ),
     Goal("live < 10 ms median, synchronous", "live", "synchronous", "median", 10.0),
     Goal("live < 10 ms median, any", "live", "any 0 ms", "median", 10.0),
     Goal("live < 10 ms median, any 10 ms", "live", "any 10 ms", "median", 10.0),
