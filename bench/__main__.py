@@ -18,6 +18,7 @@ from rich.console import Console
 
 from bench.epics import epics
 from bench.growth import devices, points, start
+from bench.history import history
 from bench.live_values import live_values
 from bench.loading import loading
 from bench.moves import moves
@@ -35,10 +36,11 @@ TOGETHER = {
 ALONE = {
     "start": (start,), "growth": (devices,), "loading": (loading,), "epics": (epics,),
     "values": (live_values,), "prompt": (prompt,),
+    "history": (history,),
 }  # fmt: skip
 NAMES = (
     "step", "shapes", "cpu", "live", "moves", "start", "growth", "loading", "epics", "values",
-    "prompt",
+    "prompt", "history",
 )  # fmt: skip
 
 

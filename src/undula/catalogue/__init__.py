@@ -4,8 +4,23 @@ In: run records. Out: run records and run numbers. Called by: `scans`, `writer`,
 Not here: data of the runs (`files`).
 """
 
+from undula.catalogue.filters import (
+    Condition,
+    RunFilter,
+    keyword_conditions,
+    parse_condition,
+)
 from undula.catalogue.model import QueueItemRecord, RunRecord
 from undula.catalogue.ports import Catalogue
 from undula.catalogue.sqlite import SqliteCatalogue
 
-__all__ = ["Catalogue", "QueueItemRecord", "RunRecord", "SqliteCatalogue"]
+__all__ = [
+    "Catalogue",
+    "Condition",
+    "QueueItemRecord",
+    "RunFilter",
+    "RunRecord",
+    "SqliteCatalogue",
+    "keyword_conditions",
+    "parse_condition",
+]

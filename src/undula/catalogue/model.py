@@ -30,6 +30,7 @@ class RunRecord(BaseModel):
     num_points: int | None = Field(default=None, description="points taken; planned while open")
     metadata: dict[str, Any] = Field(default_factory=dict, description="start document's own keys")
     archive_path: str = Field(default="", description="the archived journal")
+    tags: list[str] = Field(default_factory=list, description="given by people afterwards")
 
 
 class QueueItemRecord(BaseModel):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
+from undula.catalogue.filters import Condition
 from undula.catalogue.model import QueueItemRecord, RunRecord, RunStatus
-from undula.messages import ItemFinished
+from undula.messages import ItemFinished, RunNote
 
 
 class Catalogue(Protocol):
@@ -48,9 +50,23 @@ class Catalogue(Protocol):
         until: float | None = None,
         status: RunStatus | None = None,
         group: str | None = None,
+        tag: str | None = None,
+        sample: str | None = None,
+        proposal: str | None = None,
+        user: str | None = None,
+        where: tuple[Condition, ...] = (),
     ) -> list[RunRecord]:
-        """Newest first. `text` is looked for in command, plan, user, path, reason, metadata;
-        `group` is the name or uid of a scan group."""
+        """Newest first, all of what is given must hold (`RunFilter` says what each is).
+
+        `text` is looked for in command, plan, user, path, reason, metadata, tags and comments, in
+        small and capital letters alike; `group` is the name or uid of a scan group.
+        """
+
+    def add_notes(self, uid: str, notes: Iterable[RunNote]) -> RunRecord:
+        """Keep comments and tags; returns the run as it is then. Raises: InputError if unknown."""
+
+    def notes(self, uid: str) -> list[RunNote]:
+        """Comments and tags of a run in the order in which they were said."""
 
     def run(self, key: int | str) -> RunRecord:
         """By number or uid (or its unique beginning). Raises: InputError when there is none."""

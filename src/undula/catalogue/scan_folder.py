@@ -1,13 +1,18 @@
-"""Room: catalogue. What the files of a data folder say: the highest number, and each run."""
+"""Room: catalogue. What the files of a data folder say: the highest number, each run, its notes."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from undula.core.errors import StorageError
+from undula.core.log import get_logger
+from undula.messages import RunNote
 
 _NUMBER = re.compile(r"(\d{1,9})(?=[_.-]|$)")
 _SUFFIXES = (".nxs", ".nxs.docs")
@@ -23,6 +28,51 @@ def highest_number(folder: Path) -> int:
                 if found:
                     highest = max(highest, int(found.group(1)))
     return highest
+
+
+def notes_path(path: Path) -> Path:
+    """Where the comments and tags of a run are, beside its file.
+
+    >>> notes_path(Path("a/00001_scan.nxs")).name
+    '00001_scan.nxs.notes'
+    """
+    return path.with_name(f"{path.name}.notes")
+
+
+def write_notes(path: Path, notes: Iterable[RunNote]) -> Path:
+    """All notes of the run of file `path`, one JSON object a line. Raises: StorageError."""
+    target = notes_path(path)
+    hidden = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with hidden.open("w", encoding="utf-8") as file:
+            for note in notes:
+                file.write(note.model_dump_json() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        hidden.replace(target)
+    except OSError as exc:
+        hidden.unlink(missing_ok=True)
+        raise StorageError(
+            f"the notes cannot be written to {target}: {exc.strerror}",
+            remedy="correct disk space and rights; the catalogue has them",
+            where=str(target),
+        ) from exc
+    return target
+
+
+def read_notes(path: Path) -> list[RunNote]:
+    """Comments and tags beside the file `path`, without damaged lines; [] when there are none."""
+    notes = []
+    try:
+        lines = notes_path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    for line in lines:
+        try:
+            notes.append(RunNote.model_validate_json(line))
+        except ValueError:
+            get_logger().warning("note_unreadable", path=str(notes_path(path)))
+    return notes
 
 
 def _text(entry: Any, name: str) -> str:

@@ -7,36 +7,21 @@ in each run. One connection and one lock; `:memory:` is the twin for tests.
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from undula.catalogue.filters import Condition, RunFilter, number_query
+from undula.catalogue.keys import tags_of
 from undula.catalogue.model import QueueItemRecord, RunRecord, RunStatus
-from undula.catalogue.scan_folder import highest_number, read_run
+from undula.catalogue.scan_folder import highest_number, read_notes, read_run
+from undula.catalogue.schema import fields_of, index_run, is_json, prepare
 from undula.core.errors import InputError, StorageError
-from undula.messages import ItemFinished
+from undula.messages import ItemFinished, RunNote
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS counter (id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL);
-INSERT OR IGNORE INTO counter VALUES (1, 0);
-CREATE TABLE IF NOT EXISTS runs (
-    uid TEXT PRIMARY KEY, number INTEGER NOT NULL, plan TEXT NOT NULL, command TEXT NOT NULL,
-    user TEXT NOT NULL, item_id TEXT NOT NULL, path TEXT NOT NULL, start_time REAL NOT NULL,
-    end_time REAL, exit_status TEXT NOT NULL, reason TEXT NOT NULL, devices TEXT NOT NULL,
-    num_points INTEGER, metadata TEXT NOT NULL, archive_path TEXT NOT NULL);
-CREATE UNIQUE INDEX IF NOT EXISTS runs_number ON runs (number);
-CREATE INDEX IF NOT EXISTS runs_status ON runs (exit_status);
-CREATE TABLE IF NOT EXISTS items (
-    item_id TEXT PRIMARY KEY, position REAL NOT NULL, submitted REAL NOT NULL,
-    payload TEXT NOT NULL, exit_status TEXT NOT NULL, run_uids TEXT NOT NULL,
-    run_numbers TEXT NOT NULL, reason TEXT NOT NULL, finished REAL);
-CREATE INDEX IF NOT EXISTS items_status ON items (exit_status);
-"""
-_JSON = frozenset({"devices", "metadata", "payload", "run_uids", "run_numbers"})
 _RUN_FIELDS = tuple(RunRecord.model_fields)
 _ITEM_FIELDS = tuple(QueueItemRecord.model_fields)
 _BUSY_S = 10.0
@@ -45,20 +30,12 @@ _BUSY_S = 10.0
 def _row(fields: tuple[str, ...], record: RunRecord | QueueItemRecord) -> list[Any]:
     values = record.model_dump()
     return [
-        json.dumps(values[f], default=_plain) if f in _JSON else values[f] for f in fields
+        json.dumps(values[f], default=_plain) if is_json(f) else values[f] for f in fields
     ]  # fmt: skip
 
 
 def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else str(value)
-
-
-def _fields(row: sqlite3.Row) -> dict[str, Any]:
-    return {k: json.loads(row[k]) if k in _JSON else row[k] for k in row.keys()}  # noqa: SIM118
-
-
-def _escaped(text: str) -> str:
-    return "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"
 
 
 class SqliteCatalogue:
@@ -77,7 +54,8 @@ class SqliteCatalogue:
             self._db.row_factory = sqlite3.Row
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_SCHEMA)
+            prepare(self._db)
+            self._db.execute(f"PRAGMA busy_timeout={int(_BUSY_S * 1000)}")
         except (sqlite3.Error, OSError) as exc:
             raise self._error(exc) from exc
 
@@ -89,7 +67,8 @@ class SqliteCatalogue:
         )
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: all of it, or nothing. Raises: StorageError."""
         with self._lock:
             try:
                 self._db.execute("BEGIN IMMEDIATE")
@@ -109,13 +88,13 @@ class SqliteCatalogue:
     def _read(self, query: str, *values: Any) -> list[dict[str, Any]]:
         with self._lock:
             try:
-                return [_fields(row) for row in self._db.execute(query, values).fetchall()]
+                return [fields_of(row) for row in self._db.execute(query, values).fetchall()]
             except sqlite3.Error as exc:
                 raise self._error(exc) from exc
 
     def allocate_number(self, data_folder: Path) -> int:
         """See `Catalogue`. The folder is looked through once a process."""
-        with self._writing() as db:
+        with self.writing() as db:
             key = str(data_folder)
             if key not in self._folder_numbers:
                 self._folder_numbers[key] = highest_number(Path(data_folder))
@@ -128,12 +107,18 @@ class SqliteCatalogue:
 
     def open_run(self, run: RunRecord) -> None:
         """See `Catalogue`."""
+        with self.writing() as db:
+            self.insert(db, run)
+            index_run(db, run, ())
+
+    @staticmethod
+    def insert(db: sqlite3.Connection, run: RunRecord) -> None:
+        """The row of a run, without what it is found by (`schema.index_run`)."""
         marks = ",".join("?" * len(_RUN_FIELDS))
-        with self._writing() as db:
-            db.execute(
-                f"INSERT INTO runs ({','.join(_RUN_FIELDS)}) VALUES ({marks})",  # noqa: S608
-                _row(_RUN_FIELDS, run),
-            )
+        db.execute(
+            f"INSERT INTO runs ({','.join(_RUN_FIELDS)}) VALUES ({marks})",  # noqa: S608
+            _row(_RUN_FIELDS, run),
+        )
 
     def open_runs(self) -> list[RunRecord]:
         """See `Catalogue`."""
@@ -154,7 +139,7 @@ class SqliteCatalogue:
         """See `Catalogue`."""
         streams = {k: v for k, v in num_events.items() if k != "baseline"}
         points = num_events.get("primary", max(streams.values(), default=0))
-        with self._writing() as db:
+        with self.writing() as db:
             done = db.execute(
                 "UPDATE runs SET exit_status=?, reason=?, end_time=?, path=?, num_points=?, "
                 "archive_path=? WHERE uid=?",
@@ -162,6 +147,11 @@ class SqliteCatalogue:
             )
             if done.rowcount == 0:
                 raise InputError(f"there is no run {uid}", remedy="enter it with open_run first")
+            self._index(db, uid)
+
+    def _index(self, db: sqlite3.Connection, uid: str) -> None:
+        row = db.execute("SELECT * FROM runs WHERE uid=?", (uid,)).fetchone()
+        index_run(db, RunRecord(**fields_of(row)), self.notes(uid))
 
     def runs(
         self,
@@ -174,39 +164,47 @@ class SqliteCatalogue:
         until: float | None = None,
         status: RunStatus | None = None,
         group: str | None = None,
+        tag: str | None = None,
+        sample: str | None = None,
+        proposal: str | None = None,
+        user: str | None = None,
+        where: tuple[Condition, ...] = (),
     ) -> list[RunRecord]:
         """See `Catalogue`."""
-        where, values = ["1"], list[Any]()
-        for condition, value in (
-            ("plan = ?", plan),
-            ("start_time >= ?", since),
-            ("start_time <= ?", until),
-            ("exit_status = ?", status),
-            (
-                "? IN (json_extract(metadata, '$.scan_group.name'), "
-                "json_extract(metadata, '$.scan_group.uid'))",
-                group,
-            ),
-            ("EXISTS (SELECT 1 FROM json_each(devices) WHERE value = ?)", device),
-            (
-                "command || ' ' || plan || ' ' || user || ' ' || path || ' ' || reason || ' ' "
-                "|| metadata LIKE ? ESCAPE '\\'",
-                None if text is None else _escaped(text),
-            ),
-        ):
-            if value is not None:
-                where.append(condition)
-                values.append(value)
-        query = f"SELECT * FROM runs WHERE {' AND '.join(where)} ORDER BY number DESC LIMIT ?"  # noqa: S608
-        return [RunRecord(**row) for row in self._read(query, *values, limit)]
+        wanted = RunFilter(
+            text=text, device=device, plan=plan, since=since, until=until, status=status,
+            group=group, tag=tag, sample=sample, proposal=proposal, user=user, where=where,
+        )  # fmt: skip
+        numbers, values = number_query(wanted, limit)
+        query = f"SELECT r.* FROM ({numbers}) f JOIN runs r USING (number) ORDER BY r.number DESC"  # noqa: S608
+        return [RunRecord(**row) for row in self._read(query, *values)]
+
+    def add_notes(self, uid: str, notes: Iterable[RunNote]) -> RunRecord:
+        """See `Catalogue`."""
+        with self.writing() as db:
+            if db.execute("SELECT 1 FROM runs WHERE uid=?", (uid,)).fetchone() is None:
+                raise InputError(f"there is no run {uid}", remedy="look at the list: undula runs")
+            db.executemany(
+                "INSERT INTO notes (uid, kind, text, author, time) VALUES (?, ?, ?, ?, ?)",
+                [(uid, n.kind, n.text, n.author, n.time) for n in notes],
+            )
+            tags = json.dumps(tags_of(self.notes(uid)))
+            db.execute("UPDATE runs SET tags=? WHERE uid=?", (tags, uid))
+            self._index(db, uid)
+        return self.run(uid)
+
+    def notes(self, uid: str) -> list[RunNote]:
+        """See `Catalogue`."""
+        query = "SELECT kind, text, author, time FROM notes WHERE uid=? ORDER BY id"
+        return [RunNote(**row) for row in self._read(query, uid)]
 
     def run(self, key: int | str) -> RunRecord:
         """See `Catalogue`."""
         if isinstance(key, int) or key.isdecimal():
             rows = self._read("SELECT * FROM runs WHERE number = ?", int(key))
         else:
-            prefix = _escaped(key)[1:]
-            rows = self._read("SELECT * FROM runs WHERE uid LIKE ? ESCAPE '\\' LIMIT 2", prefix)
+            query = "SELECT * FROM runs WHERE uid >= ? AND uid < ? LIMIT 2"
+            rows = self._read(query, key, key + "\U0010ffff")
         if len(rows) != 1:
             found = "several runs begin with" if rows else "there is no run"
             raise InputError(f"{found} {key}", remedy="look at the list: undula runs")
@@ -226,7 +224,7 @@ class SqliteCatalogue:
     def store_item(self, item: QueueItemRecord) -> QueueItemRecord:
         """See `Catalogue`."""
         marks = ",".join("?" * len(_ITEM_FIELDS))
-        with self._writing() as db:
+        with self.writing() as db:
             if item.position == 0:
                 last = db.execute("SELECT COALESCE(MAX(position), 0) FROM items").fetchone()[0]
                 item = item.model_copy(update={"position": float(last) + 1.0})
@@ -248,12 +246,12 @@ class SqliteCatalogue:
 
     def remove_item(self, item_id: str) -> bool:
         """See `Catalogue`."""
-        with self._writing() as db:
+        with self.writing() as db:
             return db.execute("DELETE FROM items WHERE item_id = ?", (item_id,)).rowcount > 0
 
     def finish_item(self, finished: ItemFinished) -> None:
         """See `Catalogue`."""
-        with self._writing() as db:
+        with self.writing() as db:
             done = db.execute(
                 "UPDATE items SET exit_status=?, run_uids=?, run_numbers=?, reason=?, finished=? "
                 "WHERE item_id=?",
@@ -281,6 +279,9 @@ class SqliteCatalogue:
             if fields is None or fields["uid"] in known or fields["number"] in numbers:
                 continue
             self.open_run(RunRecord(**fields))
+            notes = read_notes(path)
+            if notes:
+                self.add_notes(fields["uid"], notes)
             known.add(fields["uid"])
             numbers.add(fields["number"])
             count += 1

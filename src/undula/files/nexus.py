@@ -38,6 +38,7 @@ from undula.files.layout import (
 )
 from undula.files.places import Place, can_follow_live, check_space, storage_error
 from undula.files.plot import Plot
+from undula.files.process import Process, write_process
 
 PATIENCE_EVENTS = 1000
 """Events of other streams after which a file without a primary stream is opened to readers."""
@@ -62,6 +63,7 @@ class NexusFile:
         self._resources: dict[str, Document] = {}
         self._frames = FrameLinks(self.path.parent)
         self._other: list[tuple[str, Document]] = []
+        self._processes: dict[str, Process] = {}
         self._plot: Plot | None = None
         self._main: str | None = None
         self._opened = False
@@ -141,6 +143,10 @@ class NexusFile:
         """Take one document; call `flush` from time to time."""
         with self._storage():
             self._write(name, doc)
+
+    def add_process(self, process: Process) -> None:
+        """A result to be written at the close; a later one of the same name holds."""
+        self._processes[process.name] = process
 
     def _write(self, name: str, doc: Document) -> None:
         if name == "descriptor":
@@ -319,7 +325,7 @@ class NexusFile:
         """Something is to be added that may not be done while readers follow."""
         return (
             self._plot is None
-            or bool(self._late or self._resources or self._other)
+            or bool(self._late or self._resources or self._other or self._processes)
             or any(s.table.must_widen for s in self._streams.values())
         )
 
@@ -364,6 +370,8 @@ class NexusFile:
         if self._plot is not None:
             self._plot.refill()
         self._write_resources()
+        for process in self._processes.values():
+            write_process(self._entry, process)
 
     def _write_resources(self) -> None:
         docs = [*(("stream_resource", d) for d in self._resources.values()), *self._other]

@@ -21,6 +21,7 @@ from undula.messages.devices import (
 )
 from undula.messages.errors import ErrorReport
 from undula.messages.metadata import BeamlineMetadata, MetadataRequest
+from undula.messages.notes import RunNote, RunNotesRequest
 from undula.messages.plans import PlanSource, SourcePart
 from undula.messages.queue import ItemFinished, QueueItem, QueueStatus
 from undula.messages.requests import (
@@ -76,6 +77,8 @@ __all__ = [
     "Request",
     "RunDocument",
     "RunFileClosed",
+    "RunNote",
+    "RunNotesRequest",
     "RunOpened",
     "ScanRequest",
     "Severity",

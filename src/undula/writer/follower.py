@@ -23,8 +23,10 @@ from undula.core.log import get_logger
 from undula.core.settings import BeamlineSettings
 from undula.files import (
     NexusFile,
+    ProcessSource,
     Snapshots,
     archive_path,
+    no_processes,
     sound_stop,
     verify,
     write_archive,
@@ -53,6 +55,7 @@ class RunFollower:
         catalogue: Catalogue,
         settings: BeamlineSettings,
         recovering: bool = False,
+        processes: ProcessSource = no_processes,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.uid = uid
@@ -65,6 +68,7 @@ class RunFollower:
         self._connector = connector
         self._catalogue = catalogue
         self._settings = settings
+        self._processes = processes
         self._clock = clock
         self._file: NexusFile | None = None
         self._hold = recovering
@@ -201,6 +205,8 @@ class RunFollower:
                 f"the journal of run {self.number} has no start document",
                 remedy="look at the log of publisher and engine",
             )
+        for process in self._processes(self.uid):
+            self._file.add_process(process)
         path = self._file.close(stop)
         faults.reached("writer.stopped")
         count = write_archive(path, self._journal())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from undula.core.errors import StorageError
-from undula.files import NexusFile, read_archive, sound_stop
+from undula.files import NexusFile, read_archive, read_processes, sound_stop
 from undula.messages import RunDocument
 
 
@@ -16,6 +16,7 @@ def rebuild(source: Path | Iterable[RunDocument], target: Path) -> Path:
 
     A damaged file of the same run at `target` is replaced by rename at the end; a foreign file is
     left alone and the new one is called `NAME_1`. A run without a stop document ends as `fail`.
+    What programs worked out from the run is taken over from the present file, where it can be read.
 
     Returns: the path of the file. Raises: StorageError.
     """
@@ -32,6 +33,9 @@ def rebuild(source: Path | Iterable[RunDocument], target: Path) -> Path:
             elif file is not None:
                 file.write(document.name, document.doc)
             last = float(document.doc.get("time") or last) if _has_time(document) else last
+        for process in read_processes(target):
+            if file is not None and file.replaces:
+                file.add_process(process)
         if file is None:
             raise StorageError(
                 "there is no start document to rebuild from",

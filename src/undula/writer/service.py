@@ -18,7 +18,7 @@ from undula.core import faults
 from undula.core.errors import BusError, InputError, StorageError, UndulaError
 from undula.core.log import get_logger
 from undula.core.settings import BeamlineSettings
-from undula.files import archive_path, clear_writing_mark
+from undula.files import ProcessSource, archive_path, clear_writing_mark, no_processes
 from undula.messages import RunOpened
 from undula.writer.follower import RunFollower
 
@@ -34,11 +34,16 @@ class WriterService:
     """Keeps the files of all open runs. `recover` once, then `run` until told to stop."""
 
     def __init__(
-        self, connector: Connector, catalogue: Catalogue, settings: BeamlineSettings
+        self,
+        connector: Connector,
+        catalogue: Catalogue,
+        settings: BeamlineSettings,
+        processes: ProcessSource = no_processes,
     ) -> None:
         self._connector = connector
         self._catalogue = catalogue
         self._settings = settings
+        self._processes = processes
         self._cursor = BEGIN
         self._followers: dict[str, RunFollower] = {}
         self._closed: set[str] = set()
@@ -102,6 +107,7 @@ class WriterService:
             catalogue=self._catalogue,
             settings=self._settings,
             recovering=recovering,
+            processes=self._processes,
         )
         self._log.info("run_seen", run_uid=uid, run_number=number, path=path)
         faults.reached("writer.run_seen")

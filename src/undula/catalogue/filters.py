@@ -1,0 +1,196 @@
+"""Room: catalogue. What is looked for in the history, and its SQL. Pure.
+
+In: a `RunFilter`. Out: a query for run numbers, newest first. Filters that are equalities are
+merged from an index each, in the order of the numbers, so that the first `limit` are found without
+looking at the rest; a time becomes a range of numbers; comparisons and text are looked up last.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from undula.catalogue.keys import META, number_of, text_of
+from undula.catalogue.model import RunStatus
+from undula.core.errors import InputError
+
+Comparison = Literal["eq", "ne", "gt", "ge", "lt", "le", "contains"]
+SIGNS: dict[str, Comparison] = {
+    ">=": "ge", "<=": "le", "!=": "ne", "==": "eq", "=": "eq", ">": "gt", "<": "lt",
+    "~": "contains",
+}  # fmt: skip
+_ORDER = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+_SAID = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*(>=|<=|!=|==|=|>|<|~)\s*(.*?)\s*", re.DOTALL)
+_EQUAL = ("plan", "device", "status", "group", "tag", "sample", "proposal", "user")
+
+
+class Condition(BaseModel):
+    """A key of the start document compared with a value.
+
+    Numbers are compared with numbers, texts with texts. A list holds what one of its items holds;
+    `ne` asks for another value, so a run without the key is not found.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str = Field(description="key of the metadata; inside a dict: scan.edge")
+    comparison: Comparison = Field(default="eq", description="how it is compared")
+    value: bool | int | float | str = Field(description="with what")
+
+
+class RunFilter(BaseModel):
+    """All that must hold for a run; None: anything."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str | None = Field(default=None, description="anywhere in command, metadata, comments")
+    device: str | None = Field(default=None, description="read or moved by the run")
+    plan: str | None = Field(default=None, description="plan name")
+    since: float | None = Field(default=None, description="started then or later, UTC epoch s")
+    until: float | None = Field(default=None, description="started then or before, UTC epoch s")
+    status: RunStatus | None = Field(default=None, description="open, success, abort, fail")
+    group: str | None = Field(default=None, description="name or uid of a scan group")
+    tag: str | None = Field(default=None, description="a tag it has")
+    sample: str | None = Field(default=None, description="name of the sample")
+    proposal: str | None = Field(default=None, description="name of the proposal")
+    user: str | None = Field(default=None, description="who asked for it")
+    where: tuple[Condition, ...] = Field(default=(), description="keys of the metadata")
+
+    def equalities(self) -> list[tuple[str, str]]:
+        """Key and text of each filter that is an equality."""
+        given = [(key, getattr(self, key)) for key in _EQUAL]
+        return [(key, text_of(value)) for key, value in given if value is not None]
+
+
+def parse_condition(said: str) -> Condition:
+    """A condition as a person writes it. Raises: InputError.
+
+    >>> parse_condition("temperature_K>4.5").value
+    4.5
+    >>> parse_condition('element="26"').value
+    '26'
+    """
+    found = _SAID.fullmatch(said)
+    if found is None:
+        raise InputError(
+            f"{said!r} is no condition",
+            remedy="write e.g. temperature_K>4.5, element=Fe, note~edge",
+        )
+    key, sign, word = found.groups()
+    return Condition(key=key, comparison=SIGNS[sign], value=_value(word))
+
+
+def _value(word: str) -> bool | int | float | str:
+    try:
+        value = json.loads(word)
+    except ValueError:
+        return word
+    return value if isinstance(value, bool | int | float | str) else word
+
+
+def keyword_conditions(given: Mapping[str, Any]) -> tuple[Condition, ...]:
+    """Keywords as conditions: `temperature_K__gt=4`, `scan__edge="Fe"` (a key in a dict).
+
+    Raises: InputError for a value that cannot be compared.
+
+    >>> keyword_conditions({"scan__edge__ne": "Fe"})[0].key
+    'scan.edge'
+    """
+    found = []
+    for word, value in given.items():
+        *path, last = word.split("__")
+        names = set(SIGNS.values())
+        comparison: Any = last if path and last in names else "eq"
+        key = ".".join(path if path and last in names else [*path, last])
+        if hasattr(value, "item"):
+            value = value.item()  # noqa: PLW2901  # a number of numpy
+        if not isinstance(value, bool | int | float | str):
+            raise InputError(
+                f"{word} cannot be compared with a {type(value).__name__}",
+                remedy="give a number or a text",
+            )
+        found.append(Condition(key=key, comparison=comparison, value=value))
+    return tuple(found)
+
+
+Sql = tuple[str, list[Any]]
+
+
+def number_query(wanted: RunFilter, limit: int) -> Sql:
+    """Numbers of the runs, newest first, at most `limit`: SQL and its values."""
+    since, bounds = _bounds(wanted)
+    merged = [*wanted.equalities(), *_equal_texts(wanted.where)]
+    parts: list[str] = []
+    values: list[Any] = []
+    for key, text in dict.fromkeys(merged):
+        parts.append(f"SELECT number FROM run_keys WHERE key=? AND text=?{since}")  # noqa: S608
+        values += [key, text, *bounds]
+    text = "(SELECT text FROM run_texts x WHERE x.number=base.number)"
+    if parts:
+        base, conditions = f"({' INTERSECT '.join(parts)} ORDER BY number DESC) AS base", ["1"]
+    else:
+        base, conditions, values = "runs AS base INDEXED BY runs_times", [f"1{since}"], [*bounds]
+        if wanted.text:
+            base, text = "run_texts AS base", "base.text"
+    if wanted.since is not None or wanted.until is not None:
+        low = "-9e999" if wanted.since is None else "?"
+        high = "9e999" if wanted.until is None else "?"
+        inner = "SELECT start_time FROM runs t INDEXED BY runs_times WHERE t.number=base.number"
+        conditions.append(f"({inner}) BETWEEN {low} AND {high}")
+        values += [v for v in (wanted.since, wanted.until) if v is not None]
+    for condition in wanted.where:
+        sql, given = _compared(condition)
+        if sql:
+            conditions.append(sql)
+            values += given
+    if wanted.text:
+        conditions.append(f"instr({text}, ?) > 0")
+        values.append(wanted.text.casefold())
+    query = (
+        f"SELECT base.number FROM {base} "  # noqa: S608  # parts from here only
+        f"WHERE {' AND '.join(conditions)} ORDER BY base.number DESC LIMIT ?"
+    )
+    return query, [*values, limit]
+
+
+def _bounds(wanted: RunFilter) -> Sql:
+    """Times as a range of numbers: no run outside of it can fit."""
+    sql, values = "", list[Any]()
+    if wanted.since is not None:
+        sql += " AND number >= (SELECT COALESCE(MIN(number), 1) FROM runs WHERE start_time >= ?)"
+        values.append(wanted.since)
+    if wanted.until is not None:
+        sql += " AND number <= (SELECT COALESCE(MAX(number), 0) FROM runs WHERE start_time <= ?)"
+        values.append(wanted.until)
+    return sql, values
+
+
+def _equal_texts(where: Iterable[Condition]) -> list[tuple[str, str]]:
+    return [
+        (META + c.key, text_of(c.value))
+        for c in where
+        if c.comparison == "eq" and number_of(c.value) is None
+    ]
+
+
+def _compared(condition: Condition) -> Sql:
+    """A condition that is no equality of texts."""
+    key, number = META + condition.key, number_of(condition.value)
+    text = text_of(condition.value)
+    inner = "base.number IN (SELECT number FROM run_keys WHERE key=? AND "
+    if condition.comparison == "contains":
+        return f"{inner}instr(lower(text), lower(?)) > 0)", [key, text]
+    if condition.comparison == "ne":
+        if number is None:
+            return f"{inner}text<>?)", [key, text]
+        return f"{inner}(num IS NULL OR num<>?))", [key, number]
+    if condition.comparison == "eq":
+        return ("", []) if number is None else (f"{inner}num=?)", [key, number])
+    sign = _ORDER[condition.comparison]
+    if number is None:
+        return f"{inner}num IS NULL AND text{sign}?)", [key, text]
+    return f"{inner}num{sign}?)", [key, number]
