@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from undula.catalogue.filters import Condition
 from undula.catalogue.model import QueueItemRecord, RunRecord, RunStatus
@@ -76,6 +76,18 @@ class Catalogue(Protocol):
 
     def store_item(self, item: QueueItemRecord) -> QueueItemRecord:
         """Keep a queue item; position 0 means at the end. Returns it with its position."""
+
+    def keep_queue(self, items: Sequence[QueueItemRecord], state: dict[str, Any]) -> None:
+        """Keep items as they wait now, and what else is known of the queue, all or nothing.
+
+        An item that has ended stays so; how often it was begun (`starts`) is kept.
+        """
+
+    def queue_state(self) -> dict[str, Any]:
+        """What `keep_queue` was given last; {} before."""
+
+    def ended_items(self, limit: int = 20) -> list[QueueItemRecord]:
+        """Items that have ended, the last one first."""
 
     def items(self) -> list[QueueItemRecord]:
         """Items that wait, in order."""

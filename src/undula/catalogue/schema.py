@@ -32,6 +32,8 @@ CREATE TABLE IF NOT EXISTS items (
     payload TEXT NOT NULL, exit_status TEXT NOT NULL, run_uids TEXT NOT NULL,
     run_numbers TEXT NOT NULL, reason TEXT NOT NULL, finished REAL);
 CREATE INDEX IF NOT EXISTS items_status ON items (exit_status);
+CREATE TABLE IF NOT EXISTS queue_state (
+    id INTEGER PRIMARY KEY CHECK (id = 1), state TEXT NOT NULL);
 """
 _SECOND = (
     "ALTER TABLE runs ADD COLUMN tags TEXT NOT NULL DEFAULT '[]'",

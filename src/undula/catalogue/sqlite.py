@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -233,6 +233,33 @@ class SqliteCatalogue:
                 _row(_ITEM_FIELDS, item),
             )
         return item
+
+    def keep_queue(self, items: Sequence[QueueItemRecord], state: dict[str, Any]) -> None:
+        """See `Catalogue`."""
+        marks = ",".join("?" * len(_ITEM_FIELDS))
+        with self._writing() as db:
+            db.executemany(
+                f"INSERT INTO items ({','.join(_ITEM_FIELDS)}) VALUES ({marks}) "  # noqa: S608
+                "ON CONFLICT (item_id) DO UPDATE SET position = excluded.position, "
+                "payload = json_set(excluded.payload, '$.starts', "
+                "COALESCE(json_extract(items.payload, '$.starts'), 0)) "
+                "WHERE items.exit_status = 'waiting'",
+                [_row(_ITEM_FIELDS, item) for item in items],
+            )
+            db.execute("INSERT OR REPLACE INTO queue_state VALUES (1, ?)", (json.dumps(state),))
+
+    def queue_state(self) -> dict[str, Any]:
+        """See `Catalogue`."""
+        rows = self._read("SELECT state FROM queue_state")
+        return dict(json.loads(rows[0]["state"])) if rows else {}
+
+    def ended_items(self, limit: int = 20) -> list[QueueItemRecord]:
+        """See `Catalogue`."""
+        rows = self._read(
+            "SELECT * FROM items WHERE exit_status != 'waiting' ORDER BY finished DESC LIMIT ?",
+            limit,
+        )
+        return [QueueItemRecord(**row) for row in rows]
 
     def items(self) -> list[QueueItemRecord]:
         """See `Catalogue`."""

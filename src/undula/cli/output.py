@@ -31,6 +31,7 @@ EXIT_CODES = {
     "service": NOT_RUNNING,
     "bus": NOT_RUNNING,
     "busy": BUSY,
+    "stale": BUSY,
     "access": NOT_ALLOWED,
 }
 EXIT_HELP = "Exit: 0 ok, 1 failed or aborted, 2 wrong input, 3 not running, 4 busy, 5 not allowed."

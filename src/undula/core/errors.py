@@ -68,6 +68,12 @@ class BusyError(UndulaError):
     category = "busy"
 
 
+class StaleError(UndulaError):
+    """An edit of something that others have changed since its author looked; nothing was done."""
+
+    category = "stale"
+
+
 class DeviceError(UndulaError):
     """A device refused, failed or did not arrive."""
 
@@ -124,6 +130,7 @@ CATEGORIES: dict[str, type[UndulaError]] = {
         InputError,
         LimitError,
         BusyError,
+        StaleError,
         DeviceError,
         TimeoutUndulaError,
         OutcomeUnknownError,

@@ -6,6 +6,7 @@ Written by `undula up`, read by every process of the beamline. Unknown keys are 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -29,6 +30,20 @@ class RpcSettings(BaseModel):
         default_factory=list,
         description="namespaces of verbs that others wrote: NAMESPACE=module:factory",
     )
+
+
+class QueueSettings(BaseModel):
+    """How the scan queue goes on by itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    after_abort: Literal["next", "wait"] = Field(
+        default="next", description="after an aborted scan: start the next one, or wait for resume"
+    )
+    after_fail: Literal["next", "wait"] = Field(
+        default="next", description="after a failed scan: start the next one, or wait for resume"
+    )
+    approval: bool = Field(default=False, description="every scan waits until somebody approves it")
 
 
 class BeamlineSettings(BaseModel):
@@ -72,6 +87,9 @@ class BeamlineSettings(BaseModel):
     status_bar: list[str] = Field(
         default=["ring_current"],
         description="devices whose values stand in the status bar of terminals, e.g. the beam",
+    )
+    queue: QueueSettings = Field(
+        default_factory=QueueSettings, description="what the scan queue does by itself"
     )
     startup: Path | None = Field(
         default=None,

@@ -23,7 +23,16 @@ from undula.messages.errors import ErrorReport
 from undula.messages.metadata import BeamlineMetadata, MetadataRequest
 from undula.messages.notes import RunNote, RunNotesRequest
 from undula.messages.plans import PlanSource, SourcePart
-from undula.messages.queue import ItemFinished, QueueItem, QueueStatus
+from undula.messages.queue import (
+    EndedItem,
+    ItemFinished,
+    Place,
+    QueueChange,
+    QueueItem,
+    QueueLock,
+    QueueOptions,
+    QueueStatus,
+)
 from undula.messages.requests import (
     DeviceSetRequest,
     DevicesRequest,
@@ -56,6 +65,7 @@ __all__ = [
     "DeviceTable",
     "DeviceValues",
     "DevicesRequest",
+    "EndedItem",
     "ErrorReport",
     "Event",
     "FileEvent",
@@ -67,8 +77,12 @@ __all__ = [
     "MetadataRequest",
     "MotorRequest",
     "MoveRequest",
+    "Place",
     "PlanSource",
+    "QueueChange",
     "QueueItem",
+    "QueueLock",
+    "QueueOptions",
     "QueueRequest",
     "QueueStatus",
     "ReadRequest",

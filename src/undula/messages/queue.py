@@ -6,9 +6,60 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from undula.messages.base import Event
+from undula.messages.base import Command, Event
 
 QueueState = Literal["idle", "running", "pausing", "paused", "aborting", "recovering"]
+UNTIL_STOPPED = 0
+"""As a number of repeats: again and again, until somebody ends it."""
+
+
+class Place(Command):
+    """Where an item goes among those that wait."""
+
+    tag: ClassVar[str] = "queue_place"
+
+    at: Literal["end", "front", "up", "down", "before", "after", "to"] = Field(
+        default="end", description="up, down: by one; before, after: an item; to: a place"
+    )
+    item_id: str = Field(default="", description="for before and after: the other item")
+    number: int | None = Field(default=None, ge=1, description="for to: 1 is the front")
+
+
+class QueueOptions(Command):
+    """How a scan waits and runs, beside what it measures."""
+
+    tag: ClassVar[str] = "queue_options"
+
+    place: Place = Field(default=Place(), description="where it is put")
+    repeats: int = Field(default=1, ge=0, description="times it is run; 0: until stopped")
+    sample: str = Field(default="", description="mounted by the sample changer before it runs")
+    hold: str | None = Field(default=None, description="held from the beginning; the reason")
+    needs_approval: bool = Field(default=False, description="waits until somebody approves it")
+    seen: int | None = Field(default=None, description="revision of the queue its author saw")
+
+
+class QueueLock(Event):
+    """Somebody keeps the queue from starting anything; it still accepts."""
+
+    tag: ClassVar[str] = "queue_lock"
+
+    owner: str = Field(description="who locked it; only they, or staff, unlock it")
+    reason: str = Field(default="", description="why")
+    time: float = Field(description="UTC epoch s")
+
+
+class QueueChange(Event):
+    """One change of the queue: what, by whom."""
+
+    tag: ClassVar[str] = "queue_change"
+
+    revision: int = Field(description="of the queue after it; each change has the next number")
+    user: str = Field(default="", description="who; '' for the queue itself")
+    time: float = Field(default=0.0, description="UTC epoch s")
+    text: str = Field(description="what was done, e.g. removed scan samx -1 1 21")
+    item_ids: list[str] = Field(default_factory=list, description="items that it touched")
+    order: bool = Field(default=False, description="it changed which items wait, or their order")
+    added: bool = Field(default=False, description="it added items")
 
 
 class QueueItem(Event):
@@ -23,6 +74,23 @@ class QueueItem(Event):
     submitted: float = Field(description="UTC epoch s")
     num_points: int | None = Field(default=None, description="None when the plan cannot know")
     estimate_s: float | None = Field(default=None, description="estimated duration, seconds")
+    sample: str = Field(default="", description="mounted by the sample changer before it runs")
+    repeats: int = Field(
+        default=1, ge=0, description="times it is still to be run, this one included; 0: no end"
+    )
+    turn: int = Field(default=1, description="which time it is, of those that are repeated")
+    origin: str = Field(default="", description="id of the first time; '' when it is the first")
+    held_by: str = Field(default="", description="who holds it back; '' when nobody does")
+    hold_reason: str = Field(default="", description="why it is held")
+    needs_approval: bool = Field(default=False, description="it waits until it is approved")
+    approved_by: str = Field(default="", description="who approved it")
+    approved: float | None = Field(default=None, description="UTC epoch s of the approval")
+    edited_by: str = Field(default="", description="who changed its arguments last")
+
+    @property
+    def ready(self) -> bool:
+        """It may start when its turn comes."""
+        return not self.held_by and (not self.needs_approval or bool(self.approved_by))
 
 
 class QueueStatus(Event):
@@ -38,6 +106,13 @@ class QueueStatus(Event):
     waiting_for: str = Field(default="", description="what is waited for, and since when")
     waiting: list[QueueItem] = Field(default_factory=list, description="scans that wait, in order")
     message: str = Field(default="", description="why it is paused or what failed last")
+    revision: int = Field(default=0, description="grows with each change; an edit names it")
+    locks: list[QueueLock] = Field(default_factory=list, description="who locked the queue")
+    halted: str = Field(default="", description="why it waits for a resume; '' when it does not")
+    stop_after: str = Field(default="", description="who asked it to stop after the running scan")
+    blocked: str = Field(default="", description="why nothing starts although scans wait")
+    left_s: float = Field(default=0.0, description="time left overall, as far as known, seconds")
+    left_unknown: int = Field(default=0, description="scans whose time nobody knows")
 
 
 class ItemFinished(Event):
@@ -51,3 +126,12 @@ class ItemFinished(Event):
     run_numbers: list[int] = Field(default_factory=list, description="their numbers")
     reason: str = Field(default="", description="why, when not by itself")
     time: float = Field(description="UTC epoch s")
+
+
+class EndedItem(Event):
+    """An item that has ended, as the history of the queue keeps it."""
+
+    tag: ClassVar[str] = "ended_item"
+
+    item: QueueItem = Field(description="as it was when it ended")
+    ended: ItemFinished = Field(description="how it ended")

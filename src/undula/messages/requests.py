@@ -10,6 +10,7 @@ from undula.core.clock import now
 from undula.messages.base import Command, Event
 from undula.messages.errors import ErrorReport
 from undula.messages.plans import PlanSource
+from undula.messages.queue import Place, QueueOptions
 
 
 class Request(Command):
@@ -55,6 +56,9 @@ class ScanRequest(Request):
     )
     command: str = Field(default="", description="the line a person typed, for the record")
     dry_run: bool = Field(default=False, description="check and report, queue nothing")
+    queue: QueueOptions = Field(
+        default=QueueOptions(), description="where it waits, how often it runs, on which sample"
+    )
 
 
 class MoveRequest(Request):
@@ -111,15 +115,30 @@ class MotorRequest(Request):
 
 
 class QueueRequest(Request):
-    """Look at the scan queue or steer what runs."""
+    """Look at the scan queue, edit it, or steer what runs."""
 
     tag: ClassVar[str] = "queue_request"
 
-    action: Literal["list", "pause", "pause_at_point", "resume", "abort", "remove", "clear"] = (
-        Field(description="pause: now; pause_at_point: at the next point")
+    action: Literal[
+        "list", "show", "history", "check",
+        "pause", "pause_at_point", "resume", "abort",
+        "remove", "clear", "move", "edit", "duplicate", "repeat", "hold", "release",
+        "lock", "unlock", "approve", "stop_after", "load",
+    ] = Field(description="pause: now; pause_at_point: at the next point")  # fmt: skip
+    item_id: str | None = Field(default=None, description="the waiting item that is meant")
+    reason: str = Field(default="", description="for abort: kept in the run; for hold and lock")
+    seen: int | None = Field(
+        default=None, description="revision of the queue that the author of the edit saw"
     )
-    item_id: str | None = Field(default=None, description="for remove")
-    reason: str = Field(default="", description="for abort: kept in the run")
+    place: Place = Field(default=Place(), description="for move and duplicate")
+    scans: list[ScanRequest] = Field(
+        default_factory=list, description="for edit: the scan as it is to be; for load: all"
+    )
+    repeats: int = Field(default=1, ge=0, description="for repeat; 0: until stopped")
+    owner: str = Field(default="", description="for unlock: whose lock, when it is not one's own")
+    off: bool = Field(default=False, description="for stop_after: go on after it, after all")
+    dry_run: bool = Field(default=False, description="for load: check, and queue nothing")
+    limit: int = Field(default=20, ge=1, le=10_000, description="for history: how many")
 
 
 class Reply(Event):

@@ -80,12 +80,27 @@ RIGHTS: dict[str, Right] = {
         Right("metadata show", _SEE, "looking at metadata"),
         Right("metadata change", _USE, "changing metadata"),
         Right("queue list", _SEE, "looking at the queue"),
+        Right("queue show", _SEE, "looking at the queue"),
+        Right("queue history", _SEE, "looking at the queue"),
+        Right("queue check", _SEE, "checking what waits"),
         Right("queue pause", _USE, "pausing a scan"),
         Right("queue pause_at_point", _USE, "pausing a scan"),
         Right("queue resume", _USE, "going on with a scan"),
         Right("queue abort", _USE, "ending a scan"),
         Right("queue remove", _USE, "changing the queue"),
         Right("queue clear", _USE, "changing the queue"),
+        Right("queue move", _USE, "changing the queue"),
+        Right("queue edit", _USE, "changing a waiting scan"),
+        Right("queue duplicate", _USE, "changing the queue"),
+        Right("queue repeat", _USE, "changing the queue"),
+        Right("queue load", _USE, "queueing scans from a file"),
+        Right("queue hold", _USE, "holding a waiting scan"),
+        Right("queue release", _USE, "releasing a waiting scan"),
+        Right("queue stop_after", _USE, "stopping the queue"),
+        Right("queue lock", _USE, "locking the queue"),
+        Right("queue unlock", _USE, "unlocking the queue"),
+        Right("queue unlock other", _CARE, "lifting the lock of somebody else"),
+        Right("queue approve", _CARE, "approving a scan"),
     )
 }
 EVERYDAY_KEYS = frozenset(
@@ -118,6 +133,8 @@ def key_of(request: Request) -> str:
         return "scan code"  # already the check runs what somebody wrote
     if isinstance(request, ScanRequest) and request.dry_run:
         return "scan check"
+    if isinstance(request, QueueRequest) and request.action == "unlock" and request.owner:
+        return "queue unlock other"
     words = [_WORDS.get(type(request), type(request).__name__), getattr(request, "action", "")]
     if isinstance(request, MotorRequest) and request.action == "set":
         key = f"motor set {request.parameter}"

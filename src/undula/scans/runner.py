@@ -16,9 +16,8 @@ from typing import Any
 
 from bluesky.run_engine import RunEngine
 
-from undula.catalogue import Catalogue, QueueItemRecord, RunRecord
+from undula.catalogue import Catalogue, RunRecord
 from undula.core.clock import now
-from undula.core.errors import InputError, UndulaError
 from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.core.settings import BeamlineSettings
@@ -34,17 +33,18 @@ from undula.scans.conditions import Conditions
 from undula.scans.documents import DocumentGate
 from undula.scans.frames import tell_path
 from undula.scans.leases import Holding, Leases
+from undula.scans.line import Line
 from undula.scans.lost import LostDevices
 from undula.scans.places import run_path
 from undula.scans.ports import Documents
-from undula.scans.queue import ScanQueue
+from undula.scans.queue_events import Ended
 from undula.scans.recovery import count_start
 from undula.scans.refusals import Unsettled
 from undula.scans.safety import Touched
 from undula.scans.shutters import Shutters
 from undula.scans.steering import AbortedBeforeError, Steering
 from undula.scans.stoppable import stoppable
-from undula.scans.stopped import Permit
+from undula.scans.time_left import time_left
 
 CLOSE_TIMEOUT_S = 8.0
 
@@ -85,7 +85,6 @@ class ScanRunner:
         self._catalogue = catalogue
         self._touched = touched
         self._changed = changed
-        self._finished = finished
         self._gate = DocumentGate(outbox, self._opening, self.steering.asked_to_end)
         self._unsettled = Unsettled(outbox, catalogue)
         self._engine = engine
@@ -94,8 +93,7 @@ class ScanRunner:
         for verb, function in VERBS.items():
             engine.register_command(verb, function)
         engine.subscribe(self._gate)
-        self._queue = ScanQueue()
-        self._requests: dict[str, ScanRequest] = {}
+        self.line = Line(catalogue, self._lock, finished)
         self._stopped = False
         self._dropped: list[str] = []
         self._checked: CheckedScan | None = None
@@ -105,87 +103,40 @@ class ScanRunner:
 
     def start(self, stored: list[tuple[QueueItem, ScanRequest]]) -> None:
         """Begin with the items that were stored before a restart."""
-        with self._lock:
-            for item, request in stored:
-                self._queue = self._queue.submitted(item)
-                self._requests[item.item_id] = request
+        self.line.begin(stored)
         self._thread.start()
-
-    def submit(self, request: ScanRequest, scan: CheckedScan, permit: Permit) -> QueueItem:
-        """Store a checked request and put it at the end of the queue.
-
-        Args:
-            permit: taken when the request came.
-        Raises: UndulaError when motion was stopped since: then nothing may start by itself.
-        """
-        permit.check()
-        item = QueueItem(
-            item_id=request.request_id,
-            command=request.command,
-            plan=request.plan,
-            user=request.user,
-            submitted=now(),
-            num_points=scan.num_points,
-            estimate_s=scan.estimate_s,
-        )
-        payload = {"item": item.model_dump(), "request": request.model_dump()}
-        self._catalogue.store_item(
-            QueueItemRecord(item_id=item.item_id, submitted=item.submitted, payload=payload)
-        )
-        reached("engine.item_stored")
-        with self._lock:
-            stopped = permit.revoked
-            if not stopped:
-                self._queue = self._queue.submitted(item)
-                self._requests[item.item_id] = request
-                self._lock.notify_all()
-        if stopped:  # while it was stored
-            self.drop(item.item_id, "stopped while it was accepted")
-            permit.check()
-        self._changed()
-        return item
 
     def status(self) -> QueueStatus:
         """The whole queue now."""
         with self._lock:
-            run = self._gate.open
+            run, queue = self._gate.open, self.line.queue
+            points = run.points if run else 0
+            left_s, unknown = time_left(queue.running, points, queue.waiting)
             return QueueStatus(
                 state=self.steering.state,
-                running=self._queue.running,
+                running=queue.running,
                 run_uid=run.uid if run else None,
                 run_number=run.number if run else None,
-                points_done=run.points if run else 0,
+                points_done=points,
                 waiting_for=self.steering.waits_for,
-                waiting=list(self._queue.waiting),
+                waiting=list(queue.waiting),
                 message=self.steering.shown,
+                revision=queue.revision,
+                locks=list(queue.locks),
+                halted=queue.halted,
+                stop_after=queue.stop_after,
+                blocked=queue.blocked,
+                left_s=left_s,
+                left_unknown=unknown,
             )
 
     def want_stop(self, reason: str) -> None:
         """Motion is stopped: what runs ends, what waits does not start."""
         with self._lock:
-            self._dropped += [item.item_id for item in self._queue.waiting]
-            for item in self._queue.waiting:
-                self._queue = self._queue.removed(item.item_id)
-                self._requests.pop(item.item_id, None)
+            self._dropped += self.line.drop_all(reason)
             self.steering.message = f"{reason}; new scans are accepted"
             self._stopped = True
         self.steering.want_abort(reason)
-
-    def remove(self, item_id: str | None) -> None:
-        """Take a waiting item, or with None all of them, out of the queue. Raises: InputError."""
-        with self._lock:
-            if item_id is None:
-                gone = [i.item_id for i in self._queue.waiting]
-            elif item_id:
-                gone = [item_id]
-            else:
-                raise InputError("no item was named", remedy="see undula queue list for the ids")
-            for one in gone:
-                self._queue = self._queue.removed(one)
-                self._requests.pop(one, None)
-        for one in gone:
-            self._end(ItemFinished(item_id=one, exit_status="removed", time=now()))
-        self._changed()
 
     def watch_refusals(self) -> None:
         """Enter as failed what the broker refused after its run had ended, and show it."""
@@ -221,7 +172,7 @@ class ScanRunner:
 
     def drop(self, item_id: str, reason: str) -> None:
         """Enter that an item will not run."""
-        self._end(ItemFinished(item_id=item_id, exit_status="removed", reason=reason, time=now()))
+        self.line.remove(item_id, reason)
 
     def active_objects(self) -> dict[str, Any]:
         """Devices that must stop when motion stops: of the scan and of all direct moves."""
@@ -263,23 +214,25 @@ class ScanRunner:
     def _work(self) -> None:
         while True:
             with self._lock:
-                self._lock.wait_for(lambda: self.steering.closing or self._queue.waiting)
+                self._lock.wait_for(lambda: self.steering.closing or self.line.queue.next_item)
                 if self.steering.closing:
                     return
-                self._queue = self._queue.started()
-                item = self._queue.running
-                self._stopped = False
-                self.steering.begin()
+            item = self.line.start_next(self._starting)
             if item is None:
                 continue
             self._changed()
             try:
-                self._run_item(item, self._requests[item.item_id])
+                self._run_item(item, self.line.request(item.item_id))
             except Exception:  # e.g. a full disk under the catalogue; the queue must go on
                 get_logger().exception("item_not_finished", item=item.item_id)
-                with self._lock:
-                    self._queue = self._queue.finished()
-                    self.steering.end("see undula logs --service engine")
+                self.line.end_running(
+                    Ended(exit_status="fail", time=now()),
+                    lambda: self.steering.end("see undula logs --service engine"),
+                )
+
+    def _starting(self, _: QueueItem) -> None:
+        self._stopped = False
+        self.steering.begin()
 
     def _run_item(self, item: QueueItem, request: ScanRequest) -> None:
         self._gate.begin(item.item_id)
@@ -324,14 +277,16 @@ class ScanRunner:
             words = [run.exit_status for run in runs if run.exit_status]
             status = next((word for word in words if word != "success"), "success")
         self._unsettled.add(runs)
-        with self._lock:
-            self._queue = self._queue.finished()
-            reason = "" if status == "success" else self.steering.reason
+        reason = "" if status == "success" else self.steering.reason
+
+        def ended() -> None:
             told = f"{self.steering.reason}; new scans are accepted" if self._stopped else reason
             self.steering.end(told)
             self._checked = None
-            self._requests.pop(item.item_id, None)
-        self._end(
+
+        halt = (reason or status) if self._waits_after(status) else ""
+        self.line.end_running(Ended(exit_status=status, halt=halt, time=now()), ended)
+        self.line.end(
             ItemFinished(
                 item_id=item.item_id,
                 exit_status=status,
@@ -343,6 +298,11 @@ class ScanRunner:
         )
         reached("engine.item_finished")
         self._changed()
+
+    def _waits_after(self, status: ExitStatus) -> bool:
+        """Whether the queue waits after a scan that ended so."""
+        wait = {"abort": self.settings.queue.after_abort, "fail": self.settings.queue.after_fail}
+        return wait.get(status) == "wait"
 
     def _lease(self, scan: CheckedScan, holder: str) -> None:
         begin = time.monotonic()
@@ -359,10 +319,3 @@ class ScanRunner:
         """Devices that a plan turns out to need. Raises: BusyError when somebody has one."""
         holding.take(names)
         self._lost.also(names)
-
-    def _end(self, finished: ItemFinished) -> None:
-        try:
-            self._catalogue.finish_item(finished)
-        except UndulaError:  # its run is known: a successor will not run it again
-            get_logger().exception("item_not_recorded", item=finished.item_id)
-        self._finished(finished)

@@ -82,6 +82,7 @@ from undula.scans.motors import Motors
 from undula.scans.moves import Mover
 from undula.scans.places import run_path
 from undula.scans.ports import Documents
+from undula.scans.queue_desk import QueueDesk
 from undula.scans.rights import Guard
 from undula.scans.runner import ScanRunner
 from undula.scans.stopped import Permit, Stops
@@ -98,6 +99,8 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     ENGINE_METADATA,
     ENGINE_QUEUE,
 )
+CHECKED = ("edit", "load", "check")
+"""Requests about the queue that take as long as the check of a scan."""
 WATCH_EVERY_S = 0.05
 STATUS_EVERY_S = 0.5
 ABSENT_EVERY_S = 2.0
@@ -139,6 +142,7 @@ class EngineService:
         self._broker_full = False
         self._runner: ScanRunner | None = None
         self._mover: Mover | None = None
+        self._desk: QueueDesk | None = None
         self._configuration: Configuration | None = None
         self._motors: Motors | None = None
         self._alarms: Alarms | None = None
@@ -149,6 +153,13 @@ class EngineService:
     ) -> None:
         """Give it what it steers."""
         self._motors = motors
+        self._desk = QueueDesk(
+            runner,
+            self._attendant,
+            self._settings,
+            completed=lambda scan: self.metadata.added(scan),  # noqa: PLW0108  # not there yet
+            changed=self.queue_changed,
+        )
         self._runner, self._mover, self._configuration = runner, mover, configuration
 
     @property
@@ -157,6 +168,13 @@ class EngineService:
         if self._runner is None:
             raise RuntimeError("attach was not called")
         return self._runner
+
+    @property
+    def desk(self) -> QueueDesk:
+        """Who answers requests about the queue."""
+        if self._desk is None:
+            raise RuntimeError("attach was not called")
+        return self._desk
 
     # ---- what is said on the bus -----------------------------------------------------------
 
@@ -370,7 +388,8 @@ class EngineService:
             self._pool.submit(self._answer, request, lambda: read(request.devices))
         elif isinstance(request, QueueRequest):
             permit = self._stops.permit(request.sent)
-            self._steering.submit(self._answer, request, lambda: self._steer(request, permit))
+            pool = self._checks if request.action in CHECKED else self._steering
+            pool.submit(self._answer, request, lambda: self.desk.answer(request, permit))
         elif isinstance(request, DeviceSetRequest):
             self._configuring.submit(self._answer, request, lambda: self._set_device(request))
         elif isinstance(request, ConfigRequest):
@@ -407,7 +426,7 @@ class EngineService:
         scan = self._attendant.check_scan(request, self._devices, self._settings)
         result = _described(scan, self._settings)
         if not request.dry_run:
-            self.runner.submit(request, scan, permit)
+            self.desk.submit(request, scan, permit)
         return result
 
     def _move(self, mover: Mover, request: MoveRequest, permit: Permit) -> None:
@@ -534,21 +553,6 @@ class EngineService:
                 self.alarms.acknowledge(request.numbers, request.user)
             found = self.alarms.table().alarms
         return {"alarms": [alarm.model_dump() for alarm in found]}
-
-    def _steer(self, request: QueueRequest, permit: Permit) -> dict[str, Any]:
-        runner, action = self.runner, request.action
-        if action in ("pause", "pause_at_point"):
-            runner.steering.pause(at_point=action == "pause_at_point")
-        elif action == "resume":
-            permit.check()
-            runner.steering.resume()
-        elif action == "abort":
-            runner.steering.abort(request.reason)
-        elif action == "remove":
-            runner.remove(request.item_id or "")
-        elif action == "clear":
-            runner.remove(None)
-        return {"status": runner.status().model_dump()}
 
 
 def _ignore(_: object) -> None:

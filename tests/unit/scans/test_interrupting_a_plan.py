@@ -20,6 +20,7 @@ from undula.scans.attendant import Attendant
 from undula.scans.conditions import Conditions
 from undula.scans.leases import Leases
 from undula.scans.ports import MemoryDocuments
+from undula.scans.queue_desk import QueueDesk
 from undula.scans.runner import ScanRunner
 from undula.scans.safety import Touched
 from undula.scans.stopped import Stops
@@ -61,6 +62,9 @@ class Queue:
             attendant=Attendant(),
         )
         self._settings, self._number = settings, 0
+        self._desk = QueueDesk(
+            self.runner, Attendant(), settings, completed=lambda scan: scan, changed=lambda: None
+        )
         self.runner.start([])
 
     def add(self) -> None:
@@ -69,7 +73,7 @@ class Queue:
         self._number += 1
         request = ScanRequest(request_id=f"r{self._number}", deadline=2e9, plan="go", source=source)
         scan = Attendant().check_scan(request, self.devices, self._settings)
-        self.runner.submit(request, scan, self._stops.permit(request.sent))
+        self._desk.submit(request, scan, self._stops.permit(request.sent))
 
 
 @pytest.fixture

@@ -1,64 +1,18 @@
-"""The queue's logic, the leases and the places of files: pure decisions."""
+"""The leases and the places of files: pure decisions."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from undula.core.errors import BusyError, ConfigError, InputError, StorageError
+from undula.core.errors import BusyError, ConfigError, StorageError
 from undula.core.settings import BeamlineSettings
 from undula.devices.description import load_device_file
 from undula.devices.registry import Registry
-from undula.messages import QueueItem
 from undula.scans.leases import Holding, Leases
 from undula.scans.places import check_room, run_path
-from undula.scans.queue import ScanQueue
 from undula.scans.safety import Touched
-
-
-def _item(name: str) -> QueueItem:
-    return QueueItem(item_id=name, command=name, plan="count", user="u", submitted=0.0)
-
-
-def test_the_next_item_starts_when_nothing_runs() -> None:
-    queue = ScanQueue().submitted(_item("a")).submitted(_item("b")).started()
-    assert queue.running == _item("a")
-    assert queue.started() == queue
-    assert queue.finished().started().running == _item("b")
-
-
-def test_an_item_that_is_known_is_not_queued_twice() -> None:
-    queue = ScanQueue().submitted(_item("a"))
-    assert queue.submitted(_item("a")) == queue
-    assert queue.started().submitted(_item("a")) == queue.started()
-
-
-def test_only_a_waiting_item_can_be_removed() -> None:
-    queue = ScanQueue().submitted(_item("a")).submitted(_item("b")).started()
-    assert queue.removed("b").waiting == ()
-    with pytest.raises(InputError, match="runs already"):
-        queue.removed("a")
-    with pytest.raises(InputError, match="no item c"):
-        queue.removed("c")
-
-
-@given(st.lists(st.sampled_from(["submit", "start", "finish"])))
-def test_every_item_runs_once_in_the_order_of_its_submission(steps: list[str]) -> None:
-    queue, number, ran = ScanQueue(), 0, []
-    for step in steps:
-        if step == "submit":
-            queue, number = queue.submitted(_item(str(number))), number + 1
-        elif step == "finish":
-            queue = queue.finished()
-        else:
-            before = queue.running
-            queue = queue.started()
-            if queue.running is not before and queue.running is not None:
-                ran.append(queue.running.item_id)
-    assert ran == [str(i) for i in range(len(ran))]
 
 
 def test_a_lease_names_its_holder_and_is_all_or_nothing() -> None:

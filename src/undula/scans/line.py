@@ -1,0 +1,280 @@
+"""The scan queue as the engine holds it: one value that changes one event at a time, and is kept.
+
+In: events. Out: the next value of `scans.queue`, in the catalogue before anybody is told of it, so
+that it survives the engine. Who waits (the worker) is woken; items that will not run are ended.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from undula.catalogue import Catalogue, QueueItemRecord
+from undula.core.clock import now
+from undula.core.errors import UndulaError
+from undula.core.log import get_logger
+from undula.messages import (
+    EndedItem,
+    ItemFinished,
+    QueueChange,
+    QueueItem,
+    QueueLock,
+    ScanRequest,
+)
+from undula.scans.queue import ScanQueue, step
+from undula.scans.queue_events import Copy, Do, Dropped, EndItem, Next, QueueEvent, Start
+
+SAVED_CHANGES = 50
+"""Changes that a restarted engine still knows, to tell an edit what it missed."""
+
+
+class Line:
+    """The queue. All methods may be called from any thread.
+
+    Args:
+        lock: held only while the value is exchanged, never while the disk is written; its waiters
+            are woken then.
+        finished: told how each item ended.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        lock: threading.Condition,
+        finished: Callable[[ItemFinished], None],
+    ) -> None:
+        self._catalogue, self._lock, self._finished = catalogue, lock, finished
+        self._editing = threading.RLock()
+        self._queue = ScanQueue()
+        self._requests: dict[str, ScanRequest] = {}
+        self._kept: dict[str, _Kept] = {}
+
+    @property
+    def queue(self) -> ScanQueue:
+        """As it is now."""
+        return self._queue
+
+    def request(self, item_id: str) -> ScanRequest:
+        """What an item measures. Raises: KeyError when it is not in the queue."""
+        return self._requests[item_id]
+
+    def begin(self, stored: Sequence[tuple[QueueItem, ScanRequest]]) -> None:
+        """Begin with the items that were stored before a restart, in their order."""
+        state = _state_of(self._catalogue.queue_state())
+        with self._lock:
+            self._requests = {item.item_id: request for item, request in stored}
+            self._queue = replace(state, waiting=tuple(item for item, _ in stored))
+            self._lock.notify_all()
+
+    # ---- changes ----------------------------------------------------------------------------
+
+    def apply(
+        self,
+        event: QueueEvent,
+        requests: Mapping[str, ScanRequest] | None = None,
+        *,
+        unless: Callable[[], bool] | None = None,
+    ) -> ScanQueue | None:
+        """Carry out what a person wants; it is on the disk when this returns.
+
+        Args:
+            requests: what new or edited items measure.
+            unless: asked at the last moment; None is returned then and nothing has changed.
+        Raises: InputError, StaleError, AccessError, StorageError; nothing has changed.
+        """
+        with self._editing:
+            while True:
+                before = self._queue
+                try:
+                    after, todo = step(before, event)
+                    given = self._given(after, todo, requests or {})
+                    self._keep(after, given)
+                except UndulaError:
+                    self._keep_quietly()  # a value that was given up may be on the disk
+                    raise
+                with self._lock:
+                    refused = unless is not None and unless()
+                    done = not refused and self._queue is before  # else motion was stopped just now
+                    if done:
+                        self._exchange(after, given)
+                if done:
+                    self._end_all(todo)
+                    return after
+                if refused:
+                    self._keep_quietly()
+                    return None
+
+    def start_next(self, then: Callable[[QueueItem], None]) -> QueueItem | None:
+        """Take the item that runs next; `then` is called while nobody can see it half done."""
+        return self._advance(Next(time=now()), then)
+
+    def end_running(self, event: QueueEvent, then: Callable[[], None]) -> None:
+        """Nothing runs any more."""
+        self._advance(event, lambda _: then())
+
+    def _advance(self, event: QueueEvent, then: Callable[[QueueItem], None]) -> QueueItem | None:
+        with self._editing:
+            with self._lock:
+                ran = self._queue.running
+                after, todo = step(self._queue, event)
+                self._exchange(after, self._given(after, todo, {}))
+                started = next((do.item for do in todo if isinstance(do, Start)), None)
+                item = started or ran
+                if item is not None:
+                    then(item)
+            self._keep_quietly()
+            self._end_all(todo)
+        return started
+
+    def drop_all(self, reason: str) -> list[str]:
+        """Motion is stopped: nothing that waits will start. In memory only, never blocks.
+
+        Returns: ids of the items, which `end` has to be told of.
+        """
+        with self._lock:
+            after, todo = step(self._queue, Dropped(reason=reason, time=now()))
+            self._exchange(after, dict(self._requests))
+            return [do.item.item_id for do in todo if isinstance(do, EndItem)]
+
+    def end(self, finished: ItemFinished) -> None:
+        """Enter how an item ended, and tell it."""
+        try:
+            self._catalogue.finish_item(finished)
+        except UndulaError:  # its run is known: a successor will not run it again
+            get_logger().exception("item_not_recorded", item=finished.item_id)
+        self._finished(finished)
+
+    def remove(self, item_id: str, reason: str) -> None:
+        """Enter that an item will not run."""
+        self.end(ItemFinished(item_id=item_id, exit_status="removed", reason=reason, time=now()))
+
+    def history(self, limit: int) -> list[EndedItem]:
+        """Items that have ended, the last one first."""
+        found = []
+        for record in self._catalogue.ended_items(limit):
+            try:
+                item = QueueItem.model_validate(record.payload["item"])
+            except (KeyError, ValidationError):
+                continue
+            ended = ItemFinished(
+                item_id=record.item_id,
+                exit_status=_ended_as(record),
+                run_uids=record.run_uids,
+                run_numbers=record.run_numbers,
+                reason=record.reason,
+                time=record.finished or 0.0,
+            )
+            found.append(EndedItem(item=item, ended=ended))
+        return found
+
+    # ---- parts ------------------------------------------------------------------------------
+
+    def _exchange(self, after: ScanQueue, requests: dict[str, ScanRequest]) -> None:
+        known = after.ids()
+        self._queue = after
+        self._requests = {one: request for one, request in requests.items() if one in known}
+        self._lock.notify_all()
+
+    def _given(
+        self, after: ScanQueue, todo: Sequence[Do], new: Mapping[str, ScanRequest]
+    ) -> dict[str, ScanRequest]:
+        requests = {**self._requests, **new}
+        for do in todo:
+            if isinstance(do, Copy):
+                one = do.item.item_id
+                requests[one] = requests[do.source_id].model_copy(update={"request_id": one})
+        return {item.item_id: requests[item.item_id] for item in after.items()}
+
+    def _end_all(self, todo: Sequence[Do]) -> None:
+        for do in todo:
+            if isinstance(do, EndItem):
+                self.remove(do.item.item_id, do.reason)
+
+    def _keep(self, queue: ScanQueue, requests: Mapping[str, ScanRequest]) -> None:
+        """Write what differs from what is on the disk."""
+        items = queue.items()
+        old = self._kept
+        places = _places([old[i.item_id].position if i.item_id in old else None for i in items])
+        kept = {
+            item.item_id: _Kept(item, requests[item.item_id], place)
+            for item, place in zip(items, places, strict=True)
+        }
+        changed = [one.record() for key, one in kept.items() if old.get(key) != one]
+        self._catalogue.keep_queue(changed, _kept_state(queue))
+        self._kept = kept
+
+    def _keep_quietly(self) -> None:
+        with self._lock:
+            queue, requests = self._queue, dict(self._requests)
+        try:
+            self._keep(queue, requests)
+        except UndulaError:  # the queue must go on; with the next change it is tried again
+            get_logger().exception("queue_not_kept", revision=queue.revision)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An item as it is on the disk."""
+
+    item: QueueItem
+    request: ScanRequest
+    position: float
+
+    def record(self) -> QueueItemRecord:
+        """What the catalogue keeps of it."""
+        return QueueItemRecord(
+            item_id=self.item.item_id,
+            position=self.position,
+            submitted=self.item.submitted,
+            payload={"item": self.item.model_dump(), "request": self.request.model_dump()},
+        )
+
+
+def _places(known: Sequence[float | None]) -> list[float]:
+    """Ascending places of items, those that are known kept as far as possible.
+
+    >>> _places([1.0, 2.0, None]), _places([3.0, None, 1.0, 2.0]), _places([None, 1.0])
+    ([1.0, 2.0, 3.0], [3.0, 4.0, 5.0, 6.0], [0.5, 1.0])
+    """
+    places: list[float] = []
+    for i, old in enumerate(known):
+        before, place = places[-1] if places else 0.0, old
+        if place is None or place <= before:
+            later = next((p for p in known[i + 1 :] if p is not None and p > before), None)
+            place = before + 1.0 if later is None else (before + later) / 2
+            if later is not None and not before < place < later:  # no room is left between them
+                return [float(n) for n in range(1, len(known) + 1)]
+        places.append(place)
+    return places
+
+
+def _ended_as(record: QueueItemRecord) -> Literal["success", "abort", "fail", "removed"]:
+    return "fail" if record.exit_status == "waiting" else record.exit_status
+
+
+def _kept_state(queue: ScanQueue) -> dict[str, Any]:
+    return {
+        "revision": queue.revision,
+        "locks": [lock.model_dump() for lock in queue.locks],
+        "halted": queue.halted,
+        "stop_after": queue.stop_after,
+        "changes": [change.model_dump() for change in queue.changes[-SAVED_CHANGES:]],
+    }
+
+
+def _state_of(kept: dict[str, Any]) -> ScanQueue:
+    try:
+        return ScanQueue(
+            locks=tuple(QueueLock.model_validate(lock) for lock in kept.get("locks", ())),
+            halted=str(kept.get("halted", "")),
+            stop_after=str(kept.get("stop_after", "")),
+            revision=int(kept.get("revision", 0)),
+            changes=tuple(QueueChange.model_validate(c) for c in kept.get("changes", ())),
+        )
+    except (ValidationError, TypeError, ValueError):  # the items are what counts
+        get_logger().exception("queue_state_unreadable")
+        return ScanQueue()

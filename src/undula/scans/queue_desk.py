@@ -1,0 +1,206 @@
+"""Requests about the scan queue: checked as scans are, then one event of the queue each.
+
+In: requests whose author is attested. Out: the result of each, or its error. Called by:
+`scans.service`, on its threads. What an edit does to the queue is decided in `scans.queue`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from undula.core.clock import now
+from undula.core.errors import InputError
+from undula.core.faults import reached
+from undula.core.ids import new_id
+from undula.core.settings import BeamlineSettings
+from undula.devices.registry import Registry
+from undula.messages import QueueItem, QueueRequest, ScanRequest
+from undula.scans.attendant import Attendant
+from undula.scans.check import CheckedScan
+from undula.scans.queue_events import (
+    Approved,
+    Duplicated,
+    Edited,
+    GoOn,
+    Held,
+    Locked,
+    Moved,
+    QueueEvent,
+    Released,
+    Removed,
+    Repeated,
+    StopAfter,
+    Submitted,
+    Unlocked,
+)
+from undula.scans.runner import ScanRunner
+from undula.scans.stopped import Permit
+
+Completed = Callable[[ScanRequest], ScanRequest]
+
+
+class QueueDesk:
+    """Answers requests about the queue. Thread-safe.
+
+    Args:
+        completed: adds to a request what every run is to say.
+        changed: called when the queue is another one.
+    """
+
+    def __init__(
+        self,
+        runner: ScanRunner,
+        attendant: Attendant,
+        settings: BeamlineSettings,
+        *,
+        completed: Completed,
+        changed: Callable[[], None],
+    ) -> None:
+        self._runner, self._attendant, self._settings = runner, attendant, settings
+        self._completed, self._changed = completed, changed
+
+    @property
+    def _devices(self) -> Registry:
+        return self._runner.devices
+
+    def submit(self, request: ScanRequest, scan: CheckedScan, permit: Permit) -> QueueItem:
+        """Queue a checked request.
+
+        Args:
+            permit: taken when the request came.
+        Raises: UndulaError when motion was stopped since: then nothing may start by itself.
+        """
+        item = self._item(request, scan)
+        self._submit([(item, request)], request, permit)
+        return item
+
+    def _submit(
+        self, found: list[tuple[QueueItem, ScanRequest]], request: ScanRequest, permit: Permit
+    ) -> None:
+        permit.check()
+        options = request.queue
+        event = Submitted(
+            items=tuple(item for item, _ in found),
+            place=options.place,
+            user=request.user,
+            time=now(),
+            seen=options.seen,
+        )
+        requests = {item.item_id: scan for item, scan in found}
+        queue = self._runner.line.apply(event, requests, unless=lambda: permit.revoked)
+        reached("engine.item_stored")
+        if queue is None:  # stopped while it was stored
+            for item, _ in found:
+                self._runner.drop(item.item_id, "stopped while it was accepted")
+            permit.check()
+        self._changed()
+
+    def _item(self, request: ScanRequest, scan: CheckedScan) -> QueueItem:
+        options = request.queue
+        holder = request.user or "somebody"
+        return QueueItem(
+            item_id=request.request_id,
+            command=request.command,
+            plan=request.plan,
+            user=request.user,
+            submitted=now(),
+            num_points=scan.num_points,
+            estimate_s=scan.estimate_s,
+            sample=options.sample,
+            repeats=options.repeats,
+            held_by="" if options.hold is None else holder,
+            hold_reason=options.hold or "",
+            needs_approval=options.needs_approval or self._settings.queue.approval,
+        )
+
+    def answer(self, request: QueueRequest, permit: Permit) -> dict[str, Any]:
+        """Carry out a request. Raises: InputError, StaleError, AccessError, BusyError ..."""
+        runner, action = self._runner, request.action
+        match action:
+            case "show":
+                return self._show(request)
+            case "history":
+                return {"ended": [e.model_dump() for e in runner.line.history(request.limit)]}
+            case "pause" | "pause_at_point":
+                runner.steering.pause(at_point=action == "pause_at_point")
+            case "resume":
+                permit.check()
+                self._resume(request)
+            case "abort":
+                runner.steering.abort(request.reason)
+            case "edit":
+                self._edit(request)
+            case "list":
+                pass
+            case _:
+                self._apply(_event(request))
+        return {"status": runner.status().model_dump()}
+
+    def _apply(self, event: QueueEvent, requests: dict[str, ScanRequest] | None = None) -> None:
+        self._runner.line.apply(event, requests)
+        self._changed()
+
+    def _resume(self, request: QueueRequest) -> None:
+        """Go on with the paused scan, or with a queue that waits for it."""
+        queue = self._runner.line.queue
+        if queue.halted and queue.running is None:
+            self._apply(GoOn(user=request.user, time=now()))
+        else:
+            self._runner.steering.resume()
+
+    def _show(self, request: QueueRequest) -> dict[str, Any]:
+        queue = self._runner.line.queue
+        wanted = None if request.item_id is None else [queue.find(request.item_id)]
+        items = list(queue.waiting) if wanted is None else wanted
+        found = []
+        for item in items:
+            try:
+                scan = self._runner.line.request(item.item_id)
+            except KeyError:  # it has started or was removed just now
+                continue
+            found.append({"item": item.model_dump(), "scan": scan.model_dump()})
+        return {"items": found, "revision": queue.revision}
+
+    def _edit(self, request: QueueRequest) -> None:
+        item = self._runner.line.queue.find(request.item_id or "")
+        if len(request.scans) != 1:
+            raise InputError("an edit gives one scan", remedy="give the scan as it is to be")
+        before = self._runner.line.request(item.item_id)
+        scan = self._completed(
+            request.scans[0].model_copy(
+                update={"request_id": item.item_id, "user": before.user, "sent": before.sent}
+            )
+        )
+        checked = self._attendant.check_scan(scan, self._devices, self._settings)
+        edited = self._item(scan, checked)
+        seen = self._runner.line.queue.revision if request.seen is None else request.seen
+        event = Edited(item=edited, user=request.user, time=now(), seen=seen)
+        self._apply(event, {item.item_id: scan})
+
+
+_OF_THE_QUEUE: dict[str, Callable[[QueueRequest, dict[str, Any]], QueueEvent]] = {
+    "clear": lambda _, who: Removed(item_ids=None, **who),
+    "lock": lambda asked, who: Locked(reason=asked.reason, **who),
+    "unlock": lambda asked, who: Unlocked(owner=asked.owner, **who),
+    "stop_after": lambda asked, who: StopAfter(off=asked.off, **who),
+}
+_OF_AN_ITEM: dict[str, Callable[[QueueRequest, dict[str, Any]], QueueEvent]] = {
+    "remove": lambda a, who: Removed(item_ids=(who.pop("item_id"),), reason=a.reason, **who),
+    "move": lambda asked, who: Moved(place=asked.place, **who),
+    "duplicate": lambda asked, who: Duplicated(copy_id=new_id(), place=asked.place, **who),
+    "repeat": lambda asked, who: Repeated(repeats=asked.repeats, **who),
+    "hold": lambda asked, who: Held(reason=asked.reason, **who),
+    "release": lambda _, who: Released(**who),
+    "approve": lambda _, who: Approved(**who),
+}
+
+
+def _event(request: QueueRequest) -> QueueEvent:
+    """The event that a plain edit is. Raises: InputError when it names no item."""
+    who: dict[str, Any] = {"user": request.user, "time": now(), "seen": request.seen}
+    if request.action in _OF_THE_QUEUE:
+        return _OF_THE_QUEUE[request.action](request, who)
+    if not request.item_id:
+        raise InputError("no item was named", remedy="see undula queue list for the ids")
+    return _OF_AN_ITEM[request.action](request, {"item_id": request.item_id, **who})
