@@ -237,7 +237,7 @@ class SqliteCatalogue:
     def keep_queue(self, items: Sequence[QueueItemRecord], state: dict[str, Any]) -> None:
         """See `Catalogue`."""
         marks = ",".join("?" * len(_ITEM_FIELDS))
-        with self._writing() as db:
+        with self.writing() as db:
             db.executemany(
                 f"INSERT INTO items ({','.join(_ITEM_FIELDS)}) VALUES ({marks}) "  # noqa: S608
                 "ON CONFLICT (item_id) DO UPDATE SET position = excluded.position, "
