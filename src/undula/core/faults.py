@@ -41,6 +41,12 @@ POINTS: frozenset[str] = frozenset(
         "session.command_accepted",
         "session.command_sent",
         "session.command_finished",
+        "frames.created",
+        "frames.chunk_written",
+        "frames.data_flushed",
+        "frames.flushed",
+        "frames.closing",
+        "frames.closed",
         "terminal.line_sent",
         "terminal.reply_received",
     }

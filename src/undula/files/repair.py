@@ -68,6 +68,9 @@ def lookup3(data: bytes) -> int:
 def clear_writing_mark(path: Path) -> bool:
     """Let every reader open a file whose writer is dead. False: there was no mark.
 
+    What was written behind the end that the superblock tells belongs to the file too: a writer
+    that lets others follow notes the end only now and then.
+
     Call only when no process writes the file. Raises: StorageError when it is no such file, or when
     its end is missing.
     """
@@ -78,6 +81,10 @@ def clear_writing_mark(path: Path) -> bool:
             if head[_FLAGS_AT] == 0:
                 return False
             head[_FLAGS_AT] = 0
+            end = max(
+                int.from_bytes(head[_EOF_AT : _CHECKSUM_AT - 8], "little"), path.stat().st_size
+            )
+            head[_EOF_AT : _CHECKSUM_AT - 8] = end.to_bytes(8, "little")
             head[_CHECKSUM_AT:] = lookup3(bytes(head[:_CHECKSUM_AT])).to_bytes(4, "little")
             file.seek(0)
             file.write(head)

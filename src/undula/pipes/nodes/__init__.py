@@ -5,8 +5,8 @@ declared ports, declared parameters (typed, bounded, changeable while it runs) a
 its output covers: one frame, a window, or all since the start. `base` has what they share, and
 `registry` knows them by name; docs/reference/pipe_nodes.md is made from it.
 
-- sources: `simulated` (a detector of any size and rate, with faults on request), `replay` (frames of
-  a file or a run).
+- sources: `simulated` (a detector of any size and rate, with faults on request), `replay` (frames
+  of a file or a run).
 - one frame in, one out: `correct` (dark, flat, mask), `threshold`, `hits`, `binning`.
 - numbers of frames: `rois` (box, circle, polygon), `statistics` (sum, mean, variance, histogram,
   rate), `spots` (centre of mass, peaks, spots), `tracking`, `azimuthal`.
