@@ -95,7 +95,7 @@ def decompress(
     out = np.empty(shape, dtype)
     size = out.dtype.itemsize
     total, block_bytes = (
-        _HEADER.unpack(chunk[: _HEADER.size]) if chunk.size >= _HEADER.size else (-1, 0)
+        _HEADER.unpack(chunk[: _HEADER.size].tobytes()) if chunk.size >= _HEADER.size else (-1, 0)
     )
     block = block_bytes // size
     if total != out.nbytes or block <= 0 or block % _MULTIPLE or not _whole(chunk, out, block):
@@ -120,7 +120,7 @@ def _whole(chunk: npt.NDArray[np.uint8], out: npt.NDArray[Any], block: int) -> b
     whole, rest = divmod(out.size, block)
     blocks = whole + (1 if rest >= _MULTIPLE else 0)
     at = _HEADER.size
-    view = memoryview(chunk)
+    view = chunk.data
     for _ in range(blocks):
         if at + 4 > chunk.size:
             return False
