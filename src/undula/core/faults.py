@@ -47,6 +47,12 @@ POINTS: frozenset[str] = frozenset(
         "frames.flushed",
         "frames.closing",
         "frames.closed",
+        "pipes.loaned",
+        "pipes.published",
+        "pipes.sent",
+        "pipes.welcomed",
+        "pipes.received",
+        "pipes.confirmed",
         "terminal.line_sent",
         "terminal.reply_received",
     }

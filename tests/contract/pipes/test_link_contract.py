@@ -1,0 +1,369 @@
+"""What every link does: between processes (sockets and slots), and within one (references)."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from undula.pipes.errors import PipeError
+from undula.pipes.frame import Frame
+from undula.pipes.ledger import EdgeLedger
+from undula.pipes.link import Inlet, MemoryInlet, MemoryOutlet, Outlet, Receiving, Sending
+from undula.pipes.policy import Policy
+
+SIZE = 4096
+
+
+class Links:
+    """Makes outlets and inlets of one kind, and closes them."""
+
+    def __init__(self, kind: str, folder: Path) -> None:
+        self.kind, self.folder = kind, folder
+        self.made: list[Any] = []
+
+    def outlet(
+        self, slots: int, expect: Mapping[str, Policy] | None = None, *, spill: int = 0,
+        checked: bool = False,
+    ) -> Sending:  # fmt: skip
+        options: dict[str, Any] = {
+            "frame_bytes": SIZE, "budget_bytes": slots * SIZE, "expect": expect,
+            "spill_bytes": spill * SIZE, "checked": checked,
+        }  # fmt: skip
+        made: Sending = (
+            MemoryOutlet(**options)
+            if self.kind == "memory"
+            else Outlet(self.folder / "det", spill=self.folder, **options)
+        )
+        self.made.append(made)
+        return made
+
+    def inlet(
+        self, outlet: Sending, name: str, policy: Policy | None = None,
+        ledger: EdgeLedger | None = None,
+    ) -> Receiving:  # fmt: skip
+        if isinstance(outlet, MemoryOutlet):
+            made: Receiving = MemoryInlet(outlet, name, policy, ledger=ledger)
+        else:
+            found: list[Any] = []
+
+            def connect() -> None:
+                try:
+                    found.append(Inlet(self.folder / "det", name, policy, ledger=ledger))
+                except PipeError as exc:
+                    found.append(exc)
+
+            thread = threading.Thread(target=connect)
+            thread.start()
+            while thread.is_alive():
+                outlet.pump(0.01)
+            thread.join()
+            if isinstance(found[0], PipeError):
+                raise found[0]
+            made = found[0]
+        self.made.append(made)
+        return made
+
+    def close(self) -> None:
+        for made in reversed(self.made):
+            made.close()
+
+
+@pytest.fixture(params=["memory", "sockets"])
+def links(request: pytest.FixtureRequest) -> Iterator[Links]:
+    with tempfile.TemporaryDirectory(prefix="ul-") as folder:
+        made = Links(request.param, Path(folder))
+        yield made
+        made.close()
+
+
+def frame(seq: int) -> Frame:
+    return Frame(seq, np.full((4, 8), seq, "<u2"), trigger=seq - 1)
+
+
+def hand(outlet: Sending) -> None:
+    """Let everything that is on its way arrive."""
+    outlet.flush()
+    outlet.pump(0.0)
+
+
+def numbers(frames: list[Frame]) -> list[int]:
+    for got in frames:
+        assert np.all(got.data == got.seq_num), "these are another frame's data"
+        assert got.data.shape == (4, 8)
+        assert got.trigger == got.seq_num - 1
+    return [got.seq_num for got in frames]
+
+
+def test_frames_arrive_in_order_and_as_they_were_sent(links: Links) -> None:
+    outlet = links.outlet(8)
+    inlet = links.inlet(outlet, "roi")
+    for seq in range(1, 6):
+        assert outlet.send(frame(seq))
+    hand(outlet)
+    got = inlet.take()
+    assert numbers(got) == [1, 2, 3, 4, 5]
+    assert all(f.time > 0 for f in got)
+    for each in got:
+        inlet.confirm(each)
+    inlet.flush()
+    hand(outlet)
+    assert outlet.in_flight == 0
+    assert outlet.ledgers()["roi"].counts["passed"] == 5
+    assert inlet.ledger.counts["passed"] == 5
+
+
+def test_a_producer_may_write_in_place_and_publish_a_part(links: Links) -> None:
+    outlet = links.outlet(4)
+    inlet = links.inlet(outlet, "roi")
+    loan = outlet.loan((4, 8), "<u2")
+    assert loan is not None
+    loan.data[:] = 7
+    outlet.publish(loan, Frame(1, loan.data[:2]))
+    hand(outlet)
+    (got,) = inlet.take()
+    assert got.data.shape == (2, 8)
+    assert np.all(got.data == 7)
+    other = outlet.loan((4, 8), "<u2")
+    assert other is not None
+    with pytest.raises(PipeError, match="not written into its loan"):
+        outlet.publish(other, frame(2))
+    outlet.give_back(other)
+
+
+def test_a_consumer_cannot_write_into_a_frame(links: Links) -> None:
+    outlet = links.outlet(4)
+    inlet = links.inlet(outlet, "roi")
+    outlet.send(frame(1))
+    hand(outlet)
+    (got,) = inlet.take()
+    with pytest.raises(ValueError, match="read-only"):
+        got.data[:] = 0
+
+
+def test_a_frame_that_does_not_fit_is_refused(links: Links) -> None:
+    outlet = links.outlet(4)
+    with pytest.raises(PipeError, match="does not fit"):
+        outlet.send(Frame(1, np.zeros(SIZE + 1, "u1")))
+
+
+def test_a_lossless_consumer_that_sleeps_holds_the_producer_up(links: Links) -> None:
+    outlet = links.outlet(8)
+    inlet = links.inlet(outlet, "writer", Policy(budget_bytes=3 * SIZE))
+    sent = [outlet.send(frame(seq), timeout_s=0) for seq in range(1, 6)]
+    assert sent == [True, True, True, False, False]
+    assert outlet.blocked_by() == ["writer"]
+    (first, *_) = inlet.take()
+    inlet.confirm(first)
+    inlet.flush()
+    hand(outlet)
+    assert outlet.send(frame(4), timeout_s=0)
+
+
+def test_a_viewer_gets_the_newest_frame_and_holds_nobody_up(links: Links) -> None:
+    outlet = links.outlet(8)
+    inlet = links.inlet(outlet, "view", Policy("latest"))
+    for seq in range(1, 50):
+        assert outlet.send(frame(seq), timeout_s=0)
+        hand(outlet)
+    got = []
+    for _ in range(2):
+        for each in inlet.take():
+            got += numbers([each])
+            inlet.confirm(each)
+        inlet.flush()
+        hand(outlet)
+    assert got in ([1, 49], [49])  # between processes the first was on its way already
+    assert outlet.ledgers()["view"].counts["dropped"] == 49 - len(got)
+
+
+def test_a_sample_of_the_frames(links: Links) -> None:
+    outlet = links.outlet(8)
+    inlet = links.inlet(outlet, "some", Policy("sample", every=5))
+    got = []
+    for seq in range(1, 21):
+        assert outlet.send(frame(seq), timeout_s=0)
+        hand(outlet)
+        for each in inlet.take():
+            got.append(each.seq_num)
+            inlet.confirm(each)
+        inlet.flush()
+        hand(outlet)
+    assert got == [1, 6, 11, 16]
+    assert outlet.ledgers()["some"].counts["dropped"] == 16
+
+
+def test_what_spills_arrives_in_order_and_the_rest_is_counted(links: Links) -> None:
+    outlet = links.outlet(8, spill=6)
+    policy = Policy("spill", disk_bytes=6 * SIZE, budget_bytes=2 * SIZE)
+    inlet = links.inlet(outlet, "disk", policy)
+    for seq in range(1, 12):
+        assert outlet.send(frame(seq), timeout_s=0)
+    hand(outlet)
+    got = inlet.take()
+    assert numbers(got) == [1, 2, 3, 4, 5, 6, 7, 8]
+    for each in got:
+        inlet.confirm(each)
+    inlet.flush()
+    hand(outlet)
+    counts = outlet.ledgers()["disk"].counts
+    assert (counts["passed"], counts["dropped"], counts["on_the_way"]) == (8, 3, 0)
+    outlet.send(frame(12))
+    hand(outlet)
+    assert numbers(inlet.take()) == [12]
+
+
+def test_one_frame_goes_to_all_consumers_under_the_policy_of_each(links: Links) -> None:
+    outlet = links.outlet(12)
+    writer = links.inlet(outlet, "writer")
+    viewer = links.inlet(outlet, "view", Policy("latest"))
+    for seq in (1, 2, 3):
+        outlet.send(frame(seq))
+        hand(outlet)
+    assert numbers(writer.take()) == [1, 2, 3]
+    assert len(numbers(viewer.take())) == 1
+
+
+def test_a_dead_lossless_consumer_leaves_all_it_had_to_its_successor(links: Links) -> None:
+    outlet = links.outlet(8)
+    first = links.inlet(outlet, "writer")
+    for seq in range(1, 5):
+        outlet.send(frame(seq))
+    hand(outlet)
+    got = first.take(3)
+    first.confirm(got[0])
+    first.flush()
+    hand(outlet)
+    first.close()
+    hand(outlet)
+    outlet.send(frame(5))
+    second = links.inlet(outlet, "writer")
+    hand(outlet)
+    again = second.take()
+    assert numbers(again) == [2, 3, 4, 5]
+    assert [f.again for f in again[:2]] == [True, True]
+    assert not again[-1].again
+    for each in again:
+        second.confirm(each)
+    second.flush()
+    hand(outlet)
+    assert outlet.ledgers()["writer"].counts["passed"] == 5
+
+
+def test_a_dead_viewer_frees_its_slots_at_once(links: Links) -> None:
+    outlet = links.outlet(5, {"view": Policy("latest")})
+    viewer = links.inlet(outlet, "view", Policy("latest"))
+    outlet.send(frame(1))
+    hand(outlet)
+    viewer.take()
+    viewer.close()
+    hand(outlet)
+    assert outlet.depths()["view"] == 0
+    assert outlet.ledgers()["view"].counts["lost"] == 1
+    outlet.send(frame(2))
+    assert outlet.ledgers()["view"].counts["dropped"] == 1
+
+
+def test_a_lossless_consumer_that_is_expected_misses_nothing(links: Links) -> None:
+    outlet = links.outlet(6, {"writer": Policy()})
+    sent = [outlet.send(frame(seq), timeout_s=0) for seq in range(1, 9)]
+    assert sent == [True] * 4 + [False] * 4
+    inlet = links.inlet(outlet, "writer")
+    hand(outlet)
+    assert numbers(inlet.take()) == [1, 2, 3, 4]
+
+
+def test_one_that_is_given_up_holds_nobody_up(links: Links) -> None:
+    outlet = links.outlet(6, {"writer": Policy()})
+    for seq in range(1, 5):
+        outlet.send(frame(seq), timeout_s=0)
+    outlet.forget("writer")
+    assert outlet.send(frame(5), timeout_s=0)
+
+
+def test_a_second_consumer_of_that_name_is_refused(links: Links) -> None:
+    outlet = links.outlet(6)
+    links.inlet(outlet, "writer")
+    with pytest.raises(PipeError, match="already"):
+        links.inlet(outlet, "writer")
+
+
+def test_a_consumer_for_whom_there_is_no_room_is_refused(links: Links) -> None:
+    outlet = links.outlet(4)
+    links.inlet(outlet, "view", Policy("latest"))
+    with pytest.raises(PipeError, match="larger budget"):
+        links.inlet(outlet, "another", Policy("latest"))
+
+
+def test_the_end_comes_behind_the_last_frame(links: Links) -> None:
+    outlet = links.outlet(6)
+    inlet = links.inlet(outlet, "roi")
+    outlet.send(frame(1))
+    outlet.finish()
+    hand(outlet)
+    assert inlet.ended == "no"
+    got = inlet.take()
+    assert numbers(got) == [1]
+    inlet.confirm(got[0])
+    inlet.flush()
+    assert inlet.take() == []
+    assert inlet.ended == "end"
+
+
+def test_frames_handed_on_before_a_producer_died_can_still_be_read(links: Links) -> None:
+    outlet = links.outlet(6)
+    inlet = links.inlet(outlet, "roi")
+    outlet.send(frame(1))
+    outlet.send(frame(2))
+    hand(outlet)
+    outlet.close()
+    got = inlet.take()
+    assert numbers(got) == [1, 2]
+    for each in got:
+        inlet.confirm(each)
+    assert inlet.take() == []
+    assert inlet.ended == "lost"
+
+
+def test_a_frame_that_failed_is_counted_as_such(links: Links) -> None:
+    outlet = links.outlet(6)
+    inlet = links.inlet(outlet, "roi")
+    outlet.send(frame(1))
+    hand(outlet)
+    inlet.fail(inlet.take()[0])
+    inlet.flush()
+    hand(outlet)
+    assert outlet.ledgers()["roi"].counts["failed"] == 1
+    assert inlet.ledger.counts["failed"] == 1
+
+
+def test_checksums_are_sent_when_asked_for(links: Links) -> None:
+    outlet = links.outlet(6, checked=True)
+    inlet = links.inlet(outlet, "roi")
+    outlet.send(frame(1))
+    hand(outlet)
+    (got,) = inlet.take()
+    assert got.checksum is not None
+    got.check()
+
+
+def test_frames_confirmed_in_any_order_free_their_own_slots(links: Links) -> None:
+    outlet = links.outlet(6)
+    inlet = links.inlet(outlet, "roi")
+    for seq in (1, 2, 3):
+        outlet.send(frame(seq))
+    hand(outlet)
+    first, second, third = inlet.take()
+    inlet.confirm(third)
+    inlet.confirm(first)
+    inlet.flush()
+    hand(outlet)
+    for seq in (4, 5):
+        outlet.send(frame(seq), timeout_s=0)
+    hand(outlet)
+    assert numbers([second, *inlet.take()]) == [2, 4, 5]
