@@ -39,6 +39,7 @@ from undula.messages import (
     ReadRequest,
     RunDocument,
     RunFileClosed,
+    RunNotesRequest,
     RunOpened,
     ScanRequest,
 )
@@ -168,6 +169,10 @@ ENGINE_ALARMS = Endpoint(
 )  # fmt: skip
 ENGINE_METADATA = Endpoint(
     "requests/engine/metadata", MetadataRequest, "request", "metadata of all further runs",
+    readers=("service",), writers=_CLIENTS,
+)  # fmt: skip
+ENGINE_RUNS = Endpoint(
+    "requests/engine/runs", RunNotesRequest, "request", "comments and tags on runs",
     readers=("service",), writers=_CLIENTS,
 )  # fmt: skip
 ENGINE_MOTOR = Endpoint(

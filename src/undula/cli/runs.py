@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from undula.cli import run_notes
 from undula.cli.output import (
     EXIT_HELP,
     BeamlineOption,
@@ -20,18 +21,28 @@ from undula.cli.output import (
     print_json,
     table,
 )
+from undula.cli.run_notes import note_lines
 from undula.client import Run, Runs
 from undula.core.errors import InputError, ServiceError
 from undula.core.paths import beamline_paths, default_beamline
 
 Number = Annotated[int, typer.Argument(help="Run number; -1 is the newest.")]
-Text = Annotated[str | None, typer.Option("--text", help="In command, user, path, reason.")]
+Text = Annotated[str | None, typer.Option("--text", help="In command, metadata, comments ...")]
 Device = Annotated[str | None, typer.Option("--device", help="Read or moved by the run.")]
 Plan = Annotated[str | None, typer.Option("--plan", help="Plan name.")]
 Since = Annotated[
     str | None, typer.Option("--since", help="2026-03-01, or 12h, 3d: so long ago until now.")
 ]
 Status = Annotated[str | None, typer.Option("--status", help="open, success, abort or fail.")]
+Group = Annotated[str | None, typer.Option("--group", help="Name or uid of a scan group.")]
+Tag = Annotated[str | None, typer.Option("--tag", help="A tag it was given.")]
+Sample = Annotated[str | None, typer.Option("--sample", help="Name of the sample.")]
+Proposal = Annotated[str | None, typer.Option("--proposal", help="Name of the proposal.")]
+User = Annotated[str | None, typer.Option("--user", help="Who asked for it.")]
+Where = Annotated[
+    list[str] | None,
+    typer.Option("--where", help="A key of the metadata, e.g. 'temperature_K>4'; repeatable."),
+]
 Limit = Annotated[int, typer.Option("--limit", help="At most so many, newest first.", min=1)]
 
 _AGO = re.compile(r"(\d+(?:\.\d+)?)([mhdw])")
@@ -101,14 +112,21 @@ def list_runs(
     plan: Plan = None,
     since: Since = None,
     status: Status = None,
+    group: Group = None,
+    tag: Tag = None,
+    sample: Sample = None,
+    proposal: Proposal = None,
+    user: User = None,
+    where: Where = None,
     limit: Limit = 20,
     as_json: JsonOption = False,
     beamline: BeamlineOption = None,
 ) -> None:
-    """List runs, newest first. Example: undula runs list --device samx --since 3d"""
+    """List runs, newest first. Example: undula runs list --tag good --where 'energy>7'"""
     _list(
         beamline, as_json,
         text=text, device=device, plan=plan, since=since, status=status, limit=limit,
+        group=group, tag=tag, sample=sample, proposal=proposal, user=user, where=where,
     )  # fmt: skip
 
 
@@ -117,9 +135,10 @@ def show(number: Number, as_json: JsonOption = False, beamline: BeamlineOption =
     """Everything the history knows of a run. Example: undula runs 12"""
     from undula.session.table import duration_text
 
-    record = _runs(beamline)[number].record
+    run = _runs(beamline)[number]
+    record, notes = run.record, run.notes
     if as_json:
-        print_json(record.model_dump(mode="json"))
+        print_json({**record.model_dump(mode="json"), "notes": notes})
         return
     print(f"run {record.number}: {record.exit_status}")
     rows = {
@@ -134,10 +153,13 @@ def show(number: Number, as_json: JsonOption = False, beamline: BeamlineOption =
         "file": record.path,
         "archive": record.archive_path,
         "uid": record.uid,
+        "tags": ", ".join(record.tags),
     }
     for key, value in rows.items():
         if value != "":
             print(f"  {key:<10}{value}")
+    for line in note_lines(notes):
+        print(f"  {line}")
 
 
 def _shapes(run_data: Any, as_json: bool) -> None:
@@ -270,6 +292,12 @@ def register(app: typer.Typer) -> None:
         plan: Plan = None,
         since: Since = None,
         status: Status = None,
+        group_of: Group = None,
+        tag: Tag = None,
+        sample: Sample = None,
+        proposal: Proposal = None,
+        user: User = None,
+        where: Where = None,
         limit: Limit = 20,
         as_json: JsonOption = False,
         beamline: BeamlineOption = None,
@@ -278,9 +306,12 @@ def register(app: typer.Typer) -> None:
             _list(
                 beamline, as_json,
                 text=text, device=device, plan=plan, since=since, status=status, limit=limit,
+                group=group_of, tag=tag, sample=sample, proposal=proposal, user=user, where=where,
             )  # fmt: skip
 
     group.command("list", epilog=EXIT_HELP)(list_runs)
-    for name, command in (("show", show), ("data", data), ("plot", plot), ("rebuild", rebuild)):
+    notes = (("comment", run_notes.comment), ("tag", run_notes.tag))
+    shown = (("show", show), ("data", data), ("plot", plot), ("rebuild", rebuild))
+    for name, command in (*shown, *notes):
         group.command(name, context_settings=SETTINGS, epilog=EXIT_HELP)(command)
     app.add_typer(group, name="runs")

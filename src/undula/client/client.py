@@ -89,7 +89,7 @@ class Client:
         """What every scan asked for here says in its start document."""
         self.alarms = AlarmView(self.link)
         self.metadata = Metadata(self.link)
-        self.runs = Runs(paths.catalogue if paths else None)
+        self.runs = Runs(paths.catalogue if paths else None, self.link)
 
     # -- scans ------------------------------------------------------------------------------
 

@@ -5,23 +5,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from undula.client import notes
 from undula.client.shown import cut, html_table
 from undula.core.errors import InputError, ServiceError
 
 if TYPE_CHECKING:
     from undula.catalogue import Catalogue, RunRecord
+    from undula.client.link import Link
+    from undula.client.notes import Noted
     from undula.files.reading import RunData
+    from undula.messages import RunNote
+
+
+OWN_FILTERS = frozenset(
+    {"text", "plan", "device", "status", "since", "until", "group", "tag", "sample", "proposal",
+     "user", "limit"}
+)  # fmt: skip
+
+
+def filters_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Keywords of `Runs.search` as those of the catalogue.
+
+    >>> filters_of({"sample": "Fe2O3", "element__ne": "Cu", "text": None})["where"][0].comparison
+    'ne'
+    """
+    from undula.catalogue.filters import keyword_conditions, parse_condition
+
+    said = {key: value for key, value in given.items() if value is not None}
+    texts = said.pop("where", ())
+    texts = [texts] if isinstance(texts, str) else texts
+    free = {key: said.pop(key) for key in list(said) if key not in OWN_FILTERS}
+    where = (*map(parse_condition, texts), *keyword_conditions(free))
+    return {**said, "where": where} if where else said
 
 
 class Run:
     """One run: its record in the history, and its data from the file."""
 
-    def __init__(self, record: RunRecord) -> None:
+    def __init__(self, record: RunRecord, runs: Runs) -> None:
         self.record = record
+        self._runs = runs
 
     @property
     def number(self) -> int:
@@ -50,6 +77,25 @@ class Run:
 
         return open_run(self.path)
 
+    @property
+    def tags(self) -> list[str]:
+        """What people marked it with, as of when it was looked up."""
+        return list(self.record.tags)
+
+    @property
+    def notes(self) -> list[RunNote]:
+        """Comments, and tags given and taken away (`untag`), in order, with author and time."""
+        return self._runs.catalogue.notes(self.uid)
+
+    def comment(self, text: str) -> None:
+        """Keep a comment on this run: `runs[-1].comment("beam was unstable")`."""
+        self.record, _ = self._runs.note(self.uid, text)
+
+    def tag(self, *words: str) -> list[str]:
+        """Give tags, or take them away: `runs[-1].tag("good", "-bad")`. Returns the run's tags."""
+        self.record, _ = self._runs.tag(self.uid, *words)
+        return self.tags
+
     def documents(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """`(name, document)` of event-model, from the archive beside the file.
 
@@ -73,8 +119,9 @@ class Run:
 class Runs:
     """The runs of the beamline: by number, by place from the end (`runs[-1]`), or searched."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, link: Link | None = None) -> None:
         self._path = path
+        self._link = link
         self._open: Catalogue | None = None
 
     @property
@@ -89,10 +136,31 @@ class Runs:
         return self._open
 
     def search(self, **filters: Any) -> list[Run]:
-        """Newest first. Filters: `text`, `plan`, `device`, `since` (UTC epoch s), `status`,
-        `group`, `limit`."""
-        given = {key: value for key, value in filters.items() if value is not None}
-        return [Run(record) for record in self.catalogue.runs(**given)]
+        """Newest first; everything given must hold.
+
+        Args:
+            filters: `text`, `plan`, `device`, `status`, `since` and `until` (UTC epoch s), `group`,
+                `tag`, `sample`, `proposal`, `user`, `limit` (100). Any other word is a key of the
+                metadata: `element="Fe"`, with a comparison `temperature_K__gt=4` (`ne`, `gt`, `ge`,
+                `lt`, `le`, `contains`), in a dict `scan__edge="K"`. `where` takes conditions
+                as text: `["temperature_K>4"]`.
+
+        Raises: InputError for what cannot be compared.
+        """
+        return [Run(record, self) for record in self.catalogue.runs(**filters_of(filters))]
+
+    def note(self, run: int | str, text: str) -> Noted:
+        """Keep a comment on a run, by number or uid. Returns its record and all its notes."""
+        return notes.comment(self._line(), run, text)
+
+    def tag(self, run: int | str, *words: str) -> Noted:
+        """Give a run tags (`good`), or take them away (`-bad`)."""
+        return notes.tag(self._line(), run, *words)
+
+    def _line(self) -> Link:
+        if self._link is None:
+            raise ServiceError("this client is not connected", remedy="use undula.client.connect()")
+        return self._link
 
     def group(self, name: str) -> list[Run]:
         """The runs of a scan group, by its name or uid, in the order they were made."""
@@ -105,7 +173,7 @@ class Runs:
         """
         catalogue = self.catalogue
         newest = isinstance(key, int) and key < 0
-        return Run(catalogue.nth_last(int(key)) if newest else catalogue.run(key))
+        return Run(catalogue.nth_last(int(key)) if newest else catalogue.run(key), self)
 
     def __iter__(self) -> Iterator[Run]:
         return iter(self.search())

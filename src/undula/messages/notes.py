@@ -29,7 +29,7 @@ class RunNotesRequest(Request):
 
     tag: ClassVar[str] = "run_notes_request"
 
-    run: int | str = Field(description="number, uid, or -1 for the newest")
+    run: int | str = Field(default=-1, description="number, uid, or -1 for the newest")
     action: Literal["show", "comment", "tag"] = Field(description="what is asked")
     text: str = Field(default="", max_length=10_000, description="for comment")
     add: list[str] = Field(default_factory=list, max_length=50, description="tags to give")

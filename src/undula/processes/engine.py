@@ -43,6 +43,7 @@ from undula.scans.leases import Leases
 from undula.scans.live import LiveValues
 from undula.scans.motors import Motors
 from undula.scans.moves import Mover
+from undula.scans.notes import RunNotes
 from undula.scans.quick_bluesky import quicken
 from undula.scans.recovery import end_open_runs, end_started_items, make_safe
 from undula.scans.rights import Guard
@@ -217,6 +218,7 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
         _attach(service, runner, mover, paths, opening, attendant=attendant)
         metadata = CommonMetadata(paths.metadata, settings, service.metadata_changed)
         service.attach_metadata(metadata)
+        service.attach_notes(RunNotes(catalogue))
         log.add_sink(service.log)
         stopping = StopServer(paths.stop_socket, _stop_call(stops, runner, engine))
         closing.callback(stopping.close)

@@ -26,6 +26,7 @@ from undula.messages import (
     QueueRequest,
     ReadRequest,
     Request,
+    RunNotesRequest,
     ScanRequest,
 )
 
@@ -79,6 +80,9 @@ RIGHTS: dict[str, Right] = {
         Right("alarms acknowledge", _USE, "acknowledging alarms"),
         Right("metadata show", _SEE, "looking at metadata"),
         Right("metadata change", _USE, "changing metadata"),
+        Right("runs show", _SEE, "looking at notes on runs"),
+        Right("runs comment", _USE, "commenting on a run"),
+        Right("runs tag", _USE, "tagging a run"),
         Right("queue list", _SEE, "looking at the queue"),
         Right("queue show", _SEE, "looking at the queue"),
         Right("queue history", _SEE, "looking at the queue"),
@@ -120,6 +124,7 @@ _WORDS: dict[type[Request], str] = {
     AlarmRequest: "alarms",
     MetadataRequest: "metadata",
     QueueRequest: "queue",
+    RunNotesRequest: "runs",
 }
 
 

@@ -32,6 +32,7 @@ from undula.bus.endpoints import (
     ENGINE_MOVE,
     ENGINE_QUEUE,
     ENGINE_READ,
+    ENGINE_RUNS,
     ENGINE_SCAN,
     FILE_EVENTS,
     METADATA,
@@ -71,6 +72,7 @@ from undula.messages import (
     ReadRequest,
     Reply,
     Request,
+    RunNotesRequest,
     ScanRequest,
 )
 from undula.scans.alarms import Alarms, wrong_now
@@ -80,6 +82,7 @@ from undula.scans.common_metadata import CommonMetadata
 from undula.scans.configuration import Configuration
 from undula.scans.motors import Motors
 from undula.scans.moves import Mover
+from undula.scans.notes import RunNotes
 from undula.scans.places import run_path
 from undula.scans.ports import Documents
 from undula.scans.queue_desk import QueueDesk
@@ -98,6 +101,7 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     ENGINE_MOTOR,
     ENGINE_METADATA,
     ENGINE_QUEUE,
+    ENGINE_RUNS,
 )
 CHECKED = ("edit", "load", "check")
 """Requests about the queue that take as long as the check of a scan."""
@@ -147,6 +151,7 @@ class EngineService:
         self._motors: Motors | None = None
         self._alarms: Alarms | None = None
         self._metadata: CommonMetadata | None = None
+        self._notes: RunNotes | None = None
 
     def attach(
         self, runner: ScanRunner, mover: Mover, configuration: Configuration, motors: Motors
@@ -402,6 +407,8 @@ class EngineService:
             self._pool.submit(self._answer, request, lambda: self.motors.answer(request))
         elif isinstance(request, MetadataRequest):
             self._pool.submit(self._answer, request, lambda: self.metadata.answer(request))
+        elif isinstance(request, RunNotesRequest):
+            self._pool.submit(self._answer, request, lambda: self.notes.answer(request))
         elif isinstance(request, DevicesRequest):
             self._pool.submit(self._answer, request, lambda: self._table().model_dump())
 
@@ -536,6 +543,17 @@ class EngineService:
         if self._metadata is None:
             raise RuntimeError("attach_metadata was not called")
         return self._metadata
+
+    def attach_notes(self, notes: RunNotes) -> None:
+        """Give it what people say about runs."""
+        self._notes = notes
+
+    @property
+    def notes(self) -> RunNotes:
+        """Comments and tags on runs."""
+        if self._notes is None:
+            raise RuntimeError("attach_notes was not called")
+        return self._notes
 
     def metadata_changed(self, metadata: BeamlineMetadata) -> None:
         """Publish it, before whatever is said next."""

@@ -17,6 +17,7 @@ from typing import Any
 from undula.bus.endpoints import RUN_DOCUMENTS, RUNS_CLOSED
 from undula.bus.ports import BEGIN, Connector
 from undula.catalogue import Catalogue, RunRecord
+from undula.catalogue.scan_folder import write_notes
 from undula.core import faults
 from undula.core.errors import BusError, InputError, StorageError
 from undula.core.log import get_logger
@@ -217,6 +218,7 @@ class RunFollower:
         faults.reached("writer.archived")
         self._snapshots.remove(path)
         self._enter(path, stop, self._file.num_events)
+        self._keep_notes(path)
         # before it is told: a successor looks at no run that was told, and would leave it for ever
         self._connector.expire(RUN_DOCUMENTS, JOURNAL_KEPT_S, uid=self.uid)
         self._tell(path, stop)
@@ -284,6 +286,12 @@ class RunFollower:
         except InputError:
             self._catalogue.open_run(record_of(self._start or {}, self.number, path))
             close()
+
+    def _keep_notes(self, path: Path) -> None:
+        """What people said about the run while it was open, beside its file."""
+        notes = self._catalogue.notes(self.uid)
+        if notes:
+            write_notes(path, notes)
 
     def leave(self) -> None:
         """The service ends: flush what there is; the next one rebuilds and goes on."""

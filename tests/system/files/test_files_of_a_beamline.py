@@ -1,0 +1,96 @@
+"""Files, metadata and notes as a beamline sets them, through the real services."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from undula.catalogue import SqliteCatalogue
+from undula.catalogue.scan_folder import read_notes
+from undula.client import Client
+from undula.core.errors import InputError
+from undula.testing.beamline import LocalBeamline, local_beamline
+
+
+@pytest.fixture(scope="module")
+def beamline() -> Iterator[LocalBeamline]:
+    with local_beamline() as beamline:
+        yield beamline
+
+
+@pytest.fixture(scope="module")
+def client(beamline: LocalBeamline) -> Iterator[Client]:
+    with beamline.connect() as client:
+        yield client
+
+
+def test_comments_and_tags_are_kept_beside_the_file_and_found(
+    beamline: LocalBeamline, client: Client
+) -> None:
+    client.scan("samx", 0, 1, 3, detectors=["diode"])
+    run = client.scan("samx", 0, 1, 3, detectors=["diode"], metadata={"edge": "Fe K"}).run
+    before = run.path.read_bytes()
+    run.comment("Beam was unstable from point 2")
+    assert run.tag("good", "+alignment") == ["good", "alignment"]
+    assert run.tag("-good") == ["alignment"]
+    assert run.path.read_bytes() == before
+    assert [n.number for n in client.runs.search(tag="alignment")] == [run.number]
+    assert [n.number for n in client.runs.search(text="unstable")] == [run.number]
+    assert [n.number for n in client.runs.search(edge="Fe K")] == [run.number]
+    assert client.runs.search(tag="good") == []
+    assert next((n.kind, n.author) for n in client.runs[-1].notes) == ("comment", client.link.user)
+    assert read_notes(run.path) == client.runs[-1].notes
+    for wrong in (
+        lambda: run.tag("no blanks"),
+        lambda: run.tag("-unknown"),
+        lambda: run.comment(" "),
+    ):
+        with pytest.raises(InputError):
+            wrong()
+    again = SqliteCatalogue(":memory:")
+    assert again.rebuild_from_files(beamline.settings.data) >= 2
+    assert again.run(run.number).tags == ["alignment"]
+    assert again.notes(run.uid) == client.runs[-1].notes
+    again.close()
+
+
+def test_a_run_that_goes_on_may_be_commented(client: Client) -> None:
+    scan = client.scan("samx", -1, 1, 400, time=0.02, detectors=["diode"], wait=False)
+    number = next(int(doc["scan_id"]) for name, doc in scan.documents() if name == "start")
+    client.runs.note(number, "looks good so far")
+    client.queue.abort("enough")
+    run = client.runs[number]
+    end = client.scan("samx", 0, 1, 2, detectors=["diode"]).run  # the one before is closed by then
+    assert end.number > number
+    assert [n.text for n in read_notes(client.runs[number].path)] == ["looks good so far"]
+    assert run.notes[0].text == "looks good so far"
+
+
+def test_the_command_line_tags_and_finds(beamline: LocalBeamline, client: Client) -> None:
+    number = client.scan("samx", 0, 1, 3, detectors=["diode"]).run.number
+
+    def say(*words: str) -> str:
+        command = [
+            str(Path(sys.executable).with_name("undula")),
+            "runs",
+            *words,
+            "--beamline",
+            "test",
+        ]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=60, env=os.environ
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "good" in say("tag", "-1", "+good", "+keep")
+    assert "keep" in say("tag", str(number), "-good")
+    say("comment", str(number), "a", "fine", "one")
+    listed = say("list", "--tag", "keep", "--text", "fine one", "--where", "num_points=3")
+    assert listed.split()[5] == str(number), listed
+    assert "a fine one" in say(str(number))
