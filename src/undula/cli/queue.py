@@ -1,4 +1,4 @@
-"""Commands of the scan queue: list, pause, pause-at-point, resume, abort, remove, clear."""
+"""Commands of the scan queue: look, pause, resume, skip, retake, complete, abort, remove, clear."""
 
 from __future__ import annotations
 
@@ -59,6 +59,28 @@ def _simple(action: str, text: str) -> Any:
 
 
 @kind
+def retake(
+    point: Annotated[
+        int | None, typer.Argument(help="Number of the point, from 1; else the last one.", min=1)
+    ] = None,
+    as_json: JsonOption = False,
+    beamline: BeamlineOption = None,
+) -> None:
+    """Take a point again and go on; both are kept. Example: undula queue retake 12"""
+    _act("retake", as_json, beamline, point=point)
+
+
+@kind
+def stop_all(
+    reason: Annotated[str, typer.Option("--reason", help="Kept in the run.")] = "",
+    as_json: JsonOption = False,
+    beamline: BeamlineOption = None,
+) -> None:
+    """End the running scan, with clean-up, and take out all that waits."""
+    _act("stop_all", as_json, beamline, reason=reason)
+
+
+@kind
 def abort(
     reason: Annotated[str, typer.Option("--reason", help="Kept in the run.")] = "",
     as_json: JsonOption = False,
@@ -95,9 +117,13 @@ def register(app: typer.Typer) -> None:
         ("pause", "pause", "Pause now: motion stops, the point is taken again on resume."),
         ("pause-at-point", "pause_at_point", "Pause at the next point."),
         ("resume", "resume", "Go on."),
+        ("skip", "skip", "Leave out the point under way and go on. Example: undula queue skip"),
+        ("complete", "complete", "End the running scan early, as good, after its present point."),
         ("clear", "clear", "Take all waiting scans out."),
     ):
         group.command(name, epilog=EXIT_HELP)(_simple(action, text))
+    group.command("retake", epilog=EXIT_HELP)(retake)
     group.command("abort", epilog=EXIT_HELP)(abort)
+    group.command("stop-all", epilog=EXIT_HELP)(stop_all)
     group.command("remove", epilog=EXIT_HELP)(remove)
     app.add_typer(group, name="queue")

@@ -1,4 +1,4 @@
-"""The scan queue from a client: add, look, pause, resume, abort, remove, clear."""
+"""The scan queue from a client: add, look, remove; pause, resume, skip, retake, complete, abort."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class QueueView:
             seen.wait(SETTLE_S)
         finally:
             subscription.close()
-        return self.list()
+        return self.list().model_copy(update={"did": status.did})
 
     @property
     def last(self) -> QueueStatus | None:
@@ -86,7 +86,32 @@ class QueueView:
 
     def resume(self) -> QueueStatus:
         """Go on."""
-        return self._do_and_see("resume", lambda status: status.state not in ("pausing", "paused"))
+        return self._do_and_see("resume", _goes_on)
+
+    def skip(self) -> QueueStatus:
+        """Leave out the point under way, or the next one while it is paused, and go on.
+
+        `did` of the returned status says which. Raises: BusyError, e.g. for a plan whose points are
+        not known beforehand.
+        """
+        return self._do_and_see("skip", _goes_on)
+
+    def retake(self, point: int | None = None) -> QueueStatus:
+        """Take a point again and go on; both are kept, the earlier one marked as replaced.
+
+        Args:
+            point: its number, from 1; None: the last one that was taken.
+        Raises: BusyError, InputError.
+        """
+        return self._do_and_see("retake", _goes_on, point=point)
+
+    def complete(self) -> QueueStatus:
+        """End the running scan early, as good: at the end of its point, or now while paused."""
+        return self._do_and_see("complete", _goes_on)
+
+    def stop_all(self, reason: str = "") -> QueueStatus:
+        """End the running scan, with clean-up, and take out all that waits."""
+        return self._do("stop_all", reason=reason)
 
     def abort(self, reason: str = "") -> QueueStatus:
         """End the running scan, with clean-up; the file keeps what was measured."""
@@ -116,6 +141,10 @@ class QueueView:
         return queue_text(self.list(), LONGEST)
 
 
+def _goes_on(status: QueueStatus) -> bool:
+    return status.state not in ("pausing", "paused")
+
+
 def queue_text(status: QueueStatus, longest: int = 10_000) -> str:
     """The queue in a few lines; commands cut to `longest` characters."""
     head: str = status.state
@@ -125,7 +154,7 @@ def queue_text(status: QueueStatus, longest: int = 10_000) -> str:
             head += f", run {status.run_number}"
         total = status.running.num_points
         head += f", {status.points_done}" + (f" of {total}" if total else "") + " points"
-    lines = [head]
+    lines = [status.did, head] if status.did else [head]
     if status.waiting_for:
         lines.append(f"waiting for {status.waiting_for}")
     if status.message:

@@ -113,6 +113,7 @@ class QueueStatus(Event):
     blocked: str = Field(default="", description="why nothing starts although scans wait")
     left_s: float = Field(default=0.0, description="time left overall, as far as known, seconds")
     left_unknown: int = Field(default=0, description="scans whose time nobody knows")
+    did: str = Field(default="", description="in a reply: what was done")
 
 
 class ItemFinished(Event):

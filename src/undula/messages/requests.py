@@ -121,11 +121,17 @@ class QueueRequest(Request):
 
     action: Literal[
         "list", "show", "history", "check",
-        "pause", "pause_at_point", "resume", "abort",
+        "pause", "pause_at_point", "resume", "skip", "retake", "complete", "abort", "stop_all",
         "remove", "clear", "move", "edit", "duplicate", "repeat", "hold", "release",
         "lock", "unlock", "approve", "stop_after", "load",
-    ] = Field(description="pause: now; pause_at_point: at the next point")  # fmt: skip
+    ] = Field(
+        description="pause: now; pause_at_point: at the next point; skip: leave out the point "
+        "under way; retake: take one again; complete: end early, as good; stop_all: abort and clear"
+    )  # fmt: skip
     item_id: str | None = Field(default=None, description="the waiting item that is meant")
+    point: int | None = Field(
+        default=None, ge=1, description="for retake: number of the point; None: the last"
+    )
     reason: str = Field(default="", description="for abort: kept in the run; for hold and lock")
     seen: int | None = Field(
         default=None, description="revision of the queue that the author of the edit saw"

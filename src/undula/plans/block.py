@@ -16,7 +16,9 @@ import bluesky.preprocessors as bpp
 from bluesky.utils import Msg
 
 from undula.plans.guarded import reader
-from undula.plans.step import Messages, StepRun, first_move, measure
+from undula.plans.step import Messages, StepRun, first_move, measure, rows_of
+from undula.plans.steps import Steps
+from undula.plans.turns import TurnReader, tell_turns
 
 MAX_ROWS = 100
 MAX_BLOCK_S = 0.005
@@ -24,43 +26,39 @@ BLOCK = "instant_block"
 
 
 class BlockRecorder:
-    """Columns of the current block, and how far the scan is. A Bluesky flyer for `collect` only."""
+    """Columns of the current block. A Bluesky flyer for `collect` only."""
 
-    def __init__(self, run: StepRun) -> None:
+    def __init__(self, run: StepRun, steps: Steps) -> None:
         self.name = BLOCK
         self.parent = None
-        self.done = 0
         self._run = run
+        self._steps = steps
         self._devices = [*run.axes, *run.detectors]
-        self._rows: list[list[float]] = (
-            [[]] * (run.num or 0) if run.points is None else run.points.tolist()
-        )
+        self._row_of = rows_of(run)
         self._reads = [
             (d if hasattr(d, "offer") else None, reader(d, run.policy(d))) for d in self._devices
         ]
         self._values: dict[str, list[Any]] = {}
         self._stamps: dict[str, list[float]] = {}
 
-    @property
-    def finished(self) -> bool:
-        """All points are taken."""
-        return self.done >= len(self._rows)
-
     def take_back(self) -> None:
         """Forget the rows that were not handed over: they are taken again."""
-        rows = max(map(len, self._values.values()), default=0)
-        self.done -= rows
         self._values, self._stamps = {}, {}
 
     def fill(self) -> None:
-        """Take up to `MAX_ROWS` points or `MAX_BLOCK_S` seconds, whichever is less."""
+        """Take up to `MAX_ROWS` points or `MAX_BLOCK_S` seconds, whichever is less.
+
+        One only when it is taken again.
+        """
         end = time.monotonic() + MAX_BLOCK_S
         axes = self._run.axes
         triggers = [d.trigger for d in self._run.counters]
-        reads = self._reads
-        last = min(self.done + MAX_ROWS, len(self._rows))
-        while self.done < last:
-            for axis, target in zip(axes, self._rows[self.done], strict=True):
+        reads, row_of = self._reads, self._row_of
+        first, total = self._steps.point, self._steps.total or 0
+        for point in range(
+            first, first + 1 if self._steps.retaking else min(first + MAX_ROWS, total)
+        ):
+            for axis, target in zip(axes, row_of(point), strict=True):
                 _finished(axis, axis.set(target))
             for trigger in triggers:
                 trigger()
@@ -72,7 +70,6 @@ class BlockRecorder:
             for key, reading in row.items():
                 self._values.setdefault(key, []).append(reading["value"])
                 self._stamps.setdefault(key, []).append(reading["timestamp"])
-            self.done += 1
             if time.monotonic() > end:
                 break
 
@@ -88,6 +85,7 @@ class BlockRecorder:
         values, self._values = self._values, {}
         stamps, self._stamps = self._stamps, {}
         if values:
+            self._steps.took(max(map(len, values.values())))
             yield {"data": values, "timestamps": stamps}
 
     def read_configuration(self) -> dict[str, Any]:
@@ -126,19 +124,26 @@ async def run_block(msg: Msg) -> None:
 
 def block_core(run: StepRun) -> Messages:
     """All points in blocks; a checkpoint between two, where every pause is taken."""
-    recorder = BlockRecorder(run)
+    steps, reader = run.place, TurnReader()
+    recorder = BlockRecorder(run, steps)
     collect = Msg("collect", recorder, name="primary", return_payload=False)
     fill = Msg(BLOCK, recorder)
     yield Msg("declare_stream", None, recorder, name="primary", collect=True)
-    if run.points is not None and len(run.points):
-        yield from first_move(run, run.points[0].tolist())
+    if run.points is not None and not steps.over:
+        yield from first_move(run, run.points[steps.point].tolist())
     yield Msg("rewindable", None, False)
 
     def blocks() -> Messages:
-        while not recorder.finished:
+        while True:
             yield Msg("checkpoint")
             if run.pause_requested():
                 yield Msg("pause")
+            if steps.asked:
+                steps.turn()
+            if steps.turns:
+                yield from tell_turns(steps, reader)
+            if steps.over:
+                return
             yield fill
             if run.spoiled():
                 recorder.take_back()
@@ -150,8 +155,10 @@ def block_core(run: StepRun) -> Messages:
         yield collect
 
     def again() -> Messages:
+        steps.open = False
         yield Msg("rewindable", None, True)
 
+    steps.open = True
     yield from bpp.contingency_wrapper(blocks(), except_plan=rest, final_plan=again)
 
 

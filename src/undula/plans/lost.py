@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 from bluesky.utils import IllegalMessageSequence, Msg, RunEngineControlException
 
+from undula.plans.steps import SteeredError
+
 SEEN_WITHIN_S = 0.3
 """A driver may fail before the loss of its connection is known."""
 
@@ -52,7 +54,7 @@ def retaken(
         before = losses.count
         try:
             return (yield from point())
-        except RunEngineControlException:
+        except (RunEngineControlException, SteeredError):
             raise
         except Exception:  # a driver may raise anything when its connection is lost
             yield Msg("sleep", None, SEEN_WITHIN_S)

@@ -8,8 +8,7 @@ sleeps for 0.5 s.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -20,7 +19,9 @@ from bluesky.utils import FailedStatus, Msg, RunEngineControlException
 from undula.plans.beam import DARK, Beam
 from undula.plans.guarded import Policies, Policy, read_again
 from undula.plans.lost import Losses, NoLosses, retaken
+from undula.plans.steps import SteeredError, Steps
 from undula.plans.trajectory import FloatArray
+from undula.plans.turns import TurnReader, given_up, tell_turns
 from undula.plans.verbs import MOVE, TRIGGER, finishing
 
 Messages = Generator[Msg, Any, Any]
@@ -45,7 +46,8 @@ class StepRun:
     and with None when they are done. `untriggered` names detectors that are read as they are;
     `spoiled` says at the end of a point that it must be taken again, after a pause; so is a point
     with an error in which a device was lost, by `losses`. `monitored` are devices whose every
-    change is an event of a stream of their own.
+    change is an event of a stream of their own. `steps` says which point is next, and is asked by
+    people; None: all points from the first one.
     """
 
     detectors: Sequence[Any]
@@ -67,6 +69,13 @@ class StepRun:
     beam: Beam | None = None
     spoiled: Callable[[], bool] = never
     losses: Losses = field(default_factory=NoLosses)
+    steps: Steps | None = None
+
+    @property
+    def place(self) -> Steps:
+        """Where it is in its trajectory; steered from outside, or not at all."""
+        total = self.num if self.points is None else len(self.points)
+        return Steps(total) if self.steps is None else self.steps
 
     @property
     def counters(self) -> list[Any]:
@@ -137,41 +146,77 @@ def measure(run: StepRun, core: Callable[[StepRun], Messages]) -> Messages:
     return result
 
 
-def _rows(run: StepRun) -> Iterable[Sequence[float]]:
-    if run.points is not None:
-        return run.points.tolist()  # type: ignore[no-any-return]  # numpy types it as Any
-    return itertools.repeat(()) if run.num is None else itertools.repeat((), run.num)
+def rows_of(run: StepRun) -> Callable[[int], Sequence[float]]:
+    """Point, by its index, to the targets of all axes."""
+    if run.points is None:
+        return lambda _: ()
+    return run.points.tolist().__getitem__  # type: ignore[no-any-return]  # numpy types it as Any
 
 
 def step_core(run: StepRun) -> Messages:
     """One event a point into stream `primary`: checkpoint, move, trigger, read, save."""
-    checkpoint, delay = Msg("checkpoint"), Msg("sleep", None, run.delay_s)
+    checkpoint, pause = Msg("checkpoint"), Msg("pause")
     before: list[float | None] = [None] * len(run.axes)
     axes = list(enumerate(run.axes))
-    measure_point = _point(run)
+    steps, row_of = run.place, rows_of(run)
+    measure_point = _point(run, steps)
+    moved = False
 
-    def one(number: int, row: Sequence[float]) -> Messages:
+    def one(row: Sequence[float]) -> Messages:
+        nonlocal moved
         yield checkpoint
         if run.pause_requested():
-            yield Msg("pause")
-        if number == 0:
+            yield pause
+        if steps.asked:
+            raise SteeredError
+        if not moved:
             yield from first_move(run, row)
-        targets = [(axis, row[i]) for i, axis in axes if row[i] != before[i]]
-        if targets and number:
+        elif targets := [(axis, row[i]) for i, axis in axes if row[i] != before[i]]:
             yield Msg(MOVE, None, targets, run.move_timeout_s, run.told)
+        if steps.now:
+            raise SteeredError
+        moved = True
         before[:] = row
         yield from measure_point()
 
-    def again() -> None:  # all axes are sent anew: a lost one may stand anywhere
+    def again() -> None:  # all axes are sent anew: they may have been stopped anywhere
         before[:] = [None] * len(before)
 
-    for number, row in enumerate(_rows(run)):
-        yield from retaken(partial(one, number, row), run.losses, again)
-        if run.delay_s:
-            yield delay
+    def point() -> Messages:
+        return retaken(partial(one, row_of(steps.point)), run.losses, again)
+
+    delay = Msg("sleep", None, run.delay_s) if run.delay_s else None
+    yield from _points(steps, point, again, delay)
 
 
-def _point(run: StepRun) -> Callable[[], Messages]:
+def _points(
+    steps: Steps, point: Callable[[], Messages], again: Callable[[], None], delay: Msg | None
+) -> Messages:
+    """All points as `steps` has them; what people ask is seen to between two."""
+    reader = TurnReader()
+    steps.open = True
+    try:
+        while True:
+            if steps.asked:
+                steps.turn()
+                again()
+            if steps.turns:
+                yield from tell_turns(steps, reader)
+            if steps.over:
+                return
+            try:
+                yield from point()
+            except SteeredError:
+                yield from given_up()
+                continue
+            steps.took()
+            if delay is not None:
+                yield delay
+    finally:
+        steps.open = False
+
+
+def _point(run: StepRun, steps: Steps) -> Callable[[], Messages]:
     """What is done at each point once the axes stand; again as long as it is spoiled."""
     create, save = Msg("create", None, name="primary"), Msg("save")
     drop, checkpoint, pause = Msg("drop"), Msg("checkpoint"), Msg("pause")
@@ -190,16 +235,21 @@ def _point(run: StepRun) -> Callable[[], Messages]:
                 yield settle
             if counters:
                 yield trigger
-            yield create
-            yield from _readings(reads)
+            if not steps.now:
+                yield create
+                yield from _readings(reads)
             if beam is not None:
                 yield from beam.closed(run.told)
+            if steps.now:
+                raise SteeredError
             if not run.spoiled():
                 yield save
                 return
             yield drop
             yield checkpoint  # so that the pause repeats nothing: the point is taken again here
             yield pause
+            if steps.asked:
+                raise SteeredError
 
     return point
 

@@ -19,6 +19,7 @@ from undula.plans.beam import Beam
 from undula.plans.guarded import Buffered
 from undula.plans.lost import Losses
 from undula.plans.step import Messages
+from undula.plans.steps import Steps
 from undula.plans.verbs import Told, finishing
 from undula.scans.check import MOVE_MARGIN_S, CheckedScan
 from undula.scans.checked import Checks, Lease, checked, with_beam
@@ -57,13 +58,14 @@ def pushing(scan: CheckedScan, devices: Registry) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a running plan asks whoever runs it: pause wanted, point spoiled, device lost; and
-    devices that it needs beside those that were leased before."""
+    """What a running plan asks whoever runs it: pause wanted, point spoiled, device lost; devices
+    that it needs beside those that were leased before; and which of its points is next."""
 
     to_pause: Callable[[], bool]
     spoiled: Callable[[], bool]
     losses: Losses
     lease: Lease = lambda _: None
+    steps: Steps | None = None
 
 
 def _beam(scan: CheckedScan, devices: Registry) -> Beam | None:
@@ -127,6 +129,7 @@ def declared_plan(scan: CheckedScan, devices: Registry, asked: Asked, told: Told
         untriggered=frozenset(n for n in scan.detectors if not devices[n].triggered),
         on_failure=policies,
         losses=asked.losses,
+        steps=asked.steps,
         monitored=[devices[n].obj for n in pushing(scan, devices)],
     )
     return block_scan(run) if instant and form.num is not None else step_scan(run)

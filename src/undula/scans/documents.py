@@ -33,6 +33,7 @@ class OpenRun:
     points: int = 0
     streams: dict[str, str] = field(default_factory=dict)
     exit_status: ExitStatus | None = None
+    reason: str = ""
 
 
 LINK = {
@@ -51,8 +52,9 @@ class DocumentGate:
 
     `opening(start)` is called with each start document before anything is sent; it records the run
     and returns its file's path. `reason()` says whether somebody asked the run to end, and why it
-    ends; it is put into a stop document that has none. Runs may be interleaved: each document goes
-    to the journal of its own run. `open` is the newest run that is open.
+    ends; it is put into a stop document that has none, and into that of a run which was completed
+    early. Runs may be interleaved: each document goes to the journal of its own run. `open` is the
+    newest run that is open.
     """
 
     def __init__(
@@ -107,7 +109,7 @@ class DocumentGate:
             reached("engine.point_measured")
         elif name == "stop":
             doc = self._ending(run, doc)
-            run.exit_status = doc["exit_status"]
+            run.exit_status, run.reason = doc["exit_status"], doc.get("reason", "")
         index = run.index + 1
         payload = encode_document(index, name, doc, time.time())
         self._outbox.put(run.key, index, payload, closing=name == "stop")
@@ -120,12 +122,12 @@ class DocumentGate:
         """A run that was asked to end says so, whatever its devices said when they were stopped."""
         if refused := self._outbox.refusal(run.key):
             return {**doc, "exit_status": "fail", "reason": refused}
-        if doc["exit_status"] == "success":
-            return doc
         asked, reason = self._reason()
-        if asked:
+        if doc["exit_status"] == "success":
+            return {**doc, "reason": reason} if asked == "success" else doc
+        if asked and asked != "success":
             return {**doc, "exit_status": asked, "reason": reason}
-        return doc if doc.get("reason") else {**doc, "reason": reason}
+        return doc if doc.get("reason") or asked else {**doc, "reason": reason}
 
     def _start(self, doc: dict[str, Any]) -> None:
         path = self._opening(doc)

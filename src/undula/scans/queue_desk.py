@@ -116,7 +116,7 @@ class QueueDesk:
 
     def answer(self, request: QueueRequest, permit: Permit) -> dict[str, Any]:
         """Carry out a request. Raises: InputError, StaleError, AccessError, BusyError ..."""
-        runner, action = self._runner, request.action
+        runner, action, did = self._runner, request.action, ""
         match action:
             case "show":
                 return self._show(request)
@@ -129,13 +129,36 @@ class QueueDesk:
                 self._resume(request)
             case "abort":
                 runner.steering.abort(request.reason)
+            case "skip" | "retake" | "complete" | "stop_all":
+                did = self._steer(request, permit)
             case "edit":
                 self._edit(request)
             case "list":
                 pass
             case _:
                 self._apply(_event(request))
-        return {"status": runner.status().model_dump()}
+        return {"status": runner.status().model_copy(update={"did": did}).model_dump()}
+
+    def _steer(self, request: QueueRequest, permit: Permit) -> str:
+        """Steer between points, or end all; what is done, in words."""
+        steering, action = self._runner.steering, request.action
+        if action == "complete":
+            return steering.complete(request.user)
+        if action == "stop_all":
+            return self._stop_all(request)
+        permit.check()
+        return steering.skip() if action == "skip" else steering.retake(request.point)
+
+    def _stop_all(self, request: QueueRequest) -> str:
+        waiting = len(self._runner.line.queue.waiting)
+        if waiting:
+            self._apply(Removed(item_ids=None, user=request.user, time=now(), reason="stop all"))
+        reason = request.reason or "aborted by request, with all that waited"
+        ended = self._runner.steering.want_abort(reason)
+        self._runner.steering.nudge()
+        self._changed()
+        running = "the running scan ends" if ended else "nothing ran"
+        return f"{running}, {waiting} that waited {'was' if waiting == 1 else 'were'} taken out"
 
     def _apply(self, event: QueueEvent, requests: dict[str, ScanRequest] | None = None) -> None:
         self._runner.line.apply(event, requests)

@@ -26,6 +26,7 @@ from undula.devices.registry import Registry
 from undula.messages import ItemFinished, QueueItem, QueueStatus, ScanRequest
 from undula.messages.runs import ExitStatus
 from undula.plans import VERBS
+from undula.plans.steps import Steps
 from undula.scans.attendant import Attendant
 from undula.scans.build import Asked, baseline_of, build_plan, explain, pushing
 from undula.scans.check import CheckedScan
@@ -78,6 +79,7 @@ class ScanRunner:
             lost=self._lost,
             conditions=conditions,
             changed=changed,
+            points=lambda: self._gate.open.points if self._gate.open else 0,
         )
         self._lock = self.steering.lock
         self.settings = settings
@@ -249,7 +251,11 @@ class ScanRunner:
             self.steering.await_conditions()
             self._shutters.begin(scan.shutters, scan.opens == "per_scan")
             lease = partial(self._lease_more, holding)
-            asked = Asked(self.steering.asked_to_pause, self.steering.spoiled, self._lost, lease)
+            steps = None if scan.form is None else Steps(scan.num_points)
+            self.steering.follows(steps)
+            asked = Asked(
+                self.steering.asked_to_pause, self.steering.spoiled, self._lost, lease, steps
+            )
             plan, md = build_plan(scan, self.devices, self.settings, asked, self.steering.waits)
             self.steering.drive(plan, md)
             status = "abort" if self.steering.aborted else "success"
@@ -277,7 +283,8 @@ class ScanRunner:
             words = [run.exit_status for run in runs if run.exit_status]
             status = next((word for word in words if word != "success"), "success")
         self._unsettled.add(runs)
-        reason = "" if status == "success" else self.steering.reason
+        own = runs[-1].reason if runs else ""
+        reason = own if status == "success" else self.steering.reason
 
         def ended() -> None:
             told = f"{self.steering.reason}; new scans are accepted" if self._stopped else reason

@@ -1,4 +1,5 @@
-"""What the running scan is told: pause, resume, abort, and what makes it pause by itself.
+"""What the running scan is told: pause, resume, skip, retake, complete, abort; and what makes it
+pause by itself.
 
 In: what people ask, conditions, devices that are lost, room for documents. Out: the RunEngine is
 interrupted, resumed, aborted. Only the thread that runs the scans resumes and aborts it, in
@@ -20,6 +21,7 @@ from undula.core.log import get_logger
 from undula.messages.queue import QueueState
 from undula.messages.runs import ExitStatus
 from undula.plans.step import Messages
+from undula.plans.steps import Steps
 from undula.scans.conditions import Conditions, Trip, told
 from undula.scans.hold import Hold
 from undula.scans.lost import LostDevices
@@ -37,7 +39,8 @@ class AbortedBeforeError(Exception):
 class Steering:
     """Steers the scan that runs. All methods may be called from any thread but `drive`.
 
-    `lock` guards what is shared with the queue: state, message, reason.
+    `lock` guards what is shared with the queue: state, message, reason. `points` counts the rows of
+    the open run.
     """
 
     def __init__(
@@ -48,12 +51,14 @@ class Steering:
         lost: LostDevices,
         conditions: Conditions,
         changed: Callable[[], None],
+        points: Callable[[], int],
     ) -> None:
         self._engine = engine
         self._shutters = shutters
         self._lost = lost
         self._conditions = conditions
         self._changed = changed
+        self._points = points
         self._hold = Hold()
         self.lock = threading.Condition()
         self.active = False
@@ -66,9 +71,11 @@ class Steering:
         self.closing = False
         self.waiting: tuple[float, str] | None = None
         self._pause_wanted = self._resume_wanted = self._abort_wanted = False
-        self._paused_for_room = False
+        self._paused_for_room = self._steered = False
+        self._completes = ""
         self._ends_as: ExitStatus = "abort"
-        self._in_plan = False
+        self._steps: Steps | None = None
+        self._begun = self._in_plan = False
 
     def begin(self) -> None:
         """An item begins: what was asked of the one before is over."""
@@ -76,8 +83,9 @@ class Steering:
             self.active, self.on_its_way = True, False
             self.state, self.message, self.reason = "running", "", ""
             self._pause_wanted = self._resume_wanted = self._abort_wanted = False
-            self._paused_for_room = False
-            self._ends_as = "abort"
+            self._paused_for_room = self._steered = False
+            self._ends_as, self._completes = "abort", ""
+            self._steps, self._begun = None, False
             self._lost.begin(())
 
     def end(self, message: str) -> None:
@@ -120,7 +128,7 @@ class Steering:
             if self.state not in ("running", "pausing"):
                 raise BusyError("nothing runs that could be paused", remedy="see undula queue list")
             self.message, self.state = message, "pausing"
-            self._pause_wanted = True
+            self._pause_wanted, self._steered = True, False
         if not at_point and self._engine.resumable:
             self.nudge()  # before the first checkpoint a pause would abort: the flag has to do
         self._changed()
@@ -151,6 +159,82 @@ class Steering:
         self.nudge()
         self._changed()
 
+    # ---- between its points ---------------------------------------------------------------
+
+    def follows(self, steps: Steps | None) -> None:
+        """The plan that begins has these points; None: nobody knows them beforehand."""
+        with self.lock:
+            self._steps, self._begun = steps, True
+            if self._completes and steps is not None:
+                steps.complete(now=False)
+            elif self._completes:
+                self._pause_wanted = True
+
+    def skip(self) -> str:
+        """Leave out the point under way and go on. Returns: what is done. Raises: BusyError."""
+        return self._steer("skipped", lambda steps, _: steps.skip(), now=True)
+
+    def retake(self, point: int | None) -> str:
+        """Take a point again, by its number from 1 (None: the last), and go on.
+
+        While it is paused at once, else after the point under way. Returns: what is done.
+        Raises: BusyError, InputError.
+        """
+        return self._steer("retaken", lambda steps, paused: steps.retake(point, now=paused))
+
+    def complete(self, user: str) -> str:
+        """End the scan early and count it as good; while it is paused at once.
+
+        Returns: what is done. Raises: BusyError when nothing runs.
+        """
+        with self.lock:
+            self._must_run("completed")
+            paused = self.state == "paused"
+            self._completes = user or "somebody"
+            if self._steps is not None:
+                said = self._steps.complete(now=paused)
+            else:
+                said = "it ends at its next checkpoint"
+                self._pause_wanted = self._begun
+            self._go_on_if(paused)
+        self._changed()
+        return said
+
+    def _steer(self, what: str, ask: Callable[[Steps, bool], str], *, now: bool = False) -> str:
+        if trips := self._trips():
+            raise BusyError(
+                f"it cannot go on: {told(trips)}", remedy="it goes on by itself when this holds"
+            )
+        with self.lock:
+            self._must_run(what)
+            if not self._begun:
+                raise BusyError("its points have not begun", remedy="see undula queue list")
+            if self._steps is None:
+                raise BusyError(
+                    f"the points of this plan are not known, none can be {what}",
+                    remedy="pause it, complete it (it counts as good) or abort it",
+                )
+            paused = self.state == "paused"
+            said = ask(self._steps, paused)
+            self._steered = now and not paused
+            self._go_on_if(paused)
+        if now and not paused and self._engine.resumable:
+            self.nudge()
+        self._changed()
+        return f"{said}, then it goes on"
+
+    def _must_run(self, what: str) -> None:
+        if self.state not in ("running", "pausing", "paused"):
+            raise BusyError(f"nothing runs that could be {what}", remedy="see undula queue list")
+
+    def _go_on_if(self, paused: bool) -> None:
+        if paused:
+            self._resume_wanted, self._paused_for_room = True, False
+            self._hold.end()
+            self.lock.notify_all()
+
+    # ---- its end, and what watches it -----------------------------------------------------
+
     def _nudge_if_possible(self) -> None:
         """Before the first checkpoint a pause would abort: then the flags have to do."""
         if self._engine.resumable or self._abort_wanted:
@@ -173,7 +257,7 @@ class Steering:
         RunEngine be of no use any more. Nor the next plan, which has no flag.
         """
         with self.lock:
-            wanted = self._pause_wanted or self._abort_wanted
+            wanted = self._pause_wanted or self._abort_wanted or self._steered
         if not wanted or not self._in_plan or self._engine.state != "running":
             return
         try:
@@ -251,7 +335,15 @@ class Steering:
 
     def asked_to_end(self) -> tuple[ExitStatus | None, str]:
         """How a run ends that somebody asked to end, and why; None when nobody did."""
-        return (self._ends_as if self._abort_wanted else None), self.reason
+        if self._abort_wanted:
+            return self._ends_as, self.reason
+        steps = self._steps
+        if steps is None and self._completes:
+            return "success", f"completed by {self._completes} after {self._points()} points"
+        if steps is not None and steps.completed:
+            total = "" if steps.total is None else f" of {steps.total}"
+            return "success", f"completed by {self._completes} after {steps.point}{total} points"
+        return None, self.reason
 
     def waits(self, statuses: Any) -> None:
         """Told by the plan: what it waits for from now on; None: nothing any more."""
@@ -309,18 +401,14 @@ class Steering:
             self._in_plan = False
 
     def _paused(self) -> Callable[[], Any]:
-        """Wait for what to do next: resume or abort."""
-        with self.lock:
-            self._pause_wanted = self._resume_wanted = False
-            if not self._abort_wanted:
-                self.state = "paused"
-                if self._lost.paused and self._lost.text:
-                    self.message = f"paused by itself: {self._lost.text}"
+        """Wait for what to do next: resume, stop or abort."""
+        if self._only_steered():
+            return self._resumed
         self._shutters.close()
         self._changed()
         with self.lock:
-            self.lock.wait_for(lambda: self._resume_wanted or self._abort_wanted)
-        if not self._abort_wanted:
+            self.lock.wait_for(lambda: self._resume_wanted or self._abort_wanted or self._stops)
+        if not (self._abort_wanted or self._stops):
             self._lost.restore()
             self._open_again()
         with self.lock:
@@ -329,7 +417,35 @@ class Steering:
             self._resume_wanted = False
             self.state, self.message = "running", ""
         self._changed()
-        return self._engine.resume  # type: ignore[no-any-return]  # bluesky is untyped
+        return self._engine.stop if self._stops else self._resumed
+
+    @property
+    def _stops(self) -> bool:
+        """A plan whose points nobody knows is to end where it is, as good."""
+        return bool(self._completes) and self._begun and self._steps is None
+
+    def _only_steered(self) -> bool:
+        """It was interrupted to give up a point, not to pause. Otherwise it is paused now."""
+        with self.lock:
+            by_itself = self._hold.active or self._lost.paused or self._paused_for_room
+            only = self._steered and not (by_itself or self._abort_wanted)
+            self._steered = self._pause_wanted = self._resume_wanted = False
+            if only:
+                self.state, self.message = "running", ""
+            elif not self._abort_wanted:
+                self.state = "paused"
+                if self._lost.paused and self._lost.text:
+                    self.message = f"paused by itself: {self._lost.text}"
+            return only
+
+    def _resumed(self) -> Any:
+        """Go on; a point that is given up is not repeated by the RunEngine first."""
+        steps = self._steps
+        if steps is not None and steps.open and steps.now:
+            rewinds = self._engine.rewindable
+            self._engine.rewindable = not rewinds  # a change of it forgets what would be repeated
+            self._engine.rewindable = rewinds
+        return self._engine.resume()
 
     def _open_again(self) -> None:
         try:

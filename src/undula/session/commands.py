@@ -99,6 +99,23 @@ class Shell:
         if self._paused is not None:
             self.follow(self._paused)
 
+    def skip(self) -> None:
+        """skip(): leave out the point under way, or the next one while paused, and go on."""
+        self._steered(self.client.queue.skip())
+
+    def retake(self, point: int | None = None) -> None:
+        """retake(), retake(12): take the last point, or that one, again, and go on."""
+        self._steered(self.client.queue.retake(point))
+
+    def complete(self) -> None:
+        """complete(): end the running scan early and count it as good."""
+        self._steered(self.client.queue.complete())
+
+    def _steered(self, status: QueueStatus) -> None:
+        _say(status.did)
+        if self._paused is not None:
+            self.follow(self._paused)
+
     def abort(self, reason: str = "") -> None:
         """End the running or paused scan, with clean-up."""
         self.client.queue.abort(reason or "aborted in the shell")
@@ -281,6 +298,7 @@ class Shell:
         for name in (
             "mv", "mvr", "umv", "umvr", "wm", "wa", "set_position",
             "set_lm", "home", "jog", "tw", "read", "stop", "pause", "resume", "abort",
+            "skip", "retake", "complete",
             "cen", "com", "peak", "fwhm", "goto_peak", "goto_cen", "goto_com",
         ):  # fmt: skip
             names[name] = getattr(self, name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -12,56 +11,9 @@ import numpy as np
 import pytest
 from bluesky.run_engine import RunEngine
 from bluesky.utils import RunEngineInterrupted
-from event_model import DocumentNames, schema_validators
 
 from undula.plans import VERBS, StepRun, block_scan, step_scan
-
-
-class Done:
-    done = True
-    success = True
-
-    def add_callback(self, callback: Callable[[Any], None]) -> None:
-        callback(self)
-
-    def exception(self, timeout: float | None = 0.0) -> BaseException | None:
-        return None
-
-
-class Axis:
-    parent = None
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.visited: list[float] = []
-        self.stopped = 0
-        self.hook: Callable[[], None] = lambda: None
-
-    def set(self, value: float) -> Done:
-        self.visited.append(value)
-        self.hook()
-        return Done()
-
-    def stop(self, *, success: bool = False) -> None:
-        self.stopped += 1
-
-    def read(self) -> dict[str, Any]:
-        return {self.name: {"value": self.visited[-1], "timestamp": time.time()}}
-
-    def describe(self) -> dict[str, Any]:
-        return {self.name: {"source": "test", "dtype": "number", "shape": []}}
-
-    def read_configuration(self) -> dict[str, Any]:
-        return {}
-
-    def describe_configuration(self) -> dict[str, Any]:
-        return {}
-
-
-class Counter(Axis):
-    def trigger(self) -> Done:
-        self.visited.append(len(self.visited) + 1.0)
-        return Done()
+from undula.testing.instant import Axis, Collected, Counter
 
 
 @pytest.fixture
@@ -70,22 +22,6 @@ def engine() -> RunEngine:
     for verb, function in VERBS.items():
         engine.register_command(verb, function)
     return engine
-
-
-class Collected:
-    """Documents by name, validated against event-model, and rows of the primary stream."""
-
-    def __init__(self) -> None:
-        self.docs: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        self.rows: dict[int, float] = {}
-
-    def __call__(self, name: str, doc: dict[str, Any]) -> None:
-        schema_validators[DocumentNames[name]].validate(doc)
-        self.docs[name].append(doc)
-        if name == "event":
-            self.rows[doc["seq_num"]] = doc["data"]["x"]
-        if name == "event_page":
-            self.rows.update(zip(doc["seq_num"], doc["data"]["x"], strict=True))
 
 
 WAYS = {"message by message": step_scan, "in blocks": block_scan}

@@ -1,0 +1,103 @@
+"""Points skipped and retaken, scans completed: through the services, and right in the file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from undula.client import Client
+from undula.core.errors import BusyError, InputError
+from undula.testing.beamline import local_beamline
+
+PATIENCE_S = 20.0
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    """One simulated beamline for all tests of this file: starting it takes some seconds."""
+    with local_beamline() as beamline, beamline.connect() as client:
+        yield client
+
+
+def _until(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end, what
+
+
+def _paused_at(client: Client, points: int, at_point: bool = True) -> int:
+    """Points that are done when it is paused."""
+    _until(lambda: client.queue.list().points_done >= points, "the scan does not begin")
+    _ = client.queue.pause_at_point() if at_point else client.queue.pause()
+    _until(lambda: client.queue.list().state == "paused", "it does not pause")
+    return client.queue.list().points_done
+
+
+@pytest.mark.parametrize("at_point", [True, False], ids=["at a point", "at once"])
+def test_a_skipped_and_a_retaken_point_are_in_the_file_as_such(
+    client: Client, at_point: bool
+) -> None:
+    scan = client.scan("samx", -2, 2, 40, time=0.02, detectors=["diode"], wait=False)
+    done = _paused_at(client, 4, at_point)
+    assert client.queue.skip().did == f"point {done + 1} is left out, then it goes on"
+    again = _paused_at(client, done + 4, at_point)
+    assert client.queue.retake(2).did == "point 2 is taken again, then it goes on"
+    data = scan.wait(PATIENCE_S).run.data
+    points = np.linspace(-2, 2, 40)
+    rows = np.insert(np.delete(points, done), again, points[1])
+    assert np.allclose(data["samx"], rows)
+    told = data.stream("steering")
+    assert told["steering_action"].tolist() == ["skipped", "retaken", "resumed"]
+    assert told["steering_point"].tolist() == [done + 1, 2, 2]
+    assert told["steering_row"].tolist() == [done + 1, again + 1, again + 2]
+    assert told["steering_next"].tolist() == [done + 2, 2, again + 2]
+
+
+def test_a_point_that_takes_too_long_is_skipped_while_it_is_taken(client: Client) -> None:
+    scan = client.list_scan("energy", [8000, 19000, 8000.5], detectors=["diode"], wait=False)
+    _until(lambda: client.queue.list().points_done == 1, "the first point is not taken")
+    _until(lambda: client.devices.energy.position > 8010, "it does not move")
+    client.queue.skip()
+    data = scan.wait(PATIENCE_S).run.data
+    assert data["energy"].tolist() == [8000, 8000.5]
+
+
+def test_a_completed_scan_is_a_success_and_says_who_ended_it(client: Client) -> None:
+    place = client.devices.samx.position
+    scan = client.rel_scan("samx", -1, 1, 400, time=0.02, detectors=["diode"], wait=False)
+    _until(lambda: client.queue.list().points_done >= 3, "the scan does not begin")
+    assert client.queue.complete().did == "it ends after this point"
+    run = scan.wait(PATIENCE_S).run
+    rows = len(run.data["samx"])
+    assert run.status == "success"
+    assert run.record.reason.startswith("completed by ")
+    assert run.record.reason.endswith(f"after {rows} of 400 points")
+    assert client.devices.samx.position == pytest.approx(place)
+
+
+def test_a_plan_of_bluesky_can_be_completed_but_no_point_of_it_skipped(client: Client) -> None:
+    scan = client.run_plan("x2x_scan", ["diode"], "samx", "samy", -1, 1, 300, time=0.02, wait=False)
+    _until(lambda: client.queue.list().points_done >= 3, "the scan does not begin")
+    with pytest.raises(BusyError, match="points of this plan are not known"):
+        client.queue.skip()
+    client.queue.complete()
+    scan.wait(PATIENCE_S)
+    assert scan.run.status == "success"
+    assert "completed by" in scan.run.record.reason
+
+
+def test_a_point_that_was_not_taken_yet_is_not_retaken(client: Client) -> None:
+    scan = client.scan("samx", -2, 2, 400, time=0.02, detectors=["diode"], wait=False)
+    _until(lambda: client.queue.list().points_done >= 3, "the scan does not begin")
+    with pytest.raises(InputError, match="point 399 was not taken yet"):
+        client.queue.retake(399)
+    waiting = client.scan("samy", -2, 2, 5, detectors=["diode"], wait=False)
+    did = client.queue.stop_all().did
+    assert did == "the running scan ends, 1 that waited was taken out"
+    assert scan.wait(PATIENCE_S, check=False).finished.exit_status == "abort"
+    assert waiting.wait(PATIENCE_S, check=False).finished.exit_status == "removed"
+    with pytest.raises(BusyError, match="nothing runs"):
+        client.queue.complete()
