@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from undula.analysis.rows import event_rows
 from undula.bus.endpoints import QUEUE_FINISHED, RUN_DOCUMENTS, RUNS_CLOSED, RUNS_OPENED
 from undula.bus.ports import BEGIN, Connector
 from undula.core.clock import Deadline
@@ -265,13 +266,3 @@ class ScanHandle:
 
     def __repr__(self) -> str:
         return f"<{self.accepted.command}: {self.status}>"
-
-
-def event_rows(name: str, doc: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The points in an `event` or `event_page`, each with `seq_num` and `time` (UTC epoch s)."""
-    if name == "event":
-        yield {"seq_num": doc["seq_num"], "time": doc["time"], **doc["data"]}
-        return
-    for i, seq_num in enumerate(doc["seq_num"]):
-        row = {key: values[i] for key, values in doc["data"].items()}
-        yield {"seq_num": seq_num, "time": doc["time"][i], **row}

@@ -24,6 +24,7 @@ POINTS: frozenset[str] = frozenset(
         "engine.point_measured",
         "engine.item_finished",
         "engine.recovered",
+        "analysis.fit_begun",
         "publisher.received",
         "publisher.appended",
         "publisher.acknowledged",

@@ -20,6 +20,7 @@ from undula.messages.devices import (
     Severity,
 )
 from undula.messages.errors import ErrorReport
+from undula.messages.fits import FitParameter, FitResult, RunFits
 from undula.messages.metadata import BeamlineMetadata, MetadataRequest
 from undula.messages.notes import RunNote, RunNotesRequest
 from undula.messages.plans import PlanSource, SourcePart
@@ -70,6 +71,8 @@ __all__ = [
     "Event",
     "FileEvent",
     "FileState",
+    "FitParameter",
+    "FitResult",
     "ItemFinished",
     "JournalProgress",
     "LogEvent",
@@ -91,6 +94,7 @@ __all__ = [
     "Request",
     "RunDocument",
     "RunFileClosed",
+    "RunFits",
     "RunNote",
     "RunNotesRequest",
     "RunOpened",

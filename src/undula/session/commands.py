@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from undula.analysis.view import RunView
 from undula.client import (
     Background,
     Client,
@@ -27,7 +28,6 @@ from undula.session.access import People
 from undula.session.display import TextDisplay
 from undula.session.follow import follow, wait_for_move
 from undula.session.groups import Group
-from undula.session.live import RunView
 from undula.session.planning.prompt import Prompt
 from undula.session.plans import PLANS, make_plan
 from undula.session.words.experiment import experiment_words

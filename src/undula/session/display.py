@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol, TextIO
 
+from undula.analysis.view import RunView
 from undula.client import ScanHandle, Step
 from undula.core.clock import now
 from undula.messages import QueueStatus, RunOpened
-from undula.session.live import RunView
 from undula.session.table import WIDTH, TableText, plot_lines, progress_text, summary_lines
 
 REDRAW_S = 0.1

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from undula.session.live import Column, RunView
+from undula.analysis.view import Column, RunView
 
 WIDTH = 80
 _SEQ = 6

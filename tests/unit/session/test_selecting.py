@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from undula.analysis.view import RunView
 from undula.core.errors import InputError
 from undula.session.commands import Shell
-from undula.session.live import RunView
 
 
 def test_devices_are_listed_by_name_or_path(shell: Shell, capsys: Any) -> None:

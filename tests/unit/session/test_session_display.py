@@ -8,10 +8,10 @@ import time
 
 import pytest
 
+from undula.analysis.view import RunView
 from undula.client import Step
 from undula.messages import RunDocument, RunOpened
 from undula.session.display import TextDisplay
-from undula.session.live import RunView
 from undula.session.plot import curve, heat_map
 from undula.session.table import TableText, progress_text, summary_lines
 

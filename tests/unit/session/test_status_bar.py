@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from undula.analysis.view import RunView
 from undula.messages import QueueItem, QueueStatus
-from undula.session.live import RunView
 from undula.session.terminal.status import status_line
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
+from undula.analysis.view import RunView
 from undula.bus.endpoints import DEVICE_VALUES, QUEUE_STATUS, RUN_DOCUMENTS, RUNS_OPENED
 from undula.bus.ports import BEGIN
 from undula.client import Client
 from undula.core.clock import now
 from undula.core.errors import UndulaError
 from undula.messages import DeviceValues, QueueStatus
-from undula.session.live import RunView
 from undula.session.table import plot_lines
 from undula.session.terminal.status import status_line
 

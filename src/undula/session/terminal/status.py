@@ -5,8 +5,8 @@ In: the queue, the run, the prompt. Out: one line of the terminal's width.
 
 from __future__ import annotations
 
+from undula.analysis.view import RunView
 from undula.messages import QueueStatus
-from undula.session.live import RunView
 from undula.session.table import duration_text
 
 

@@ -9,7 +9,7 @@ import pytest
 from bluesky import RunEngine
 from ophyd.sim import SynAxis, SynGauss
 
-from undula.session.live import RunView
+from undula.analysis.view import RunView
 
 
 @pytest.fixture(scope="module")

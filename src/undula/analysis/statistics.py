@@ -1,4 +1,7 @@
-"""Peak statistics of a curve: where it is highest, its centre of mass, its width. Pure numpy."""
+"""Room: analysis. Peak statistics: where a curve is highest, its centre of mass, its width.
+
+Pure numpy.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undula.client import peak_stats
+from undula.analysis.statistics import peak_stats
 
 FINITE = st.floats(-1e6, 1e6, allow_nan=False)
 

@@ -1,4 +1,4 @@
-"""A run as it grows: documents folded into rows, progress, time left, peak statistics. Pure.
+"""Room: analysis. A run as it grows: rows, progress, time left, peak statistics. Pure.
 
 In: event-model documents, in order. Out: what a table, a plot and a summary show. No clock, no
 output: the caller says what time it is.
@@ -10,7 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from undula.client import PeakStats, event_rows, peak_stats
+from undula.analysis.rows import event_rows
+from undula.analysis.statistics import PeakStats, peak_stats
 
 
 @dataclass(frozen=True, slots=True)
