@@ -1,0 +1,309 @@
+"""Room: pipes. What every node shares: ports, parameters, three verbs. Pure.
+
+In: frames, one by one. Out: arrays by name of an output port. Called by: the runner, a test, a
+person at a prompt. Not here: links, processes, clocks.
+
+A node is written like this; the parameters are attributes, checked when they are changed:
+
+>>> class Bright(Node):
+...     \"\"\"How many pixels are bright.\"\"\"
+...
+...     name = "bright"
+...     outputs = (Port("count", "pixels above the level", ndim=0),)
+...     above: float = parameter(10.0, "a pixel is bright above this", ge=0, unit="counts")
+...
+...     def clear(self) -> None:
+...         self.bright = 0
+...
+...     def accumulate(self, frame: Frame) -> None:
+...         self.bright = int((frame.data > self.above).sum())
+...
+...     def result(self) -> Results:
+...         return {"count": self.bright}
+>>> Bright(above=3).above
+3.0
+>>> Bright(above=-1)
+Traceback (most recent call last):
+...
+undula.core.errors.InputError: [bright.above] Input should be greater than or equal to 0...
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_type_hints
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic.fields import FieldInfo
+
+from undula.core.errors import InputError
+from undula.pipes.frame import Frame
+
+Array = npt.NDArray[Any]
+Results = Mapping[str, Any] | None
+"""By name of an output port an array or a number; None: nothing to say yet."""
+
+Covers = Literal["frame", "window", "start"]
+"""What a result speaks of: one frame, the last few, or all since the start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """Where frames enter a node, or results leave it.
+
+    Args:
+        name: as it is written in a graph, `node.name`.
+        help: what the array means, for people.
+        ndim: its dimensions; None: any.
+        kinds: numpy's kinds that are taken or given: `b` bool, `i` `u` integers, `f` floats.
+        unit: of the values; empty: that of the input, or none.
+        compressed: an input that takes frames as they are, compressed ones too.
+    """
+
+    name: str
+    help: str
+    ndim: int | None = 2
+    kinds: str = "biuf"
+    unit: str = ""
+    compressed: bool = False
+
+
+FRAMES = Port("frames", "frames, (y, x)")
+
+
+def parameter(
+    default: Any,
+    help: str,  # noqa: A002  # the field's own word
+    *,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+    unit: str = "",
+    examples: list[Any] | None = None,
+) -> Any:
+    """Declare a parameter of a node, as `level: float = parameter(3.0, "what it does", ge=0)`.
+
+    Args:
+        default: its value when none is given.
+        help: what it does, for people.
+        unit: of the value.
+        examples: values that show how it is written.
+    """
+    return Field(
+        default=default, description=help, ge=ge, gt=gt, le=le, lt=lt, examples=examples,
+        json_schema_extra={"unit": unit} if unit else None,
+    )  # fmt: skip
+
+
+class Node:
+    """A step of a graph. Subclasses say what enters, what leaves, and what it means.
+
+    Class attributes:
+        name: by which a graph asks for it.
+        inputs, outputs: its ports.
+        covers: what a result speaks of.
+        missing: what it does about frames that did not come.
+        masked: what it does about pixels without a value.
+
+    Parameters are class attributes made by `parameter`. `clear` makes the state; it is called once
+    before the first frame, and whenever the node is to forget.
+    """
+
+    name: ClassVar[str] = ""
+    inputs: ClassVar[tuple[Port, ...]] = (FRAMES,)
+    outputs: ClassVar[tuple[Port, ...]] = ()
+    covers: ClassVar[Covers] = "frame"
+    missing: ClassVar[str] = "each frame stands for itself"
+    masked: ClassVar[str] = "pixels are taken as they are"
+    declared: ClassVar[Mapping[str, FieldInfo]] = {}
+
+    def __init_subclass__(cls) -> None:
+        own = {key: value for key, value in vars(cls).items() if isinstance(value, FieldInfo)}
+        for key in own:
+            delattr(cls, key)
+        cls.declared = {**cls.declared, **own}
+
+    def __init__(self, **parameters: Any) -> None:
+        self._values = self._checked(parameters)
+        for key in self._values.model_fields_set | self.declared.keys():
+            setattr(self, key, getattr(self._values, key))
+        self.clear()
+
+    @classmethod
+    def model(cls) -> type[BaseModel]:
+        """The parameters as a pydantic model: types, bounds, help, JSON schema."""
+        if cls not in _models:
+            _models[cls] = _model(cls)
+        return _models[cls]
+
+    @classmethod
+    def _checked(cls, parameters: Mapping[str, Any]) -> BaseModel:
+        try:
+            return cls.model().model_validate(dict(parameters))
+        except ValidationError as exc:
+            first = exc.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            known = ", ".join(cls.declared) or "none"
+            error = InputError(
+                f"{first['msg']}, not {first.get('input')!r}",
+                remedy=f"see the parameters of {cls.name}: {known}",
+                where=f"{cls.name}.{place}",
+            )
+            raise error from exc
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The values in use, by name, plain enough for JSON."""
+        return self._values.model_dump(mode="json")
+
+    def change(self, **parameters: Any) -> None:
+        """Change parameters while it runs: all of them or, when one is wrong, none.
+
+        They hold from the next frame on. Raises: InputError naming the parameter.
+        """
+        given = {key: getattr(self, key) for key in self.declared} | parameters
+        self._values = self._checked(given)
+        for key in parameters:
+            setattr(self, key, getattr(self._values, key))
+        self.changed(frozenset(parameters))
+
+    def changed(self, names: frozenset[str]) -> None:
+        """Parameters were changed; a node that has made something of them makes it anew."""
+
+    def accumulate(self, frame: Frame) -> None:
+        """Take one frame in."""
+        raise NotImplementedError
+
+    def receive(self, port: str, frame: Frame) -> None:  # noqa: ARG002  # for those with several
+        """Take one frame in at an input port; nodes with one input need only `accumulate`."""
+        self.accumulate(frame)
+
+    def result(self) -> Results:
+        """What it has to say now, by name of an output port; None when that is nothing."""
+        raise NotImplementedError
+
+    def clear(self) -> None:
+        """Forget all frames; called once before the first one."""
+
+    def close(self) -> None:
+        """There will be no further frame: let go of files and threads."""
+
+    @classmethod
+    def help(cls) -> str:
+        """What it does: its docstring."""
+        return inspect.getdoc(cls) or ""
+
+
+_models: dict[type[Node], type[BaseModel]] = {}
+
+
+def _model(cls: type[Node]) -> type[BaseModel]:
+    hints = get_type_hints(cls)
+    fields: Any = {key: (hints.get(key, Any), value) for key, value in cls.declared.items()}
+    return create_model(
+        f"{cls.__name__}Parameters",
+        __config__=ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False),
+        **fields,
+    )
+
+
+class Source(Node):
+    """A node without input: it makes frames. Whoever runs it waits until the next one is due."""
+
+    inputs = ()
+
+    def accumulate(self, frame: Frame) -> None:
+        """Raises: InputError: it has no input."""
+        raise InputError(
+            f"{self.name} has no input for frame {frame.seq_num}",
+            remedy="use it as a source",
+        )
+
+    def due_s(self) -> float:
+        """When the next frame is due, s after the first one; 0: at once."""
+        return 0.0
+
+    @property
+    def ended(self) -> bool:
+        """There will be no further frame."""
+        return True
+
+    def take(self, time: float = 0.0) -> list[Frame]:
+        """The frames that come next, mostly one; none when one is missing, or at the end.
+
+        Args:
+            time: host time to stamp them with, UTC epoch, s.
+        """
+        raise NotImplementedError
+
+    def result(self) -> Results:
+        """The next frame's data; None when there is none."""
+        frames = self.take()
+        return {self.outputs[0].name: frames[0].data} if frames else None
+
+    def __iter__(self) -> Iterator[Frame]:
+        """All frames, without waiting."""
+        while not self.ended:
+            yield from self.take()
+
+
+class Coverage:
+    """Which frames a result speaks of, by their sequence numbers; what is missing is counted.
+
+    >>> covered = Coverage()
+    >>> for number in (1, 2, 5):
+    ...     _ = covered.add(number)
+    >>> covered.first, covered.last, covered.frames, covered.gaps
+    (1, 5, 3, 2)
+    """
+
+    __slots__ = ("first", "frames", "gaps", "last")
+
+    def __init__(self) -> None:
+        self.first = self.last = self.frames = self.gaps = 0
+
+    def add(self, seq_num: int) -> bool:
+        """One more frame; False when it was here before, so that it must not count twice."""
+        if self.frames and seq_num <= self.last:
+            return False
+        if not self.frames:
+            self.first = seq_num
+        else:
+            self.gaps += seq_num - self.last - 1
+        self.last = seq_num
+        self.frames += 1
+        return True
+
+
+def without_value(data: Array, *, highest: bool = False) -> npt.NDArray[np.bool_] | None:
+    """Pixels that have no value, as a mask of the same shape; None when there can be none.
+
+    Args:
+        data: a frame. In floats NaN has no value.
+        highest: in integers the highest number that the dtype has is no value, as detectors with
+            module gaps write it (65535 in uint16).
+
+    >>> without_value(np.array([1.0, np.nan])).tolist()
+    [False, True]
+    """
+    if data.dtype.kind == "f":
+        return np.isnan(data)
+    if highest and data.dtype.kind in "iu":
+        return np.asarray(data == np.iinfo(data.dtype).max)
+    return None
+
+
+def as_image(frame: Frame, node: str) -> Array:
+    """The data of a frame that must be an image. Raises: InputError."""
+    if frame.compression != "none" or frame.data.ndim != 2:
+        what = "compressed" if frame.compression != "none" else f"of shape {frame.data.shape}"
+        raise InputError(
+            f"{node} takes images (y, x), and frame {frame.seq_num} is {what}",
+            remedy="put a node before it that makes an image: decompress, or a preview of one",
+        )
+    return frame.data

@@ -1,0 +1,156 @@
+"""Room: pipes. One frame in, one out: threshold, hit finder, binning. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from undula.core.errors import InputError
+from undula.pipes.frame import Frame
+from undula.pipes.nodes.base import Array, Node, Port, Results, as_image, parameter, without_value
+from undula.pipes.nodes.statistics import sum_dtype
+
+HIGHEST = "in integers the dtype's highest number means: no value"
+
+
+def _usable(data: Array, low: float, high: float, *, highest: bool) -> Array:
+    """Pixels with a value from low to high, as a mask."""
+    found = data >= low
+    if np.isfinite(high):
+        found &= data <= high
+    bad = without_value(data, highest=highest)
+    if bad is not None:
+        found &= ~bad
+    return np.asarray(found)
+
+
+class Threshold(Node):
+    """Pixels from `low` to `high` stay (or become 1), all others become 0; the dtype stays."""
+
+    name = "threshold"
+    outputs = (
+        Port("frames", "frames with 0 outside the window, (y, x), dtype of the input"),
+        Port("count", "pixels inside the window", ndim=0, kinds="i"),
+    )
+    masked = "become 0: NaN, and with highest=true the dtype's highest number"
+    low: float = parameter(1.0, "lowest value that stays", unit="counts")
+    high: float | None = parameter(None, "highest value that stays; none: all", unit="counts")
+    binary: bool = parameter(False, "what stays becomes 1")
+    highest: bool = parameter(False, HIGHEST)
+
+    def clear(self) -> None:
+        """Forget the last frame."""
+        self._found: dict[str, object] | None = None
+
+    def accumulate(self, frame: Frame) -> None:
+        """Take a frame."""
+        data = as_image(frame, self.name)
+        high = np.inf if self.high is None else self.high
+        inside = _usable(data, self.low, high, highest=self.highest)
+        kept = (
+            inside.astype(data.dtype) if self.binary else np.where(inside, data, data.dtype.type(0))
+        )
+        self._found = {"frames": kept, "count": int(np.count_nonzero(inside))}
+
+    def result(self) -> Results:
+        """The frame, and how many pixels stayed; None before the first one."""
+        return self._found
+
+
+class Hits(Node):
+    """A frame is a hit when at least `pixels` of it are above `above`; only hits are passed on.
+
+    `hit` and `bright` are given for each frame, `frames` only for a hit: the frames in between are
+    left out of that port by what this node is for, and do not count as missing.
+    """
+
+    name = "hits"
+    outputs = (
+        Port("frames", "the frames that are hits, as they came, (y, x)"),
+        Port("hit", "1 for a hit, else 0", ndim=0, kinds="i"),
+        Port("bright", "pixels above the level", ndim=0, kinds="i"),
+    )
+    masked = "are never bright: NaN, and with highest=true the dtype's highest number"
+    above: float = parameter(10.0, "a pixel is bright above this", unit="counts")
+    pixels: int = parameter(20, "a frame with so many bright pixels is a hit", ge=1)
+    highest: bool = parameter(False, HIGHEST)
+
+    def clear(self) -> None:
+        """Forget the last frame."""
+        self._found: dict[str, object] | None = None
+
+    def accumulate(self, frame: Frame) -> None:
+        """Look at a frame."""
+        data = as_image(frame, self.name)
+        bright = data > self.above
+        bad = without_value(data, highest=self.highest)
+        count = int(np.count_nonzero(bright if bad is None else bright & ~bad))
+        hit = count >= self.pixels
+        self._found = {"hit": int(hit), "bright": count} | ({"frames": data} if hit else {})
+
+    def result(self) -> Results:
+        """Whether it is a hit, and the frame if so; None before the first one."""
+        return self._found
+
+
+def binned(
+    data: Array, rows: int, columns: int, *, how: str = "sum", highest: bool = False
+) -> Array:
+    """Blocks of rows x columns pixels as one, (y // rows, x // columns).
+
+    Rows and columns that fill no block are left out. Sums of integers are 64 bits wide, sums of
+    floats and all means float64. Where some pixels of a block have no value, the sum is the mean
+    of the others times the size of the block; where all have none it is NaN.
+
+    >>> binned(np.array([[1, 2, 9], [3, 4, 9]], "u2"), 2, 2)
+    array([[10]], dtype=uint64)
+    """
+    height, width = data.shape[0] // rows, data.shape[1] // columns
+    blocks = data[: height * rows, : width * columns].reshape(height, rows, width, columns)
+    bad = without_value(blocks, highest=highest)
+    if bad is not None and bad.any():
+        valid = (~bad).sum(axis=(1, 3))
+        total = np.where(bad, 0, blocks).sum(axis=(1, 3), dtype=np.float64)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.where(valid > 0, total / valid, np.nan)
+        return mean * (rows * columns) if how == "sum" else mean
+    if how == "max":
+        return np.asarray(blocks.max(axis=(1, 3)))
+    # along x first: those sums run over neighbours in memory
+    total = blocks.sum(axis=3, dtype=sum_dtype(data.dtype)).sum(axis=1)
+    return np.asarray(total if how == "sum" else total / float(rows * columns))
+
+
+class Binning(Node):
+    """Blocks of pixels as one: their sum (64 bits, exact for integers) or their mean.
+
+    Rows and columns at the far edges that fill no block are left out.
+    """
+
+    name = "binning"
+    outputs = (Port("frames", "frames of fewer pixels, (y // rows, x // columns)"),)
+    masked = "the others of a block stand for them, NaN when it has none; the result is float then"
+    rows: int = parameter(2, "of a block", ge=1, le=65536, unit="px")
+    columns: int = parameter(2, "of a block", ge=1, le=65536, unit="px")
+    how: Literal["sum", "mean"] = parameter("sum", "what becomes of a block")
+    highest: bool = parameter(False, HIGHEST)
+
+    def clear(self) -> None:
+        """Forget the last frame."""
+        self._found: Array | None = None
+
+    def accumulate(self, frame: Frame) -> None:
+        """Bin a frame."""
+        data = as_image(frame, self.name)
+        if data.shape[0] < self.rows or data.shape[1] < self.columns:
+            raise InputError(
+                f"a frame of {data.shape} has no block of {self.rows} x {self.columns} pixels",
+                remedy="choose smaller blocks",
+                where=self.name,
+            )
+        self._found = binned(data, self.rows, self.columns, how=self.how, highest=self.highest)
+
+    def result(self) -> Results:
+        """The frame of fewer pixels; None before the first one."""
+        return None if self._found is None else {"frames": self._found}

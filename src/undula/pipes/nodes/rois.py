@@ -1,0 +1,218 @@
+"""Room: pipes. Regions of interest: their shapes, and the statistics of many of them at once. Pure.
+
+In: frames, and regions by name (box, circle, polygon), which may be changed while frames flow. Out:
+one number a region and statistic, in the order of the regions. Pixel (x, y) is the square whose
+centre is at whole numbers x and y; a circle or polygon has the pixels whose centre is in it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from undula.pipes.frame import Frame
+from undula.pipes.nodes.base import (
+    Array,
+    Node,
+    Port,
+    Results,
+    as_image,
+    parameter,
+    without_value,
+)
+
+Mask = npt.NDArray[np.bool_]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Box(_Shape):
+    """Pixels from x to x + width - 1, y to y + height - 1; what lies outside the frame is cut."""
+
+    shape: Literal["box"] = "box"
+    x: int = Field(description="first column, px")
+    y: int = Field(description="first row, px")
+    width: int = Field(ge=1, description="columns, px")
+    height: int = Field(ge=1, description="rows, px")
+
+
+class Circle(_Shape):
+    """Pixels whose centre is at most `radius` away from (x, y)."""
+
+    shape: Literal["circle"] = "circle"
+    x: float = Field(description="of the centre, px")
+    y: float = Field(description="of the centre, px")
+    radius: float = Field(ge=0, description="px")
+
+
+class Polygon(_Shape):
+    """Pixels whose centre is inside; where it crosses itself, by the even-odd rule."""
+
+    shape: Literal["polygon"] = "polygon"
+    points: tuple[tuple[float, float], ...] = Field(
+        min_length=3, max_length=1000, description="corners (x, y), px"
+    )
+
+
+Roi = Annotated[Box | Circle | Polygon, Field(discriminator="shape")]
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A region on frames of one size: the rectangle around it, and which pixels in that."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    mask: Mask | None
+    """(height, width); None: all."""
+
+    def of(self, data: Array) -> Array:
+        """The rectangle of an image, as a view."""
+        return data[self.y : self.y + self.height, self.x : self.x + self.width]
+
+
+def region(roi: Box | Circle | Polygon, height: int, width: int) -> Region:
+    """A region on frames of (height, width); an empty one when it lies outside.
+
+    >>> region(Box(x=-1, y=0, width=3, height=2), 4, 4)
+    Region(x=0, y=0, width=2, height=2, mask=None)
+    """
+    if isinstance(roi, Box):
+        left, top = roi.x, roi.y
+        right, bottom = roi.x + roi.width, roi.y + roi.height
+    elif isinstance(roi, Circle):
+        left, right = math.ceil(roi.x - roi.radius), math.floor(roi.x + roi.radius) + 1
+        top, bottom = math.ceil(roi.y - roi.radius), math.floor(roi.y + roi.radius) + 1
+    else:
+        xs, ys = zip(*roi.points, strict=True)
+        left, right = math.ceil(min(xs)), math.floor(max(xs)) + 1
+        top, bottom = math.ceil(min(ys)), math.floor(max(ys)) + 1
+    left, right = (min(max(at, 0), width) for at in (left, right))
+    top, bottom = (min(max(at, 0), height) for at in (top, bottom))
+    x, y = np.arange(left, right)[None, :], np.arange(top, bottom)[:, None]
+    mask: Mask | None = None
+    if isinstance(roi, Circle):
+        mask = np.asarray((x - roi.x) ** 2 + (y - roi.y) ** 2 <= roi.radius**2)
+    elif isinstance(roi, Polygon):
+        mask = _inside(roi.points, x, y)
+    return Region(left, top, max(right - left, 0), max(bottom - top, 0), mask)
+
+
+def _inside(points: tuple[tuple[float, float], ...], x: Array, y: Array) -> Mask:
+    """Even-odd rule: an edge counts for the rows from its lower end up to, not with, its upper."""
+    found = np.zeros(np.broadcast_shapes(x.shape, y.shape), bool)
+    for (ax, ay), (bx, by) in zip(points, (*points[1:], points[0]), strict=True):
+        if ay == by:
+            continue
+        across = (ay <= y) != (by <= y)
+        found ^= across & (x < ax + (y - ay) * (bx - ax) / (by - ay))
+    return found
+
+
+STATISTICS = ("sum", "mean", "min", "max", "std", "x", "y", "valid")
+
+
+def statistics(data: Array, where: Region, bad: Mask | None = None) -> tuple[float, ...]:
+    """The numbers of one region, in the order of STATISTICS; NaN for what an empty one has not.
+
+    Args:
+        data: (y, x), any real dtype. Integers are summed in 64 bits.
+        where: the region.
+        bad: pixels of the whole frame without a value; None: all have one.
+    """
+    part = where.of(data)
+    mask = where.mask
+    if bad is not None:
+        bad = where.of(bad)
+        mask = ~bad if mask is None else mask & ~bad
+    if mask is not None and not mask.all():
+        valid = int(np.count_nonzero(mask))
+        values = part[mask]
+        part = np.where(mask, part, part.dtype.type(0))
+    else:
+        valid, values = part.size, part
+    if not valid:
+        return (0.0, *[math.nan] * 6, 0.0)
+    wide = {"b": np.uint64, "u": np.uint64, "i": np.int64, "f": np.float64}[data.dtype.kind]
+    columns, rows = part.sum(axis=0, dtype=wide), part.sum(axis=1, dtype=wide)
+    total = float(rows.sum())
+    mean = total / valid
+    apart = (values - mean).ravel()
+    std = math.sqrt(float(np.dot(apart, apart)) / valid)
+    weight = total if total > 0 else math.nan
+    x = where.x + float(columns @ np.arange(where.width, dtype=np.float64)) / weight
+    y = where.y + float(rows @ np.arange(where.height, dtype=np.float64)) / weight
+    return total, mean, float(values.min()), float(values.max()), std, x, y, float(valid)
+
+
+class RoiStatistics(Node):
+    """Statistics of many regions at once: one number a region, in the order in which they stand.
+
+    `sum` is exact up to 2^53. `std` is that of the pixels (divided by n). `x` and `y` are the
+    centroid, weighted with the counts, in pixels of the whole frame; NaN where the sum is not
+    positive. `valid` is how many pixels had a value. A region that has no pixel with a value has
+    the sum 0, `valid` 0, and NaN for the rest.
+
+    Regions may be changed while frames flow: the next frame is looked at with the new ones, and the
+    results become longer or shorter by then.
+    """
+
+    name = "roi"
+    outputs = tuple(
+        Port(name, means, ndim=1, kinds="f", unit=unit)
+        for name, means, unit in (
+            ("sum", "sum of each region, (regions,)", ""),
+            ("mean", "mean of each region", ""),
+            ("min", "least value in each region", ""),
+            ("max", "greatest value in each region", ""),
+            ("std", "standard deviation of the values in each region", ""),
+            ("x", "centroid of each region along x", "px"),
+            ("y", "centroid of each region along y", "px"),
+            ("valid", "pixels with a value in each region", ""),
+        )
+    )
+    masked = "NaN is left out and not counted in `valid`; highest=true: also the highest number"
+    rois: dict[str, Roi] = parameter(
+        {},
+        "regions by name",
+        examples=[{"peak": {"shape": "box", "x": 10, "y": 20, "width": 50, "height": 40}}],
+    )
+    highest: bool = parameter(False, "in integers the dtype's highest number means: no value")
+
+    def clear(self) -> None:
+        """Forget the last frame."""
+        self._size: tuple[int, int] | None = None
+        self._regions: list[Region] = []
+        self._found: Array | None = None
+
+    def changed(self, names: frozenset[str]) -> None:
+        """Make the regions anew for the next frame."""
+        if "rois" in names:
+            self._size = None
+
+    def accumulate(self, frame: Frame) -> None:
+        """Look at a frame."""
+        data = as_image(frame, self.name)
+        if self._size != data.shape:
+            height, width = self._size = data.shape
+            self._regions = [region(roi, height, width) for roi in self.rois.values()]
+        bad = without_value(data, highest=self.highest)
+        if bad is not None and not bad.any():
+            bad = None
+        self._found = np.array([statistics(data, one, bad) for one in self._regions])
+
+    def result(self) -> Results:
+        """By statistic, one number a region; None before the first frame."""
+        if self._found is None:
+            return None
+        found = self._found.reshape(-1, len(STATISTICS))
+        return {name: found[:, at].copy() for at, name in enumerate(STATISTICS)}

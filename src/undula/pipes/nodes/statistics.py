@@ -1,0 +1,285 @@
+"""Room: pipes. Sum, mean, variance, histogram and rate of frames, exact in their order. Pure.
+
+In: frames of one shape. Out: images, bins or numbers that cover all frames since the start, or the
+last few. Integers are summed in 64 bits: 4 thousand million frames of full-scale 32 bit pixels.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from undula.core.errors import InputError
+from undula.pipes.frame import Frame
+from undula.pipes.nodes.base import (
+    Array,
+    Coverage,
+    Node,
+    Port,
+    Results,
+    as_image,
+    parameter,
+    without_value,
+)
+
+MISSING = "counted in `gaps`; the result covers the others"
+MASKED = "left out, each pixel has its own count; highest=true: also the dtype's highest number"
+HIGHEST = "in integers the dtype's highest number means: no value"
+
+
+def sum_dtype(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
+    """The dtype that holds sums of another one: 64 bits of the same kind.
+
+    >>> sum_dtype(np.dtype("uint16")), sum_dtype(np.dtype("float32"))
+    (dtype('uint64'), dtype('float64'))
+    """
+    return np.dtype({"b": "u8", "u": "u8", "i": "i8", "f": "f8"}[dtype.kind])
+
+
+class _Images(Node):
+    """What is added up pixel by pixel, with a count for each pixel where some have no value."""
+
+    covers = "start"
+    missing = MISSING
+    masked = MASKED
+    highest: bool = parameter(False, HIGHEST)
+
+    def clear(self) -> None:
+        """Forget all frames."""
+        self.covered = Coverage()
+        self.valid: Array | None = None
+        """How many frames had a value at each pixel; None while all had at all."""
+
+    @property
+    def gaps(self) -> int:
+        """Frames that did not come, as far as sequence numbers show."""
+        return self.covered.gaps
+
+    def _taken(self, frame: Frame, shape: tuple[int, ...] | None) -> tuple[Array, Array] | None:
+        """Data with 0 where there is no value, and the mask of that; None for a frame again."""
+        data = as_image(frame, self.name)
+        if shape is not None and data.shape != shape:
+            raise InputError(
+                f"{self.name} holds frames of {shape}, and frame {frame.seq_num} is {data.shape}",
+                remedy="clear the node when the size of the detector's frames is changed",
+            )
+        if not self.covered.add(frame.seq_num):
+            return None
+        bad = without_value(data, highest=self.highest)
+        if bad is None or not bad.any():
+            if self.valid is not None:
+                self.valid += 1
+            return data, np.zeros(0, bool)
+        if self.valid is None:
+            self.valid = np.full(data.shape, self.covered.frames - 1, np.int64)
+        self.valid += ~bad
+        return np.where(bad, data.dtype.type(0), data), bad
+
+    def _counts(self) -> Array | int:
+        return self.covered.frames if self.valid is None else self.valid
+
+
+class Sum(_Images):
+    """The sum of all frames, (y, x): integers exactly, in 64 bits, floats in double precision.
+
+    A frame that comes a second time is not counted again. A pixel's sum is that of the frames in
+    which it had a value; `valid` says in how many.
+    """
+
+    name = "sum"
+    outputs = (
+        Port("sum", "sum of all frames, (y, x), 64 bits", kinds="iuf"),
+        Port("valid", "frames that had a value at this pixel, (y, x)", kinds="i"),
+    )
+
+    def clear(self) -> None:
+        """Forget all frames."""
+        super().clear()
+        self._sum: Array | None = None
+
+    def accumulate(self, frame: Frame) -> None:
+        """Add a frame."""
+        found = self._taken(frame, None if self._sum is None else self._sum.shape)
+        if found is None:
+            return
+        data, _ = found
+        if self._sum is None:
+            self._sum = np.zeros(data.shape, sum_dtype(data.dtype))
+        np.add(self._sum, data, out=self._sum, casting="same_kind")
+
+    def result(self) -> Results:
+        """Sum and valid frames; None before the first frame."""
+        if self._sum is None:
+            return None
+        return {
+            "sum": self._sum.copy(),
+            "valid": np.broadcast_to(np.asarray(self._counts()), self._sum.shape).copy(),
+        }
+
+
+class MeanVariance(_Images):
+    """Mean and variance of each pixel over all frames, (y, x) float64, by Welford's way.
+
+    The variance is that of a sample (divided by n - 1), in counts squared; NaN where fewer than two
+    frames had a value, as the mean is where none had. For a photon counter it is near the mean.
+    Welford's way loses nothing to large means: 10^9 + noise keeps its noise.
+    Source: B. P. Welford, Technometrics 4 (1962) 419.
+    """
+
+    name = "mean_variance"
+    outputs = (
+        Port("mean", "mean of all frames, (y, x)", kinds="f"),
+        Port("variance", "variance of all frames, (y, x), unit squared", kinds="f"),
+    )
+
+    def clear(self) -> None:
+        """Forget all frames."""
+        super().clear()
+        self._mean: Array | None = None
+        self._squares: Array | None = None
+
+    def accumulate(self, frame: Frame) -> None:
+        """Take a frame in."""
+        found = self._taken(frame, None if self._mean is None else self._mean.shape)
+        if found is None:
+            return
+        data, bad = found
+        if self._mean is None or self._squares is None:
+            self._mean, self._squares = np.zeros(data.shape), np.zeros(data.shape)
+        apart = np.subtract(data, self._mean, dtype=np.float64)
+        if bad.size:
+            apart[bad] = 0.0
+        self._mean += apart / np.maximum(self._counts(), 1)
+        after = np.subtract(data, self._mean, dtype=np.float64)
+        self._squares += apart * after
+
+    def result(self) -> Results:
+        """Mean and variance; None before the first frame."""
+        if self._mean is None or self._squares is None:
+            return None
+        counts = np.broadcast_to(np.asarray(self._counts()), self._mean.shape)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            variance = np.where(counts > 1, self._squares / (counts - 1), np.nan)
+        return {"mean": np.where(counts > 0, self._mean, np.nan), "variance": variance}
+
+
+class Histogram(Node):
+    """How many pixels have which value, over all frames: `bins` equal bins from `low` to `high`.
+
+    A bin holds its lower edge and not its upper one, the last bin both. Values outside are counted
+    in `below` and `above`. Changing the bins begins anew.
+    """
+
+    name = "histogram"
+    outputs = (
+        Port("counts", "pixels in each bin, (bins,) uint64", ndim=1, kinds="u"),
+        Port("edges", "edges of the bins, (bins + 1,)", ndim=1, kinds="f"),
+        Port("below", "pixels below the first edge", ndim=0, kinds="u"),
+        Port("above", "pixels above the last edge", ndim=0, kinds="u"),
+    )
+    covers = "start"
+    missing = MISSING
+    masked = "left out; highest=true: also the dtype's highest number"
+    bins: int = parameter(256, "how many", ge=1, le=1_000_000)
+    low: float = parameter(0.0, "lower edge of the first bin", unit="counts")
+    high: float = parameter(65536.0, "upper edge of the last bin", unit="counts")
+    highest: bool = parameter(False, HIGHEST)
+
+    def clear(self) -> None:
+        """Forget all frames."""
+        if self.high <= self.low:
+            raise InputError(
+                f"a histogram from {self.low:g} to {self.high:g} has no width",
+                remedy="choose high above low",
+                where=f"{self.name}.high",
+            )
+        self.covered = Coverage()
+        self._counts = np.zeros(self.bins, np.uint64)
+        self._below = self._above = 0
+
+    def changed(self, names: frozenset[str]) -> None:
+        """Other bins: begin anew."""
+        if names & {"bins", "low", "high"}:
+            self.clear()
+
+    def accumulate(self, frame: Frame) -> None:
+        """Count a frame's pixels."""
+        if not self.covered.add(frame.seq_num):
+            return
+        data = frame.data.ravel()
+        bad = without_value(data, highest=self.highest)
+        if bad is not None and bad.any():
+            data = data[~bad]
+        if data.dtype.kind in "bu" and data.dtype.itemsize <= 2:
+            found = np.bincount(data)  # exact, and many times faster: count values, then bins
+            values = np.flatnonzero(found)
+            data, weights = values, found[values]
+        else:
+            weights = np.ones(0, np.int64)
+        place = self._places(data)
+        if not weights.size:
+            weights = np.ones(place.shape, np.int64)
+        self._below += int(weights[place < 0].sum())
+        self._above += int(weights[place >= self.bins].sum())
+        inside = (place >= 0) & (place < self.bins)
+        found = np.bincount(place[inside], weights[inside], self.bins)
+        self._counts += found.astype(np.uint64)
+
+    def _places(self, data: Array) -> Array:
+        """The bin of each value, by comparison with the edges; -1 below, `bins` above."""
+        place = np.searchsorted(self._edges(), data, side="right") - 1
+        place[data == self.high] = self.bins - 1
+        return place
+
+    def _edges(self) -> Array:
+        return np.linspace(self.low, self.high, self.bins + 1)
+
+    def result(self) -> Results:
+        """Counts and edges; None before the first frame."""
+        if not self.covered.frames:
+            return None
+        return {
+            "counts": self._counts.copy(), "edges": self._edges(),
+            "below": self._below, "above": self._above,
+        }  # fmt: skip
+
+
+class Rate(Node):
+    """Frames a second over the last `window` frames, by the host's or the detector's clock.
+
+    `gaps` counts the frames that did not come since the start.
+    """
+
+    name = "rate"
+    inputs = (Port("frames", "frames of any shape", ndim=None, compressed=True),)
+    outputs = (
+        Port("rate", "frames a second", ndim=0, kinds="f", unit="Hz"),
+        Port("gaps", "frames that did not come since the start", ndim=0, kinds="i"),
+    )
+    covers = "window"
+    missing = "counted in `gaps`; the rate is that of the frames that came"
+    masked = "looks at no pixel"
+    window: int = parameter(100, "frames that the rate is taken over", ge=2, le=1_000_000)
+    hardware: bool = parameter(False, "by the detector's own clock, where it has one")
+
+    def clear(self) -> None:
+        """Forget all frames."""
+        self.covered = Coverage()
+        self._times: deque[float] = deque(maxlen=self.window)
+
+    def changed(self, names: frozenset[str]) -> None:
+        """Keep the times that still belong to the window."""
+        self._times = deque(() if "hardware" in names else self._times, maxlen=self.window)
+
+    def accumulate(self, frame: Frame) -> None:
+        """Note its time."""
+        at = frame.hardware_time if self.hardware else frame.time
+        if self.covered.add(frame.seq_num) and at is not None:
+            self._times.append(at)
+
+    def result(self) -> Results:
+        """NaN before the second frame, and while the clock stands still."""
+        span = self._times[-1] - self._times[0] if self._times else 0.0
+        rate = (len(self._times) - 1) / span if span > 0 else float("nan")
+        return {"rate": rate, "gaps": self.covered.gaps}

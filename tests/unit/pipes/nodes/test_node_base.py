@@ -1,0 +1,108 @@
+"""What every node shares: parameters with bounds, changed all or none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from undula.core.errors import InputError
+from undula.pipes.frame import Frame
+from undula.pipes.nodes.base import Coverage, without_value
+from undula.pipes.nodes.simulated import SimulatedDetector
+from undula.pipes.nodes.statistics import Histogram, Rate
+
+
+def test_a_wrong_parameter_names_itself_and_changes_nothing() -> None:
+    node = Histogram(bins=4, low=0, high=8)
+    for wrong in ({"bins": 0}, {"bins": "many"}, {"low": float("nan")}, {"colour": 1}):
+        with pytest.raises(InputError, match=f"histogram.{next(iter(wrong))}"):
+            node.change(high=9, **wrong)
+        assert node.parameters == {"bins": 4, "low": 0.0, "high": 8.0, "highest": False}
+    node.change(high=10)
+    assert node.high == 10.0
+    assert node.parameters["high"] == 10.0
+
+
+def test_parameters_hold_from_the_next_frame_on() -> None:
+    rate = Rate(window=10)
+    for number in range(1, 11):
+        rate.accumulate(Frame(number, np.zeros(1), time=number**2))
+    rate.change(window=2)
+    assert rate.result() == {"rate": pytest.approx(1 / (100 - 81)), "gaps": 0}
+
+
+def test_a_node_describes_its_parameters_as_a_json_schema() -> None:
+    schema = Histogram.model().model_json_schema()
+    assert schema["properties"]["bins"]["minimum"] == 1
+    assert schema["properties"]["low"]["unit"] == "counts"
+    assert schema["additionalProperties"] is False
+
+
+def test_a_frame_that_comes_again_is_no_gap_and_no_second_one() -> None:
+    covered = Coverage()
+    assert [covered.add(n) for n in (4, 5, 5, 4, 9)] == [True, True, False, False, True]
+    assert (covered.first, covered.last, covered.frames, covered.gaps) == (4, 9, 3, 3)
+
+
+def test_no_value_is_nan_and_the_highest_number_only_when_asked() -> None:
+    data = np.array([0, 65535], "u2")
+    assert without_value(data) is None
+    found = without_value(data, highest=True)
+    assert found is not None
+    assert found.tolist() == [False, True]
+
+
+def test_the_same_seed_gives_the_same_frames() -> None:
+    settings = {"width": 40, "height": 30, "frames": 20, "pattern": "spots"}
+    first = [frame.data for frame in SimulatedDetector(seed=3, **settings)]
+    again = [frame.data for frame in SimulatedDetector(seed=3, **settings)]
+    other = [frame.data for frame in SimulatedDetector(seed=4, **settings)]
+    assert all((a == b).all() for a, b in zip(first, again, strict=True))
+    assert not (first[0] == other[0]).all()
+    assert not (first[0] == first[1]).all()
+    assert first[0].shape == (30, 40)
+    assert first[0].dtype == np.uint16
+
+
+def test_faults_are_made_where_they_were_asked_for() -> None:
+    detector = SimulatedDetector(
+        width=8, height=8, frames=7, rate=100,
+        faults={2: "missing", 3: "doubled", 5: "late", 6: "corrupt"},
+    )  # fmt: skip
+    frames = list(detector)
+    assert [frame.seq_num for frame in frames] == [1, 3, 3, 4, 6, 5, 7]
+    assert [frame.trigger for frame in frames][:2] == [0, 2]
+    for frame in frames:
+        if frame.seq_num == 6:
+            with pytest.raises(Exception, match="checksum differs"):
+                frame.check()
+        else:
+            frame.check()
+    assert detector.ended
+    last = SimulatedDetector(width=4, height=4, frames=2, faults={2: "late"})
+    assert [frame.seq_num for frame in last] == [1, 2]
+
+
+def test_the_rate_says_when_a_frame_is_due() -> None:
+    detector = SimulatedDetector(width=4, height=4, rate=50)
+    detector.take()
+    assert detector.due_s() == pytest.approx(0.02)
+    detector.change(rate=0)
+    assert detector.due_s() == 0
+    with pytest.raises(InputError, match="no input"):
+        detector.accumulate(Frame(1, np.zeros((2, 2))))
+
+
+def test_patterns_are_where_the_parameters_put_them() -> None:
+    spot = SimulatedDetector(width=64, height=33, pattern="spot", noise=False, drift=2, frames=3)
+    for frame in spot:
+        y, x = np.unravel_index(int(frame.data.argmax()), frame.data.shape)
+        assert (abs(x - spot.spot_at(frame.seq_num)[0]) <= 0.5, y) == (True, 16)
+    rings = SimulatedDetector(width=161, height=161, pattern="rings", noise=False, background=0)
+    row = rings.take()[0].data[80, 80:]
+    peaks = [n for n in range(1, 80) if row[n] > row[n - 1] and row[n] >= row[n + 1]]
+    assert peaks == [20, 40, 60]
+    flat = SimulatedDetector(width=5, height=5, pattern="flat", noise=False, level=7, background=1)
+    assert (flat.take()[0].data == 8).all()
+    bright = SimulatedDetector(width=5, height=5, pattern="flat", level=1e4, dtype="uint8")
+    assert (bright.take()[0].data == 255).all()
