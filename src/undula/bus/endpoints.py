@@ -33,6 +33,7 @@ from undula.messages import (
     MetadataRequest,
     MotorRequest,
     MoveRequest,
+    PlansRequest,
     QueueRequest,
     QueueStatus,
     Readback,
@@ -177,6 +178,10 @@ ENGINE_RUNS = Endpoint(
 )  # fmt: skip
 ENGINE_MOTOR = Endpoint(
     "requests/engine/motor", MotorRequest, "request", "parameters of a motor",
+    readers=("service",), writers=_CLIENTS,
+)  # fmt: skip
+ENGINE_PLANS = Endpoint(
+    "requests/engine/plans", PlansRequest, "request", "plans and hooks of plan files and packages",
     readers=("service",), writers=_CLIENTS,
 )  # fmt: skip
 ENGINE_QUEUE = Endpoint(

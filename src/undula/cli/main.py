@@ -10,7 +10,7 @@ import sys
 
 MODULES = (
     "services", "logs", "doctor", "stop", "scans", "devices", "motors", "config", "alarms", "queue",
-    "runs", "demo", "shell", "access", "command_log",
+    "plans", "runs", "demo", "shell", "access", "command_log",
 )  # fmt: skip
 QUICK = {
     "stop": "stop", "up": "services", "down": "services", "restart": "services",
@@ -20,6 +20,7 @@ QUICK = {
     "umv": "devices", "umvr": "devices",
     "motor": "motors", "set": "motors", "set-lm": "motors", "home": "motors", "wm": "motors",
     "wa": "motors", "jog": "motors",
+    "plans": "plans",
     "config": "config", "alarms": "alarms", "queue": "queue", "runs": "runs",
     "scan": "scans", "plan": "scans", "count": "scans", "grid": "scans", "list-scan": "scans",
     "ascan": "scans", "dscan": "scans", "mesh": "scans", "ct": "scans", "timescan": "scans",

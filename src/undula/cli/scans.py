@@ -103,8 +103,13 @@ def _dry_run(checked: Accepted, as_json: bool) -> None:
     estimate = "unknown" if checked.estimate_s is None else duration_text(checked.estimate_s)
     print(f"{checked.command}\n  points     {known}\n  estimate   {estimate}")
     print(f"  detectors  {', '.join(checked.detectors) or 'none'}\n  file       {checked.path}")
-    for warning in checked.warnings:
-        print(f"  warning    {warning}")
+    for label, lines in (
+        ("default", checked.defaults),
+        ("hook", checked.hooks),
+        ("warning", checked.warnings),
+    ):
+        for line in lines:
+            print(f"  {label:<10} {line}")
     if checked.points:
         rows = [[n, *map(float, point)] for n, point in enumerate(checked.points, 1)]
         print(table(["point", *checked.axes], rows))

@@ -26,6 +26,7 @@ from undula.client.devices import Devices, Reading
 from undula.client.link import MOVE_TIMEOUT_S, Background, Link
 from undula.client.metadata import Metadata, group_now
 from undula.client.motors import Motors
+from undula.client.plans import PlansView
 from undula.client.queue import QueueView
 from undula.client.runs import Runs
 from undula.client.scans import Accepted, Cursors, ScanHandle
@@ -89,6 +90,7 @@ class Client:
         """What every scan asked for here says in its start document."""
         self.alarms = AlarmView(self.link)
         self.metadata = Metadata(self.link)
+        self.plans = PlansView(self.link)
         self.runs = Runs(paths.catalogue if paths else None, self.link)
 
     # -- scans ------------------------------------------------------------------------------

@@ -60,6 +60,8 @@ class Accepted:
     path: str = ""
     points: list[list[float]] | None = None
     extents: list[Any] | None = None
+    defaults: list[str] = field(default_factory=list)
+    hooks: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, result: dict[str, Any]) -> Accepted:

@@ -96,6 +96,16 @@ class BeamlineSettings(BaseModel):
         description="Python file that is run when a prompt begins; None: startup.py in the state "
         "folder, if it is there",
     )
+    plans: Path | None = Field(
+        default=None,
+        description="folder of plan files, hooks.py and defaults.yaml; None: plans in the state "
+        "folder",
+    )
+    preprocessors: list[str] = Field(
+        default_factory=list,
+        description="functions plan -> plan that go around every plan, as module:name; the first "
+        "is the outermost",
+    )
     rpc: RpcSettings = Field(
         default_factory=RpcSettings, description="requests of programs to the session"
     )

@@ -26,3 +26,12 @@ def unknown_option(plan: str, given: Iterable[str], known: Iterable[str]) -> Inp
         if near
         else f"it takes {', '.join(known)}",
     )
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """The known word that is most alike; '' when none is.
+
+    >>> near("samxx", ["samx", "diode"])
+    'samx'
+    """
+    return next(iter(difflib.get_close_matches(word, list(known), 1)), "")

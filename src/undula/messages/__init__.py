@@ -23,7 +23,14 @@ from undula.messages.errors import ErrorReport
 from undula.messages.fits import FitParameter, FitResult, RunFits
 from undula.messages.metadata import BeamlineMetadata, MetadataRequest
 from undula.messages.notes import RunNote, RunNotesRequest
-from undula.messages.plans import PlanSource, SourcePart
+from undula.messages.plans import (
+    HookInfo,
+    PlanList,
+    PlanParameter,
+    PlanSource,
+    SourcePart,
+    UserPlan,
+)
 from undula.messages.queue import (
     EndedItem,
     ItemFinished,
@@ -39,6 +46,7 @@ from undula.messages.requests import (
     DevicesRequest,
     MotorRequest,
     MoveRequest,
+    PlansRequest,
     QueueRequest,
     ReadRequest,
     Reply,
@@ -73,6 +81,7 @@ __all__ = [
     "FileState",
     "FitParameter",
     "FitResult",
+    "HookInfo",
     "ItemFinished",
     "JournalProgress",
     "LogEvent",
@@ -81,7 +90,10 @@ __all__ = [
     "MotorRequest",
     "MoveRequest",
     "Place",
+    "PlanList",
+    "PlanParameter",
     "PlanSource",
+    "PlansRequest",
     "QueueChange",
     "QueueItem",
     "QueueLock",
@@ -101,4 +113,5 @@ __all__ = [
     "ScanRequest",
     "Severity",
     "SourcePart",
+    "UserPlan",
 ]

@@ -1,25 +1,25 @@
-"""Conversation: a plan that a person wrote, as source with what it needs, in a `ScanRequest`."""
+"""Conversation: plans that people wrote, as source in a `ScanRequest`, and the list of them."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from undula.messages.base import Command
+from undula.messages.base import Command, Event
 
 LARGEST_CODE = 1_000_000
 """Characters of one part; more would be data, which belongs into a file."""
 
 
 class SourcePart(Command):
-    """One name that a plan uses: a function, an import, or plain data."""
+    """One name that a plan uses: a function, an import, plain data; or a whole file of them."""
 
-    kind: Literal["import", "data", "function"] = Field(description="what `code` is")
+    kind: Literal["import", "data", "function", "file"] = Field(description="what `code` is")
     name: str = Field(description="the name that it gives", pattern=r"^[^\W\d]\w*$")
     code: str = Field(
-        description="import: a statement; data: an expression; function: its text as written",
+        description="import: a statement; data: an expression; function, file: the text as written",
         max_length=LARGEST_CODE,
     )
     origin: str = Field(default="", description="cell or file where a function was written")
@@ -42,13 +42,17 @@ class PlanSource(Command):
         max_length=LARGEST_CODE,
     )
     parts: list[SourcePart] = Field(default_factory=list, description="what it needs")
+    author: str = Field(default="", description="who wrote the file; '' for who sends it")
+    revision: str = Field(
+        default="", description="version of its package, or git revision of its file"
+    )
 
     @property
     def text(self) -> str:
         """The source for people: imports, data, then functions with where they were written."""
         lines = [p.code for p in self.parts if p.kind == "import"]
         lines += [f"{p.name} = {p.code}" for p in self.parts if p.kind == "data"]
-        for part in (p for p in self.parts if p.kind == "function"):
+        for part in (p for p in self.parts if p.kind in ("function", "file")):
             lines += ["", f"# {part.origin}, line {part.line}"]
             lines += [f"# with {name} = {value}" for name, value in part.free.items()]
             lines.append(part.code.rstrip())
@@ -59,3 +63,107 @@ class PlanSource(Command):
         """Twelve hexadecimal digits that change with the source, not with the call."""
         parts = [part.model_dump_json() for part in self.parts]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+ParameterKind = Literal[
+    "axis", "axes", "detector", "detectors", "device", "devices",
+    "number", "numbers", "whole", "truth", "text", "choice", "any",
+]  # fmt: skip
+
+
+class PlanParameter(Event):
+    """One argument of a plan, as its type hint and its docstring tell it."""
+
+    name: str = Field(description="of the argument")
+    kind: ParameterKind = Field(default="any", description="what may be given")
+    required: bool = Field(default=True, description="has no default")
+    default: str = Field(default="", description="the default, as written")
+    many: bool = Field(default=False, description="as many as wanted, by position")
+    named: bool = Field(default=False, description="can only be given by name")
+    unit: str = Field(default="", description="e.g. mm, s")
+    low: float | None = Field(default=None, description="the least that may be given")
+    high: float | None = Field(default=None, description="the most that may be given")
+    above: float | None = Field(default=None, description="it must be more than this")
+    below: float | None = Field(default=None, description="it must be less than this")
+    choices: list[Any] = Field(default_factory=list, description="of a choice")
+    help: str = Field(default="", description="from the docstring")
+
+
+class UserPlan(Event):
+    """A plan of a plan file or of an installed package."""
+
+    name: str = Field(description="by which it is run")
+    origin: str = Field(description="file or package that gives it")
+    line: int = Field(default=1, description="where it begins there")
+    help: str = Field(default="", description="the text of its docstring, without arguments")
+    parameters: list[PlanParameter] = Field(default_factory=list, description="its arguments")
+    declared: bool = Field(
+        default=False, description="its points are known before it starts, so it can be continued"
+    )
+    author: str = Field(default="", description="who wrote it")
+    edition: str = Field(default="", description="twelve digits that change with its text")
+    revision: str = Field(
+        default="", description="of git, or of its package; '' when there is none"
+    )
+
+
+class HookInfo(Event):
+    """One hook of the hooks file: a small plan that is run at a place of every scan."""
+
+    name: str = Field(description="of the function")
+    place: str = Field(description="e.g. before scan, after point, on abort")
+    line: int = Field(default=1, description="where it begins")
+    plan: str = Field(default="*", description="patterns of plan names, with | between them")
+    technique: str = Field(default="*", description="pattern of the metadata `technique`")
+    detectors: str = Field(default="*", description="pattern; one of the detectors must match")
+    on_error: Literal["fail", "warn"] = Field(default="fail", description="what its error does")
+    help: str = Field(default="", description="first line of its docstring")
+
+
+class PlanList(Event):
+    """All that people added at the beamline: plans, hooks, defaults; and what is wrong with it."""
+
+    tag: ClassVar[str] = "plan_list"
+
+    plans: list[UserPlan] = Field(description="by name")
+    hooks: list[HookInfo] = Field(default_factory=list, description="in the order they are run")
+    preprocessors: list[str] = Field(default_factory=list, description="in the order of use")
+    defaults: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="pattern of plan names to what holds for them"
+    )
+    faults: list[str] = Field(default_factory=list, description="with file and line")
+    folder: str = Field(default="", description="where the files are")
+
+
+def usage(plan: UserPlan) -> str:
+    """How the plan is called at the command line.
+
+    >>> usage(UserPlan(name="align", origin="f", parameters=[
+    ...     PlanParameter(name="axis"), PlanParameter(name="n", required=False, default="5")]))
+    'align AXIS [n=5]'
+    """
+    words = [plan.name]
+    for p in plan.parameters:
+        if p.many:
+            words.append(f"[{p.name.upper()} ...]")
+        else:
+            words.append(p.name.upper() if p.required else f"[{p.name}={p.default}]")
+    return " ".join(words)
+
+
+def bounds(p: PlanParameter) -> str:
+    """What may be given, in words; '' when anything may.
+
+    >>> bounds(PlanParameter(name="n", low=0, below=5))
+    '0 or more, less than 5'
+    """
+    found = []
+    if p.low is not None:
+        found.append(f"{p.low:g} or more")
+    if p.above is not None:
+        found.append(f"more than {p.above:g}")
+    if p.high is not None:
+        found.append(f"{p.high:g} or less")
+    if p.below is not None:
+        found.append(f"less than {p.below:g}")
+    return ", ".join(found)

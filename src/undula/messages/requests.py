@@ -47,6 +47,9 @@ class ScanRequest(Request):
     detectors: list[str] | None = Field(
         default=None, description="None: the devices with readout priority monitored"
     )
+    settle_s: float | None = Field(
+        default=None, ge=0, description="seconds between move and reading, where the plan says none"
+    )
     shutter: Literal["per_scan", "per_point", "closed", "none"] | None = Field(
         default=None, description="None: as the device file says; none: leave shutters alone"
     )
@@ -112,6 +115,14 @@ class MotorRequest(Request):
     parameter: str = Field(default="", description="for set, e.g. velocity, limits, position")
     values: list[float] = Field(default_factory=list, description="for set; two for limits")
     direction: Literal["forward", "reverse"] = Field(default="forward", description="for home")
+
+
+class PlansRequest(Request):
+    """List plans, hooks and defaults that people added at the beamline."""
+
+    tag: ClassVar[str] = "plans_request"
+
+    again: bool = Field(default=False, description="read the files once more, also unchanged ones")
 
 
 class QueueRequest(Request):

@@ -34,6 +34,7 @@ from undula.devices.settings import Settings
 from undula.devices.sim import SIMULATED_FILE
 from undula.messages import QueueItem, ScanRequest
 from undula.processes.login_door import LoginDoor
+from undula.scans.additions import Additions
 from undula.scans.alarms import Alarms
 from undula.scans.attendant import Attendant
 from undula.scans.common_metadata import CommonMetadata
@@ -219,6 +220,7 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
         metadata = CommonMetadata(paths.metadata, settings, service.metadata_changed)
         service.attach_metadata(metadata)
         service.attach_notes(RunNotes(catalogue))
+        service.attach_additions(Additions(paths.plans, settings, devices))
         log.add_sink(service.log)
         stopping = StopServer(paths.stop_socket, _stop_call(stops, runner, engine))
         closing.callback(stopping.close)

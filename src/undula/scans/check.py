@@ -28,7 +28,7 @@ from undula.plans.trajectory import FloatArray
 from undula.plans.usage import check_call
 from undula.scans.places import check_room
 from undula.scans.stoppable import Unstoppable, stoppable
-from undula.scans.user_plans import devices_named, load_plan
+from undula.scans.user_plans import devices_named, form_of, load_plan
 
 POINT_OVERHEAD_S = 0.002
 SAMPLED_MOVES = 500
@@ -275,6 +275,12 @@ def _check_declared(
     request: ScanRequest, devices: Registry, settings: BeamlineSettings
 ) -> CheckedScan:
     form = parse_form(request.plan, request.args, request.kwargs)
+    return _check_form(request, form, devices, settings)
+
+
+def _check_form(
+    request: ScanRequest, form: StepForm, devices: Registry, settings: BeamlineSettings
+) -> CheckedScan:
     axes = [movable_axis(devices, name) for name in form.axes]
     wanted = request.detectors if request.detectors is not None else form.detectors
     detectors = with_sources(devices, _detectors(devices, wanted, form.axes))
@@ -415,8 +421,15 @@ def _check_foreign(
 def _check_source(
     request: ScanRequest, source: PlanSource, devices: Registry, settings: BeamlineSettings
 ) -> CheckedScan:
-    """A plan that a person wrote: it can be made, and the devices it names are there."""
-    load_plan(source, devices).close()
+    """A plan that a person wrote: it can be made, and the devices it names are there.
+
+    One that declares its points is checked as any declared plan.
+    """
+    loaded = load_plan(source, devices)
+    if loaded.points is not None:
+        form = form_of(source.name, loaded.points, devices)
+        return _check_form(request, form, devices, settings)
+    loaded.close()
     names = devices_named(source, devices)
     for name in names:
         usable(devices, name, "a device of the plan")

@@ -7,6 +7,7 @@ line as the person wrote it. Imports nothing of Bluesky: the throw-away process 
 from __future__ import annotations
 
 import ast
+import linecache
 from collections.abc import Callable
 from types import FunctionType, TracebackType
 from typing import Any
@@ -25,12 +26,22 @@ def define(source: PlanSource, names: dict[str, Any]) -> None:
         except UndulaError:
             raise
         except BaseException as exc:  # a person's own code may raise anything, also sys.exit()
-            place = where_in(source, exc.__traceback__) or f"{part.origin or 'data'}: {part.name}"
+            place = (
+                _syntax_place(exc)
+                or where_in(source, exc.__traceback__)
+                or f"{part.origin or 'data'}: {part.name}"
+            )
             raise InputError(
                 f"the plan cannot be made: {type(exc).__name__}: {exc}",
                 remedy=_remedy(part, exc),
                 where=place,
             ) from exc
+
+
+def _syntax_place(exc: BaseException) -> str:
+    if not isinstance(exc, SyntaxError) or not exc.lineno:
+        return ""
+    return f"{exc.filename}, line {exc.lineno}: {(exc.text or '').strip()}"
 
 
 def _remedy(part: SourcePart, exc: BaseException) -> str:
@@ -44,6 +55,9 @@ def _made(part: SourcePart, names: dict[str, Any]) -> Any:
         return eval(part.code, names)  # noqa: S307  # a person's data, with the trust of a user
     if part.kind == "import":
         exec(part.code, names)  # noqa: S102  # a person's import, with the trust of a user
+        return names[part.name]
+    if part.kind == "file":
+        exec(compile(part.code, part.origin, "exec"), names)  # noqa: S102  # a person's file, likewise
         return names[part.name]
     return _function(part, names)
 
@@ -133,8 +147,14 @@ def where_in(source: PlanSource, trace: TracebackType | None) -> str:
 def line_of(source: PlanSource, origin: str, line: int) -> str:
     """A line of a plan as people know it: cell or file, number, text; '' when it is not there."""
     for part in source.parts:
+        if part.kind == "import" and part.origin and part.origin == origin:
+            return f"{origin}, line {line}: {linecache.getline(origin, line).strip()}"
         lines = part.code.splitlines()
-        if part.kind == "function" and part.origin == origin and 0 <= line - part.line < len(lines):
+        if (
+            part.kind in ("function", "file")
+            and part.origin == origin
+            and 0 <= line - part.line < len(lines)
+        ):
             return f"{origin}, line {line}: {lines[line - part.line].strip()}"
     return ""
 
@@ -152,12 +172,36 @@ def names_used(source: PlanSource, visit: Callable[[ast.AST, frozenset[str]], No
         if part.kind == "function":
             node = parsed(part)
             visit(node, frozenset(taken | _bound(node)))
+        if part.kind == "file":
+            for statement in _reached(ast.parse(part.code), part.name):
+                visit(statement, frozenset(taken | _bound(statement)))
     visit(ast.parse(source.call, mode="eval"), frozenset(taken))
+
+
+def _reached(module: ast.Module, name: str) -> list[ast.AST]:
+    """The statements of a file that `name` uses, directly or by way of others."""
+    given: dict[str, ast.stmt] = {}
+    for statement in module.body:
+        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            given[statement.name] = statement
+        else:
+            given |= dict.fromkeys(_stored(statement), statement)
+    found: dict[int, ast.AST] = {}
+    wanted = [name]
+    while wanted:
+        node = given.get(wanted.pop())
+        if node is not None and id(node) not in found:
+            found[id(node)] = node
+            wanted += [n.id for n in ast.walk(node) if isinstance(n, ast.Name)]
+    return list(found.values())
+
+
+def _stored(node: ast.AST) -> set[str]:
+    return {
+        n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+    }
 
 
 def _bound(node: ast.AST) -> set[str]:
     """Names that a function gives itself: arguments, and what it assigns."""
-    stores = {
-        n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-    }
-    return stores | {n.arg for n in ast.walk(node) if isinstance(n, ast.arg)}
+    return _stored(node) | {n.arg for n in ast.walk(node) if isinstance(n, ast.arg)}

@@ -23,6 +23,7 @@ from undula.messages import (
     MetadataRequest,
     MotorRequest,
     MoveRequest,
+    PlansRequest,
     QueueRequest,
     ReadRequest,
     Request,
@@ -50,6 +51,7 @@ RIGHTS: dict[str, Right] = {
         Right("scan", _USE, "scanning"),
         Right("scan code", _USE, "running or checking a plan of one's own"),
         Right("move", _USE, "moving"),
+        Right("plans", _SEE, "listing plans and hooks"),
         Right("read", _SEE, "reading devices"),
         Right("devices", _SEE, "listing devices"),
         Right("device enable", _USE, "enabling and disabling devices"),
@@ -120,6 +122,7 @@ EVERYDAY_KEYS = frozenset(
 _WORDS: dict[type[Request], str] = {
     ScanRequest: "scan",
     MoveRequest: "move",
+    PlansRequest: "plans",
     ReadRequest: "read",
     DevicesRequest: "devices",
     DeviceSetRequest: "device enable",

@@ -30,6 +30,7 @@ from undula.bus.endpoints import (
     ENGINE_METADATA,
     ENGINE_MOTOR,
     ENGINE_MOVE,
+    ENGINE_PLANS,
     ENGINE_QUEUE,
     ENGINE_READ,
     ENGINE_RUNS,
@@ -67,6 +68,7 @@ from undula.messages import (
     MetadataRequest,
     MotorRequest,
     MoveRequest,
+    PlansRequest,
     QueueRequest,
     Readback,
     ReadRequest,
@@ -75,6 +77,7 @@ from undula.messages import (
     RunNotesRequest,
     ScanRequest,
 )
+from undula.scans.additions import Additions
 from undula.scans.alarms import Alarms, wrong_now
 from undula.scans.attendant import READ_TIMEOUT_S, Attendant
 from undula.scans.check import CheckedScan, usable
@@ -100,6 +103,7 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     ENGINE_ALARMS,
     ENGINE_MOTOR,
     ENGINE_METADATA,
+    ENGINE_PLANS,
     ENGINE_QUEUE,
     ENGINE_RUNS,
 )
@@ -152,6 +156,7 @@ class EngineService:
         self._alarms: Alarms | None = None
         self._metadata: CommonMetadata | None = None
         self._notes: RunNotes | None = None
+        self._additions: Additions | None = None
 
     def attach(
         self, runner: ScanRunner, mover: Mover, configuration: Configuration, motors: Motors
@@ -162,7 +167,7 @@ class EngineService:
             runner,
             self._attendant,
             self._settings,
-            completed=lambda scan: self.metadata.added(scan),  # noqa: PLW0108  # not there yet
+            completed=lambda scan: self._completed(scan)[0],
             changed=self.queue_changed,
         )
         self._runner, self._mover, self._configuration = runner, mover, configuration
@@ -401,16 +406,25 @@ class EngineService:
             self._configuring.submit(
                 self._answer, request, lambda: self.configuration.answer(request)
             )
-        elif isinstance(request, AlarmRequest):
-            self._pool.submit(self._answer, request, lambda: self._alarms_asked(request))
-        elif isinstance(request, MotorRequest):
-            self._pool.submit(self._answer, request, lambda: self.motors.answer(request))
-        elif isinstance(request, MetadataRequest):
-            self._pool.submit(self._answer, request, lambda: self.metadata.answer(request))
-        elif isinstance(request, RunNotesRequest):
-            self._pool.submit(self._answer, request, lambda: self.notes.answer(request))
-        elif isinstance(request, DevicesRequest):
-            self._pool.submit(self._answer, request, lambda: self._table().model_dump())
+        elif isinstance(request, PlansRequest):
+            self._checks.submit(self._answer, request, lambda: self._list_plans(request))
+        elif (work := self._quick(request)) is not None:
+            self._pool.submit(self._answer, request, work)
+
+    def _quick(self, request: Request) -> Callable[[], dict[str, Any]] | None:
+        """What answers a request that takes no time."""
+        match request:
+            case AlarmRequest():
+                return lambda: self._alarms_asked(request)
+            case MotorRequest():
+                return lambda: self.motors.answer(request)
+            case MetadataRequest():
+                return lambda: self.metadata.answer(request)
+            case RunNotesRequest():
+                return lambda: self.notes.answer(request)
+            case DevicesRequest():
+                return lambda: self._table().model_dump()
+        return None
 
     def _answer(self, request: Request, work: Callable[[], dict[str, Any]]) -> None:
         try:
@@ -429,12 +443,17 @@ class EngineService:
     def _scan(self, request: ScanRequest, permit: Permit) -> dict[str, Any]:
         if not request.dry_run:
             permit.check()
-        request = self.metadata.added(request)
+        request, said = self._completed(request)
         scan = self._attendant.check_scan(request, self._devices, self._settings)
-        result = _described(scan, self._settings)
+        result = _described(scan, self._settings) | {"defaults": said}
         if not request.dry_run:
             self.desk.submit(request, scan, permit)
         return result
+
+    def _completed(self, request: ScanRequest) -> tuple[ScanRequest, list[str]]:
+        """With defaults, the source of a user's plan and what every run says; what was added."""
+        request, said = self.additions.completed(request)
+        return self.metadata.added(request), said
 
     def _move(self, mover: Mover, request: MoveRequest, permit: Permit) -> None:
         def answer(reply: Reply) -> None:
@@ -554,6 +573,20 @@ class EngineService:
         if self._notes is None:
             raise RuntimeError("attach_notes was not called")
         return self._notes
+
+    def attach_additions(self, additions: Additions) -> None:
+        """Give it what the beamline adds to scans."""
+        self._additions = additions
+
+    @property
+    def additions(self) -> Additions:
+        """Plans, hooks and defaults that the beamline adds."""
+        if self._additions is None:
+            raise RuntimeError("attach_additions was not called")
+        return self._additions
+
+    def _list_plans(self, request: PlansRequest) -> dict[str, Any]:
+        return self.additions.list(again=request.again).model_dump()
 
     def metadata_changed(self, metadata: BeamlineMetadata) -> None:
         """Publish it, before whatever is said next."""

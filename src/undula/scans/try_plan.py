@@ -40,11 +40,17 @@ class Trials:
         with self._lock:
             self._passed.add(source.edition)
 
+    def passed(self, source: PlanSource) -> None:
+        """It was made in another throw-away process already."""
+        with self._lock:
+            self._passed.add(source.edition)
+
 
 def runs_when_made(source: PlanSource) -> bool:
     """Whether making it runs anything beyond `def` and modules that are imported already."""
     return any(
-        part.decorated or (part.kind == "import" and not _known(part.code)) for part in source.parts
+        part.decorated or part.kind == "file" or (part.kind == "import" and not _known(part.code))
+        for part in source.parts
     )
 
 

@@ -13,7 +13,7 @@ import builtins
 import difflib
 import keyword
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import bluesky.plan_stubs as bps
@@ -23,15 +23,18 @@ import numpy as np
 from bluesky.utils import Msg, RunEngineControlException
 
 from undula.core.errors import InputError, UndulaError
+from undula.core.plan_words import HINTS, Points
 from undula.devices.registry import Registry
 from undula.messages import PlanSource
+from undula.plans import StepForm, listed
 from undula.plans.step import Messages
 from undula.scans.plan_code import define, names_used, where_in
 from undula.scans.try_plan import Trials
 
 EVERYTHING = "dev"
-MODULES = {"bp": bp, "bps": bps, "bpp": bpp, "np": np, "Msg": Msg}
-_TRIALS = Trials()
+MODULES = {"bp": bp, "bps": bps, "bpp": bpp, "np": np, "Msg": Msg, **HINTS}
+TRIALS = Trials()
+"""Editions of plans that this process need not try again."""
 
 
 class NoSuchDeviceError(InputError, AttributeError):
@@ -75,10 +78,15 @@ class GroupHere:
 
 @dataclass(frozen=True, slots=True)
 class LoadedPlan:
-    """A plan that was made: its generator has not begun."""
+    """A plan that was made: its generator has not begun, or it has declared its points."""
 
     source: PlanSource
     plan: Any
+
+    @property
+    def points(self) -> Points | None:
+        """The trajectory that it declares; None for a generator."""
+        return self.plan if isinstance(self.plan, Points) else None
 
     def close(self) -> None:
         """It will not run."""
@@ -135,7 +143,7 @@ def shell_names(devices: Registry) -> dict[str, Any]:
 
 def load_plan(source: PlanSource, devices: Registry) -> LoadedPlan:
     """Make the plan. Raises: InputError that names the line; when its imports hang or crash."""
-    _TRIALS.need(source)
+    TRIALS.need(source)
     names = shell_names(devices) | {"__name__": f"plan_{source.name}"}
     define(source, names)
     try:
@@ -147,12 +155,41 @@ def load_plan(source: PlanSource, devices: Registry) -> LoadedPlan:
         raise InputError(
             f"{type(exc).__name__}: {exc}", remedy="correct the plan or its arguments", where=place
         ) from exc
+    if isinstance(plan, Points):
+        return LoadedPlan(source, plan)
     if not hasattr(plan, "__next__") and not hasattr(plan, "send"):
         raise InputError(
             f"{source.call[:200]} makes no plan but {type(plan).__name__}",
             remedy="a plan is a function with yield from ... in it",
         )
     return LoadedPlan(source, plan)
+
+
+def form_of(plan: str, points: Points, devices: Registry) -> StepForm:
+    """What a plan that declares its points measures. Raises: InputError for what is no device."""
+    by_id = {id(devices[n].obj): n for n in devices.names() if devices[n].obj is not None}
+
+    def name(device: Any) -> str:
+        if isinstance(device, str) or id(device) in by_id:
+            return device if isinstance(device, str) else by_id[id(device)]
+        raise InputError(
+            f"the Points of {plan} name {device!r}, which is no device of the beamline",
+            remedy="name M.samx, D.diode, or what the plan was called with",
+        )
+
+    detectors = None if points.detectors is None else tuple(map(name, points.detectors))
+    path = None
+    if points.axes:
+        path = listed([(name(axis), places) for axis, places in points.axes.items()])
+        path = replace(path, relative=points.relative)
+    return StepForm(
+        plan,
+        trajectory=path,
+        num=points.num,
+        detectors=detectors,
+        count_time_s=points.time,
+        returns=points.relative,
+    )
 
 
 def devices_named(source: PlanSource, devices: Registry) -> list[str]:
@@ -190,10 +227,11 @@ def told_of(source: PlanSource, author: str) -> dict[str, str]:
     Args:
         author: who sent it, as the request's user is attested.
     """
-    return {
+    told = {
         "plan_name": source.name,
         "plan_call": source.call,
-        "plan_author": author,
+        "plan_author": source.author or author,
         "plan_version": source.edition,
         "plan_source": source.text,
     }
+    return told | ({"plan_revision": source.revision} if source.revision else {})

@@ -331,7 +331,7 @@ class Shell:
         ipython.input_transformer_manager.cleanup_transforms.append(self.typed)
         self.devices.follow()
         log = LoggedCommands(paths.commands) if shared and paths else OwnCommands(ipython)
-        macros = Macros(log, paths.plans if paths else None)
+        macros = Macros(log, self.prompt.folder.place)
         ipython.register_magic_function(macros.magic, "line", "script")
         here["script"] = self._words["script"] = macros.script
         return run_startup(paths, here, SHARED_LIMIT_S if shared else None)

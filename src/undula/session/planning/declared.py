@@ -8,7 +8,8 @@ from types import GeneratorType
 from typing import Any
 
 from undula.client.arguments import Named
-from undula.session.planning.functions import called, generator_of, library_name
+from undula.core.plan_words import Points
+from undula.session.planning.functions import called, generator_of, library_name, raw
 from undula.session.planning.model import PlanCall, PlanFunction
 from undula.session.planning.modules import MODULES
 
@@ -51,6 +52,21 @@ def declared(plan: Any, here: Mapping[str, Any]) -> Declared | None:
     if not simple or not all(isinstance(v, bool) or _simple(v) for v in kwargs.values()):
         return None
     return Declared(name, tuple(args), kwargs, list(detectors), dict(metadata))
+
+
+def declares(function: Any) -> bool:
+    """It is a function annotated to return its `Points`."""
+    plain = raw(function)
+    hint = plain.__annotations__.get("return") if plain is not None else None
+    return "Points" in (hint if isinstance(hint, str) else getattr(hint, "__name__", ""))
+
+
+def listed(points: Points) -> list[Any]:
+    """Points that were made at the prompt, as a plan by name and its arguments."""
+    if not points.axes:
+        return ["count", points.num]
+    name = "rel_list_scan" if points.relative else "list_scan"
+    return [name, *(word for pair in points.axes.items() for word in pair)]
 
 
 def _of_bluesky(

@@ -15,9 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from undula.core.errors import ConfigError, InputError, UndulaError
+from undula.core.paths import BeamlinePaths
+from undula.core.plan_words import HINTS
+from undula.core.settings import load_settings
 from undula.session.planning.functions import raw
 
 Stamp = tuple[int, int]
+HOOKS = "hooks.py"
+"""For the engine alone: its functions are no names at the prompt."""
 
 
 @dataclass(slots=True)
@@ -127,6 +132,16 @@ class PlanFolder:
                 del here[name]
 
 
+def plan_folder(paths: BeamlinePaths | None) -> Path | None:
+    """The folder of plan files that the settings name, or the usual one."""
+    if paths is None:
+        return None
+    try:
+        return load_settings(paths.config).plans or paths.plans
+    except ConfigError:  # the beamline is not up: a prompt without an engine
+        return paths.plans
+
+
 class _Names(dict[str, Any]):
     """The names of a file; what it does not have itself is the prompt's, as it is then.
 
@@ -138,13 +153,14 @@ class _Names(dict[str, Any]):
         self._prompt = here
 
     def __missing__(self, name: str) -> Any:
-        return self._prompt()[name]
+        here = self._prompt()
+        return HINTS[name] if name in HINTS and name not in here else here[name]
 
 
 def _stamps(place: Path | None) -> dict[Path, Stamp]:
     if place is None or not place.is_dir():
         return {}
-    paths = sorted(p for p in place.glob("*.py") if not p.name.startswith(("_", ".")))
+    paths = sorted(p for p in place.glob("*.py") if _is_plan_file(p.name))
     found = {}
     for path in paths:
         try:
@@ -153,6 +169,10 @@ def _stamps(place: Path | None) -> dict[Path, Stamp]:
             continue
         found[path] = (status.st_mtime_ns, status.st_size)
     return found
+
+
+def _is_plan_file(name: str) -> bool:
+    return not name.startswith(("_", ".")) and name != HOOKS
 
 
 def _made_in(value: Any, names: Mapping[str, Any]) -> bool:

@@ -14,9 +14,10 @@ from typing import Any, Protocol
 from undula.client import Accepted, Client, QueueView, ScanHandle
 from undula.client.arguments import Named
 from undula.core.errors import InputError
+from undula.core.plan_words import HINTS, Points
 from undula.session.groups import Group
-from undula.session.planning.declared import declared
-from undula.session.planning.files import PlanFolder, run_script
+from undula.session.planning.declared import declared, declares, listed
+from undula.session.planning.files import PlanFolder, plan_folder, run_script
 from undula.session.planning.model import Decorated
 from undula.session.planning.modules import MODULES, LaterModule, PlanModule
 from undula.session.planning.pack import Packer, check_is_plan, packed
@@ -56,8 +57,7 @@ class Prompt:
         self._here: dict[str, Any] = {}
         self._commands: dict[int, str] = {}
         self._warned: set[str] = set()
-        paths = self._client.paths
-        self.folder = PlanFolder(paths.plans if paths is not None else None, self.here)
+        self.folder = PlanFolder(plan_folder(self._client.paths), self.here)
 
     def here(self) -> dict[str, Any]:
         """The names of the prompt: of the IPython that has them, if there is one."""
@@ -84,7 +84,7 @@ class Prompt:
     ) -> Any:
         if isinstance(plan, str):
             known = self.folder.functions.get(plan)
-            if known is None:
+            if known is None or declares(known):
                 return send(plan, *args, **options)
             plan = known
         name = getattr(plan, "__name__", "")
@@ -104,6 +104,10 @@ class Prompt:
         return self._send_made(send, plan, options)
 
     def _send_made(self, send: Callable[..., Any], plan: Any, options: dict[str, Any]) -> Any:
+        if isinstance(plan, Points):
+            options.setdefault("time", plan.time)
+            name, *words = listed(plan)
+            return send(name, *words, **{"detectors": plan.detectors, **options})
         check_is_plan(plan, self._commands)
         packer = Packer(self.here(), self._commands, self._path_of)
         by_name = declared(plan, self.here())
@@ -129,6 +133,7 @@ class Prompt:
         names.update({name: PlanModule(name) for name in MODULES})
         names["np"] = sys.modules.get("numpy") or LaterModule("numpy")
         names["RE"] = RunEngineHere(self, self._shell)
+        names["Points"] = HINTS["Points"]
         names["queue"] = PlanQueue(self._client, self.submit)
         names["run"] = self.run
         names["reload_plans"] = self.reload_plans

@@ -1,0 +1,64 @@
+"""What a beamline adds to scans: its plans, its defaults, its hooks and preprocessors.
+
+In: the plan folder, the settings, the devices. Out: a request with its defaults and the source of
+its plan; for a scan that begins, what is run around it; the list of all for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+from undula.core.settings import BeamlineSettings
+from undula.devices.registry import Registry
+from undula.messages import PlanList, ScanRequest
+from undula.scans.plan_defaults import FILE, Defaults
+from undula.scans.plan_library import PlanLibrary, installed
+from undula.scans.user_plans import TRIALS, shell_names
+
+
+class Additions:
+    """All that people added at one beamline. Thread-safe.
+
+    Args:
+        folder: of plan files, hooks and defaults, where the settings name no other.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: BeamlineSettings,
+        devices: Registry,
+        packages: Callable[[], list[EntryPoint]] = installed,
+    ) -> None:
+        self.folder = settings.plans or folder
+        self._devices = devices
+        self._library = PlanLibrary(
+            self.folder, lambda: shell_names(devices).keys(), packages=packages
+        )
+        self._defaults = Defaults(self.folder / FILE)
+
+    def completed(self, request: ScanRequest) -> tuple[ScanRequest, list[str]]:
+        """The request with defaults and the source of its plan, and what was added.
+
+        Raises: InputError for arguments that do not fit a user's plan; ConfigError when its file
+        is faulty.
+        """
+        request, said = self._defaults.added(request)
+        resolved = self._library.resolved(request, self._devices.names())
+        if resolved is not request and resolved.source is not None:
+            TRIALS.passed(resolved.source)  # the library read it in a throw-away process
+        return resolved, said
+
+    def list(self, *, again: bool = False) -> PlanList:
+        """Plans, hooks and defaults, and what is wrong with them; files that changed are read."""
+        self._library.look(again=again)
+        tables = self._defaults.look()
+        faults = [*self._library.faults(), self._defaults.fault]
+        return PlanList(
+            plans=self._library.plans(),
+            defaults={p: t.model_dump(exclude_defaults=True) for p, t in tables.items()},
+            faults=[fault for fault in faults if fault],
+            folder=str(self.folder),
+        )

@@ -1,0 +1,120 @@
+"""Arguments of a user's plan that was asked for by name: checked against its hints, and written.
+
+In: a `UserPlan`, positional and named arguments as they came over the bus. Out: the expression that
+makes the plan, e.g. `align(dev['samx'], 5)`. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from undula.core.errors import InputError
+from undula.core.suggest import near
+from undula.messages.plans import PlanParameter, UserPlan, bounds, usage
+
+_ONE = {"axis": "a device that can be moved", "detector": "a device", "device": "a device"}
+_LIST = {"axes": "axis", "detectors": "detector", "devices": "device", "numbers": "number"}
+
+
+def call_text(
+    plan: UserPlan, args: Sequence[Any], kwargs: Mapping[str, Any], devices: Collection[str]
+) -> str:
+    """The expression that makes the plan. Raises: InputError naming the argument and the usage."""
+    placed = [p for p in plan.parameters if not p.named and not p.many]
+    rest = next((p for p in plan.parameters if p.many), None)
+    if len(args) > len(placed) and rest is None:
+        raise InputError(
+            f"{plan.name} takes {len(placed)} arguments by position, and got {len(args)}",
+            remedy=f"use: {usage(plan)}",
+        )
+    by_name = {p.name: p for p in plan.parameters if not p.many}
+    given = dict(zip((p.name for p in placed), args, strict=False))
+    for name in kwargs:
+        if name not in by_name:
+            meant = near(name, by_name)
+            raise InputError(
+                f"{plan.name} has no argument {name!r}",
+                remedy=f"did you mean {meant}?" if meant else f"use: {usage(plan)}",
+            )
+        if name in given:
+            raise InputError(f"{name} is given twice", remedy=f"use: {usage(plan)}")
+    missing = [p.name for p in by_name.values() if p.required and p.name not in {**given, **kwargs}]
+    if missing:
+        raise InputError(
+            f"{plan.name} wants {len(missing)} more: {', '.join(missing)}",
+            remedy=f"use: {usage(plan)}",
+        )
+    texts = [_written(p, v, devices) for p, v in zip(placed, args, strict=False)]
+    if rest is not None:
+        texts += [_written(rest, v, devices) for v in args[len(placed) :]]
+    texts += [f"{n}={_written(by_name[n], v, devices)}" for n, v in kwargs.items()]
+    return f"{plan.name}({', '.join(texts)})"
+
+
+def _written(p: PlanParameter, value: Any, devices: Collection[str]) -> str:
+    """The expression of one argument. Raises: InputError when it is not what the hint says."""
+    if value is None:
+        return "None"
+    if p.kind in _LIST:
+        values = value if isinstance(value, list | tuple) else [value]
+        inner = p.model_copy(update={"kind": _LIST[p.kind]})
+        return f"[{', '.join(_written(inner, each, devices) for each in values)}]"
+    if p.kind in _ONE:
+        if isinstance(value, str) and value in devices:
+            return f"dev[{value!r}]"
+        meant = near(str(value), devices)
+        raise InputError(
+            f"{p.name} is {value!r}, which is no device",
+            remedy=f"did you mean {meant}?" if meant else f"name {_ONE[p.kind]}",
+        )
+    if p.kind == "any":
+        return _any(value, devices)
+    return repr(_plain(p, value))
+
+
+def _any(value: Any, devices: Collection[str]) -> str:
+    """Without a hint a text that names a device is that device."""
+    if isinstance(value, str):
+        return f"dev[{value!r}]" if value in devices else repr(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_any(each, devices) for each in value)}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{k!r}: {_any(v, devices)}' for k, v in value.items())}}}"
+    return repr(value)
+
+
+def _plain(p: PlanParameter, value: Any) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if p.kind == "choice" and value not in p.choices:
+        raise InputError(
+            f"{p.name} is {value!r}", remedy=f"one of {', '.join(map(repr, p.choices))}"
+        )
+    if p.kind == "text" and not isinstance(value, str):
+        if isinstance(value, list | dict | bool):
+            raise InputError(f"{p.name} is {value!r}", remedy="give a text")
+        return str(value)
+    if p.kind == "truth" and not isinstance(value, bool):
+        raise InputError(f"{p.name} is {value!r}", remedy="give true or false")
+    if p.kind == "whole" and (not number or value != int(value)):
+        raise InputError(f"{p.name} is {value!r}", remedy="give a whole number")
+    if p.kind == "number" and not number:
+        raise InputError(f"{p.name} is {value!r}", remedy=f"give a number{_in_unit(p)}")
+    if p.kind in ("number", "whole"):
+        _bounded(p, value)
+        return int(value) if p.kind == "whole" else value
+    return value
+
+
+def _in_unit(p: PlanParameter) -> str:
+    return f" in {p.unit}" if p.unit else ""
+
+
+def _bounded(p: PlanParameter, value: float) -> None:
+    low = (p.low is not None and value < p.low) or (p.above is not None and value <= p.above)
+    high = (p.high is not None and value > p.high) or (p.below is not None and value >= p.below)
+    if low or high:
+        raise InputError(
+            f"{p.name} is {value:g}{' ' + p.unit if p.unit else ''}",
+            remedy=f"give {bounds(p)}{_in_unit(p)}",
+        )

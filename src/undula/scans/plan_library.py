@@ -1,0 +1,317 @@
+"""Plans that a beamline adds: Python files of its plan folder, and installed packages.
+
+In: the folder, entry points of the group `undula.plans`. Out: descriptions for people, and for a
+scan asked for by name its `PlanSource`, in which the text travels: a scan that waits in the queue
+runs what was checked, whatever the file becomes. A file is read again when it has changed, in a
+throw-away process; one that is faulty is named with its line, and takes nothing else away.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import subprocess
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+import bluesky.plans as bp
+
+from undula.core.errors import ConfigError
+from undula.core.log import get_logger
+from undula.messages import PlanSource, ScanRequest, SourcePart
+from undula.messages.plans import UserPlan
+from undula.plans import FORMS
+from undula.scans.describe_plans import DEADLINE_S, describe
+from undula.scans.plan_arguments import call_text
+
+GROUP = "undula.plans"
+HOOKS = "hooks.py"
+GIT_PATIENCE_S = 5.0
+Stamp = tuple[int, int]
+Answer = dict[str, Any]
+
+
+def installed() -> list[EntryPoint]:
+    """Entry points of packages that give plans."""
+    return list(entry_points(group=GROUP))
+
+
+@dataclass(slots=True)
+class _Found:
+    """A file or package as it was read last."""
+
+    stamp: Stamp | str
+    text: str = ""
+    plans: list[UserPlan] = field(default_factory=list)
+    functions: list[str] = field(default_factory=list)
+    sources: dict[str, list[str]] = field(default_factory=dict)
+    fault: str = ""
+
+
+class PlanLibrary:
+    """The plans of files and packages. Thread-safe.
+
+    Args:
+        folder: of the plan files; it need not exist.
+        names: the names that a plan sees beside its own.
+        packages: gives the entry points; looked at once, and when everything is read again.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        names: Callable[[], Iterable[str]],
+        *,
+        packages: Callable[[], list[EntryPoint]] = installed,
+        deadline_s: float = DEADLINE_S,
+    ) -> None:
+        self.folder = folder
+        self._names, self._packages, self._deadline_s = names, packages, deadline_s
+        self._files: dict[str, _Found] = {}
+        self._modules: dict[str, _Found] | None = None
+        self._lock = threading.Lock()
+
+    # -- what there is ----------------------------------------------------------------------
+
+    def look(self, *, again: bool = False) -> None:
+        """Read what has changed; with `again` also what has not. Takes up to the deadline."""
+        with self._lock:
+            paths = _stamps(self.folder)
+            for gone in set(self._files) - set(paths):
+                del self._files[gone]
+            for name, stamp in paths.items():
+                known = self._files.get(name)
+                if again or known is None or known.stamp != stamp:
+                    self._files[name] = self._read(name, stamp)
+            if again or self._modules is None:
+                self._modules = {p.name: self._import(p) for p in self._packages()}
+
+    def plans(self) -> list[UserPlan]:
+        """All plans by name; of two with the same name the first, files before packages."""
+        found: dict[str, UserPlan] = {}
+        for each in self._all():
+            for plan in each.plans:
+                if not taken(plan.name):
+                    found.setdefault(plan.name, plan)
+        return [found[name] for name in sorted(found)]
+
+    def faults(self) -> list[str]:
+        """What is wrong, with file and line."""
+        seen: dict[str, str] = {}
+        said = []
+        for each in self._all():
+            said += [each.fault] if each.fault else []
+            for plan in each.plans:
+                if reason := taken(plan.name):
+                    said.append(_clash(plan, reason))
+                elif plan.name in seen:
+                    said.append(_clash(plan, f"{seen[plan.name]} gives it as well"))
+                else:
+                    seen[plan.name] = plan.origin
+        return said
+
+    def _all(self) -> list[_Found]:
+        return [*self._files.values(), *(self._modules or {}).values()]
+
+    # -- a scan by name ---------------------------------------------------------------------
+
+    def resolved(self, request: ScanRequest, devices: Iterable[str]) -> ScanRequest:
+        """The request with the source of its plan, when that is one of these.
+
+        One that was resolved before, and edited since, is resolved anew.
+
+
+        Raises: InputError for arguments that do not fit; ConfigError when its file is faulty.
+        """
+        whole = request.source is not None and not (request.args or request.kwargs)
+        if whole or taken(request.plan):
+            return request
+        self.look()
+        plan = next((p for p in self.plans() if p.name == request.plan), None)
+        if plan is None:
+            if request.source is None:
+                self._refuse_faulty(request.plan)
+            return request
+        call = call_text(plan, request.args, request.kwargs, list(devices))
+        return request.model_copy(update={"source": self.source(plan, call)})
+
+    def _refuse_faulty(self, name: str) -> None:
+        """Raises: ConfigError when a file that cannot be read seems to have the plan."""
+        for file, found in self._files.items():
+            if found.fault and f"def {name}(" in found.text:
+                raise ConfigError(
+                    f"{name} stands in {file}, which is faulty: {found.fault}",
+                    remedy="correct the file; it is read again by itself",
+                )
+
+    def source(self, plan: UserPlan, call: str) -> PlanSource:
+        """The plan as source with its call."""
+        file = self._files.get(plan.origin)
+        if file is None:
+            module, attribute, place = next(
+                found.sources[plan.name]
+                for found in (self._modules or {}).values()
+                if plan.name in found.sources
+            )
+            part = SourcePart(
+                kind="import",
+                name=plan.name,
+                code=f"from {module} import {attribute} as {plan.name}",
+                origin=place,
+            )
+            parts = [part]
+        else:
+            parts = [
+                SourcePart(kind="file", name=name, code=self._files[origin].text, origin=origin)
+                for origin, name in self._needed(plan.origin, plan.name)
+            ]
+        return PlanSource(
+            name=plan.name, call=call, parts=parts, author=plan.author, revision=plan.revision
+        )
+
+    def _needed(self, origin: str, name: str) -> list[tuple[str, str]]:
+        """The file, behind those whose functions it uses; each with the name that is wanted."""
+        order: dict[str, str] = {}
+
+        def visit(file: str, wanted: str, open_files: frozenset[str]) -> None:
+            used = _foreign_names(self._files[file].text)
+            for other, found in self._files.items():
+                match = used & set(found.functions)
+                if match and other not in open_files and other not in order:
+                    visit(other, min(match), open_files | {other})
+            order[file] = wanted
+
+        visit(origin, name, frozenset({origin}))
+        return list(order.items())
+
+    # -- reading ----------------------------------------------------------------------------
+
+    def _read(self, name: str, stamp: Stamp) -> _Found:
+        path = self.folder / name
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as exc:
+            return _Found(stamp, fault=f"[{name}] it cannot be read: {exc}")
+        known = [*self._names(), *(f for other in self._files.values() for f in other.functions)]
+        known += _functions_beside(self.folder, name)
+        answer = describe({"origin": name, "text": text, "names": known}, self._deadline_s)
+        found = _Found(stamp, text, fault=answer["fault"], functions=answer.get("functions", []))
+        edition = hashlib.sha256(text.encode()).hexdigest()[:12]
+        author, revision = ("", "") if found.fault else written_by(path)
+        found.plans = [
+            UserPlan.model_validate(plan).model_copy(
+                update={
+                    "edition": edition,
+                    "author": answer.get("author") or author,
+                    "revision": revision,
+                }
+            )
+            for plan in answer["plans"]
+        ]
+        if found.fault:
+            get_logger().warning("plan_file_faulty", file=name, fault=found.fault)
+        return found
+
+    def _import(self, point: EntryPoint) -> _Found:
+        package = point.dist.name if point.dist else point.value
+        version = point.dist.version if point.dist else ""
+        question = {"origin": package, "name": point.name, "value": point.value}
+        answer = describe(question, self._deadline_s)
+        plans = [
+            UserPlan.model_validate(plan).model_copy(
+                update={"edition": version, "revision": f"{package} {version}".strip()}
+            )
+            for plan in answer["plans"]
+        ]
+        if answer["fault"]:
+            get_logger().warning("plan_package_faulty", package=package, fault=answer["fault"])
+        return _Found(
+            version, plans=plans, sources=answer.get("sources", {}), fault=answer["fault"]
+        )
+
+
+def taken(name: str) -> str:
+    """Whose name it is already; '' when it is free.
+
+    >>> taken("scan"), taken("align_my_beam")
+    ('it is the name of a plan of Undula', '')
+    """
+    if name in FORMS:
+        return "it is the name of a plan of Undula"
+    return "it is the name of a plan of Bluesky" if hasattr(bp, name) else ""
+
+
+def _clash(plan: UserPlan, reason: str) -> str:
+    error = ConfigError(
+        f"the plan {plan.name} is left out: {reason}",
+        remedy="rename it",
+        where=f"{plan.origin}, line {plan.line}",
+    )
+    return str(error)
+
+
+def _stamps(folder: Path) -> dict[str, Stamp]:
+    found = {}
+    for path in sorted(folder.glob("*.py")) if folder.is_dir() else []:
+        if path.name.startswith(("_", ".")) or path.name == HOOKS:
+            continue
+        try:
+            status = path.stat()
+        except FileNotFoundError:  # an editor is just writing it anew
+            continue
+        found[path.name] = (status.st_mtime_ns, status.st_size)
+    return found
+
+
+def _functions_beside(folder: Path, name: str) -> list[str]:
+    """Functions that the other files define, also those that were not read yet."""
+    found: list[str] = []
+    for other in _stamps(folder):
+        if other != name:
+            try:
+                tree = ast.parse((folder / other).read_text(encoding="utf-8"))
+            except (OSError, UnicodeDecodeError, SyntaxError):
+                continue
+            found += [n.name for n in tree.body if isinstance(n, ast.FunctionDef)]
+    return found
+
+
+def _foreign_names(text: str) -> set[str]:
+    """Names that a file uses and does not give itself."""
+    tree = ast.parse(text)
+    own = {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    own |= {
+        n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+    }
+    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} - own
+
+
+def written_by(path: Path) -> tuple[str, str]:
+    """Author and git revision of a file; its owner and '' when git does not know it.
+
+    The revision ends in `+` when the file differs from it.
+    """
+    log = _git(path, "log", "-1", "--format=%h%x00%an", "--", path.name)
+    if "\0" in log:
+        revision, author = log.strip().split("\0", 1)
+        changed = "+" if _git(path, "status", "--porcelain", "--", path.name).strip() else ""
+        return author, revision + changed
+    try:
+        return path.owner(), ""
+    except (KeyError, OSError):
+        return "", ""
+
+
+def _git(path: Path, *words: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(path.parent), *words],
+            capture_output=True, text=True, timeout=GIT_PATIENCE_S, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout if done.returncode == 0 else ""

@@ -1,0 +1,130 @@
+"""The scan layer in one process for tests: real devices, RunEngine, queue's worker, catalogue.
+
+Without broker, writer and service loop; documents are kept in memory, acknowledged at once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import queue
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+from bluesky.run_engine import RunEngine
+
+from undula.bus.codec import decode
+from undula.catalogue import SqliteCatalogue
+from undula.core.settings import BeamlineSettings
+from undula.devices.description import load_device_file
+from undula.devices.registry import Registry
+from undula.messages import ItemFinished, RunDocument, ScanRequest
+from undula.scans.additions import Additions
+from undula.scans.attendant import Attendant
+from undula.scans.check import CheckedScan
+from undula.scans.conditions import Conditions
+from undula.scans.leases import Leases
+from undula.scans.ports import MemoryDocuments
+from undula.scans.queue_desk import QueueDesk
+from undula.scans.runner import ScanRunner
+from undula.scans.safety import Touched
+from undula.scans.stopped import Stops
+
+PATIENCE_S = 30.0
+
+
+class ScanHouse:
+    """Scans are asked for with `ask`, and `ended` gives how each ended, in order.
+
+    Args:
+        folder: a temporary one; plan files, hooks and defaults go into its folder `plans`.
+        devices: device file (YAML) as text.
+        settings: further fields of `BeamlineSettings`.
+    """
+
+    def __init__(
+        self, folder: Path, devices: str, packages: Sequence[EntryPoint] = (), **settings: Any
+    ) -> None:
+        (folder / "devices.yaml").write_text(devices)
+        self.plans = folder / "plans"
+        self.plans.mkdir(exist_ok=True)
+        self.engine = RunEngine({}, context_managers=[], call_returns_result=True)
+        self.devices = Registry(load_device_file(folder / "devices.yaml"))
+        self.devices.connect(loop=self.engine.loop)
+        self.catalogue = SqliteCatalogue(folder / "catalogue")
+        self.settings = BeamlineSettings.model_validate(
+            {"name": "b", "data": folder / "data", "min_free_bytes": 0, **settings}
+        )
+        self.ended: queue.Queue[ItemFinished] = queue.Queue()
+        self.documents_out = MemoryDocuments()
+        self._stops = Stops(folder / "stopped")
+        self._attendant = Attendant()
+        self._ids = map("r{}".format, itertools.count(1))
+        self.additions = Additions(
+            self.plans, self.settings, self.devices, packages=lambda: list(packages)
+        )
+        self.runner = ScanRunner(
+            self.devices,
+            self.settings,
+            self.catalogue,
+            self.documents_out,
+            touched=Touched(folder / "touched", self.devices),
+            leases=Leases(),
+            engine=self.engine,
+            changed=lambda: None,
+            finished=self.ended.put,
+            conditions=Conditions(self.devices),
+            attendant=self._attendant,
+        )
+        self.desk = QueueDesk(
+            self.runner,
+            self._attendant,
+            self.settings,
+            completed=lambda scan: self.additions.completed(scan)[0],
+            changed=lambda: None,
+        )
+        self.runner.start([])
+
+    def close(self) -> None:
+        """Abort what runs and end the thread."""
+        self.runner.close("the test is over")
+        self.catalogue.close()
+
+    def request(self, plan: str, *args: Any, **fields: Any) -> ScanRequest:
+        """A request; `fields` are those of `ScanRequest`, others are arguments of the plan."""
+        own = {k: fields.pop(k) for k in list(fields) if k in ScanRequest.model_fields}
+        own.setdefault("request_id", next(self._ids))
+        return ScanRequest.model_validate(
+            {"deadline": 2e9, "plan": plan, "args": list(args), "kwargs": fields, **own}
+        )
+
+    def check(self, plan: str, *args: Any, **fields: Any) -> CheckedScan:
+        """As the service checks a request. Raises: UndulaError."""
+        request, _ = self.additions.completed(self.request(plan, *args, **fields))
+        return self._attendant.check_scan(request, self.devices, self.settings)
+
+    def ask(self, plan: str, *args: Any, **fields: Any) -> str:
+        """Check and queue a scan. Returns: the id of its item."""
+        scan = self.check(plan, *args, **fields)
+        self.desk.submit(scan.request, scan, self._stops.permit(scan.request.sent))
+        return scan.request.request_id
+
+    def run(self, plan: str, *args: Any, **fields: Any) -> ItemFinished:
+        """Ask for a scan, and wait until it has ended."""
+        self.ask(plan, *args, **fields)
+        return self.wait()
+
+    def wait(self) -> ItemFinished:
+        """How the next item ends."""
+        return self.ended.get(timeout=PATIENCE_S)
+
+    def journal(self, uid: str) -> list[tuple[str, dict[str, Any]]]:
+        """All documents of a run, as name and document."""
+        packed = self.documents_out.journals[f"runs/{uid}/documents"]
+        entries = [decode(payload, RunDocument) for payload in packed]
+        return [(entry.name, entry.doc) for entry in entries]
+
+    def start(self, uid: str) -> dict[str, Any]:
+        """The start document of a run."""
+        return self.journal(uid)[0][1]
