@@ -45,7 +45,8 @@ from undula.pipes.frame import Frame
 
 Array = npt.NDArray[Any]
 Results = Mapping[str, Any] | None
-"""By name of an output port an array or a number; None: nothing to say yet."""
+"""By name of an output port an array, a number, or a whole `Frame` when it is not about the frame
+taken last. A port that is left out, or None for all, has nothing to say now."""
 
 Covers = Literal["frame", "window", "start"]
 """What a result speaks of: one frame, the last few, or all since the start."""
@@ -61,7 +62,8 @@ class Port:
         ndim: its dimensions; None: any.
         kinds: numpy's kinds that are taken or given: `b` bool, `i` `u` integers, `f` floats.
         unit: of the values; empty: that of the input, or none.
-        compressed: an input that takes frames as they are, compressed ones too.
+        compressed: an input takes compressed frames as they are; an output may give some.
+        optional: an input that may stay without an edge.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Port:
     kinds: str = "biuf"
     unit: str = ""
     compressed: bool = False
+    optional: bool = False
 
 
 FRAMES = Port("frames", "frames, (y, x)")
@@ -109,6 +112,8 @@ class Node:
         covers: what a result speaks of.
         missing: what it does about frames that did not come.
         masked: what it does about pixels without a value.
+        queued: `result` is asked again until it gives None: a frame may bring several results.
+        keeps: a frame is done with only when `done` names it; its data stay valid until then.
 
     Parameters are class attributes made by `parameter`. `clear` makes the state; it is called once
     before the first frame, and whenever the node is to forget.
@@ -120,6 +125,8 @@ class Node:
     covers: ClassVar[Covers] = "frame"
     missing: ClassVar[str] = "each frame stands for itself"
     masked: ClassVar[str] = "pixels are taken as they are"
+    queued: ClassVar[bool] = False
+    keeps: ClassVar[bool] = False
     declared: ClassVar[Mapping[str, FieldInfo]] = {}
 
     def __init_subclass__(cls) -> None:
@@ -129,7 +136,7 @@ class Node:
         cls.declared = {**cls.declared, **own}
 
     def __init__(self, **parameters: Any) -> None:
-        self._values = self._checked(parameters)
+        self._values = self.checked(**parameters)
         for key in self._values.model_fields_set | self.declared.keys():
             setattr(self, key, getattr(self._values, key))
         self.clear()
@@ -142,9 +149,10 @@ class Node:
         return _models[cls]
 
     @classmethod
-    def _checked(cls, parameters: Mapping[str, Any]) -> BaseModel:
+    def checked(cls, **parameters: Any) -> BaseModel:
+        """The parameters, with defaults; nothing is made. Raises: InputError naming the wrong one."""
         try:
-            return cls.model().model_validate(dict(parameters))
+            return cls.model().model_validate(parameters)
         except ValidationError as exc:
             first = exc.errors()[0]
             place = ".".join(str(part) for part in first["loc"])
@@ -167,7 +175,7 @@ class Node:
         They hold from the next frame on. Raises: InputError naming the parameter.
         """
         given = {key: getattr(self, key) for key in self.declared} | parameters
-        self._values = self._checked(given)
+        self._values = self.checked(**given)
         for key in parameters:
             setattr(self, key, getattr(self._values, key))
         self.changed(frozenset(parameters))
@@ -190,8 +198,12 @@ class Node:
     def clear(self) -> None:
         """Forget all frames; called once before the first one."""
 
+    def done(self) -> list[int]:
+        """Sequence numbers of frames that are done with, since it was asked last (`keeps`)."""
+        return []
+
     def close(self) -> None:
-        """There will be no further frame: let go of files and threads."""
+        """There will be no further frame: finish, let go of files and threads."""
 
     @classmethod
     def help(cls) -> str:

@@ -34,14 +34,16 @@ class SimulatedDetector(Source):
     their successor, `corrupt` ones do not fit the checksum that they carry.
     """
 
-    name = "simulated_detector"
+    name = "simulated"
     outputs = (Port("frames", "frames, (height, width)", kinds="u", unit="counts"),)
     missing = "has none but those it was asked to lose"
     masked = "every pixel has a value"
     width: int = parameter(1024, "pixels along x", ge=1, le=65536)
     height: int = parameter(1024, "pixels along y", ge=1, le=65536)
     dtype: Literal["uint8", "uint16", "uint32"] = parameter("uint16", "of a pixel")
-    rate: float = parameter(10.0, "frames a second; 0: as fast as they are taken", ge=0, unit="Hz")
+    rate_hz: float = parameter(
+        10.0, "frames a second; 0: as fast as they are taken", ge=0, unit="Hz"
+    )
     frames: int = parameter(0, "ends after so many; 0: when it is stopped", ge=0)
     pattern: Pattern = parameter("rings", "what is to be seen")
     level: float = parameter(100.0, "of the pattern's maximum", ge=0, unit="counts")
@@ -62,12 +64,12 @@ class SimulatedDetector(Source):
 
     def changed(self, names: frozenset[str]) -> None:
         """Draw anew when the picture is another one."""
-        if names - {"rate", "frames", "faults", "checksums"}:
+        if names - {"rate_hz", "frames", "faults", "checksums"}:
             self._drawn = []
 
     def due_s(self) -> float:
         """When the next frame is due, s after the first one."""
-        return (self._next - 1) / self.rate if self.rate else 0.0
+        return (self._next - 1) / self.rate_hz if self.rate_hz else 0.0
 
     @property
     def ended(self) -> bool:
@@ -138,7 +140,7 @@ class SimulatedDetector(Source):
         data = self._draw(number)
         frame = Frame(
             number, data, trigger=number - 1, time=time,
-            hardware_time=(number - 1) / self.rate if self.rate else None,
+            hardware_time=(number - 1) / self.rate_hz if self.rate_hz else None,
             checksum=checksum(data) if self.checksums or fault == "corrupt" else None,
         )  # fmt: skip
         if fault == "corrupt":

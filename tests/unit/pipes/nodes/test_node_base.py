@@ -66,7 +66,7 @@ def test_the_same_seed_gives_the_same_frames() -> None:
 
 def test_faults_are_made_where_they_were_asked_for() -> None:
     detector = SimulatedDetector(
-        width=8, height=8, frames=7, rate=100,
+        width=8, height=8, frames=7, rate_hz=100,
         faults={2: "missing", 3: "doubled", 5: "late", 6: "corrupt"},
     )  # fmt: skip
     frames = list(detector)
@@ -84,10 +84,10 @@ def test_faults_are_made_where_they_were_asked_for() -> None:
 
 
 def test_the_rate_says_when_a_frame_is_due() -> None:
-    detector = SimulatedDetector(width=4, height=4, rate=50)
+    detector = SimulatedDetector(width=4, height=4, rate_hz=50)
     detector.take()
     assert detector.due_s() == pytest.approx(0.02)
-    detector.change(rate=0)
+    detector.change(rate_hz=0)
     assert detector.due_s() == 0
     with pytest.raises(InputError, match="no input"):
         detector.accumulate(Frame(1, np.zeros((2, 2))))
