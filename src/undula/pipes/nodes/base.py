@@ -150,7 +150,7 @@ class Node:
 
     @classmethod
     def checked(cls, **parameters: Any) -> BaseModel:
-        """The parameters, with defaults; nothing is made. Raises: InputError naming the wrong one."""
+        """The parameters with defaults; nothing is made. Raises: InputError naming which."""
         try:
             return cls.model().model_validate(parameters)
         except ValidationError as exc:
