@@ -41,6 +41,7 @@ class Inlet:
         name: of this consumer; a successor has the same.
         policy: how it wants its frames.
         ledger: of the inlet before, when its producer was started anew.
+        wait: until the producer has answered; otherwise the first frames say so, or `take` raises.
     Raises: PipeError when there is no such producer, or it refuses us.
     """
 
@@ -51,6 +52,7 @@ class Inlet:
         policy: Policy | None = None,
         *,
         ledger: EdgeLedger | None = None,
+        wait: bool = True,
     ) -> None:
         self._path, self.name = path, name
         self._policy = policy or Policy()
@@ -63,9 +65,14 @@ class Inlet:
         self._memory: Any = None
         self._spill: Any = None
         self._slots = self._slot_bytes = self._spill_slots = 0
+        self._welcomed = False
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             self._connect()
+            if wait:
+                self._socket.settimeout(HELLO_TIMEOUT_S)
+                self._hear_welcome()
+            self._socket.setblocking(False)
         except BaseException:
             self._socket.close()
             raise
@@ -74,34 +81,41 @@ class Inlet:
 
     def _connect(self) -> None:
         policy = self._policy
+        hello = {
+            "name": self.name, "kind": policy.kind, "every": policy.every,
+            "disk_bytes": policy.disk_bytes, "budget_bytes": policy.budget_bytes,
+        }  # fmt: skip
         try:
-            self._socket.settimeout(HELLO_TIMEOUT_S)
             self._socket.connect(str(self._path))
-            hello = {
-                "name": self.name, "kind": policy.kind, "every": policy.every,
-                "disk_bytes": policy.disk_bytes, "budget_bytes": policy.budget_bytes,
-            }  # fmt: skip
             self._socket.send(wire.words(wire.HELLO, hello), socket.MSG_NOSIGNAL)
-            raw, given, _, _ = socket.recv_fds(self._socket, wire.MAX_PACKET, MAX_DESCRIPTORS)
         except OSError as exc:
-            raise PipeError(
-                f"the producer {self._path.name} cannot be reached: {exc.strerror or exc}",
-                remedy="start it, or see `undula pipes top` for what runs",
-                where=self.name,
-            ) from exc
+            raise self._out_of_reach(exc) from exc
+
+    def _out_of_reach(self, exc: OSError) -> PipeError:
+        return PipeError(
+            f"the producer {self._path.name} cannot be reached: {exc.strerror or exc}",
+            remedy="start it, or see `undula pipes top` for what runs",
+            where=self.name,
+        )
+
+    def _hear_welcome(self) -> None:
+        """Raises: BlockingIOError when there is no answer yet, PipeError when it is a refusal."""
+        try:
+            raw, given, _, _ = socket.recv_fds(self._socket, wire.MAX_PACKET, MAX_DESCRIPTORS)
+        except BlockingIOError:
+            raise
+        except OSError as exc:
+            raise self._out_of_reach(exc) from exc
         try:
             self._enter(raw, given)
-        except BaseException:
-            for descriptor in given:
+        finally:
+            for descriptor in given:  # those that were not taken
                 os.close(descriptor)
-            raise
-        self._socket.setblocking(False)
+        self._welcomed = True
 
     def _enter(self, raw: bytes, given: list[int]) -> None:
         if not raw:
-            raise PipeError(
-                f"the producer {self._path.name} hung up", remedy="see its log", where=self.name
-            )
+            raise self._out_of_reach(OSError(0, "it hung up"))
         kind, _, body = wire.opened(raw)
         answer = wire.content(body)
         if kind == wire.REFUSED:
@@ -114,9 +128,9 @@ class Inlet:
         self._slots, self._slot_bytes, self._spill_slots = (int(str(s)) for s in sizes)
         if len(given) != 1 + bool(self._spill_slots):
             raise wire.nonsense(f"{len(given)} descriptors")
-        self._memory = map_for_reading(given.pop(0), self._slots * self._slot_bytes)
-        if given:
-            self._spill = map_for_reading(given.pop(0), self._spill_slots * self._slot_bytes)
+        self._memory = map_for_reading(given[0], self._slots * self._slot_bytes)
+        if self._spill_slots:
+            self._spill = map_for_reading(given[1], self._spill_slots * self._slot_bytes)
 
     # ---- frames --------------------------------------------------------------------------------
 
@@ -150,9 +164,14 @@ class Inlet:
         if self._ended != "no":
             return False
         try:
+            if not self._welcomed:
+                self._hear_welcome()
             raw = wire.received(self._socket)
         except BlockingIOError:
             return False
+        except UndulaError:
+            self._ended = "lost"
+            raise
         try:
             if not raw:
                 self._ended = "lost"

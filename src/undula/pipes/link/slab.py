@@ -94,13 +94,10 @@ class SpillSlab:
 
 
 def map_for_reading(descriptor: int, size: int) -> mmap.mmap:
-    """Map what another process gave, and close the descriptor. Raises: WireError."""
-    try:
-        if os.fstat(descriptor).st_size < size:
-            raise WireError(
-                f"a producer gave less memory than the {size} bytes that it speaks of",
-                remedy="let both ends run the same version of Undula",
-            )
-        return mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
-    finally:
-        os.close(descriptor)
+    """Map what another process gave. Raises: WireError when it is less than it says."""
+    if os.fstat(descriptor).st_size < size:
+        raise WireError(
+            f"a producer gave less memory than the {size} bytes that it speaks of",
+            remedy="let both ends run the same version of Undula",
+        )
+    return mmap.mmap(descriptor, size, prot=mmap.PROT_READ)

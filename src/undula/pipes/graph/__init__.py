@@ -1,0 +1,17 @@
+"""Graphs: which nodes there are, what flows between them, and under which policy."""
+
+from undula.pipes.graph.check import checked
+from undula.pipes.graph.draw import svg
+from undula.pipes.graph.load import GraphBuilder, load_graph, read_graph
+from undula.pipes.graph.model import EdgeSpec, Graph, NodeSpec
+
+__all__ = [
+    "EdgeSpec",
+    "Graph",
+    "GraphBuilder",
+    "NodeSpec",
+    "checked",
+    "load_graph",
+    "read_graph",
+    "svg",
+]

@@ -1,0 +1,273 @@
+"""Room: pipes. Graphs from YAML, JSON or Python, with every fault of their form.
+
+In: a file, its text, or plain dicts and lists. Out: `Graph`, or one GraphError that lists all
+faults, each with its path in the graph and what to do. What nodes and ports there are is judged in
+`check`; an edge may leave a port out, which `check` then fills in.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from undula.core.errors import InputError
+from undula.pipes.errors import GraphError
+from undula.pipes.graph.model import DEFAULT_BUDGET_BYTES, EdgeSpec, Graph, NodeSpec
+from undula.pipes.policy import Policy, parse_policy, parse_size
+
+GRAPH_KEYS = ("name", "nodes", "edges")
+NODE_KEYS = ("node", "parameters", "process", "on_failure", "budget", "frame")
+EDGE_KEYS = ("from", "to", "policy", "budget", "feedback")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}")
+_END = re.compile(r"([A-Za-z_]\w*)(?:\.([A-Za-z_]\w*))?")
+MAX_NODES = 500
+
+
+class Faults:
+    """Faults of a graph, collected: path, what, remedy."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def add(self, path: str, what: str, remedy: str) -> None:
+        """One more."""
+        self.lines.append(f"[{path}] {what.rstrip('.')}. Remedy: {remedy.rstrip('.')}.")
+
+    def finish(self, name: str) -> None:
+        """Raises: GraphError when there are any."""
+        if self.lines:
+            error = GraphError(
+                f"{len(self.lines)} faults", remedy="correct the graph; nothing was started"
+            )
+            error.where, error.details = name, self.lines
+            raise error
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The remedy for a word that is not known: what was probably meant, else all there are."""
+    known = sorted(known)
+    near = difflib.get_close_matches(word, known, 1, 0.5)
+    if near:
+        return f"did you mean {near[0]}?"
+    return f"there {'is' if len(known) == 1 else 'are'} {', '.join(known) or 'none'}"
+
+
+def load_graph(path: Path) -> Graph:
+    """A graph from a YAML or JSON file, not yet checked against nodes. Raises: GraphError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise GraphError(
+            f"{path} cannot be read: {getattr(exc, 'strerror', None) or exc}",
+            remedy="give the path of a graph file (YAML or JSON)",
+        ) from exc
+    try:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as exc:
+        place = getattr(exc, "problem_mark", None)
+        line = f", line {place.line + 1}" if place else ""
+        raise GraphError(
+            f"{getattr(exc, 'problem', None) or 'it is no YAML'}",
+            remedy="correct the YAML or JSON there",
+            where=f"{path}{line}",
+        ) from exc
+    return read_graph(content, path.stem)
+
+
+def read_graph(content: Any, name: str = "graph") -> Graph:
+    """A graph from plain dicts and lists. Raises: GraphError listing every fault of its form."""
+    faults = Faults()
+    if not isinstance(content, Mapping):
+        faults.add(name, f"a graph is a mapping, not {_kind(content)}", "write nodes: and edges:")
+        faults.finish(name)
+        raise AssertionError
+    _keys(content, GRAPH_KEYS, name, faults)
+    title = content.get("name", name)
+    if not isinstance(title, str) or not _NAME.fullmatch(title.replace("-", "_")):
+        faults.add("name", f"{title!r} is no name", "use letters, digits, - and _, at most 32")
+        title = name
+    nodes = _nodes(content.get("nodes"), faults)
+    edges = _edges(content.get("edges", []), faults)
+    faults.finish(str(title))
+    return Graph(str(title), nodes, tuple(edges))
+
+
+def _kind(value: Any) -> str:
+    return {dict: "a mapping", list: "a list", str: "text", type(None): "nothing"}.get(
+        type(value), type(value).__name__
+    )
+
+
+def _keys(content: Mapping[Any, Any], known: tuple[str, ...], path: str, faults: Faults) -> None:
+    for key in content:
+        if key not in known:
+            faults.add(f"{path}.{key}", "there is no such key", nearest(str(key), known))
+
+
+def _nodes(content: Any, faults: Faults) -> dict[str, NodeSpec]:
+    if not isinstance(content, Mapping) or not content:
+        faults.add("nodes", f"it is {_kind(content)}", "write at least one node: NAME: {node: ...}")
+        return {}
+    if len(content) > MAX_NODES:
+        faults.add("nodes", f"{len(content)} nodes are too many", f"use {MAX_NODES} at most")
+        return {}
+    found = {}
+    for name, value in content.items():
+        path = f"nodes.{name}"
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            faults.add(path, "this is no name of a node", "use letters, digits and _, at most 32")
+        elif isinstance(value, str):
+            found[name] = NodeSpec(name, value)
+        elif isinstance(value, Mapping):
+            found[name] = _node(name, value, path, faults)
+        else:
+            faults.add(path, f"it is {_kind(value)}", "write {node: KIND, parameters: {...}}")
+    return found
+
+
+def _node(name: str, content: Mapping[str, Any], path: str, faults: Faults) -> NodeSpec:
+    _keys(content, NODE_KEYS, path, faults)
+    kind = content.get("node")
+    if not isinstance(kind, str):
+        faults.add(f"{path}.node", "it says not what this node is", "write node: and its kind")
+        kind = ""
+    parameters = content.get("parameters", {})
+    if not isinstance(parameters, Mapping) or not all(isinstance(k, str) for k in parameters):
+        faults.add(f"{path}.parameters", f"it is {_kind(parameters)}", "write NAME: value")
+        parameters = {}
+    process = content.get("process", "")
+    if not isinstance(process, str) or (process and not _NAME.fullmatch(process)):
+        faults.add(f"{path}.process", f"{process!r} is no name", "use letters, digits and _")
+        process = ""
+    on_failure = content.get("on_failure", "skip")
+    if on_failure not in ("skip", "stop"):
+        faults.add(f"{path}.on_failure", f"{on_failure!r} is no choice", "write skip or stop")
+        on_failure = "skip"
+    budget = _size(content.get("budget"), f"{path}.budget", faults)
+    frame = _size(content.get("frame"), f"{path}.frame", faults)
+    return NodeSpec(
+        name, kind, dict(parameters), process, on_failure, budget or DEFAULT_BUDGET_BYTES, frame
+    )
+
+
+def _size(value: Any, path: str, faults: Faults) -> int | None:
+    if value is None:
+        return None
+    try:
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise InputError(f"it is {_kind(value)}", remedy="write bytes, or 512 MB, 2 GB")
+        size = parse_size(value)
+        if size <= 0:
+            raise InputError(f"{value!r} is too small", remedy="write more than 0")
+    except InputError as exc:
+        faults.add(path, exc.what, exc.remedy)
+        return None
+    return size
+
+
+def _edges(content: Any, faults: Faults) -> list[EdgeSpec]:
+    if not isinstance(content, list):
+        faults.add("edges", f"it is {_kind(content)}", "write a list: - SOURCE -> TARGET")
+        return []
+    found = []
+    for number, value in enumerate(content):
+        path = f"edges.{number}"
+        edge = _edge(value, path, faults)
+        if edge is not None:
+            found.append(edge)
+    return found
+
+
+def _edge(value: Any, path: str, faults: Faults) -> EdgeSpec | None:
+    if isinstance(value, str):
+        value = _arrow(value, {})
+    elif isinstance(value, Mapping) and len(value) == 1 and "->" in str(next(iter(value))):
+        ((arrow, policy),) = value.items()
+        value = _arrow(str(arrow), {"policy": policy})
+    if not isinstance(value, Mapping) or not {"from", "to"} <= set(value):
+        faults.add(path, "it says not from where to where", "write SOURCE -> TARGET, or from, to")
+        return None
+    _keys(value, EDGE_KEYS, path, faults)
+    ends = [_END.fullmatch(str(value[key]).strip()) for key in ("from", "to")]
+    for key, end in zip(("from", "to"), ends, strict=True):
+        if end is None:
+            faults.add(f"{path}.{key}", f"{value[key]!r} is no port", "write NODE or NODE.PORT")
+    feedback = value.get("feedback", False)
+    if not isinstance(feedback, bool):
+        faults.add(f"{path}.feedback", f"it is {_kind(feedback)}", "write true or false")
+        feedback = False
+    policy = _policy(value, path, faults)
+    start, stop = ends
+    if start is None or stop is None:
+        return None
+    return EdgeSpec(start[1], start[2] or "", stop[1], stop[2] or "", policy, feedback)
+
+
+def _arrow(text: str, others: dict[str, Any]) -> Any:
+    start, mark, end = text.partition("->")
+    return {"from": start.strip(), "to": end.strip()} | others if mark else text
+
+
+def _policy(value: Mapping[str, Any], path: str, faults: Faults) -> Policy:
+    text = value.get("policy", "latest" if value.get("feedback") is True else "lossless")
+    try:
+        if not isinstance(text, str):
+            raise InputError(f"it is {_kind(text)}", remedy="write lossless, latest, sample(1/n)")
+        return parse_policy(text, value.get("budget"))
+    except InputError as exc:
+        faults.add(f"{path}.policy", exc.what, exc.remedy)
+        return Policy()
+
+
+class GraphBuilder:
+    """A graph, written in Python.
+
+    >>> live = GraphBuilder("live")
+    >>> live = live.node("det", "simulated", rate_hz=10).node("view", "preview")
+    >>> live.edge("det -> view", "latest").graph().edges[0].policy.text
+    'latest'
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._nodes: dict[str, Any] = {}
+        self._edges: list[Any] = []
+
+    def node(
+        self, name: str, kind: str, *, process: str = "", on_failure: str = "skip",
+        budget: str | int | None = None, **parameters: Any,
+    ) -> GraphBuilder:  # fmt: skip
+        """One more node, its parameters as keywords. Raises: GraphError for a second `name`."""
+        if name in self._nodes:
+            raise GraphError(
+                f"there are two nodes {name!r}", remedy="name them apart", where=f"nodes.{name}"
+            )
+        made: dict[str, Any] = {"node": kind, "parameters": parameters, "on_failure": on_failure}
+        self._nodes[name] = made
+        if process:
+            made["process"] = process
+        if budget is not None:
+            made["budget"] = budget
+        return self
+
+    def edge(
+        self, arrow: str, policy: str | None = None, *, budget: str | int | None = None,
+        feedback: bool = False,
+    ) -> GraphBuilder:  # fmt: skip
+        """One more edge, `det.frames -> roi.frames`; ports may be left out where there is one."""
+        made: dict[str, Any] = {"feedback": feedback}
+        if policy is not None:
+            made["policy"] = policy
+        if budget is not None:
+            made["budget"] = budget
+        self._edges.append(_arrow(arrow, made))
+        return self
+
+    def graph(self) -> Graph:
+        """The graph, not yet checked against nodes. Raises: GraphError."""
+        return read_graph({"name": self._name, "nodes": self._nodes, "edges": self._edges})
