@@ -7,6 +7,7 @@ has passed.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -68,7 +69,7 @@ def checked(graph: Graph, types: NodeTypes) -> Graph:
     edges = [_ports(edge, number, graph, known, faults) for number, edge in enumerate(graph.edges)]
     whole = replace(graph, edges=tuple(edge for edge in edges if edge is not None))
     _twice(whole, faults)
-    _inputs(whole, known, faults)
+    _inputs(whole, known, _meant(graph, edges), faults)
     _cycles(whole, faults)
     faults.finish(graph.name)
     return whole
@@ -190,8 +191,17 @@ def _twice(graph: Graph, faults: Faults) -> None:
         seen.add(edge.name)
 
 
-def _inputs(graph: Graph, known: Mapping[str, NodeType], faults: Faults) -> None:
+def _meant(graph: Graph, edges: Sequence[EdgeSpec | None]) -> set[str]:
+    """Nodes that edges with a fault were probably meant for: they miss nothing of their own."""
+    wrong = [edge for edge, right in zip(graph.edges, edges, strict=True) if right is None]
+    found = {name for edge in wrong for name in (edge.source, edge.target)}
+    return found | {n for w in found for n in difflib.get_close_matches(w, graph.nodes, 1, 0.5)}
+
+
+def _inputs(graph: Graph, known: Mapping[str, NodeType], meant: set[str], faults: Faults) -> None:
     for name, kind in known.items():
+        if name in meant:
+            continue
         fed = {edge.target_port for edge in graph.into(name)}
         for port in kind.inputs:
             if port.name not in fed and not getattr(port, "optional", False):
@@ -201,7 +211,7 @@ def _inputs(graph: Graph, known: Mapping[str, NodeType], faults: Faults) -> None
                 )  # fmt: skip
         if not kind.inputs and not graph.out_of(name):
             faults.add(f"nodes.{name}", "its frames go nowhere", f"add an edge: {name} -> TARGET")
-    if known and all(kind.inputs for kind in known.values()):
+    if len(known) == len(graph.nodes) and all(kind.inputs for kind in known.values()):
         faults.add("nodes", "no node makes frames", "add a source, e.g. det: {node: simulated}")
 
 

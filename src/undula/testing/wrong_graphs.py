@@ -1,0 +1,204 @@
+"""Graphs that must be refused before anything starts: one corpus for everybody who reads graphs.
+
+Each case is a text (YAML), and for each of its faults the path and some words of what is said. It
+grows with every fault that is found.
+"""
+
+from __future__ import annotations
+
+GOOD = """
+name: live
+nodes:
+  det: {node: simulated, parameters: {width: 64, height: 48, frames: 20, rate_hz: 0}}
+  roi: {node: roi, parameters: {rois: {all: {shape: box, x: 0, y: 0, width: 64, height: 48}}}}
+  total: sum
+  rate: rate
+edges:
+  - det -> roi
+  - det -> total: lossless
+  - {from: det.frames, to: rate.frames, policy: latest}
+"""
+
+NODES = """
+nodes:
+  det: simulated
+  roi: {node: roi, parameters: {rois: {all: {shape: box, x: 0, y: 0, width: 4, height: 4}}}}
+  low: threshold
+  peaks: peaks
+"""
+
+WRONG_FORM: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
+    "nothing": ("", (("graph", "a graph is a mapping, not nothing"),)),
+    "a list": ("- det", (("graph", "not a list"),)),
+    "a word": ("det", (("graph", "not text"),)),
+    "no nodes": ("name: live", (("nodes", "write at least one node"),)),
+    "empty nodes": ("nodes: {}", (("nodes", "write at least one node"),)),
+    "nodes as a list": ("nodes: [det]", (("nodes", "it is a list"),)),
+    "unknown key": ("node: {}\nnodes: {det: simulated}", (("graph.node", "did you mean nodes?"),)),
+    "bad title": ("name: [1]\nnodes: {det: simulated}", (("name", "is no name"),)),
+    "bad node name": (
+        "nodes: {'a b': simulated, 3: sum}",
+        (("nodes.a b", "no name of a node"), ("nodes.3", "no name of a node")),
+    ),
+    "node of nothing": ("nodes: {det: null}", (("nodes.det", "it is nothing"),)),
+    "node without kind": ("nodes: {det: {process: a}}", (("nodes.det.node", "what this node is"),)),
+    "unknown node key": (
+        "nodes: {det: {node: simulated, paramters: {}}}",
+        (("nodes.det.paramters", "did you mean parameters?"),),
+    ),
+    "parameters as a list": (
+        "nodes: {det: {node: simulated, parameters: [1]}}",
+        (("nodes.det.parameters", "it is a list"),),
+    ),
+    "bad process": (
+        "nodes: {det: {node: simulated, process: 'a/b'}}",
+        (("nodes.det.process", "is no name"),),
+    ),
+    "bad on_failure": (
+        "nodes: {det: {node: simulated, on_failure: ignore}}",
+        (("nodes.det.on_failure", "write skip or stop"),),
+    ),
+    "bad sizes": (
+        "nodes: {det: {node: simulated, budget: lots, frame: -1}}",
+        (("nodes.det.budget", "is no size"), ("nodes.det.frame", "is no size")),
+    ),
+    "no size at all": (
+        "nodes: {det: {node: simulated, budget: 0, frame: true}}",
+        (("nodes.det.budget", "too small"), ("nodes.det.frame", "write bytes")),
+    ),
+    "edges as a mapping": (NODES + "edges: {det: roi}", (("edges", "write a list"),)),
+    "edge without arrow": (NODES + "edges: [det roi]", (("edges.0", "from where to where"),)),
+    "edge without end": (NODES + "edges: ['det ->']", (("edges.0.to", "is no port"),)),
+    "edge with too many dots": (
+        NODES + "edges: ['det.frames.x -> roi']",
+        (("edges.0.from", "write NODE or NODE.PORT"),),
+    ),
+    "unknown edge key": (
+        NODES + "edges: [{from: det, to: roi, polcy: latest}]",
+        (("edges.0.polcy", "did you mean policy?"),),
+    ),
+    "unknown policy": (
+        NODES + "edges: [det -> roi: newest]",
+        (("edges.0.policy", "write one of lossless, latest"),),
+    ),
+    "policy of no kind": (NODES + "edges: [det -> roi: 3]", (("edges.0.policy", "it is int"),)),
+    "sample of none": (
+        NODES + "edges: [det -> roi: sample(1/0)]",
+        (("edges.0.policy", "is no policy"),),
+    ),
+    "bad budget": (
+        NODES + "edges: [{from: det, to: roi, budget: 1 bushel}]",
+        (("edges.0.policy", "is no size"),),
+    ),
+    "feedback of no kind": (
+        NODES + "edges: [{from: det, to: roi, feedback: maybe}]",
+        (("edges.0.feedback", "write true or false"),),
+    ),
+    "all at once": (
+        "nodes: {det: {node: simulated, on_failure: x}, '?': sum}\nedges: [det, 5]",
+        (
+            ("nodes.det.on_failure", "no choice"),
+            ("nodes.?", "no name of a node"),
+            ("edges.0", "from where"),
+            ("edges.1", "from where"),
+        ),
+    ),
+}
+"""Refused by who reads a graph."""
+
+WRONG_GRAPHS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
+    "unknown node kind": (
+        "nodes: {det: simulatd, total: sum}\nedges: [det -> total]",
+        (("nodes.det.node", "did you mean simulated?"),),
+    ),
+    "unknown parameter": (
+        "nodes: {det: {node: simulated, parameters: {rate: 3}}, total: sum}\nedges: [det -> total]",
+        (("nodes.det.parameters.rate", "did you mean rate_hz?"),),
+    ),
+    "parameter out of its bounds": (
+        "nodes: {det: {node: simulated, parameters: {rate_hz: -1, width: 0}}, total: sum}\n"
+        "edges: [det -> total]",
+        (
+            ("nodes.det.parameters.rate_hz", "greater than or equal to 0"),
+            ("nodes.det.parameters.width", "greater than or equal to 1"),
+        ),
+    ),
+    "parameter of a wrong type": (
+        "nodes: {det: {node: simulated, parameters: {rate_hz: often}}, total: sum}\n"
+        "edges: [det -> total]",
+        (("nodes.det.parameters.rate_hz", "valid number"),),
+    ),
+    "infinite parameter": (
+        "nodes: {det: {node: simulated, parameters: {rate_hz: .inf}}, total: sum}\n"
+        "edges: [det -> total]",
+        (("nodes.det.parameters.rate_hz", "finite number"),),
+    ),
+    "missing input": (
+        NODES + "edges: [det -> roi]",
+        (
+            ("nodes.low", "add an edge: SOURCE -> low.frames"),
+            ("nodes.peaks", "nothing comes to its input frames"),
+        ),
+    ),
+    "unknown nodes in an edge": (
+        "nodes: {det: simulated, total: sum}\nedges: [det -> totl, dat -> total]",
+        (("edges.0.to", "did you mean total?"), ("edges.1.from", "did you mean det?")),
+    ),
+    "unknown ports": (
+        "nodes: {det: simulated, low: threshold}\n"
+        "edges: [det.frame -> low.frames, det -> low.image]",
+        (("edges.0.from", "did you mean frames?"), ("edges.1.to", "has no input 'image'")),
+    ),
+    "a port to be chosen": (
+        NODES + "edges: [det -> roi, det -> low, roi -> peaks]",
+        (("edges.2.from", "write one of roi.sum"),),
+    ),
+    "into a source": (
+        NODES + "edges: [det -> roi, det -> low, low.frames -> det, roi.sum -> peaks]",
+        (("edges.2.to", "det has no input"),),
+    ),
+    "images where curves are wanted": (
+        NODES + "edges: [det -> roi, det -> low, low.frames -> peaks]",
+        (("edges.2", "low.frames gives images, peaks.frames takes rows of numbers"),),
+    ),
+    "numbers where images are wanted": (
+        NODES + "edges: [det -> roi, roi.sum -> low, roi.sum -> peaks]",
+        (("edges.1", "gives rows of numbers, low.frames takes images"),),
+    ),
+    "integers where floats are wanted": (
+        "nodes: {det: simulated, track: tracking}\nedges: [det -> track]",
+        (("edges.0", "gives unsigned integers, track.spots takes floats"),),
+    ),
+    "twice the same edge": (
+        "nodes: {det: simulated, total: sum}\nedges: [det -> total, det.frames -> total: latest]",
+        (("edges.1", "is there twice"),),
+    ),
+    "a cycle": (
+        "nodes: {det: simulated, a: binning, b: threshold}\n"
+        "edges: [det -> a, a -> b, b.frames -> a]",
+        (("edges", "there is a cycle: a -> b -> a"),),
+    ),
+    "a node that hears itself": (
+        "nodes: {det: simulated, a: binning}\nedges: [det -> a, a -> a]",
+        (("edges", "there is a cycle: a -> a"),),
+    ),
+    "feedback that is lossless": (
+        "nodes: {det: simulated, a: binning, b: threshold}\nedges: [det -> a, a -> b, "
+        "{from: b.frames, to: a, feedback: true, policy: lossless}]",
+        (("edges.2.policy", "could hold itself up"),),
+    ),
+    "feedback that goes back to nothing": (
+        "nodes: {det: simulated, total: sum}\nedges: [{from: det, to: total, feedback: true}]",
+        (("edges.0.feedback", "goes back to nothing"),),
+    ),
+    "no source": (
+        "nodes: {a: binning, b: threshold}\n"
+        "edges: [a -> b, {from: b.frames, to: a, feedback: true}]",
+        (("nodes", "no node makes frames"),),
+    ),
+    "a source for nobody": (
+        "nodes: {det: simulated, other: simulated, total: sum}\nedges: [det -> total]",
+        (("nodes.other", "its frames go nowhere"),),
+    ),
+}
+"""Refused by who knows the shipped nodes."""

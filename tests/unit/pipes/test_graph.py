@@ -1,0 +1,153 @@
+"""Graphs are read, every wrong one is refused with all of its faults, right ones are drawn."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from undula.pipes.errors import GraphError
+from undula.pipes.graph import Graph, GraphBuilder, checked, load_graph, read_graph, svg
+from undula.pipes.graph.draw import columns
+from undula.pipes.nodes.registry import Shipped
+from undula.testing.wrong_graphs import GOOD, WRONG_FORM, WRONG_GRAPHS
+
+TYPES = Shipped()
+
+
+def good() -> Graph:
+    return checked(read_graph(yaml.safe_load(GOOD)), TYPES)
+
+
+def refused(text: str) -> list[str]:
+    with pytest.raises(GraphError) as found:
+        checked(read_graph(yaml.safe_load(text)), TYPES)
+    assert str(found.value)
+    return found.value.details
+
+
+@pytest.mark.parametrize("case", [*WRONG_FORM, *WRONG_GRAPHS])
+def test_a_wrong_graph_is_refused_with_every_place_and_a_remedy(case: str) -> None:
+    text, faults = (WRONG_FORM | WRONG_GRAPHS)[case]
+    lines = refused(text)
+    for path, words in faults:
+        assert any(line.startswith(f"[{path}]") and words in line for line in lines), lines
+    assert len(lines) == len(faults), lines
+    assert all(". Remedy: " in line for line in lines)
+
+
+def test_a_good_graph_has_its_ports_filled_in() -> None:
+    graph = good()
+    assert [edge.name for edge in graph.edges] == [
+        "det.frames -> roi.frames", "det.frames -> total.frames", "det.frames -> rate.frames",
+    ]  # fmt: skip
+    assert [edge.policy.kind for edge in graph.edges] == ["lossless", "lossless", "latest"]
+
+
+def test_yaml_json_and_python_make_the_same_graph(tmp_path: Path) -> None:
+    (tmp_path / "live.yaml").write_text(GOOD)
+    (tmp_path / "live.json").write_text(json.dumps(yaml.safe_load(GOOD)))
+    box = {"shape": "box", "x": 0, "y": 0, "width": 64, "height": 48}
+    built = (
+        GraphBuilder("live")
+        .node("det", "simulated", width=64, height=48, frames=20, rate_hz=0)
+        .node("roi", "roi", rois={"all": box})
+        .node("total", "sum")
+        .node("rate", "rate")
+        .edge("det -> roi")
+        .edge("det -> total", "lossless")
+        .edge("det.frames -> rate.frames", "latest")
+        .graph()
+    )
+    assert load_graph(tmp_path / "live.yaml") == load_graph(tmp_path / "live.json") == built
+
+
+def test_a_graph_survives_being_written_and_read() -> None:
+    graph = good()
+    assert read_graph(graph.plain()) == graph
+
+
+def test_faults_of_a_file_are_told_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("nodes:\n  det: [simulated\n")
+    with pytest.raises(GraphError, match=r"bad.yaml, line 3"):
+        load_graph(tmp_path / "bad.yaml")
+    with pytest.raises(GraphError, match="cannot be read"):
+        load_graph(tmp_path / "none.yaml")
+
+
+def test_a_cycle_through_a_feedback_edge_is_allowed() -> None:
+    graph = checked(
+        GraphBuilder("loop")
+        .node("det", "simulated")
+        .node("a", "binning")
+        .node("b", "threshold")
+        .edge("det -> a")
+        .edge("a -> b")
+        .edge("b.frames -> a", feedback=True)
+        .graph(),
+        TYPES,
+    )
+    assert graph.edges[2].policy.kind == "latest"
+    assert graph.order() == ["det", "a", "b"]
+    assert columns(graph) == {"det": 0, "a": 1, "b": 2}
+
+
+def test_nodes_are_placed_in_processes_in_the_order_of_the_flow() -> None:
+    graph = checked(
+        GraphBuilder("placed")
+        .node("total", "sum", process="work")
+        .node("low", "threshold", process="work")
+        .node("det", "simulated")
+        .edge("det -> low")
+        .edge("low.frames -> total")
+        .graph(),
+        TYPES,
+    )
+    assert graph.processes() == {"det": ["det"], "work": ["low", "total"]}
+
+
+def test_the_picture_shows_every_node_and_edge_with_names_escaped() -> None:
+    graph = good()
+    picture = svg(graph, {"det": "20 Hz <ok>"}, {"roi": "it failed & more"})
+    tree = ElementTree.fromstring(picture)
+    texts = " ".join(text for text in tree.itertext())
+    for name in (*graph.nodes, "20 Hz <ok>", "it failed & more", "latest"):
+        assert name in texts
+    paths = [e for e in tree.iter() if e.tag.endswith("path")]
+    assert len(paths) == len(graph.edges)
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(
+        ["", "det", "simulated", "sum", "det -> total", "total.sum -> det", "latest", "spill(3)"]
+    ),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(
+            ["name", "nodes", "edges", "node", "parameters", "from", "to", "policy", "det", "total",
+             "budget", "frame", "feedback", "process", "det -> total"]
+        ),
+        inner,
+        max_size=4,
+    ),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@settings(max_examples=300)
+@given(PLAIN, st.lists(PLAIN, max_size=3))
+def test_whatever_is_read_is_a_graph_or_an_error_in_words(content: object, edges: object) -> None:
+    whole = {"nodes": {"det": "simulated", "total": "sum"}, "edges": edges}
+    for some in (content, whole, {"nodes": content, "edges": edges}):
+        try:
+            checked(read_graph(some), TYPES)
+        except GraphError as exc:
+            found = exc.details
+        else:
+            continue
+        assert found
