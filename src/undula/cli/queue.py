@@ -1,11 +1,16 @@
-"""Commands of the scan queue: look, pause, resume, skip, retake, complete, abort, remove, clear."""
+"""Commands of the scan queue: look, steer, edit, lock.
+
+In: words; an item is its place or the beginning of its id. Out: the queue as it is afterwards.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
 
+from undula.cli import parsing
 from undula.cli.output import (
     EXIT_HELP,
     BeamlineOption,
@@ -13,46 +18,44 @@ from undula.cli.output import (
     connected,
     kind,
     print_json,
+    table,
 )
 from undula.client import QueueView, queue_text
 from undula.core.errors import InputError
-from undula.messages import QueueStatus
+from undula.messages import EndedItem, QueueStatus
+
+Item = Annotated[str, typer.Argument(help="A waiting scan: its place, or the beginning of its id.")]
+Words = Annotated[list[str] | None, typer.Argument(help="Arguments, as `undula plan` has them.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; shown to everybody.")]
+Before = Annotated[str | None, typer.Option("--before", help="An item.")]
+After = Annotated[str | None, typer.Option("--after", help="An item.")]
+SETTINGS = {"ignore_unknown_options": True}
+
+Act = Callable[[QueueView], QueueStatus]
 
 
-def _show(status: QueueStatus, as_json: bool) -> None:
+def _act(act: Act, as_json: bool, beamline: str | None) -> None:
+    with connected(beamline) as client:
+        status = act(client.queue)
     if as_json:
         print_json(status)
     else:
         print(queue_text(status))
 
 
-def full_id(queue: QueueView, beginning: str) -> str:
-    """The item whose id begins so. Raises: InputError when none or several do."""
-    found = [item.item_id for item in queue.list().waiting if item.item_id.startswith(beginning)]
-    if not found:
-        raise InputError(
-            f"no waiting scan has an id that begins with {beginning!r}",
-            remedy="take the id from undula queue list",
-        )
-    if len(found) > 1:
-        raise InputError(
-            f"the ids of {len(found)} waiting scans begin with {beginning!r}",
-            remedy="give more of the id, from undula queue list",
-        )
-    return found[0]
-
-
-def _act(action: str, as_json: bool, beamline: str | None, **fields: Any) -> None:
-    with connected(beamline) as client:
-        if "item_id" in fields:
-            fields = {"item": full_id(client.queue, fields["item_id"])}
-        _show(getattr(client.queue, action)(**fields), as_json)
-
-
-def _simple(action: str, text: str) -> Any:
+def _simple(act: Act, text: str) -> Any:
     @kind
     def command(as_json: JsonOption = False, beamline: BeamlineOption = None) -> None:
-        _act(action, as_json, beamline)
+        _act(act, as_json, beamline)
+
+    command.__doc__ = text
+    return command
+
+
+def _of_item(act: Callable[[QueueView, str], QueueStatus], text: str) -> Any:
+    @kind
+    def command(item: Item, as_json: JsonOption = False, beamline: BeamlineOption = None) -> None:
+        _act(lambda queue: act(queue, item), as_json, beamline)
 
     command.__doc__ = text
     return command
@@ -67,7 +70,7 @@ def retake(
     beamline: BeamlineOption = None,
 ) -> None:
     """Take a point again and go on; both are kept. Example: undula queue retake 12"""
-    _act("retake", as_json, beamline, point=point)
+    _act(lambda queue: queue.retake(point), as_json, beamline)
 
 
 @kind
@@ -77,7 +80,7 @@ def stop_all(
     beamline: BeamlineOption = None,
 ) -> None:
     """End the running scan, with clean-up, and take out all that waits."""
-    _act("stop_all", as_json, beamline, reason=reason)
+    _act(lambda queue: queue.stop_all(reason), as_json, beamline)
 
 
 @kind
@@ -87,22 +90,180 @@ def abort(
     beamline: BeamlineOption = None,
 ) -> None:
     """End the running scan, with clean-up; the file keeps what was measured."""
-    _act("abort", as_json, beamline, reason=reason)
+    _act(lambda queue: queue.abort(reason), as_json, beamline)
 
 
 @kind
-def remove(
-    item_id: Annotated[str, typer.Argument(help="Id of a waiting scan, or its beginning.")],
+def add(
+    plan: Annotated[str, typer.Argument(help="Name of the plan.")],
+    words: Words = None,
+    time: Annotated[float | None, typer.Option("--time", help="Seconds per point.")] = None,
+    detectors: Annotated[str | None, typer.Option("--detectors", help="Comma-separated.")] = None,
+    at: Annotated[str | None, typer.Option("--at", help="front, end or a place.")] = None,
+    before: Before = None,
+    after: After = None,
+    repeats: Annotated[
+        int, typer.Option("--repeat", min=0, help="So many times; 0: until stopped.")
+    ] = 1,
+    sample: Annotated[str, typer.Option("--sample", help="Mount it before.")] = "",
+    hold: Annotated[str | None, typer.Option("--hold", help="Hold it; the reason.")] = None,
+    approval: Annotated[
+        bool, typer.Option("--approval", help="Wait until somebody approves it.")
+    ] = False,
     as_json: JsonOption = False,
     beamline: BeamlineOption = None,
 ) -> None:
-    """Take a waiting scan out. Example: undula queue remove 3f2a"""
-    _act("remove", as_json, beamline, item_id=item_id)
+    """Check a scan and queue it. Example: undula queue add scan samx -1 1 21 --repeat 3"""
+    args, kwargs = parsing.arguments(words or [])
+    with connected(beamline) as client:
+        handle = client.queue.add(
+            plan, *args, time=time, detectors=parsing.names(detectors), at=at, before=before,
+            after=after, repeats=repeats, sample=sample, hold=hold, approval=approval, **kwargs,
+        )  # fmt: skip
+        status = client.queue.list()
+    if as_json:
+        print_json({"item_id": handle.item_id, "status": status})
+    else:
+        print(f"queued: {handle.accepted.command}\n  item {handle.item_id}")
+
+
+@kind
+def move(
+    item: Item,
+    place: Annotated[
+        str | None, typer.Argument(help="up, down, front, end, or a place: 1 is the front.")
+    ] = None,
+    before: Before = None,
+    after: After = None,
+    as_json: JsonOption = False,
+    beamline: BeamlineOption = None,
+) -> None:
+    """Give a waiting scan another place. Examples: undula queue move 3 up; move 3f2a --before 1"""
+    if place is None and before is None and after is None:
+        raise InputError("no place was named", remedy="e.g. undula queue move 3 up")
+    _act(lambda queue: queue.move(item, place, before=before, after=after), as_json, beamline)
+
+
+@kind
+def edit(
+    item: Item,
+    words: Words = None,
+    time: Annotated[float | None, typer.Option("--time", help="Seconds per point.")] = None,
+    detectors: Annotated[str | None, typer.Option("--detectors", help="Comma-separated.")] = None,
+    sample: Annotated[str | None, typer.Option("--sample", help="Mount it before.")] = None,
+    as_json: JsonOption = False,
+    beamline: BeamlineOption = None,
+) -> None:
+    """Change what a waiting scan does; it is checked anew.
+
+    Example: undula queue edit 2 samx -2 2 41 --time 0.5
+    """
+    args, kwargs = parsing.arguments(words or [])
+    changes: dict[str, Any] = dict(kwargs)
+    changes |= {} if time is None else {"time": time}
+    changes |= {} if detectors is None else {"detectors": parsing.names(detectors)}
+    changes |= {} if sample is None else {"sample": sample}
+    if not args and not changes:
+        raise InputError("nothing was changed", remedy="e.g. undula queue edit 2 --time 0.5")
+    _act(lambda queue: queue.edit(item, *args, **changes), as_json, beamline)
+
+
+@kind
+def duplicate(
+    item: Item,
+    at: Annotated[str | None, typer.Option("--at", help="front, end or a place.")] = None,
+    as_json: JsonOption = False,
+    beamline: BeamlineOption = None,
+) -> None:
+    """Add a copy of a waiting scan. Example: undula queue duplicate 2 --at front"""
+    _act(lambda queue: queue.duplicate(item, at), as_json, beamline)
+
+
+@kind
+def repeat(
+    item: Item,
+    times: Annotated[int, typer.Argument(min=0, help="0: until it is stopped.")] = 0,
+    as_json: JsonOption = False,
+    beamline: BeamlineOption = None,
+) -> None:
+    """Run a waiting scan so many times. Example: undula queue repeat 2 5"""
+    _act(lambda queue: queue.repeat(item, times), as_json, beamline)
+
+
+@kind
+def hold(
+    item: Item, reason: Reason = "", as_json: JsonOption = False, beamline: BeamlineOption = None
+) -> None:
+    """Keep a waiting scan from starting. Example: undula queue hold 2 --reason 'sample dries'"""
+    _act(lambda queue: queue.hold(item, reason), as_json, beamline)
+
+
+@kind
+def lock(reason: Reason = "", as_json: JsonOption = False, beamline: BeamlineOption = None) -> None:
+    """Nothing starts until you, or staff, unlock it. Example: undula queue lock --reason align"""
+    _act(lambda queue: queue.lock(reason), as_json, beamline)
+
+
+@kind
+def unlock(
+    owner: Annotated[str, typer.Option("--owner", help="Lift the lock of somebody else.")] = "",
+    as_json: JsonOption = False,
+    beamline: BeamlineOption = None,
+) -> None:
+    """Lift your lock; staff lift that of others. Example: undula queue unlock --owner anna"""
+    _act(lambda queue: queue.unlock(owner), as_json, beamline)
+
+
+@kind
+def stop_after(
+    off: Annotated[bool, typer.Option("--off", help="Go on after it, after all.")] = False,
+    as_json: JsonOption = False,
+    beamline: BeamlineOption = None,
+) -> None:
+    """Start nothing after the running scan, until: undula queue resume"""
+    _act(lambda queue: queue.stop_after(off), as_json, beamline)
+
+
+@kind
+def show(item: Item, as_json: JsonOption = False, beamline: BeamlineOption = None) -> None:
+    """What a waiting scan measures, and who did what with it. Example: undula queue show 2"""
+    with connected(beamline) as client:
+        found = client.queue.show(item)
+    if as_json:
+        print_json({"item": found.item, "scan": found.scan})
+        return
+    scan = found.scan.model_dump(exclude={"token", "deadline", "queue", "dry_run", "request_id"})
+    for name, value in {**found.item.model_dump(), **scan}.items():
+        if value not in (None, "", [], {}):
+            print(f"{name:<15} {value}")
+
+
+def _ended_row(found: EndedItem) -> Sequence[Any]:
+    item, ended = found.item, found.ended
+    runs = ", ".join(map(str, ended.run_numbers))
+    return [ended.exit_status, runs, item.user, item.command or item.plan, ended.reason]
+
+
+@kind
+def history(
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many.")] = 20,
+    as_json: JsonOption = False,
+    beamline: BeamlineOption = None,
+) -> None:
+    """What has ended: how, its runs, whose. Example: undula queue history --limit 5"""
+    with connected(beamline) as client:
+        found = client.queue.history(limit)
+    if as_json:
+        print_json({"ended": list(found)})
+    else:
+        print(table(["ended as", "runs", "user", "scan", "reason"], map(_ended_row, found)))
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="Look at the scan queue and steer it.", invoke_without_command=True)
+    group = typer.Typer(
+        help="Look at the scan queue, edit it, and steer it.", invoke_without_command=True
+    )
 
     @group.callback()
     @kind
@@ -110,20 +271,33 @@ def register(app: typer.Typer) -> None:
         context: typer.Context, as_json: JsonOption = False, beamline: BeamlineOption = None
     ) -> None:
         if context.invoked_subcommand is None:
-            _act("list", as_json, beamline)
+            _act(QueueView.list, as_json, beamline)
 
-    for name, action, text in (
-        ("list", "list", "What runs and what waits."),
-        ("pause", "pause", "Pause now: motion stops, the point is taken again on resume."),
-        ("pause-at-point", "pause_at_point", "Pause at the next point."),
-        ("resume", "resume", "Go on."),
-        ("skip", "skip", "Leave out the point under way and go on. Example: undula queue skip"),
-        ("complete", "complete", "End the running scan early, as good, after its present point."),
-        ("clear", "clear", "Take all waiting scans out."),
+    simple: tuple[tuple[str, Act, str], ...] = (
+        ("list", QueueView.list, "What runs, what waits, and how long it takes."),
+        ("pause", QueueView.pause, "Pause now: motion stops, the point is taken again on resume."),
+        ("pause-at-point", QueueView.pause_at_point, "Pause at the next point."),
+        ("resume", QueueView.resume, "Go on, with a paused scan or with a queue that waits."),
+        ("skip", QueueView.skip, "Leave out the point under way. Example: undula queue skip"),
+        ("complete", QueueView.complete, "End the running scan early, as good, after its point."),
+        ("clear", QueueView.clear, "Take all waiting scans out."),
+    )
+    for name, act, text in simple:
+        group.command(name, epilog=EXIT_HELP)(_simple(act, text))
+    for name, on_item, text in (
+        ("remove", QueueView.remove, "Take a waiting scan out. Example: undula queue remove 3f2a"),
+        ("release", QueueView.release, "Let a held scan start. Example: undula queue release 2"),
+        ("approve", QueueView.approve, "Say that it may run. Example: undula queue approve 2"),
     ):
-        group.command(name, epilog=EXIT_HELP)(_simple(action, text))
-    group.command("retake", epilog=EXIT_HELP)(retake)
-    group.command("abort", epilog=EXIT_HELP)(abort)
-    group.command("stop-all", epilog=EXIT_HELP)(stop_all)
-    group.command("remove", epilog=EXIT_HELP)(remove)
+        group.command(name, epilog=EXIT_HELP)(_of_item(on_item, text))
+    for name, command in (
+        ("abort", abort), ("retake", retake), ("stop-all", stop_all), ("move", move),
+        ("duplicate", duplicate), ("repeat", repeat),
+        ("hold", hold), ("lock", lock), ("unlock", unlock), ("stop-after", stop_after),
+        ("show", show), ("history", history),
+    ):  # fmt: skip
+        group.command(name, epilog=EXIT_HELP)(command)
+    group.command("add", epilog=EXIT_HELP, context_settings=SETTINGS)(add)
+    group.command("edit", epilog=EXIT_HELP, context_settings=SETTINGS)(edit)
+
     app.add_typer(group, name="queue")

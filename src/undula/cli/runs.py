@@ -133,7 +133,7 @@ def list_runs(
 @kind
 def show(number: Number, as_json: JsonOption = False, beamline: BeamlineOption = None) -> None:
     """Everything the history knows of a run. Example: undula runs 12"""
-    from undula.session.table import duration_text
+    from undula.core.shown import duration_text
 
     run = _runs(beamline)[number]
     record, notes = run.record, run.notes

@@ -24,10 +24,10 @@ from undula.cli.output import (
     table,
 )
 from undula.client import Accepted, Client, ScanHandle, Step, event_rows
+from undula.core.shown import duration_text
 from undula.messages import QueueStatus
 from undula.session.display import Display, TextDisplay, Views, result_dict
 from undula.session.follow import follow
-from undula.session.table import duration_text
 
 Words = Annotated[
     list[str] | None, typer.Argument(help="Arguments; negative numbers are written as they are.")

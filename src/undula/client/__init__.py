@@ -12,7 +12,8 @@ from undula.client.arguments import command_line, plain
 from undula.client.client import Client, connect
 from undula.client.devices import DeviceProxy, Devices, describe, main_value
 from undula.client.link import Background, Link
-from undula.client.queue import QueueView, queue_text
+from undula.client.queue import QueueView
+from undula.client.queue_text import queue_text
 from undula.client.runs import Run, Runs
 from undula.client.scans import Accepted, ScanHandle, Step
 from undula.client.stop import StopReport, stop_motion

@@ -37,7 +37,7 @@ from undula.core.kept_token import KeptToken, token_file
 from undula.core.paths import BeamlinePaths, beamline_paths, default_beamline
 from undula.core.secret import Secret
 from undula.core.settings import load_settings
-from undula.messages import PlanSource, Readback
+from undula.messages import PlanSource, QueueOptions, Readback
 
 SCAN_TIMEOUT_S = 60.0
 """Checking a scan reads limits live and computes every point: seconds until the reply."""
@@ -106,6 +106,7 @@ class Client:
         darks: int = 0,
         command: str = "",
         source: PlanSource | None = None,
+        queue: QueueOptions | None = None,
         **kwargs: Any,
     ) -> ScanHandle:
         """Check a plan and queue it; returns at once when it is accepted.
@@ -121,13 +122,14 @@ class Client:
             darks: points taken before, with the shutters closed.
             command: the line for the record; by default the call as typed in the shell.
             source: a plan that a person wrote, with its call; `plan` is then its name.
+            queue: where it waits, how often it runs, on which sample; see `queue.add`.
             kwargs: further arguments of the plan.
 
         Raises: InputError, LimitError, BusyError ... when the engine refuses it: nothing moved.
         """
         cursors = Cursors.now(self.link.connector)
         options = {"time": time, "detectors": detectors, "metadata": metadata, "command": command}
-        options |= {"shutter": shutter, "darks": darks, "source": source}
+        options |= {"shutter": shutter, "darks": darks, "source": source, "queue": queue}
         return ScanHandle(self, self._scan(False, plan, args, kwargs, options), cursors)
 
     def check(
@@ -189,6 +191,7 @@ class Client:
             command=line,
             source=options.get("source"),
             dry_run=dry_run,
+            queue=options.get("queue") or QueueOptions(),
         )
         return Accepted.of({"item_id": request_id, "command": line, **result})
 

@@ -1,15 +1,22 @@
-"""The scan queue from a client: add, look, remove; pause, resume, skip, retake, complete, abort."""
+"""The scan queue from a client: add, look, edit, steer.
+
+In: calls; an item is named by its id (or handle), or as it was shown: an item, or its place.
+Out: the queue as it is afterwards. Each edit tells the engine what its author saw last, so that
+nothing is done to what has become something else meanwhile: `StaleError` then says what changed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from undula.bus.endpoints import ENGINE_QUEUE, QUEUE_STATUS
-from undula.client.link import Link
-from undula.client.shown import cut
-from undula.messages import QueueItem, QueueStatus
+from undula.client.link import REQUEST_TIMEOUT_S, Link
+from undula.client.queue_edits import QueuedScan, edited, options_of, place_of
+from undula.client.queue_text import queue_text
+from undula.core.errors import InputError, StaleError
+from undula.messages import EndedItem, QueueItem, QueueOptions, QueueStatus
 
 if TYPE_CHECKING:
     from undula.client.scans import ScanHandle
@@ -18,6 +25,11 @@ LONGEST = 40
 """Characters of a command in the queue at a prompt: a line has 80 columns."""
 SETTLE_S = 2.0
 """How long resume and abort wait until the queue shows it."""
+CHECK_TIMEOUT_S = 60.0
+"""An edit is checked as a scan is: seconds until the reply."""
+
+Item = str | int | Any
+"""An item: its id or the beginning of it, its place (1 is the front), a `QueueItem`, a handle."""
 
 
 class QueueView:
@@ -26,41 +38,35 @@ class QueueView:
     def __init__(self, link: Link, submit: Callable[..., ScanHandle]) -> None:
         self._link = link
         self._submit = submit
+        self._seen: QueueStatus | None = None
 
-    def add(self, plan: str, *args: Any, **options: Any) -> ScanHandle:
-        """Check a scan and put it at the end: `queue.add("scan", samx, -1, 1, 21, time=0.1)`.
+    def add(self, plan: Any, *args: Any, **options: Any) -> ScanHandle:
+        """Check a scan and queue it: `queue.add("scan", samx, -1, 1, 21, time=0.1)`.
 
         Returns at once; `.wait()` waits for its end, `.cancel()` takes it out.
 
         Args:
             plan: its name; `args` and `options` as in `Client.submit`.
+            options: and `at="front"`, `before=ITEM`, `after=ITEM`, `to=PLACE`; `repeats=3` (0:
+                until stopped; the handle is of the first time); `sample="S3"` mounts it before;
+                `hold="why"`; `approval=True` waits until somebody approves it.
         Raises: InputError, LimitError ... when the engine refuses it.
         """
+        words = [word for word in QUEUE_WORDS if word in options and not self._is_own(plan, word)]
+        if words:
+            options["queue"] = self.options(**{word: options.pop(word) for word in words})
         return self._submit(plan, *args, **options)
 
-    def _do(self, action: str, **fields: Any) -> QueueStatus:
-        result = self._link.ask(ENGINE_QUEUE, action=action, **fields)
-        return QueueStatus.model_validate(result["status"])
+    def _is_own(self, plan: Any, word: str) -> bool:  # noqa: ARG002  # for plans that are functions
+        """It is an argument of the plan itself."""
+        return False
 
-    def _do_and_see(
-        self, action: str, shown: Callable[[QueueStatus], bool], **fields: Any
-    ) -> QueueStatus:
-        """Act, and wait a little until the queue shows that it was done."""
-        seen = Event()
+    def options(self, **words: Any) -> QueueOptions:
+        """How a scan waits and runs, from the words of `add`. Raises: InputError."""
+        beside = {word: self._id(words[word]) for word in ("before", "after") if words.get(word)}
+        return options_of({**words, **beside}, self._revision())
 
-        def look(status: QueueStatus) -> None:
-            if shown(status):
-                seen.set()
-
-        subscription = self._link.connector.subscribe(QUEUE_STATUS, look)
-        try:
-            status = self._do(action, **fields)
-            if shown(status):
-                return status
-            seen.wait(SETTLE_S)
-        finally:
-            subscription.close()
-        return self.list().model_copy(update={"did": status.did})
+    # ---- look -------------------------------------------------------------------------------
 
     @property
     def last(self) -> QueueStatus | None:
@@ -76,6 +82,98 @@ class QueueView:
         """The queue now."""
         return self.list()
 
+    def show(self, item: Item) -> QueuedScan:
+        """What a waiting item measures. Raises: InputError when none is meant."""
+        return self._stored(self._id(item))[0]
+
+    def stored(self) -> Sequence[QueuedScan]:
+        """All waiting items, with what they measure."""
+        return self._stored(None)
+
+    def _stored(self, item_id: str | None) -> Sequence[QueuedScan]:
+        result = self._link.ask(ENGINE_QUEUE, action="show", item_id=item_id)
+        return [QueuedScan.model_validate(found) for found in result["items"]]
+
+    def history(self, limit: int = 20) -> Sequence[EndedItem]:
+        """Items that have ended, the last one first: how, and which runs they made."""
+        result = self._link.ask(ENGINE_QUEUE, action="history", limit=limit)
+        return [EndedItem.model_validate(found) for found in result["ended"]]
+
+    # ---- edit -------------------------------------------------------------------------------
+
+    def remove(self, item: Item, reason: str = "") -> QueueStatus:
+        """Take a waiting scan out."""
+        return self._edit("remove", item, reason=reason)
+
+    def clear(self) -> QueueStatus:
+        """Take all waiting scans out."""
+        return self._edit("clear")
+
+    def move(
+        self,
+        item: Item,
+        at: str | int | None = None,
+        *,
+        before: Item | None = None,
+        after: Item | None = None,
+    ) -> QueueStatus:
+        """`move(3, "up")`, `"down"`, `"front"`, `"end"`, `move(3, 1)`, `move(3, before=1)`."""
+        moved = self._id(item)
+        beside = {
+            w: self._id(i) for w, i in (("before", before), ("after", after)) if i is not None
+        }
+        return self._edit("move", moved, place=place_of(at, **beside))
+
+    def edit(self, item: Item, *args: Any, **changes: Any) -> QueueStatus:
+        """Change what a waiting scan does: `edit(2, samx, -2, 2, 41, time=0.5)`.
+
+        Args:
+            args: all positional arguments of the plan anew; none: they stay.
+            changes: `time`, `detectors`, `shutter`, `darks`, `metadata`, `sample`, `plan`, and
+                keywords of the plan; None takes one away.
+        Raises: InputError, LimitError ... as for a new scan, and the item stays as it was.
+        """
+        seen = self._revision()
+        found = self.show(item)
+        scan = edited(found.scan, args, changes)
+        return self._do(
+            "edit", CHECK_TIMEOUT_S, item_id=found.item.item_id, scans=[scan], seen=seen
+        )
+
+    def duplicate(self, item: Item, at: str | int | None = None) -> QueueStatus:
+        """Add a copy of a waiting scan, at the end or `at` the front or a place."""
+        return self._edit("duplicate", item, place=place_of(at))
+
+    def repeat(self, item: Item, times: int = 0) -> QueueStatus:
+        """Run a waiting scan so many times; 0: until it is stopped, by remove or abort."""
+        return self._edit("repeat", item, repeats=times)
+
+    def hold(self, item: Item, reason: str = "") -> QueueStatus:
+        """Keep a waiting scan from starting; those behind it go first."""
+        return self._edit("hold", item, reason=reason)
+
+    def release(self, item: Item) -> QueueStatus:
+        """Let a held scan start when its turn comes."""
+        return self._edit("release", item)
+
+    def approve(self, item: Item) -> QueueStatus:
+        """Say that a scan may run that waits for it; who did so is kept."""
+        return self._edit("approve", item)
+
+    # ---- steer ------------------------------------------------------------------------------
+
+    def lock(self, reason: str = "") -> QueueStatus:
+        """Nothing starts until you, or staff, unlock the queue; it still takes scans."""
+        return self._do("lock", reason=reason)
+
+    def unlock(self, owner: str = "") -> QueueStatus:
+        """Lift your lock; staff lift that of `owner`."""
+        return self._do("unlock", owner=owner)
+
+    def stop_after(self, off: bool = False) -> QueueStatus:
+        """Wait for `resume` after the running scan; with `off` go on after it, after all."""
+        return self._do("stop_after", off=off)
+
     def pause(self) -> QueueStatus:
         """Pause now: motion stops, the point is taken again on resume."""
         return self._do("pause")
@@ -85,7 +183,7 @@ class QueueView:
         return self._do("pause_at_point")
 
     def resume(self) -> QueueStatus:
-        """Go on."""
+        """Go on with a paused scan, or with a queue that waits for it."""
         return self._do_and_see("resume", _goes_on)
 
     def skip(self) -> QueueStatus:
@@ -122,14 +220,68 @@ class QueueView:
             reason=reason,
         )
 
-    def remove(self, item: str | QueueItem) -> QueueStatus:
-        """Take a waiting scan out."""
-        item_id = item.item_id if isinstance(item, QueueItem) else item
-        return self._do("remove", item_id=item_id)
+    # ---- parts ------------------------------------------------------------------------------
 
-    def clear(self) -> QueueStatus:
-        """Take all waiting scans out."""
-        return self._do("clear")
+    def _edit(self, action: str, item: Item | None = None, **fields: Any) -> QueueStatus:
+        if item is not None:
+            fields["item_id"] = self._id(item)
+        return self._do(action, seen=self._revision(), **fields)
+
+    def _do(self, action: str, timeout_s: float = REQUEST_TIMEOUT_S, **fields: Any) -> QueueStatus:
+        try:
+            result = self._link.ask(ENGINE_QUEUE, timeout_s, action=action, **fields)
+        except StaleError:
+            self._seen = None  # whoever reads the error knows what changed
+            raise
+        self._seen = QueueStatus.model_validate(result["status"])
+        return self._seen
+
+    def _do_and_see(
+        self, action: str, shown: Callable[[QueueStatus], bool], **fields: Any
+    ) -> QueueStatus:
+        """Act, and wait a little until the queue shows that it was done."""
+        seen = Event()
+
+        def look(status: QueueStatus) -> None:
+            if shown(status):
+                seen.set()
+
+        subscription = self._link.connector.subscribe(QUEUE_STATUS, look)
+        try:
+            status = self._do(action, **fields)
+            if shown(status):
+                return status
+            seen.wait(SETTLE_S)
+        finally:
+            subscription.close()
+        return self.list().model_copy(update={"did": status.did})
+
+    def _known(self) -> QueueStatus:
+        """The queue as the person saw it last."""
+        return self._seen or self.list()
+
+    def _revision(self) -> int:
+        return self._known().revision
+
+    def _id(self, item: Item) -> str:
+        """The id of an item that a person means. Raises: InputError for none, or several."""
+        if not isinstance(item, str | int):
+            return str(item.item_id)
+        waiting = self._known().waiting
+        place = int(item) if isinstance(item, int) or item.isdecimal() else None
+        known = (
+            place if place is not None else any(i.item_id.startswith(str(item)) for i in waiting)
+        )
+        if not known or (place or 0) > len(waiting):
+            waiting = self.list().waiting  # it was added since the last look
+        if place is not None and 0 < place <= len(waiting):
+            return waiting[place - 1].item_id
+        if isinstance(item, int):
+            raise InputError(
+                f"{len(waiting)} scans wait, there is no place {item}",
+                remedy="take the place, or the id, from undula queue list",
+            )
+        return whole_id(item, waiting)
 
     def __iter__(self) -> Iterator[QueueItem]:
         return iter(self.list().waiting)
@@ -145,23 +297,24 @@ def _goes_on(status: QueueStatus) -> bool:
     return status.state not in ("pausing", "paused")
 
 
-def queue_text(status: QueueStatus, longest: int = 10_000) -> str:
-    """The queue in a few lines; commands cut to `longest` characters."""
-    head: str = status.state
-    if status.running is not None:
-        head += f": {cut(status.running.command, longest)}"
-        if status.run_number is not None:
-            head += f", run {status.run_number}"
-        total = status.running.num_points
-        head += f", {status.points_done}" + (f" of {total}" if total else "") + " points"
-    lines = [status.did, head] if status.did else [head]
-    if status.waiting_for:
-        lines.append(f"waiting for {status.waiting_for}")
-    if status.message:
-        ended = status.state == "idle" and "new scans are accepted" not in status.message
-        lines.append(f"the last scan ended: {status.message}" if ended else status.message)
-    lines += [
-        f"  {n}. {cut(item.command, longest)}  ({item.user}, {item.item_id[:8]})"
-        for n, item in enumerate(status.waiting, 1)
-    ]
-    return "\n".join(lines)
+QUEUE_WORDS = ("at", "before", "after", "to", "repeats", "sample", "hold", "approval")
+"""Options of `add` that are for the queue."""
+
+
+def whole_id(beginning: str, waiting: list[QueueItem]) -> str:
+    """The id that begins so; as given when it is long enough to be one. Raises: InputError."""
+    found = [item.item_id for item in waiting if item.item_id.startswith(beginning)]
+    exact = [one for one in found if one == beginning]
+    if len(exact or found) == 1:
+        return (exact or found)[0]
+    if len(beginning) >= WHOLE_ID and not found:
+        return beginning  # it has ended, or runs: the engine says so
+    raise InputError(
+        f"the ids of {len(found)} waiting scans begin with {beginning!r}"
+        if found
+        else f"no waiting scan has an id that begins with {beginning!r}",
+        remedy="take the id, or the place, from undula queue list",
+    )
+
+
+WHOLE_ID = 36

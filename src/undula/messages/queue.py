@@ -58,8 +58,6 @@ class QueueChange(Event):
     time: float = Field(default=0.0, description="UTC epoch s")
     text: str = Field(description="what was done, e.g. removed scan samx -1 1 21")
     item_ids: list[str] = Field(default_factory=list, description="items that it touched")
-    order: bool = Field(default=False, description="it changed which items wait, or their order")
-    added: bool = Field(default=False, description="it added items")
 
 
 class QueueItem(Event):
@@ -86,6 +84,7 @@ class QueueItem(Event):
     approved_by: str = Field(default="", description="who approved it")
     approved: float | None = Field(default=None, description="UTC epoch s of the approval")
     edited_by: str = Field(default="", description="who changed its arguments last")
+    revision: int = Field(default=0, description="of the queue when it was changed last")
 
     @property
     def ready(self) -> bool:

@@ -302,7 +302,7 @@ def _check_form(
     count_time_s = own if own is not None else request.count_time_s
     motion_s, timeout_s = _motion(moved, driven)
     per_point = (count_time_s or 0.0) + form.delay_s + POINT_OVERHEAD_S
-    timed = form.num is not None and timeout_s is not None
+    timed = form.num is not None and (timeout_s is not None or not form.axes)
     estimate = motion_s + ((form.num or 0) + request.darks) * per_point if timed else None
     check_room(settings, (form.num or 1) * _bytes_per_point(devices, [*form.axes, *detectors]))
     deaf = [n for n in detectors if count_time_s and not devices[n].takes_count_time]

@@ -61,6 +61,7 @@ class Leases:
         self._holders: dict[str, str] = {}
         self._alone: set[str] = set()
         self._readers: dict[str, frozenset[str]] = {}
+        self._called: dict[str, str] = {}
         self._changed = threading.Condition()
 
     def take(self, devices: Iterable[str], holder: str, *, alone: bool = False) -> None:
@@ -81,9 +82,15 @@ class Leases:
                 self._refuse(name, self._exchanged_by(name, holder))
             self._readers[holder] = wanted
 
+    def call(self, holder: str, name: str) -> None:
+        """From now on people are told this name of a holder, e.g. with its run's number."""
+        with self._changed:
+            self._called[holder] = name
+
     def release(self, holder: str) -> None:
         """Give back everything that `holder` has."""
         with self._changed:
+            self._called.pop(holder, None)
             self._holders = {n: h for n, h in self._holders.items() if h != holder}
             self._readers.pop(holder, None)
             self._alone.discard(holder)
@@ -111,17 +118,20 @@ class Leases:
 
         with self._changed:
             self._changed.wait_for(lambda: not holder(), timeout_s)
-            return holder()
+            return self._name(holder())
 
     def holder(self, device: str) -> str:
         """Who has it; '' when it is free."""
         with self._changed:
-            return self._holders.get(device, "")
+            return self._name(self._holders.get(device, ""))
 
     def held(self) -> dict[str, str]:
         """All that are taken, device to holder."""
         with self._changed:
-            return dict(self._holders)
+            return {device: self._name(holder) for device, holder in self._holders.items()}
+
+    def _name(self, holder: str) -> str:
+        return self._called.get(holder, holder)
 
     def _other(self, name: str, holder: str, alone: bool) -> str:
         """Who keeps `holder` from taking it."""
@@ -138,7 +148,7 @@ class Leases:
     def _refuse(self, name: str, other: str) -> None:
         if other:
             raise BusyError(
-                f"in use by {other}",
+                f"in use by {self._name(other)}",
                 remedy="wait for its end, or stop it: undula queue abort, undula stop",
                 device=name,
             )

@@ -259,6 +259,7 @@ def _ended_as(record: QueueItemRecord) -> Literal["success", "abort", "fail", "r
 def _kept_state(queue: ScanQueue) -> dict[str, Any]:
     return {
         "revision": queue.revision,
+        "ordered": queue.ordered,
         "locks": [lock.model_dump() for lock in queue.locks],
         "halted": queue.halted,
         "stop_after": queue.stop_after,
@@ -273,6 +274,7 @@ def _state_of(kept: dict[str, Any]) -> ScanQueue:
             halted=str(kept.get("halted", "")),
             stop_after=str(kept.get("stop_after", "")),
             revision=int(kept.get("revision", 0)),
+            ordered=int(kept.get("ordered", 0)),
             changes=tuple(QueueChange.model_validate(c) for c in kept.get("changes", ())),
         )
     except (ValidationError, TypeError, ValueError):  # the items are what counts

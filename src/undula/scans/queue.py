@@ -59,6 +59,8 @@ class ScanQueue:
     halted: str = ""
     stop_after: str = ""
     revision: int = 0
+    ordered: int = 0
+    """Revision of the last change of which items wait, and in which order."""
     changes: tuple[QueueChange, ...] = ()
 
     def items(self) -> tuple[QueueItem, ...]:
@@ -143,7 +145,7 @@ def _submitted(queue: ScanQueue, event: Submitted) -> tuple[ScanQueue, list[Do]]
     _fresh_place(queue, event, event.place)
     waiting = _put(queue.waiting, new, event.place, queue)
     what = f"added {name_of(new[0])}" if len(new) == 1 else f"added {len(new)} scans"
-    return _noted(replace(queue, waiting=waiting), event, what, new, order=True, added=True), []
+    return _noted(replace(queue, waiting=waiting), event, what, new, order=True), []
 
 
 def _moved(queue: ScanQueue, event: Moved) -> tuple[ScanQueue, list[Do]]:
@@ -204,16 +206,16 @@ def _duplicated(queue: ScanQueue, event: Duplicated) -> tuple[ScanQueue, list[Do
             remedy="put it at the front or end, to a place, or before or after an item",
         )
     new = replace(queue, waiting=_put(queue.waiting, (copy,), place, queue))
-    noted = _noted(new, event, f"duplicated {name_of(item)}", [copy], order=True, added=True)
+    noted = _noted(new, event, f"duplicated {name_of(item)}", [copy], order=True)
     return noted, [Copy(item.item_id, copy)]
 
 
 def _removed(queue: ScanQueue, event: Removed) -> tuple[ScanQueue, list[Do]]:
     if event.item_ids is None:
-        others = [c for c in _since(queue, event) if c.added and c.user != event.user]
-        if others:
-            raise _stale(others)
-        gone = queue.waiting
+        seen, gone = _seen(queue, event), queue.waiting
+        fresh = [item.item_id for item in gone if item.revision > seen and item.user != event.user]
+        if fresh:
+            raise _stale(queue, seen, fresh)
     else:
         gone = tuple(_fresh(queue, event, one) for one in event.item_ids)
     if not gone:
@@ -375,20 +377,26 @@ def _noted(
     items: Sequence[QueueItem] = (),
     *,
     order: bool = False,
-    added: bool = False,
 ) -> ScanQueue:
-    """With the next revision, and a note of what was done."""
+    """With the next revision, and a note of what was done to which items."""
+    revision, touched = queue.revision + 1, {item.item_id for item in items}
     change = QueueChange(
-        revision=queue.revision + 1,
+        revision=revision,
         user=event.user,
         time=event.time,
         text=text,
         item_ids=[item.item_id for item in items],
-        order=order,
-        added=added,
     )
-    kept = (*queue.changes, change)[-KEPT_CHANGES:]
-    return replace(queue, revision=change.revision, changes=kept)
+    return replace(
+        queue,
+        waiting=tuple(
+            item.model_copy(update={"revision": revision}) if item.item_id in touched else item
+            for item in queue.waiting
+        ),
+        revision=revision,
+        ordered=revision if order else queue.ordered,
+        changes=(*queue.changes, change)[-KEPT_CHANGES:],
+    )
 
 
 def _with(queue: ScanQueue, item: QueueItem) -> ScanQueue:
@@ -414,34 +422,36 @@ def _put(
     return (*waiting[:at], *new, *waiting[at:])
 
 
-def _since(queue: ScanQueue, event: Edit) -> list[QueueChange]:
-    """Changes that the author of an edit has not seen. Raises: StaleError for too many."""
+def _seen(queue: ScanQueue, event: Edit) -> int:
+    """The revision that the author of an edit saw. Raises: StaleError when it is to come."""
     seen = queue.revision if event.seen is None else event.seen
-    first = queue.changes[0].revision if queue.changes else queue.revision + 1
-    if seen > queue.revision or (seen < queue.revision and seen < first - 1):
+    if seen > queue.revision:
         raise StaleError(
             f"the queue is at revision {queue.revision}, the edit was made for {seen}", remedy=LOOK
         )
-    return [change for change in queue.changes if change.revision > seen]
+    return seen
 
 
 def _fresh(queue: ScanQueue, event: Edit, item_id: str) -> QueueItem:
     """A waiting item that is as the author saw it. Raises: InputError, StaleError."""
-    item = queue.find(item_id)
-    changed = [change for change in _since(queue, event) if item_id in change.item_ids]
-    if changed:
-        raise _stale(changed)
+    item, seen = queue.find(item_id), _seen(queue, event)
+    if item.revision > seen:
+        raise _stale(queue, seen, [item_id])
     return item
 
 
 def _fresh_place(queue: ScanQueue, event: Edit, place: Place) -> None:
     """A place that is counted means what its author saw. Raises: StaleError."""
-    if place.at in ("up", "down", "to"):
-        changed = [change for change in _since(queue, event) if change.order]
-        if changed:
-            raise _stale(changed)
+    seen = _seen(queue, event)
+    if place.at in ("up", "down", "to") and queue.ordered > seen:
+        raise _stale(queue, seen, ())
 
 
-def _stale(changes: Sequence[QueueChange]) -> StaleError:
-    told = "; ".join(dict.fromkeys(_told(change) for change in changes[-5:]))
-    return StaleError(f"the queue has changed since you looked: {told}", remedy=LOOK)
+def _stale(queue: ScanQueue, seen: int, items: Sequence[str]) -> StaleError:
+    """Names what was done since, and by whom; to these items, or else to any."""
+    since = [change for change in queue.changes if change.revision > seen]
+    mine = [c for c in since if not items or set(items) & set(c.item_ids)]
+    told = "; ".join(dict.fromkeys(_told(change) for change in mine[-5:]))
+    return StaleError(
+        f"the queue has changed since you looked: {told or 'too long ago to say how'}", remedy=LOOK
+    )

@@ -99,6 +99,7 @@ class ScanRunner:
         self._stopped = False
         self._dropped: list[str] = []
         self._checked: CheckedScan | None = None
+        self._holder = ""
         self._thread = threading.Thread(target=self._work, name="scans", daemon=True)
 
     # ---- asked by the service -------------------------------------------------------------
@@ -194,6 +195,8 @@ class ScanRunner:
             self.settings, start, str(start.get("plan_name", "run")), int(start["scan_id"])
         )
         tell_path(path, self.devices)
+        if self._holder:
+            self.leases.call(self._holder, f"run {start['scan_id']}, {self._holder}")
         self._catalogue.open_run(
             RunRecord(
                 uid=start["uid"],
@@ -239,6 +242,7 @@ class ScanRunner:
     def _run_item(self, item: QueueItem, request: ScanRequest) -> None:
         self._gate.begin(item.item_id)
         holder = f"scan {item.command or item.plan!r} of {item.user or 'somebody'}"
+        self._holder = holder
         holding = Holding(self.leases, holder, self._touched, item.item_id)
         status: ExitStatus = "fail"
         try:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from undula.client import Accepted
-from undula.client.queue import LONGEST, queue_text
+from undula.client.queue import LONGEST
+from undula.client.queue_text import queue_text
 from undula.messages import QueueStatus
 
 

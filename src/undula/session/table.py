@@ -8,26 +8,11 @@ from __future__ import annotations
 import math
 
 from undula.analysis.view import Column, RunView
+from undula.core.shown import duration_text
 
 WIDTH = 80
 _SEQ = 6
 _CELL = 11
-
-
-def duration_text(seconds: float) -> str:
-    """A duration for people.
-
-    >>> duration_text(0.01), duration_text(4.25), duration_text(75), duration_text(7300)
-    ('under 0.1 s', '4.2 s', '1 min 15 s', '2 h 01 min')
-    """
-    if seconds < 0.1:
-        return "under 0.1 s"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 class TableText:

@@ -130,7 +130,7 @@ def test_a_baseline_device_may_be_moved_but_not_exchanged_while_a_scan_reads_it(
     scan = client.scan("samx", -1, 1, 200, time=0.02, detectors=["diode"], wait=False)
     _until(lambda: client.queue.list().points_done > 3, "the scan does not begin")
     client.mv(filter=2)
-    with pytest.raises(BusyError, match="in use by scan"):
+    with pytest.raises(BusyError, match=r"in use by run \d+, scan"):
         client.config.update("filter", {"enabled": False})
     client.queue.abort("enough")
     scan.wait(20.0, check=False)

@@ -94,7 +94,7 @@ def test_no_motor_is_named_as_such(client: Client) -> None:
 def test_a_motor_that_a_scan_uses_is_not_changed(client: Client) -> None:
     scan = client.scan("samx", -1, 1, 300, time=0.02, detectors=["diode"], wait=False)
     _until(lambda: client.queue.list().points_done > 3, "the scan does not begin")
-    with pytest.raises(BusyError, match="in use by scan"):
+    with pytest.raises(BusyError, match=r"in use by run \d+, scan"):
         client.devices.samx.set_position(0)
     client.motors.set("samy", "velocity", 50)
     client.queue.abort("enough")

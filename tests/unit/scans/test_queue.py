@@ -49,6 +49,11 @@ def _after(*events: QueueEvent, queue: ScanQueue | None = None) -> ScanQueue:
     return now
 
 
+def _same(item: QueueItem | None) -> QueueItem | None:
+    """Without the revision, which only the queue gives."""
+    return item and item.model_copy(update={"revision": 0})
+
+
 def _waiting(queue: ScanQueue) -> list[str]:
     return [item.item_id for item in queue.waiting]
 
@@ -234,7 +239,7 @@ def test_the_further_turns_of_an_aborted_scan_are_dropped_and_of_a_failed_one_he
     assert _waiting(aborted) == ["b"]
     failed, todo = step(queue, Ended(exit_status="fail"))
     assert (todo, failed.waiting[0].held_by) == ([], "the queue")
-    assert failed.next_item == _item("b")
+    assert _same(failed.next_item) == _item("b")
 
 
 def test_the_next_turn_measures_what_this_one_does() -> None:
@@ -304,8 +309,8 @@ def test_only_the_owner_lifts_a_lock_unless_another_one_is_named() -> None:
         step(queue, Unlocked(user="bob"))
     with pytest.raises(InputError, match="not locked by eve"):
         step(queue, Unlocked(user="bob", owner="eve"))
-    assert _after(Unlocked(user="ann"), queue=queue).next_item == _item("a")
-    assert _after(Unlocked(user="bob", owner="ann"), queue=queue).next_item == _item("a")
+    assert _same(_after(Unlocked(user="ann"), queue=queue).next_item) == _item("a")
+    assert _same(_after(Unlocked(user="bob", owner="ann"), queue=queue).next_item) == _item("a")
 
 
 def test_an_edit_takes_an_approval_back() -> None:
@@ -323,7 +328,7 @@ def test_the_queue_waits_after_this_item_until_it_is_let_on() -> None:
     queue = _after(Next(), StopAfter(user="ann"), Ended(exit_status="success"), queue=_three())
     assert queue.next_item is None
     assert queue.blocked == "stopped by ann after a; undula queue resume lets it go on"
-    assert _after(GoOn(), queue=queue).next_item == _item("b")
+    assert _same(_after(GoOn(), queue=queue).next_item) == _item("b")
 
 
 def test_a_halt_after_an_abort_is_only_for_what_waited() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -24,7 +24,7 @@ from undula.session.planning.pack import Packer, check_is_plan, packed
 from undula.session.planning.run_engine import RunEngineHere
 
 LONGEST_COMMAND = 500
-OPTIONS = ("time", "detectors", "metadata", "shutter", "command")
+OPTIONS = ("time", "detectors", "metadata", "shutter", "command", "queue")
 """What every scan takes beside the arguments of its plan."""
 
 
@@ -187,20 +187,27 @@ class PlanQueue(QueueView):
         queue.add("scan", samx, -1, 1, 21, time=0.1)     by name
         queue.add(myplan, 5)                             a plan of yours, with its arguments
         queue.add(bp.scan([D.diode], M.samx, -1, 1, 21))
+        queue.add("ct", 1, at="front", repeats=3, sample="S3", hold="not yet")
 
         Gives back the scan: .wait(), .cancel(), .status, .run
         """
-        return self._submit(plan, *args, **options)
+        return super().add(plan, *args, **options)
+
+    def _is_own(self, plan: Any, word: str) -> bool:
+        return not isinstance(plan, str) and word in _parameters(plan)
+
+
+def _parameters(plan: Any) -> Collection[str]:
+    function = plan.function if isinstance(plan, Decorated) else plan
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return ()
 
 
 def _is_option(plan: Any, name: str) -> bool:
     """It is for the scan, not for the plan."""
-    function = plan.function if isinstance(plan, Decorated) else plan
-    try:
-        parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        return name in OPTIONS
-    return name in OPTIONS and name not in parameters
+    return name in OPTIONS and name not in _parameters(plan)
 
 
 def _short(line: str) -> str:

@@ -6,8 +6,8 @@ In: the queue, the run, the prompt. Out: one line of the terminal's width.
 from __future__ import annotations
 
 from undula.analysis.view import RunView
+from undula.core.shown import duration_text
 from undula.messages import QueueStatus
-from undula.session.table import duration_text
 
 
 def status_line(

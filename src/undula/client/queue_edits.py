@@ -1,0 +1,126 @@
+"""What edits of the scan queue carry: places, options, and a scan with other arguments. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from undula.client.arguments import command_line, names, plain
+from undula.core.errors import InputError
+from undula.messages import Place, QueueItem, QueueOptions, ScanRequest
+
+SIMPLE_PLACES = ("end", "front", "up", "down")
+
+
+class QueuedScan(BaseModel):
+    """A waiting item, and the scan that it will be."""
+
+    model_config = ConfigDict(frozen=True)
+
+    item: QueueItem
+    scan: ScanRequest
+
+
+def place_of(at: str | int | None = None, *, before: str = "", after: str = "") -> Place:
+    """A place in the queue. Raises: InputError for one that there is not.
+
+    >>> place_of("front").at, place_of(3).number, place_of("2").number, place_of(before="a").item_id
+    ('front', 3, 2, 'a')
+    """
+    if sum(bool(one) for one in (at, before, after)) > 1:
+        raise InputError("two places were named", remedy="give one")
+    if before or after:
+        return Place(at="before" if before else "after", item_id=before or after)
+    if at is None:
+        return Place()
+    if isinstance(at, int) or at.isdecimal():
+        if int(at) < 1:
+            raise InputError(f"there is no place {at}", remedy="1 is the front")
+        return Place(at="to", number=int(at))
+    word = {"top": "front", "bottom": "end"}.get(at, at)
+    if word not in SIMPLE_PLACES:
+        raise InputError(
+            f"{at!r} is no place", remedy="write up, down, front, end or a number; 1 is the front"
+        )
+    return Place.model_validate({"at": word})
+
+
+def options_of(words: Mapping[str, Any], seen: int) -> QueueOptions:
+    """The options that these words of `queue.add` mean. Raises: InputError.
+
+    >>> options_of({"at": "front", "repeats": 3, "sample": "S3"}, 7).repeats
+    3
+    """
+    place = place_of(
+        words.get("at") or words.get("to"),
+        before=words.get("before") or "",
+        after=words.get("after") or "",
+    )
+    try:
+        return QueueOptions(
+            place=place,
+            repeats=1 if words.get("repeats") is None else words["repeats"],
+            sample=words.get("sample") or "",
+            hold=words.get("hold"),
+            needs_approval=bool(words.get("approval")),
+            seen=seen,
+        )
+    except ValidationError as exc:
+        fault = exc.errors()[0]
+        raise InputError(
+            f"{fault['loc'][0]} is {fault.get('input')!r}: {fault['msg'].lower()}",
+            remedy="correct the value",
+        ) from exc
+
+
+def edited(scan: ScanRequest, args: Sequence[Any], changes: Mapping[str, Any]) -> ScanRequest:
+    """A scan with other arguments; its line for the record says them. Raises: InputError."""
+    new = dict(changes)
+    update: dict[str, Any] = {}
+    if "time" in new:
+        update["count_time_s"] = new.pop("time")
+    if "detectors" in new:
+        update["detectors"] = names(new.pop("detectors"))
+    for field in ("shutter", "darks", "metadata"):
+        if field in new:
+            update[field] = plain(new.pop(field))
+    if "sample" in new:
+        update["queue"] = scan.queue.model_copy(update={"sample": new.pop("sample") or ""})
+    plan = new.pop("plan", scan.plan)
+    if scan.source is not None and (args or new or plan != scan.plan):
+        raise InputError(
+            f"{scan.plan} is a plan of somebody's own: its arguments are in its call",
+            remedy="remove it and add it anew with the other arguments",
+        )
+    kwargs = {**scan.kwargs, **plain(new)}
+    update |= {
+        "plan": plan,
+        "args": plain(args) if args else scan.args,
+        "kwargs": {key: value for key, value in kwargs.items() if value is not None},
+    }
+    after = scan.model_copy(update=update)
+    try:
+        after = ScanRequest.model_validate(after.model_dump())
+    except ValidationError as exc:
+        fault = exc.errors()[0]
+        raise InputError(
+            f"{fault['loc'][0]} is {fault.get('input')!r}: {fault['msg'].lower()}",
+            remedy="correct the value",
+        ) from exc
+    if scan.source is not None:
+        return after
+    return after.model_copy(update={"command": written(after)})
+
+
+def written(scan: ScanRequest) -> str:
+    """A scan as a person could type it in the shell."""
+    options = {
+        **scan.kwargs,
+        "time": scan.count_time_s,
+        "detectors": scan.detectors,
+        "shutter": scan.shutter,
+        "darks": scan.darks or None,
+    }
+    return command_line(scan.plan, scan.args, options)

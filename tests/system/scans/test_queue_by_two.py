@@ -1,0 +1,230 @@
+"""The scan queue of a real engine, edited by two clients at once and over the engine's death."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from undula.client import Client
+from undula.core.errors import AccessError, BusyError, LimitError, StaleError, UndulaError
+from undula.messages import EndedItem
+from undula.testing.beamline import LocalBeamline, local_beamline
+
+PATIENCE_S = 30.0
+ROUNDS = 8
+
+
+@pytest.fixture(scope="module")
+def beamline() -> Iterator[LocalBeamline]:
+    """One beamline for all tests of this file: starting it takes some seconds."""
+    with local_beamline() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def clients(beamline: LocalBeamline) -> Iterator[tuple[Client, Client]]:
+    """Ann's and Ben's."""
+    with beamline.connect() as ann, beamline.connect() as ben:
+        ann.link.user, ben.link.user = "ann", "ben"
+        yield ann, ben
+
+
+@pytest.fixture(autouse=True)
+def empty(clients: tuple[Client, Client]) -> Iterator[None]:
+    """Leave a queue behind in which nothing waits and nothing is locked."""
+    yield
+    for client in clients:
+        queue = client.queue
+        queue.list()
+        if queue.list().running is not None:
+            queue.abort()
+        queue.clear()
+        if any(lock.owner == client.link.user for lock in queue.list().locks):
+            queue.unlock()
+
+
+def _until(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+
+
+def test_of_two_edits_at_once_each_gets_one_outcome(clients: tuple[Client, Client]) -> None:
+    ann, ben = clients
+    ann.queue.lock("both edit")
+    for n in range(ROUNDS):
+        ann.queue.add("count", 1, detectors=["diode"])
+        for client in clients:
+            client.queue.list()
+        outcomes = _at_once(
+            {
+                ann: lambda: ann.queue.hold(1, "ann was first"),
+                ben: [lambda: ben.queue.remove(1), lambda: ben.queue.edit(1, 2)][n % 2],
+            }
+        )
+        done = [user for user, outcome in outcomes.items() if outcome == "done"]
+        assert len(outcomes) == 2
+        assert len(done) == 1, outcomes
+        assert f"{done[0]} " in next(text for text in outcomes.values() if text != "done")
+        ann.queue.list()
+        ann.queue.clear()
+    ann.queue.unlock()
+
+
+def _at_once(acts: dict[Client, Callable[[], object]]) -> dict[str, str]:
+    """What came of it, by user."""
+    both, outcomes = threading.Barrier(len(acts)), dict[str, str]()
+
+    def edit(client: Client, act: Callable[[], object]) -> None:
+        both.wait(PATIENCE_S)
+        try:
+            act()
+            outcomes[client.link.user] = "done"
+        except StaleError as error:
+            outcomes[client.link.user] = error.what
+
+    threads = [threading.Thread(target=edit, args=pair) for pair in acts.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    return outcomes
+
+
+def test_a_locked_queue_accepts_but_starts_nothing(clients: tuple[Client, Client]) -> None:
+    ann, ben = clients
+    ann.queue.lock("beam studies")
+    scan = ben.queue.add("count", 1, detectors=["diode"])
+    status = ben.queue.list()
+    assert (status.state, status.blocked) == ("idle", "locked by ann: beam studies")
+    with pytest.raises(AccessError, match="ben has no lock on the queue; locked by ann"):
+        ben.queue.unlock()
+    ann.queue.unlock()
+    assert scan.wait(PATIENCE_S).finished is not None
+
+
+def test_an_edited_scan_is_checked_and_measures_what_it_says(
+    clients: tuple[Client, Client],
+) -> None:
+    ann, ben = clients
+    ann.queue.lock()
+    scan = ann.queue.add("scan", "samx", -1, 1, 5, detectors=["diode"])
+    with pytest.raises(LimitError):
+        ben.queue.edit(1, "samx", -1, 1e6, 5)
+    assert ben.queue.show(1).scan.args == ["samx", -1, 1, 5]
+    status = ben.queue.edit(1, "samx", 0, 1, 3)
+    assert status.waiting[0].command == "scan('samx', 0, 1, 3, detectors=['diode'])"
+    assert (status.waiting[0].num_points, status.waiting[0].edited_by) == (3, "ben")
+    ann.queue.unlock()
+    assert np.allclose(scan.wait(PATIENCE_S).run.data["samx"], [0, 0.5, 1])
+
+
+def test_a_repeated_scan_runs_so_often_and_the_history_has_its_runs(
+    clients: tuple[Client, Client],
+) -> None:
+    ann, _ = clients
+    first = ann.queue.add("count", 1, detectors=["diode"], repeats=3)
+    first.wait(PATIENCE_S)
+
+    def turns() -> list[EndedItem]:
+        ended = ann.queue.history(10)
+        return [one for one in ended if one.item.item_id.startswith(first.item_id)]
+
+    _until(lambda: len(turns()) == 3, "it does not run three times")
+    assert [(found.item.turn, found.ended.exit_status) for found in turns()] == [
+        (3, "success"), (2, "success"), (1, "success")
+    ]  # fmt: skip
+    assert len({number for found in turns() for number in found.ended.run_numbers}) == 3
+
+
+def test_the_queue_stops_after_the_running_scan(clients: tuple[Client, Client]) -> None:
+    ann, ben = clients
+    running = ann.queue.add("scan", "samx", -1, 1, 20, time=0.05, detectors=["diode"])
+    _until(lambda: running.status == "running", "it does not start")
+    waiting = ann.queue.add("count", 1, detectors=["diode"])
+    left = ben.queue.list()
+    assert (left.left_s > 0, left.left_unknown) == (True, 0)
+    ben.queue.stop_after()
+    running.wait(PATIENCE_S)
+    assert ann.queue.list().blocked.startswith("stopped by ben after scan(")
+    ann.queue.resume()
+    waiting.wait(PATIENCE_S)
+
+
+def test_what_a_running_scan_uses_is_refused_with_run_and_owner(
+    clients: tuple[Client, Client],
+) -> None:
+    ann, ben = clients
+    scan = ann.queue.add("scan", "samx", -1, 1, 200, time=0.05, detectors=["diode"])
+    _until(lambda: ben.queue.list().points_done >= 2, "it does not start")
+    number = ben.queue.list().run_number
+    with pytest.raises(BusyError, match=rf"in use by run {number}, scan .* of ann"):
+        ben.mv(samx=0)
+    assert ben.mv(samy=0.5)["samy"]["value"] == pytest.approx(0.5)
+    assert set(ben.read("samx", "samy", "diode")) == {"samx", "samy", "diode"}
+    assert ben.queue.list().state == "running"
+    scan.cancel()
+    scan.wait(PATIENCE_S, check=False)
+    assert ben.mv(samx=0)["samx"]["value"] == pytest.approx(0.0)
+
+
+def test_every_edit_outlives_the_engine(
+    beamline: LocalBeamline, clients: tuple[Client, Client]
+) -> None:
+    ann, ben = clients
+    ann.queue.lock("the engine dies")
+    for num in (1, 2, 3, 4):
+        ann.queue.add("count", num, detectors=["diode"])
+    ben.queue.move(4, "front")
+    ben.queue.hold(3, "not yet")
+    ben.queue.edit(2, 7)
+    ben.queue.repeat(4, 2)
+    ben.queue.duplicate(1)
+    before = ben.queue.list()
+    died = beamline.pid("engine")
+    os.kill(died, signal.SIGKILL)
+
+    def back() -> bool:
+        try:
+            return beamline.pid("engine") not in (0, died) and bool(ben.queue.list().locks)
+        except UndulaError:
+            return False
+
+    _until(back, "the engine does not come back")
+    after = ben.queue.list()
+    assert (after.waiting, after.locks) == (before.waiting, before.locks)
+    assert after.revision == before.revision
+    with pytest.raises(StaleError, match="ben changed count"):
+        ann.queue._do("remove", item_id=before.waiting[1].item_id, seen=before.revision - 3)
+    counts = [int(item.num_points or 0) for item in after.waiting]
+    assert counts == [4, 7, 2, 3, 4]
+    ann.queue.unlock()
+    _until(lambda: len(ann.queue.list().waiting) == 1, "it does not go on")
+    _until(lambda: ann.queue.list().state == "idle", "it does not end")
+    ran = [found.item.num_points for found in ann.queue.history(5)]
+    assert ran == [4, 3, 3, 7, 4]
+    assert ann.queue.list().blocked == "count(2, detectors=['diode']) is held by ben: not yet"
+
+
+def test_the_catalogue_keeps_the_queue_of_an_older_engine(tmp_path: Path) -> None:
+    from undula.catalogue import QueueItemRecord, SqliteCatalogue
+    from undula.messages import QueueItem, ScanRequest
+
+    catalogue = SqliteCatalogue(tmp_path / "c.sqlite")
+    item = {"item_id": "a", "command": "count", "plan": "count", "user": "u", "submitted": 1.0}
+    request = {"request_id": "a", "deadline": 2.0, "plan": "count"}
+    payload = {"item": item, "request": request}
+    catalogue.store_item(QueueItemRecord(item_id="a", submitted=1.0, payload=payload))
+    (kept,) = catalogue.items()
+    assert QueueItem.model_validate(kept.payload["item"]).ready
+    assert ScanRequest.model_validate(kept.payload["request"]).queue.repeats == 1
+    assert catalogue.queue_state() == {}
+    catalogue.close()
