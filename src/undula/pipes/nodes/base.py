@@ -42,6 +42,7 @@ from pydantic.fields import FieldInfo
 
 from undula.core.errors import InputError
 from undula.pipes.frame import Frame
+from undula.pipes.intervals import IntervalSet
 
 Array = npt.NDArray[Any]
 Results = Mapping[str, Any] | None
@@ -265,29 +266,33 @@ class Source(Node):
 
 
 class Coverage:
-    """Which frames a result speaks of, by their sequence numbers; what is missing is counted.
+    """Which frames a result speaks of, by their sequence numbers, in whatever order they come.
 
     >>> covered = Coverage()
-    >>> for number in (1, 2, 5):
+    >>> for number in (1, 2, 6, 5):
     ...     _ = covered.add(number)
     >>> covered.first, covered.last, covered.frames, covered.gaps
-    (1, 5, 3, 2)
+    (1, 6, 4, 2)
     """
 
-    __slots__ = ("first", "frames", "gaps", "last")
+    __slots__ = ("first", "frames", "last", "numbers")
 
     def __init__(self) -> None:
-        self.first = self.last = self.frames = self.gaps = 0
+        self.first = self.last = self.frames = 0
+        self.numbers = IntervalSet()
+
+    @property
+    def gaps(self) -> int:
+        """Frames between the first and the last that did not come, or not yet."""
+        return self.last - self.first + 1 - self.frames if self.frames else 0
 
     def add(self, seq_num: int) -> bool:
         """One more frame; False when it was here before, so that it must not count twice."""
-        if self.frames and seq_num <= self.last:
+        if seq_num in self.numbers:
             return False
-        if not self.frames:
-            self.first = seq_num
-        else:
-            self.gaps += seq_num - self.last - 1
-        self.last = seq_num
+        self.numbers.add(seq_num)
+        self.first = min(self.first, seq_num) if self.frames else seq_num
+        self.last = max(self.last, seq_num)
         self.frames += 1
         return True
 

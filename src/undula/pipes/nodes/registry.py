@@ -13,6 +13,7 @@ from undula.pipes.nodes.base import Node
 
 SHIPPED: dict[str, str] = {
     "simulated": "simulated:SimulatedDetector",
+    "replay": "replay:Replay",
     "correct": "correct:Correct",
     "odd_pixels": "correct:OddPixels",
     "threshold": "pixels:Threshold",
@@ -27,6 +28,7 @@ SHIPPED: dict[str, str] = {
     "peaks": "spots:Peaks",
     "spots": "spots:Spots",
     "tracking": "tracking:Tracking",
+    "frame_file": "frame_file:FrameFileWriter",
 }
 """Name: module in this folder, class. The order is that of the reference page."""
 

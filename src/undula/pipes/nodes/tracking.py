@@ -73,7 +73,8 @@ class Tracking(Node):
     pairs together have the least sum of squared distances. A spot that nobody expects begins a
     track. A track not seen in `patience` frames ends.
 
-    A frame that did not come is no frame without spots: tracks go on over it, with more reach.
+    A frame that did not come is no frame without spots: tracks go on over it, with more reach. One
+    that comes late, behind its successor, is left out.
     """
 
     name = "tracking"
@@ -107,8 +108,9 @@ class Tracking(Node):
                 f"{self.name} takes spots (spots, 5), and frame {frame.seq_num} is {spots.shape}",
                 remedy="connect it to the port `spots` of a node `spots`",
             )
-        if not self.covered.add(frame.seq_num):
+        if frame.seq_num <= self.covered.last:
             return
+        self.covered.add(frame.seq_num)
         now = frame.seq_num
         expected = np.array([track.expected(now) for track in self._tracks]).reshape(-1, 2)
         reach = np.array([self.reach * (now - track.at) for track in self._tracks])

@@ -1,0 +1,155 @@
+"""Room: pipes. Frames of a file or a run, once more. Reads; waits never.
+
+In: an HDF5 file, or the NeXus file of a run, and where in it the frames are. Out: the same frames
+with the same numbers, triggers and times, so that a graph gives the same results again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from undula.core.errors import ConfigError
+from undula.files import bslz4
+from undula.files.frame_file import DATASET, Row, read_chunk, rows_of
+from undula.files.frames import NO_FRAME
+from undula.pipes.frame import Frame
+from undula.pipes.nodes.base import Port, Source, parameter
+
+
+class Replay(Source):
+    """Frames of a file or a run as a source: numbers, triggers and times as they were recorded.
+
+    Where the file does not say them, frames are numbered from 1 on, their trigger is their place,
+    and they come `rate_hz` times a second. A frame that was missing is missing again.
+
+    `speed` 1 is as it was, 10 ten times as fast, 0 as fast as frames are taken.
+    """
+
+    name = "replay"
+    outputs = (Port("frames", "the recorded frames", ndim=None, kinds="biuf"),)
+    missing = "missing again where they were missing: their numbers are left out"
+    file: str = parameter("", "an HDF5 file of frames, or the NeXus file of a run")
+    dataset: str = parameter(
+        DATASET, "where the frames are, (frames, ...)", examples=["/entry/instrument/cam/data"]
+    )
+    speed: float = parameter(1.0, "1 as recorded, 10 ten times as fast, 0 as fast as can be", ge=0)
+    rate_hz: float = parameter(10.0, "where the file has no times", gt=0, unit="Hz")
+    first: int = parameter(0, "begin at this frame of the file, from 0 on", ge=0)
+    frames: int = parameter(0, "end after so many; 0: at the end of the file", ge=0)
+    packed: bool = parameter(
+        False, "hand bitshuffle/LZ4 chunks on as they are, for nodes that take compressed frames"
+    )
+
+    def clear(self) -> None:
+        """Begin at the first frame again."""
+        self.close()
+        self._rows: list[Row | None] = []
+        self._at = 0
+        self._data: Any = None
+
+    def changed(self, names: frozenset[str]) -> None:
+        """Another file or part of it: begin anew."""
+        if names - {"speed", "rate_hz"}:
+            self.clear()
+
+    def _open(self) -> None:
+        if self._data is not None:
+            return
+        import h5py
+        import hdf5plugin  # noqa: F401  # the file may be compressed
+
+        path = Path(self.file).expanduser()
+        for swmr in (False, True):
+            try:
+                self._file = h5py.File(path, "r", swmr=swmr, locking=False)
+                break
+            except OSError as exc:
+                fault = exc
+        else:
+            raise ConfigError(
+                f"{path} cannot be read: {fault}", remedy="name an HDF5 file of frames"
+            )
+        try:
+            self._data = self._file[self.dataset]
+            count = int(self._data.shape[0])
+        except (KeyError, AttributeError, IndexError) as exc:
+            self.close()
+            raise ConfigError(
+                f"{path} has no frames at {self.dataset}",
+                remedy="name the dataset that holds them, (frames, ...)",
+            ) from exc
+        rows = self._recorded(count)
+        last = self.first + self.frames if self.frames else count
+        self._rows = rows[self.first : last]
+
+    def _recorded(self, count: int) -> list[Row | None]:
+        """What is known of each frame; None where there is none."""
+        numbers = self._data.attrs.get("frame_numbers")
+        if numbers is not None:  # a virtual dataset: one frame a point, some without
+            return [
+                Row(n + 1, n) if at != NO_FRAME else None for n, at in enumerate(numbers.tolist())
+            ]
+        group = self._data.parent
+        if "seq_num" in group and "hardware_time" in group:
+            return list(rows_of(group))[:count]
+        return [Row(n + 1, n) for n in range(count)]
+
+    @property
+    def ended(self) -> bool:
+        """All frames were handed on."""
+        self._open()
+        return self._at >= len(self._rows)
+
+    def due_s(self) -> float:
+        """When the next frame is due, s after the first one."""
+        self._open()
+        if not self.speed or self.ended:
+            return 0.0
+        known = [row for row in self._rows if row is not None]
+        row = self._rows[self._at]
+        if row is not None and known[0].time > 0 and row.time > 0:
+            return max(row.time - known[0].time, 0.0) / self.speed
+        return self._at / self.rate_hz / self.speed
+
+    def take(self, time: float = 0.0) -> list[Frame]:
+        """The next frame; none where one is missing, or at the end."""
+        self._open()
+        if self._at >= len(self._rows):
+            return []
+        row, place = self._rows[self._at], self.first + self._at
+        self._at += 1
+        if row is None:
+            return []
+        told: dict[str, Any] = {
+            "trigger": row.trigger, "time": row.time or time, "hardware_time": row.hardware_time,
+        }  # fmt: skip
+        if self.packed and self._can_pass():
+            chunk, bare = read_chunk(self._data, place)
+            if not bare:
+                return [
+                    Frame(
+                        row.seq_num, chunk, compression="bslz4",
+                        shape=self._data.shape[1:], dtype=self._data.dtype, **told,
+                    )
+                ]  # fmt: skip
+        return [Frame(row.seq_num, np.asarray(self._data[place]), **told)]
+
+    def _can_pass(self) -> bool:
+        """Whether a chunk of the dataset is a frame of ours."""
+        filters = self._data.id.get_create_plist()
+        return bool(
+            self._data.chunks == (1, *self._data.shape[1:])
+            and filters.get_nfilters() == 1
+            and filters.get_filter(0)[0] == bslz4.FILTER
+            and tuple(filters.get_filter(0)[2][-1:]) == bslz4.OPTIONS[-1:]
+        )
+
+    def close(self) -> None:
+        """Let go of the file."""
+        file, self._file = getattr(self, "_file", None), None
+        self._data = None
+        if file is not None:
+            file.close()
