@@ -94,7 +94,7 @@ class Replay(Source):
             ]
         group = self._data.parent
         if "seq_num" in group and "hardware_time" in group:
-            return list(rows_of(group))[:count]
+            return [*rows_of(group)[:count]]
         return [Row(n + 1, n) for n in range(count)]
 
     @property
