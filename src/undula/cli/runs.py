@@ -17,6 +17,7 @@ from undula.cli.output import (
     EXIT_HELP,
     BeamlineOption,
     JsonOption,
+    connected,
     kind,
     print_json,
     table,
@@ -44,6 +45,9 @@ Where = Annotated[
     typer.Option("--where", help="A key of the metadata, e.g. 'temperature_K>4'; repeatable."),
 ]
 Limit = Annotated[int, typer.Option("--limit", help="At most so many, newest first.", min=1)]
+
+NoPlot = Annotated[bool, typer.Option("--no-plot", help="Table only.")]
+Detach = Annotated[bool, typer.Option("--detach", help="Queue it and return at once.")]
 
 _AGO = re.compile(r"(\d+(?:\.\d+)?)([mhdw])")
 _NUMBER = re.compile(r"-?\d+")
@@ -262,6 +266,42 @@ def rebuild(number: Number, as_json: JsonOption = False, beamline: BeamlineOptio
         print(f"run {run.number}: {path}")
 
 
+def _measure(
+    number: int, how: str, beamline: str | None, *, as_json: bool, no_plot: bool, detach: bool
+) -> None:
+    from undula.cli.scans import follow_or_leave
+
+    with connected(beamline) as client:
+        handle = getattr(client.runs[number], how)()
+        code = follow_or_leave(client, handle, as_json=as_json, no_plot=no_plot, detach=detach)
+    if code:
+        raise typer.Exit(code)
+
+
+@kind
+def continue_run(
+    number: Number,
+    no_plot: NoPlot = False,
+    detach: Detach = False,
+    as_json: JsonOption = False,
+    beamline: BeamlineOption = None,
+) -> None:
+    """Go on from the next missing point, in a new run. Example: undula runs continue 12"""
+    _measure(number, "continued", beamline, as_json=as_json, no_plot=no_plot, detach=detach)
+
+
+@kind
+def repeat(
+    number: Number,
+    no_plot: NoPlot = False,
+    detach: Detach = False,
+    as_json: JsonOption = False,
+    beamline: BeamlineOption = None,
+) -> None:
+    """Measure a run again as it was. Example: undula runs repeat 12"""
+    _measure(number, "repeat", beamline, as_json=as_json, no_plot=no_plot, detach=detach)
+
+
 class NumberGroup(TyperGroup):
     """`undula runs 3` is `undula runs show 3`."""
 
@@ -314,4 +354,6 @@ def register(app: typer.Typer) -> None:
     shown = (("show", show), ("data", data), ("plot", plot), ("rebuild", rebuild))
     for name, command in (*shown, *notes):
         group.command(name, context_settings=SETTINGS, epilog=EXIT_HELP)(command)
+    for name, again in (("continue", continue_run), ("repeat", repeat)):
+        group.command(name, context_settings=SETTINGS, epilog=EXIT_HELP)(again)
     app.add_typer(group, name="runs")

@@ -139,6 +139,16 @@ def show_scan(client: Client, handle: ScanHandle, as_json: bool, plot: bool) -> 
     return 0 if ended is not None and ended.exit_status == "success" else FAILED
 
 
+def follow_or_leave(
+    client: Client, handle: ScanHandle, *, as_json: bool, no_plot: bool, detach: bool
+) -> int:
+    """Show a scan to its end, or only say that it is queued; returns the exit code."""
+    if not detach:
+        return show_scan(client, handle, as_json, plot=not no_plot)
+    _detached(handle, as_json)
+    return 0
+
+
 def recorded_line(words: Sequence[str]) -> str:
     """The command for the record, without options that only say how it is shown.
 

@@ -91,7 +91,7 @@ class Client:
         self.alarms = AlarmView(self.link)
         self.metadata = Metadata(self.link)
         self.plans = PlansView(self.link)
-        self.runs = Runs(paths.catalogue if paths else None, self.link)
+        self.runs = Runs(paths.catalogue if paths else None, self.link, self.submit_fields)
 
     # -- scans ------------------------------------------------------------------------------
 
@@ -131,6 +131,13 @@ class Client:
         options = {"time": time, "detectors": detectors, "metadata": metadata, "command": command}
         options |= {"shutter": shutter, "darks": darks, "source": source, "queue": queue}
         return ScanHandle(self, self._scan(False, plan, args, kwargs, options), cursors)
+
+    def submit_fields(self, fields: dict[str, Any]) -> ScanHandle:
+        """Ask for a scan by the fields of its `ScanRequest`; else as `submit`."""
+        cursors, request_id = Cursors.now(self.link.connector), new_id()
+        result = self.link.ask(ENGINE_SCAN, SCAN_TIMEOUT_S, request_id=request_id, **fields)
+        accepted = {"item_id": request_id, "command": fields["command"], **result}
+        return ScanHandle(self, Accepted.of(accepted), cursors)
 
     def check(
         self,

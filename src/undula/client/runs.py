@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from undula.client import notes
+from undula.client import again, notes
 from undula.client.shown import cut, html_table
 from undula.core.errors import InputError, ServiceError
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from undula.catalogue import Catalogue, RunRecord
     from undula.client.link import Link
     from undula.client.notes import Noted
+    from undula.client.scans import ScanHandle
+    from undula.files.joined import JoinedData
     from undula.files.reading import RunData
     from undula.messages import RunNote
 
@@ -96,6 +98,29 @@ class Run:
         self.record, _ = self._runs.tag(self.uid, *words)
         return self.tags
 
+    def joined(self) -> JoinedData:
+        """This run and those that it continues, or that continue it, as one data set.
+
+        As `data`, one row a point in the order of the trajectory, with `point`, `run` and `retaken`
+        beside the data keys. Raises: InputError when no point was measured.
+        """
+        return again.joined_data(self.record, self._runs.catalogue)
+
+    def continued(self) -> ScanHandle:
+        """Go on from the next missing point of this run, in a new run that is linked to it.
+
+        Returns at once, as `submit`. Raises: InputError, BusyError for a run that is open or
+        complete, or whose points are not known beforehand; LimitError ... as any scan.
+        """
+        return self._runs.ask(again.continued(self.record, self._runs.catalogue))
+
+    def repeat(self) -> ScanHandle:
+        """Measure it again as it was; returns at once, as `submit`.
+
+        Raises: InputError when what was asked is not kept, and whatever the engine refuses.
+        """
+        return self._runs.ask(again.repeated(self.record, self._runs.catalogue))
+
     def documents(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """`(name, document)` of event-model, from the archive beside the file.
 
@@ -119,9 +144,15 @@ class Run:
 class Runs:
     """The runs of the beamline: by number, by place from the end (`runs[-1]`), or searched."""
 
-    def __init__(self, path: Path | None, link: Link | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        link: Link | None = None,
+        submit: Callable[[dict[str, Any]], ScanHandle] | None = None,
+    ) -> None:
         self._path = path
         self._link = link
+        self._submit = submit
         self._open: Catalogue | None = None
 
     @property
@@ -156,6 +187,12 @@ class Runs:
     def tag(self, run: int | str, *words: str) -> Noted:
         """Give a run tags (`good`), or take them away (`-bad`)."""
         return notes.tag(self._line(), run, *words)
+
+    def ask(self, fields: dict[str, Any]) -> ScanHandle:
+        """Ask for a scan by the fields of its request. Raises: ServiceError without a beamline."""
+        if self._submit is None:
+            raise ServiceError("this client is not connected", remedy="use undula.client.connect()")
+        return self._submit(fields)
 
     def _line(self) -> Link:
         if self._link is None:

@@ -42,6 +42,7 @@ from undula.messages.queue import (
     QueueStatus,
 )
 from undula.messages.requests import (
+    Continues,
     DeviceSetRequest,
     DevicesRequest,
     MotorRequest,
@@ -66,6 +67,7 @@ __all__ = [
     "Command",
     "ConfigRequest",
     "ConfigStatus",
+    "Continues",
     "DeviceChanges",
     "DeviceInfo",
     "DevicePreview",

@@ -30,6 +30,20 @@ class Request(Command):
     )
 
 
+class Continues(Command):
+    """Which run a scan goes on with, and from which point."""
+
+    tag: ClassVar[str] = "continues"
+
+    uid: str = Field(description="uid of the run that was interrupted")
+    number: int = Field(ge=1, description="its number")
+    first_point: int = Field(ge=1, description="point of the trajectory to begin with, from 1")
+    total: int = Field(ge=1, description="points of the whole trajectory")
+    origin: list[float] | None = Field(
+        default=None, description="where the axes stood before the first run; None: not relative"
+    )
+
+
 class ScanRequest(Request):
     """Check a plan with its arguments, then queue it (or only check it)."""
 
@@ -59,6 +73,9 @@ class ScanRequest(Request):
     )
     command: str = Field(default="", description="the line a person typed, for the record")
     dry_run: bool = Field(default=False, description="check and report, queue nothing")
+    continues: Continues | None = Field(
+        default=None, description="only the points that another run has left"
+    )
     queue: QueueOptions = Field(
         default=QueueOptions(), description="where it waits, how often it runs, on which sample"
     )

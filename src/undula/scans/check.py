@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import numbers
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -64,6 +64,11 @@ class CheckedScan:
     estimate_s: float | None = None
     move_timeout_s: float | None = None
     warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def first(self) -> int:
+        """Index, from 0, of the first point; more than 0 when it goes on with another run."""
+        return self.request.continues.first_point - 1 if self.request.continues else 0
 
     @property
     def count_time_s(self) -> float | None:
@@ -289,7 +294,7 @@ def _check_form(
             "nothing would be read: no device has readout priority monitored",
             remedy="name detectors, e.g. --detectors diode",
         )
-    path, origin = form.trajectory, tuple(axis.position() for axis in axes)
+    path, origin = form.trajectory, _origin(request, axes)
     moved, driven = axes, Driven()
     if path is not None:
         path = path.shifted(origin) if path.relative else path
@@ -329,6 +334,41 @@ def _check_form(
         move_timeout_s=timeout_s,
         warnings=(*warnings, *loose),
     )
+
+
+def _origin(request: ScanRequest, axes: Sequence[LoadedDevice]) -> tuple[float, ...]:
+    """What relative points are relative to: where the axes are, or were before the first run."""
+    kept = request.continues.origin if request.continues else None
+    if kept is None:
+        return tuple(axis.position() for axis in axes)
+    if len(kept) != len(axes):
+        raise InputError(
+            f"its origin has {len(kept)} positions for {len(axes)} axes",
+            remedy="repeat the run instead of continuing it",
+        )
+    return tuple(kept)
+
+
+def _rest(scan: CheckedScan) -> CheckedScan:
+    """Only the points that another run has left. Raises: InputError when they are not known."""
+    asked, form = scan.request.continues, scan.form
+    if asked is None:
+        return scan
+    if form is None or form.num is None:
+        raise InputError(
+            f"run {asked.number} cannot be continued: the points of {scan.request.plan} are not "
+            "known beforehand",
+            remedy=f"repeat it: undula runs repeat {asked.number}",
+        )
+    if form.num != asked.total or asked.first_point > form.num:
+        raise InputError(
+            f"{scan.request.plan} has {form.num} points now, run {asked.number} was to have "
+            f"{asked.total}; point {asked.first_point} was to be the next",
+            remedy=f"repeat it: undula runs repeat {asked.number}",
+        )
+    left = form.num - scan.first
+    estimate = None if scan.estimate_s is None else scan.estimate_s * left / form.num
+    return replace(scan, num_points=left, estimate_s=estimate)
 
 
 def named_devices(value: Any, devices: Registry) -> list[str]:
@@ -457,7 +497,7 @@ def _check_source(
 def check_scan(request: ScanRequest, devices: Registry, settings: BeamlineSettings) -> CheckedScan:
     """Check the whole request. Raises: InputError, LimitError, DeviceError, StorageError."""
     if request.source is not None:
-        return _check_source(request, request.source, devices, settings)
+        return _rest(_check_source(request, request.source, devices, settings))
     if request.plan in FORMS:
-        return _check_declared(request, devices, settings)
-    return _check_foreign(request, devices, settings)
+        return _rest(_check_declared(request, devices, settings))
+    return _rest(_check_foreign(request, devices, settings))

@@ -72,11 +72,14 @@ def start_metadata(
     if scan.num_points is not None:
         md["num_points"] = scan.num_points
         md["num_intervals"] = scan.num_points - 1
-    path = scan.trajectory
+    path, continues = scan.trajectory, request.continues
+    if continues is not None:
+        md["continues"] = continues.model_dump(include={"uid", "number", "first_point", "total"})
     if path is None:
         return md
+    md["origin"] = dict(zip(path.axes, scan.origin, strict=True))
     columns = [_keys(devices[n]) for n in path.axes]
-    if path.is_grid:
+    if path.is_grid and continues is None:
         md.update(
             shape=list(path.shape),
             extents=[list(e) for e in path.extents],
@@ -88,6 +91,6 @@ def start_metadata(
             "gridding": "rectilinear",
         }
     else:
-        md["shape"] = list(path.shape)
+        md["shape"] = [scan.num_points] if continues else list(path.shape)
         md["hints"] = {"dimensions": [[[k for keys in columns for k in keys], "primary"]]}
     return md

@@ -31,6 +31,7 @@ from undula.scans.attendant import Attendant
 from undula.scans.build import Asked, baseline_of, build_plan, explain, pushing
 from undula.scans.check import CheckedScan
 from undula.scans.conditions import Conditions
+from undula.scans.continued import check_continued
 from undula.scans.documents import DocumentGate
 from undula.scans.frames import tell_path
 from undula.scans.leases import Holding, Leases
@@ -132,6 +133,10 @@ class ScanRunner:
                 left_s=left_s,
                 left_unknown=unknown,
             )
+
+    def check_continued(self, request: ScanRequest) -> None:
+        """Raises: InputError, BusyError when the run that it continues is not to be continued."""
+        check_continued(request, self._catalogue)
 
     def want_stop(self, reason: str) -> None:
         """Motion is stopped: what runs ends, what waits does not start."""
@@ -247,6 +252,7 @@ class ScanRunner:
         status: ExitStatus = "fail"
         try:
             count_start(self._catalogue, item.item_id)
+            self.check_continued(request)
             self._checked = scan = self._attendant.check_scan(request, self.devices, self.settings)
             self.steering.on_its_way = True
             self._lease(scan, holder)
@@ -255,7 +261,7 @@ class ScanRunner:
             self.steering.await_conditions()
             self._shutters.begin(scan.shutters, scan.opens == "per_scan")
             lease = partial(self._lease_more, holding)
-            steps = None if scan.form is None else Steps(scan.num_points)
+            steps = None if scan.form is None else Steps(scan.form.num, scan.first)
             self.steering.follows(steps)
             asked = Asked(
                 self.steering.asked_to_pause, self.steering.spoiled, self._lost, lease, steps

@@ -444,6 +444,7 @@ class EngineService:
         if not request.dry_run:
             permit.check()
         request, said = self._completed(request)
+        self.runner.check_continued(request)
         scan = self._attendant.check_scan(request, self._devices, self._settings)
         result = _described(scan, self._settings) | {"defaults": said}
         if not request.dry_run:
@@ -452,6 +453,8 @@ class EngineService:
 
     def _completed(self, request: ScanRequest) -> tuple[ScanRequest, list[str]]:
         """With defaults, the source of a user's plan and what every run says; what was added."""
+        if request.continues is not None:  # it is to be as the run that it goes on with
+            return request, []
         request, said = self.additions.completed(request)
         return self.metadata.added(request), said
 

@@ -1,0 +1,108 @@
+"""Room: files. Which point of its trajectory each row of a run is, and how several runs are one.
+
+In: `seq_num`s and the turns of the stream `steering` (`undula.plans.turns`). Out: points, counted
+from 1, and which row stands for each. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """What a run tells of its points; columns of equal length, all counted from 1.
+
+    From row `row[i]` on, rows are of point `next[i]` and those after it.
+    """
+
+    action: Sequence[str] = ()
+    point: Sequence[int] = ()
+    row: Sequence[int] = ()
+    next: Sequence[int] = ()
+
+    @property
+    def skipped(self) -> frozenset[int]:
+        """Points that were left out."""
+        pairs = zip(self.action, self.point, strict=True)
+        return frozenset(int(p) for action, p in pairs if action == "skipped")
+
+    @property
+    def completed(self) -> bool:
+        """The run was ended early, as good."""
+        return "completed" in self.action
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The rows of one run: their `seq_num`s, its turns, its first point."""
+
+    seq_num: Sequence[int] | Ints
+    turns: Turns = field(default=Turns())
+    first_point: int = 1
+
+    @property
+    def points(self) -> Ints:
+        """The point of each row, shape (rows,).
+
+        >>> Part([1, 2, 3], Turns(["skipped"], [2], [2], [3])).points.tolist()
+        [1, 3, 4]
+        """
+        seq = np.asarray(self.seq_num, dtype=np.int64)
+        rows = np.array([1, *self.turns.row], dtype=np.int64)
+        nexts = np.array([self.first_point, *self.turns.next], dtype=np.int64)
+        last = np.searchsorted(rows, seq, side="right") - 1
+        return nexts[last] + seq - rows[last]
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The rows of several parts as one, in the order of the trajectory; arrays of equal length.
+
+    Row `i` is row `row[i]`, from 0, of part `part[i]`. `retaken`: its point was taken before, that
+    row is left out.
+    """
+
+    point: Ints
+    part: Ints
+    row: Ints
+    retaken: npt.NDArray[np.bool_]
+    skipped: tuple[int, ...]
+    missing: tuple[int, ...]
+
+
+def join(parts: Sequence[Part], total: int | None = None) -> Joined:
+    """One row a point, the newest.
+
+    Args:
+        parts: in the order in which they were measured.
+        total: points of the trajectory; None: nothing is missing.
+
+    >>> join([Part([1, 2]), Part([1], first_point=3)], 4).missing
+    (4,)
+    """
+    points = [part.points for part in parts]
+    every = np.concatenate([*points, np.zeros(0, np.int64)])
+    part = np.repeat(np.arange(len(parts)), [len(p) for p in points])
+    row = np.concatenate([*(np.arange(len(p)) for p in points), np.zeros(0, np.int64)])
+    found, newest = np.unique(every[::-1], return_index=True)
+    newest = len(every) - 1 - newest
+    _, first = np.unique(every, return_index=True)
+    taken = set(found.tolist())
+    skipped = {p for one in parts for p in one.turns.skipped} - taken
+    ended = any(one.turns.completed for one in parts)
+    wanted = () if total is None or ended else range(1, total + 1)
+    return Joined(
+        point=found,
+        part=part[newest],
+        row=row[newest].astype(np.int64),
+        retaken=newest != first,
+        skipped=tuple(sorted(skipped)),
+        missing=tuple(p for p in wanted if p not in taken and p not in skipped),
+    )

@@ -1,0 +1,58 @@
+"""Whether a run may be continued: it is known, has ended, not by itself, and nobody continued it.
+
+In: a request that says which run it goes on with. Out: nothing, or an error. Asked when the request
+comes and again when its scan starts, since another may have been quicker.
+"""
+
+from __future__ import annotations
+
+from undula.catalogue import Catalogue, RunRecord
+from undula.catalogue.filters import Condition
+from undula.core.errors import BusyError, InputError
+from undula.messages import ScanRequest
+
+
+def check_continued(request: ScanRequest, catalogue: Catalogue) -> None:
+    """Raises: InputError, BusyError when the run that it continues is not to be continued so."""
+    asked = request.continues
+    if asked is None:
+        return
+    run = catalogue.run(asked.uid)
+    refuse_unfit(run)
+    if run.plan != request.plan:
+        raise InputError(
+            f"run {run.number} was made by {run.plan}, not by {request.plan}",
+            remedy=f"continue it as it was: undula runs continue {run.number}",
+        )
+    if later := continuation_of(run, catalogue):
+        raise InputError(
+            f"run {run.number} was continued by run {later.number}",
+            remedy=f"continue that one: undula runs continue {later.number}",
+        )
+
+
+def refuse_unfit(run: RunRecord) -> None:
+    """Raises: BusyError for a run that is open; InputError for one that is complete."""
+    if run.exit_status == "open":
+        raise BusyError(
+            f"run {run.number} is still open",
+            remedy="resume it, or abort it first: undula queue resume, undula queue abort",
+        )
+    if run.exit_status == "success":
+        how = f": {run.reason}" if run.reason else ""
+        raise InputError(
+            f"run {run.number} ended as success{how}; nothing of it is missing",
+            remedy=f"repeat it: undula runs repeat {run.number}",
+        )
+
+
+def continuation_of(run: RunRecord, catalogue: Catalogue) -> RunRecord | None:
+    """The run that goes on with this one; None when there is none."""
+    found = catalogue.runs(1, where=(Condition(key="continues.uid", value=run.uid),))
+    return found[0] if found else None
+
+
+def continued_uid(run: RunRecord) -> str:
+    """Uid of the run that this one goes on with; '' when it begins anew."""
+    said = run.metadata.get("continues")
+    return str(said.get("uid", "")) if isinstance(said, dict) else ""
