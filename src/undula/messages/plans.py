@@ -118,6 +118,7 @@ class HookInfo(Event):
     detectors: str = Field(default="*", description="pattern; one of the detectors must match")
     on_error: Literal["fail", "warn"] = Field(default="fail", description="what its error does")
     help: str = Field(default="", description="first line of its docstring")
+    last_error: str = Field(default="", description="of a hook that only warns")
 
 
 class PlanList(Event):

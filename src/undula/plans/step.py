@@ -25,6 +25,7 @@ from undula.plans.turns import TurnReader, given_up, tell_turns
 from undula.plans.verbs import MOVE, TRIGGER, finishing
 
 Messages = Generator[Msg, Any, Any]
+AroundPoint = Callable[[int, Sequence[float], Callable[[], Messages]], Messages]
 
 
 def silent(_: Sequence[Any] | None) -> None:
@@ -47,7 +48,8 @@ class StepRun:
     `spoiled` says at the end of a point that it must be taken again, after a pause; so is a point
     with an error in which a device was lost, by `losses`. `monitored` are devices whose every
     change is an event of a stream of their own. `steps` says which point is next, and is asked by
-    people; None: all points from the first one.
+    people; None: all points from the first one. `around_point(index, targets, take)` stands in
+    place of each point, and takes it by `take`.
     """
 
     detectors: Sequence[Any]
@@ -70,6 +72,7 @@ class StepRun:
     spoiled: Callable[[], bool] = never
     losses: Losses = field(default_factory=NoLosses)
     steps: Steps | None = None
+    around_point: AroundPoint | None = None
 
     @property
     def place(self) -> Steps:
@@ -183,7 +186,15 @@ def step_core(run: StepRun) -> Messages:
         before[:] = [None] * len(before)
 
     def point() -> Messages:
-        return retaken(partial(one, row_of(steps.point)), run.losses, again)
+        row = row_of(steps.point)
+        if run.around_point is None:
+            return retaken(partial(one, row), run.losses, again)
+        again()  # the axes may be moved in between
+        return run.around_point(steps.point, row, partial(hooked_point, row))
+
+    def hooked_point(row: Sequence[float]) -> Messages:
+        yield from retaken(partial(one, row), run.losses, again)
+        yield checkpoint  # a pause behind it repeats no point
 
     delay = Msg("sleep", None, run.delay_s) if run.delay_s else None
     yield from _points(steps, point, again, delay)

@@ -194,6 +194,7 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
         touched, leases = Touched(paths.touched, devices), Leases()
         conditions = Conditions(devices)
         closing.callback(conditions.close)
+        additions = Additions(paths.plans, settings, devices)
         runner = ScanRunner(
             devices,
             settings,
@@ -206,6 +207,7 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
             finished=service.item_finished,
             conditions=conditions,
             attendant=attendant,
+            hooks_of=additions.for_scan,
         )
         mover = Mover(
             engine.loop,
@@ -220,7 +222,7 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
         metadata = CommonMetadata(paths.metadata, settings, service.metadata_changed)
         service.attach_metadata(metadata)
         service.attach_notes(RunNotes(catalogue))
-        service.attach_additions(Additions(paths.plans, settings, devices))
+        service.attach_additions(additions)
         log.add_sink(service.log)
         stopping = StopServer(paths.stop_socket, _stop_call(stops, runner, engine))
         closing.callback(stopping.close)

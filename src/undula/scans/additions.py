@@ -13,8 +13,12 @@ from pathlib import Path
 from undula.core.settings import BeamlineSettings
 from undula.devices.registry import Registry
 from undula.messages import PlanList, ScanRequest
+from undula.scans.check import CheckedScan
+from undula.scans.describe_plans import Describe, describe
+from undula.scans.hook_book import HookBook
 from undula.scans.plan_defaults import FILE, Defaults
-from undula.scans.plan_library import PlanLibrary, installed
+from undula.scans.plan_library import HOOKS, PlanLibrary, installed
+from undula.scans.scan_hooks import ScanHooks
 from undula.scans.user_plans import TRIALS, shell_names
 
 
@@ -31,13 +35,15 @@ class Additions:
         settings: BeamlineSettings,
         devices: Registry,
         packages: Callable[[], list[EntryPoint]] = installed,
+        describe: Describe = describe,
     ) -> None:
         self.folder = settings.plans or folder
         self._devices = devices
         self._library = PlanLibrary(
-            self.folder, lambda: shell_names(devices).keys(), packages=packages
+            self.folder, lambda: shell_names(devices).keys(), packages=packages, describe=describe
         )
         self._defaults = Defaults(self.folder / FILE)
+        self._book = HookBook(self.folder / HOOKS, devices, settings.preprocessors, describe)
 
     def completed(self, request: ScanRequest) -> tuple[ScanRequest, list[str]]:
         """The request with defaults and the source of its plan, and what was added.
@@ -51,13 +57,20 @@ class Additions:
             TRIALS.passed(resolved.source)  # the library read it in a throw-away process
         return resolved, said
 
+    def for_scan(self, scan: CheckedScan) -> ScanHooks | None:
+        """Hooks and preprocessors of a scan; None when none apply. Raises: as `HookBook`."""
+        return self._book.for_scan(scan)
+
     def list(self, *, again: bool = False) -> PlanList:
         """Plans, hooks and defaults, and what is wrong with them; files that changed are read."""
         self._library.look(again=again)
         tables = self._defaults.look()
-        faults = [*self._library.faults(), self._defaults.fault]
+        self._book.look(again=again)
+        faults = [*self._library.faults(), self._book.fault, self._defaults.fault]
         return PlanList(
             plans=self._library.plans(),
+            hooks=self._book.infos(),
+            preprocessors=self._book.preprocessors(),
             defaults={p: t.model_dump(exclude_defaults=True) for p, t in tables.items()},
             faults=[fault for fault in faults if fault],
             folder=str(self.folder),

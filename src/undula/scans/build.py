@@ -25,6 +25,7 @@ from undula.scans.check import MOVE_MARGIN_S, CheckedScan
 from undula.scans.checked import Checks, Lease, checked, with_beam
 from undula.scans.frames import tell_policies
 from undula.scans.metadata import start_metadata
+from undula.scans.scan_hooks import ScanHooks, hook_checks
 from undula.scans.shutters import shutter_of
 from undula.scans.user_plans import PlanFailedError, load_plan, told_of
 
@@ -59,13 +60,15 @@ def pushing(scan: CheckedScan, devices: Registry) -> list[str]:
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a running plan asks whoever runs it: pause wanted, point spoiled, device lost; devices
-    that it needs beside those that were leased before; and which of its points is next."""
+    that it needs beside those that were leased before; which of its points is next; and what is run
+    around it."""
 
     to_pause: Callable[[], bool]
     spoiled: Callable[[], bool]
     losses: Losses
     lease: Lease = lambda _: None
     steps: Steps | None = None
+    hooks: ScanHooks | None = None
 
 
 def _beam(scan: CheckedScan, devices: Registry) -> Beam | None:
@@ -106,6 +109,8 @@ def declared_plan(scan: CheckedScan, devices: Registry, asked: Asked, told: Told
     policies = {d.name: d.entry.on_failure for d in used}
     instant = all(d.instant for d in used) and not alone and not form.delay_s
     beam = _beam(scan, devices)
+    hooks = asked.hooks
+    instant = instant and not (hooks is not None and hooks.at_points)
     instant = instant and "buffer" not in policies.values() and not (beam and beam.per_point)
     pseudo = [n for n in scan.axes if driven.axes and n not in driven.axes]
     run = StepRun(
@@ -130,6 +135,7 @@ def declared_plan(scan: CheckedScan, devices: Registry, asked: Asked, told: Told
         on_failure=policies,
         losses=asked.losses,
         steps=asked.steps,
+        around_point=hooks.around_point if hooks is not None and hooks.at_points else None,
         monitored=[devices[n].obj for n in pushing(scan, devices)],
     )
     return block_scan(run) if instant and form.num is not None else step_scan(run)
@@ -224,6 +230,10 @@ def build_plan(
         plan = written_plan(scan, source, devices, asked, told)
     else:
         plan = foreign_plan(scan, devices, asked, told)
+    hooks = asked.hooks
+    if hooks is not None:
+        hooks.checked_by(hook_checks(devices, scan, asked.lease))
+        plan = hooks.around_scan(plan, declared=scan.form is not None)
     streams = {"baseline": baseline_of(scan, devices)}
     if scan.form is not None:
         streams |= {"dark": list(scan.detectors)} if scan.request.darks else {}
@@ -234,6 +244,8 @@ def build_plan(
             md.pop(key, None)
     if source is not None:
         md |= told_of(source, scan.request.user)
+    if hooks is not None:
+        md |= hooks.metadata()
     return plan, md
 
 

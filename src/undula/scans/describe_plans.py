@@ -15,7 +15,7 @@ import json
 import subprocess
 import sys
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import FunctionType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -27,6 +27,7 @@ from undula.scans.plan_code import define
 from undula.scans.try_plan import StandIn
 
 DEADLINE_S = 20.0
+Describe = Callable[[Mapping[str, Any]], dict[str, Any]]
 _DEVICE_WORDS: tuple[tuple[str, ParameterKind], ...] = (
     ("Movable", "axis"), ("Locatable", "axis"), ("Positioner", "axis"), ("Motor", "axis"),
     ("Settable", "axis"), ("Axis", "axis"), ("Readable", "detector"), ("Detector", "detector"),
@@ -296,15 +297,20 @@ def split_docstring(text: str) -> tuple[str, dict[str, str]]:
     return "\n".join(lines).strip(), helps
 
 
+def answer(question: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer, found out in this process; a fault is part of it."""
+    try:
+        return read_package(question) if "value" in question else read_file(question)
+    except Exception as exc:  # a person's own code may raise anything
+        return {"plans": [], "hooks": [], "fault": _fault(exc, question["origin"])}
+
+
 def main() -> int:
-    """Answer the question on stdin; a fault is part of the answer."""
+    """Answer the question on stdin."""
     question = json.loads(sys.stdin.read())
     with contextlib.redirect_stdout(sys.stderr):
-        try:
-            answer = read_package(question) if "value" in question else read_file(question)
-        except Exception as exc:  # a person's own code may raise anything
-            answer = {"plans": [], "hooks": [], "fault": _fault(exc, question["origin"])}
-    sys.stdout.write(json.dumps(answer) + "\n")
+        answered = answer(question)
+    sys.stdout.write(json.dumps(answered) + "\n")
     return 0
 
 

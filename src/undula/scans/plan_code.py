@@ -23,7 +23,8 @@ def define(source: PlanSource, names: dict[str, Any]) -> None:
     for part in source.parts:
         try:
             names[part.name] = _made(part, names)
-        except UndulaError:
+        except UndulaError as error:
+            error.where = error.where or where_in(source, error.__traceback__) or None
             raise
         except BaseException as exc:  # a person's own code may raise anything, also sys.exit()
             place = (

@@ -25,7 +25,7 @@ from undula.core.log import get_logger
 from undula.messages import PlanSource, ScanRequest, SourcePart
 from undula.messages.plans import UserPlan
 from undula.plans import FORMS
-from undula.scans.describe_plans import DEADLINE_S, describe
+from undula.scans.describe_plans import Describe, describe
 from undula.scans.plan_arguments import call_text
 
 GROUP = "undula.plans"
@@ -59,6 +59,7 @@ class PlanLibrary:
         folder: of the plan files; it need not exist.
         names: the names that a plan sees beside its own.
         packages: gives the entry points; looked at once, and when everything is read again.
+        describe: reads a file or package, in a process that may die of it.
     """
 
     def __init__(
@@ -67,10 +68,10 @@ class PlanLibrary:
         names: Callable[[], Iterable[str]],
         *,
         packages: Callable[[], list[EntryPoint]] = installed,
-        deadline_s: float = DEADLINE_S,
+        describe: Describe = describe,
     ) -> None:
         self.folder = folder
-        self._names, self._packages, self._deadline_s = names, packages, deadline_s
+        self._names, self._packages, self._describe = names, packages, describe
         self._files: dict[str, _Found] = {}
         self._modules: dict[str, _Found] | None = None
         self._lock = threading.Lock()
@@ -198,7 +199,7 @@ class PlanLibrary:
             return _Found(stamp, fault=f"[{name}] it cannot be read: {exc}")
         known = [*self._names(), *(f for other in self._files.values() for f in other.functions)]
         known += _functions_beside(self.folder, name)
-        answer = describe({"origin": name, "text": text, "names": known}, self._deadline_s)
+        answer = self._describe({"origin": name, "text": text, "names": known})
         found = _Found(stamp, text, fault=answer["fault"], functions=answer.get("functions", []))
         edition = hashlib.sha256(text.encode()).hexdigest()[:12]
         author, revision = ("", "") if found.fault else written_by(path)
@@ -220,7 +221,7 @@ class PlanLibrary:
         package = point.dist.name if point.dist else point.value
         version = point.dist.version if point.dist else ""
         question = {"origin": package, "name": point.name, "value": point.value}
-        answer = describe(question, self._deadline_s)
+        answer = self._describe(question)
         plans = [
             UserPlan.model_validate(plan).model_copy(
                 update={"edition": version, "revision": f"{package} {version}".strip()}

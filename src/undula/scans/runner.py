@@ -27,6 +27,7 @@ from undula.messages import ItemFinished, QueueItem, QueueStatus, ScanRequest
 from undula.messages.runs import ExitStatus
 from undula.plans import VERBS
 from undula.plans.steps import Steps
+from undula.scans.aside import Aside
 from undula.scans.attendant import Attendant
 from undula.scans.build import Asked, baseline_of, build_plan, explain, pushing
 from undula.scans.check import CheckedScan
@@ -43,12 +44,14 @@ from undula.scans.queue_events import Ended
 from undula.scans.recovery import count_start
 from undula.scans.refusals import Unsettled
 from undula.scans.safety import Touched
+from undula.scans.scan_hooks import ScanHooks
 from undula.scans.shutters import Shutters
 from undula.scans.steering import AbortedBeforeError, Steering
 from undula.scans.stoppable import stoppable
 from undula.scans.time_left import time_left
 
 CLOSE_TIMEOUT_S = 8.0
+HooksOf = Callable[[CheckedScan], ScanHooks | None]
 
 
 class ScanRunner:
@@ -68,10 +71,13 @@ class ScanRunner:
         finished: Callable[[ItemFinished], None],
         conditions: Conditions,
         attendant: Attendant,
+        hooks_of: HooksOf = lambda _: None,
     ) -> None:
         self.devices = devices
         self.conditions = conditions
         self._attendant = attendant
+        self._hooks_of = hooks_of
+        self._aside = Aside(engine)
         self._shutters = Shutters(devices)
         self._lost = LostDevices(devices, settings.lost_deadline_s)
         self.steering = Steering(
@@ -261,10 +267,12 @@ class ScanRunner:
             self.steering.await_conditions()
             self._shutters.begin(scan.shutters, scan.opens == "per_scan")
             lease = partial(self._lease_more, holding)
+            hooks = self._hooks_of(scan)
+            self.steering.aside = self._aside.of(hooks)
             steps = None if scan.form is None else Steps(scan.form.num, scan.first)
             self.steering.follows(steps)
             asked = Asked(
-                self.steering.asked_to_pause, self.steering.spoiled, self._lost, lease, steps
+                self.steering.asked_to_pause, self.steering.spoiled, self._lost, lease, steps, hooks
             )
             plan, md = build_plan(scan, self.devices, self.settings, asked, self.steering.waits)
             self.steering.drive(plan, md)

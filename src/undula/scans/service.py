@@ -446,7 +446,9 @@ class EngineService:
         request, said = self._completed(request)
         self.runner.check_continued(request)
         scan = self._attendant.check_scan(request, self._devices, self._settings)
+        hooks = self.additions.for_scan(scan)
         result = _described(scan, self._settings) | {"defaults": said}
+        result["hooks"] = [] if hooks is None else hooks.shown
         if not request.dry_run:
             self.desk.submit(request, scan, permit)
         return result

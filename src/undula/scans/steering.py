@@ -76,6 +76,8 @@ class Steering:
         self._ends_as: ExitStatus = "abort"
         self._steps: Steps | None = None
         self._begun = self._in_plan = False
+        self.aside: Callable[[str], str] = lambda _: ""
+        """Runs the hooks of a place (`on pause`) while the plan stands; returns what failed."""
 
     def begin(self) -> None:
         """An item begins: what was asked of the one before is over."""
@@ -406,11 +408,13 @@ class Steering:
             return self._resumed
         self._shutters.close()
         self._changed()
+        self._run_aside("on pause")
         with self.lock:
             self.lock.wait_for(lambda: self._resume_wanted or self._abort_wanted or self._stops)
         if not (self._abort_wanted or self._stops):
             self._lost.restore()
             self._open_again()
+            self._run_aside("on resume")
         with self.lock:
             if self._abort_wanted:
                 return lambda: self._engine.abort(self.reason)
@@ -418,6 +422,11 @@ class Steering:
             self.state, self.message = "running", ""
         self._changed()
         return self._engine.stop if self._stops else self._resumed
+
+    def _run_aside(self, place: str) -> None:
+        if not self._abort_wanted and (failed := self.aside(place)):
+            self._ends_as = "fail"
+            self.want_abort(failed)
 
     @property
     def _stops(self) -> bool:

@@ -24,6 +24,7 @@ from undula.scans.additions import Additions
 from undula.scans.attendant import Attendant
 from undula.scans.check import CheckedScan
 from undula.scans.conditions import Conditions
+from undula.scans.describe_plans import Describe, answer
 from undula.scans.leases import Leases
 from undula.scans.ports import MemoryDocuments
 from undula.scans.queue_desk import QueueDesk
@@ -40,11 +41,18 @@ class ScanHouse:
     Args:
         folder: a temporary one; plan files, hooks and defaults go into its folder `plans`.
         devices: device file (YAML) as text.
+        describe: reads plan files; by default in this process, which is quicker.
         settings: further fields of `BeamlineSettings`.
     """
 
     def __init__(
-        self, folder: Path, devices: str, packages: Sequence[EntryPoint] = (), **settings: Any
+        self,
+        folder: Path,
+        devices: str,
+        *,
+        packages: Sequence[EntryPoint] = (),
+        describe: Describe = answer,
+        **settings: Any,
     ) -> None:
         (folder / "devices.yaml").write_text(devices)
         self.plans = folder / "plans"
@@ -62,7 +70,7 @@ class ScanHouse:
         self._attendant = Attendant()
         self._ids = map("r{}".format, itertools.count(1))
         self.additions = Additions(
-            self.plans, self.settings, self.devices, packages=lambda: list(packages)
+            self.plans, self.settings, self.devices, lambda: list(packages), describe
         )
         self.runner = ScanRunner(
             self.devices,
@@ -76,6 +84,7 @@ class ScanHouse:
             finished=self.ended.put,
             conditions=Conditions(self.devices),
             attendant=self._attendant,
+            hooks_of=self.additions.for_scan,
         )
         self.desk = QueueDesk(
             self.runner,

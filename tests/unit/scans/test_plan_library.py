@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -183,7 +184,7 @@ def test_a_faulty_file_takes_nothing_else_away(house: ScanHouse) -> None:
 def test_a_file_that_hangs_is_left_after_its_deadline(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text("import time\ntime.sleep(1000)\n")
     (tmp_path / "good.py").write_text("def good():\n    yield\n")
-    library = PlanLibrary(tmp_path, list, packages=list, deadline_s=2.0)
+    library = PlanLibrary(tmp_path, list, packages=list, describe=partial(describe, deadline_s=2.0))
     library.look()
     assert [plan.name for plan in library.plans()] == ["good"]
     assert "took longer than 2 s" in library.faults()[0]
