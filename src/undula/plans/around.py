@@ -71,8 +71,8 @@ def staged(plan: Messages, before: Place, instead: Place | None, after: Place) -
         return (yield msg)
 
     def nothing() -> Messages:
+        yield from ()
         return []
-        yield
 
     def look(msg: Msg) -> Messages | None:
         if msg.command == "stage" and state != "after":
