@@ -67,7 +67,8 @@ def continued(run: RunRecord, catalogue: Catalogue) -> dict[str, Any]:
     fields = repeated(run, catalogue)
     chain = chain_of(run, catalogue)
     total, origin = total_of(chain), origin_of(chain[0])
-    if total is None or fields["source"] is not None:
+    written = fields["source"] is not None and not run.metadata.get("plan_declared")
+    if total is None or written:
         raise InputError(
             f"run {run.number} cannot be continued: the points of {run.plan} are not known "
             "beforehand",

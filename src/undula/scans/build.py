@@ -244,6 +244,7 @@ def build_plan(
             md.pop(key, None)
     if source is not None:
         md |= told_of(source, scan.request.user)
+        md |= {"plan_declared": True} if scan.form is not None else {}
     if hooks is not None:
         md |= hooks.metadata()
     return plan, md
