@@ -13,6 +13,7 @@ from undula.messages import FitParameter
 
 FloatArray = npt.NDArray[np.float64]
 MIN_R_SQUARED = 0.5
+EXACT = 1e-9
 MIN_SIGMAS = 3.0
 MAX_WIDTH_OF_RANGE = 3.0
 _PLACES = ("center", "center1", "center2")
@@ -59,6 +60,8 @@ def problem_of(
             problem = judge(prefix, by_name, curve)
             if problem[0]:
                 return problem
+    if r_squared is not None and 1 - r_squared < EXACT:
+        return "", ""  # without any noise there are no errors
     unknown = [p.name for p in parameters if p.error is None and not p.fixed and not p.derived]
     if unknown:
         return (

@@ -40,6 +40,7 @@ from undula.messages import (
     ReadRequest,
     RunDocument,
     RunFileClosed,
+    RunFits,
     RunNotesRequest,
     RunOpened,
     ScanRequest,
@@ -101,6 +102,9 @@ RUN_DOCUMENTS = Endpoint(
 )
 RUN_PROGRESS = Endpoint(
     "runs/{uid}/progress", JournalProgress, "latest", "how far a journal is safe"
+)
+RUN_FITS = Endpoint(
+    "runs/{uid}/fits", RunFits, "latest", "what was fitted to a run, at most a few times a second"
 )
 RUNS_OPENED = Endpoint(
     "runs/opened", RunOpened, "stream", "runs in the order they were opened", maxlen=10_000

@@ -93,6 +93,11 @@ class BeamlinePaths:
         return self.state / "plans"
 
     @property
+    def models(self) -> Path:
+        """Models of the beamline's own that a curve can be fitted with (`analysis.own`)."""
+        return self.state / "models"
+
+    @property
     def broker_folder(self) -> Path:
         """Append-only file and access rules of the embedded broker."""
         return self.state / "broker"
@@ -134,7 +139,14 @@ class BeamlinePaths:
 
     def create(self) -> None:
         """Make the folders, for the beamline's group only (mode 2770)."""
-        for folder in (self.state, self.run, self.logs, self.broker_folder, self.plans):
+        for folder in (
+            self.state,
+            self.run,
+            self.logs,
+            self.broker_folder,
+            self.plans,
+            self.models,
+        ):
             folder.mkdir(parents=True, exist_ok=True)
             if folder.is_symlink() or (
                 folder == self.run

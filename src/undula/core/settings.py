@@ -91,6 +91,10 @@ class BeamlineSettings(BaseModel):
     queue: QueueSettings = Field(
         default_factory=QueueSettings, description="what the scan queue does by itself"
     )
+    fits: dict[str, str] = Field(
+        default_factory=dict,
+        description="plan name to the model that is fitted to its runs, e.g. scan: gaussian",
+    )
     startup: Path | None = Field(
         default=None,
         description="Python file that is run when a prompt begins; None: startup.py in the state "

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
+from undula.analysis.fitter import Fitter
 from undula.bus.broker import connect
 from undula.bus.outgoing import LogOnBus, Outgoing
 from undula.catalogue import SqliteCatalogue
@@ -19,6 +20,10 @@ from undula.core import log, notify
 from undula.core.paths import beamline_paths
 from undula.core.settings import load_settings
 from undula.writer import WriterService
+from undula.writer.fits import LiveFits
+
+LIVE_FIT_S = 10.0
+"""A live fit that takes longer is ended, and not tried again in this run."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,12 +41,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     catalogue = SqliteCatalogue(paths.catalogue)
     outgoing = Outgoing()
     log.add_sink(LogOnBus(connector, outgoing))
+    fitter = Fitter(paths.models, deadline_s=LIVE_FIT_S)
     try:
-        service = WriterService(connector, catalogue, settings)
+        fits = LiveFits(connector, fitter)
+        fitting = threading.Thread(target=fits.run, args=(stop,), name="fits", daemon=True)
+        service = WriterService(connector, catalogue, settings, fits=fits)
+        fitting.start()
         service.recover()
         notify.ready()
         service.run(stop, notify.heartbeat)
     finally:
+        fitter.close()
         catalogue.close()
         outgoing.close()
         connector.close()

@@ -63,6 +63,9 @@ class CommonMetadata:
     def added(self, request: ScanRequest) -> ScanRequest:
         """The request with the metadata that it does not give itself."""
         values = self._values
+        usual = self._settings.fits.get(request.plan)
+        if usual:
+            values = {"fit": usual, **values}
         if not values:
             return request
         return request.model_copy(update={"metadata": {**values, **request.metadata}})

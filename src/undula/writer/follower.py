@@ -43,6 +43,11 @@ JOURNAL_KEPT_S = 86_400.0
 DOCUMENT_ERRORS = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 
+def nothing_pending(_: str) -> bool:
+    """No result of a run is still being worked out when it has ended."""
+    return False
+
+
 class RunFollower:
     """Keeps the file of one run; `step` is called until `done`."""
 
@@ -57,6 +62,7 @@ class RunFollower:
         settings: BeamlineSettings,
         recovering: bool = False,
         processes: ProcessSource = no_processes,
+        pending: Callable[[str], bool] = nothing_pending,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.uid = uid
@@ -70,6 +76,7 @@ class RunFollower:
         self._catalogue = catalogue
         self._settings = settings
         self._processes = processes
+        self._pending = pending
         self._clock = clock
         self._file: NexusFile | None = None
         self._hold = recovering
@@ -96,6 +103,8 @@ class RunFollower:
         try:
             more = self._take()
             if self._stop is not None:
+                if self._pending(self.uid):
+                    return False
                 self._finish(self._stop)
             elif not more:
                 self._keep_current()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from undula.bus.endpoints import RUN_DOCUMENTS, RUNS_CLOSED, RUNS_OPENED
@@ -18,9 +18,10 @@ from undula.core import faults
 from undula.core.errors import BusError, InputError, StorageError, UndulaError
 from undula.core.log import get_logger
 from undula.core.settings import BeamlineSettings
-from undula.files import ProcessSource, archive_path, clear_writing_mark, no_processes
+from undula.files import Process, ProcessSource, archive_path, clear_writing_mark, no_processes
 from undula.messages import RunOpened
-from undula.writer.follower import RunFollower
+from undula.writer.fits import LiveFits
+from undula.writer.follower import RunFollower, nothing_pending
 
 POLL_S = 0.1
 IDLE_S = 0.5
@@ -39,11 +40,13 @@ class WriterService:
         catalogue: Catalogue,
         settings: BeamlineSettings,
         processes: ProcessSource = no_processes,
+        fits: LiveFits | None = None,
     ) -> None:
         self._connector = connector
         self._catalogue = catalogue
         self._settings = settings
         self._processes = processes
+        self._fits = fits
         self._cursor = BEGIN
         self._followers: dict[str, RunFollower] = {}
         self._closed: set[str] = set()
@@ -99,6 +102,8 @@ class WriterService:
         except BusError as exc:  # it would fail at each step, and hold up all other runs
             self._log.error("run_refused", run_number=number, what=exc.what, remedy=exc.remedy)
             return
+        if self._fits is not None:
+            self._fits.follow(uid, number)
         self._followers[uid] = RunFollower(
             uid,
             number,
@@ -107,10 +112,15 @@ class WriterService:
             catalogue=self._catalogue,
             settings=self._settings,
             recovering=recovering,
-            processes=self._processes,
+            processes=self._results,
+            pending=self._fits.pending if self._fits is not None else nothing_pending,
         )
         self._log.info("run_seen", run_uid=uid, run_number=number, path=path)
         faults.reached("writer.run_seen")
+
+    def _results(self, uid: str) -> Iterable[Process]:
+        """What was worked out from a run, for its file."""
+        return [*self._processes(uid), *(self._fits.processes(uid) if self._fits else ())]
 
     def step(self, *, block_s: float | None = None) -> bool:
         """One round over everything. True: there is more to do at once. Raises: BusError."""
@@ -127,6 +137,8 @@ class WriterService:
                 self._orphans.pop(uid, None)
             if follower.done:
                 del self._followers[uid]
+                if self._fits is not None:
+                    self._fits.forget(uid)
                 self._looked.pop(uid, None)
                 self._orphans.pop(uid, None)
                 self._closed.add(uid)

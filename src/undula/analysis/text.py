@@ -1,0 +1,62 @@
+"""Room: analysis. A fit as people read it, and the units of its parameters. Pure."""
+
+from __future__ import annotations
+
+import math
+
+from undula.messages import FitParameter, FitResult
+
+_OF_THE_AXIS = ("center", "center1", "center2", "midpoint", "sigma", "sigma1", "sigma2", "sigma_r",
+                "fwhm", "decay")  # fmt: skip
+_OF_THE_SIGNAL = ("height", "c", "intercept", "constant_c")
+_FIRST = ("center", "midpoint", "fwhm", "height")
+MAX_SHOWN = 6
+
+
+def unit_of(name: str, fit: FitResult) -> str:
+    """The unit of a parameter: the axis's, the signal's, or '' where it is a product."""
+    last = name.rpartition("_")[2] if not name.endswith("sigma_r") else "sigma_r"
+    if last in _OF_THE_AXIS:
+        return fit.axis_unit
+    return fit.signal_unit if last in _OF_THE_SIGNAL else ""
+
+
+def value_text(value: float, error: float | None) -> str:
+    """A value with as many digits as its error has meaning.
+
+    >>> value_text(0.123456, 0.0021), value_text(1234.5, None), value_text(5.0, 0.0)
+    ('0.1235 ± 0.0021', '1234.5', '5')
+    """
+    if not error or not math.isfinite(error):
+        return f"{value:.6g}"
+    digits = 1 - math.floor(math.log10(error))
+    if abs(value) >= 1e6 or error >= 1e5 or digits > 9:
+        return f"{value:.6g} ± {error:.2g}"
+    shown = max(0, digits)
+    return f"{value:.{shown}f} ± {error:.{shown}f}"
+
+
+def parameter_text(parameter: FitParameter, fit: FitResult) -> str:
+    """One parameter: name, value, error, unit."""
+    unit = unit_of(parameter.name, fit)
+    text = f"{parameter.name} {value_text(parameter.value, parameter.error)} {unit}".rstrip()
+    return f"{text} (fixed)" if parameter.fixed else text
+
+
+def fit_lines(fit: FitResult) -> list[str]:
+    """A fit in a few lines: model, what counts most, and why it must not be relied on."""
+    of = f" of {fit.signal}" if fit.signal else ""
+    quality = "" if fit.r_squared is None else f", R² {fit.r_squared:.4f}"
+    lines = [f"  fit     {fit.model}{of}: {fit.points} points{quality}"]
+    ranked = sorted(fit.parameters, key=_rank)
+    texts = [parameter_text(p, fit) for p in ranked[:MAX_SHOWN]]
+    lines += [f"          {', '.join(texts[i : i + 2])}" for i in range(0, len(texts), 2)]
+    if fit.problem:
+        remedy = f" ({fit.remedy})" if fit.remedy else ""
+        lines.append(f"          not to be relied on: {fit.problem}{remedy}")
+    return lines
+
+
+def _rank(parameter: FitParameter) -> int:
+    last = parameter.name.rpartition("_")[2]
+    return _FIRST.index(last) if last in _FIRST else len(_FIRST)
