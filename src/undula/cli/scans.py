@@ -45,6 +45,10 @@ Shutter = Annotated[
 Darks = Annotated[
     int | None, typer.Option("--darks", min=0, help="Dark points first, shutters closed.")
 ]
+FitModel = Annotated[
+    str | None,
+    typer.Option("--fit", help="Fit while it runs, e.g. 'gaussian + linear'; none: not at all."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and report, move nothing.")]
 NoPlot = Annotated[bool, typer.Option("--no-plot", help="Table only.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Queue it and return at once.")]
@@ -198,6 +202,7 @@ def scan(
     relative: Relative = False,
     shutter: Shutter = None,
     darks: Darks = None,
+    fit: FitModel = None,
     dry_run: DryRun = False,
     no_plot: NoPlot = False,
     as_json: JsonOption = False,
@@ -211,7 +216,7 @@ def scan(
     args, kwargs = parsing.line_arguments(words or [])
     run_command(
         "rel_scan" if relative else "scan", args, kwargs,
-        time=time, detectors=parsing.names(detectors), shutter=shutter, darks=darks,
+        time=time, detectors=parsing.names(detectors), shutter=shutter, darks=darks, fit=fit,
         dry_run=dry_run, no_plot=no_plot,
         as_json=as_json, detach=detach, beamline=beamline,
     )  # fmt: skip
@@ -228,6 +233,7 @@ def _command(plan: str | None, text: str) -> Callable[..., None]:
         snake: Snake = False,
         shutter: Shutter = None,
         darks: Darks = None,
+        fit: FitModel = None,
         dry_run: DryRun = False,
         no_plot: NoPlot = False,
         as_json: JsonOption = False,
@@ -245,7 +251,7 @@ def _command(plan: str | None, text: str) -> Callable[..., None]:
             kwargs["snake_axes"] = True
         run_command(
             name, args, kwargs,
-            time=time, detectors=parsing.names(detectors), shutter=shutter, darks=darks,
+            time=time, detectors=parsing.names(detectors), shutter=shutter, darks=darks, fit=fit,
         dry_run=dry_run, no_plot=no_plot,
             as_json=as_json, detach=detach, beamline=beamline,
         )  # fmt: skip

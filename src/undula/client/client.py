@@ -23,6 +23,7 @@ from undula.client.alarms import AlarmView
 from undula.client.arguments import Named, command_line, names, plain, targets
 from undula.client.config import ConfigView
 from undula.client.devices import Devices, Reading
+from undula.client.fits import fit_metadata
 from undula.client.link import MOVE_TIMEOUT_S, Background, Link
 from undula.client.metadata import Metadata, group_now
 from undula.client.motors import Motors
@@ -107,6 +108,7 @@ class Client:
         command: str = "",
         source: PlanSource | None = None,
         queue: QueueOptions | None = None,
+        fit: Any = None,
         **kwargs: Any,
     ) -> ScanHandle:
         """Check a plan and queue it; returns at once when it is accepted.
@@ -123,6 +125,8 @@ class Client:
             command: the line for the record; by default the call as typed in the shell.
             source: a plan that a person wrote, with its call; `plan` is then its name.
             queue: where it waits, how often it runs, on which sample; see `queue.add`.
+            fit: a model to be fitted while it runs, `"gaussian + linear"`, or
+                `{"model": ..., "signal": ...}`, or a list; `"none"`: not even the usual one.
             kwargs: further arguments of the plan.
 
         Raises: InputError, LimitError, BusyError ... when the engine refuses it: nothing moved.
@@ -130,6 +134,7 @@ class Client:
         cursors = Cursors.now(self.link.connector)
         options = {"time": time, "detectors": detectors, "metadata": metadata, "command": command}
         options |= {"shutter": shutter, "darks": darks, "source": source, "queue": queue}
+        options["fit"] = fit
         return ScanHandle(self, self._scan(False, plan, args, kwargs, options), cursors)
 
     def submit_fields(self, fields: dict[str, Any]) -> ScanHandle:
@@ -149,11 +154,12 @@ class Client:
         darks: int = 0,
         command: str = "",
         source: PlanSource | None = None,
+        fit: Any = None,
         **kwargs: Any,
     ) -> Accepted:
         """Check a plan and queue nothing: points (the first 1000), estimate, file, warnings."""
         options = {"time": time, "detectors": detectors, "shutter": shutter, "darks": darks}
-        options |= {"command": command, "source": source}
+        options |= {"command": command, "source": source, "fit": fit}
         return self._scan(True, plan, args, kwargs, options)
 
     def _scan(
@@ -177,6 +183,7 @@ class Client:
                 "detectors": given,
                 "shutter": options.get("shutter"),
                 "darks": options.get("darks") or None,
+                "fit": options.get("fit"),
             },
         )
         result = self.link.ask(
@@ -192,6 +199,9 @@ class Client:
                 **group_now(),
                 **self.prompt_metadata,
                 **plain(options.get("metadata") or {}),
+                **fit_metadata(
+                    plain(options.get("fit")), self.paths.models if self.paths else None
+                ),
             },
             shutter=options.get("shutter"),
             darks=options.get("darks", 0),

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from undula.client import again, notes
+from undula.client.fits import USUAL_MODEL, Fit, fit_data
 from undula.client.shown import cut, html_table
 from undula.core.errors import InputError, ServiceError
 
 if TYPE_CHECKING:
     from undula.catalogue import Catalogue, RunRecord
+    from undula.client.data import Data
     from undula.client.link import Link
     from undula.client.notes import Noted
     from undula.client.scans import ScanHandle
     from undula.files.joined import JoinedData
-    from undula.files.reading import RunData
     from undula.messages import RunNote
 
 
@@ -73,11 +74,18 @@ class Run:
         return "running" if self.record.exit_status == "open" else self.record.exit_status
 
     @property
-    def data(self) -> RunData:
-        """Arrays by data key: `data["samx"]`, shape (points, ...); also `units`, `to_dict()`."""
-        from undula.files.reading import open_run
+    def data(self) -> Data:
+        """Arrays by data key: `data["samx"]`, shape (points, ...); `units`, `to_xarray()`, ..."""
+        from undula.client.data import open_data
 
-        return open_run(self.path)
+        return open_data(self.path)
+
+    def fit(self, model: str = USUAL_MODEL, signal: Any = "") -> Fit:
+        """Fit a curve of this run: `runs[-1].fit("gaussian + linear", "diode")["center"]`.
+
+        Raises: InputError when the run is no curve. What cannot be fitted says its `problem`.
+        """
+        return fit_data(self.data, model, str(signal), self._runs.models)
 
     @property
     def tags(self) -> list[str]:
@@ -154,6 +162,11 @@ class Runs:
         self._link = link
         self._submit = submit
         self._open: Catalogue | None = None
+
+    @property
+    def models(self) -> Path | None:
+        """The folder of the beamline's own models; None without a beamline."""
+        return None if self._path is None else self._path.with_name("models")
 
     @property
     def catalogue(self) -> Catalogue:

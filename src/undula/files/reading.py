@@ -96,7 +96,8 @@ class RunData:
             return f"<{self.stream_name} of {self.path.name}: {error}>"
         return f"<{self.stream_name} of {self.path.name}, {points} points: {keys}>"
 
-    def _group(self, file: Any) -> Any:
+    def group_of(self, file: Any) -> Any:
+        """The group of the stream in the open file. Raises: InputError when it has none."""
         group = file["entry/collection"].get(self.stream_name)
         if group is None:
             raise InputError(
@@ -137,14 +138,14 @@ class RunData:
     def keys(self) -> list[str]:
         """Data keys, then `seq_num`, `elapsed_time` (s) and `time` (UTC epoch s)."""
         with open_file(self.path) as file:
-            return [*self._keys(self._group(file)), *_OWN]
+            return [*self._keys(self.group_of(file)), *_OWN]
 
     def __contains__(self, key: str) -> bool:
         return key in self.keys()
 
     def __len__(self) -> int:
         with open_file(self.path) as file:
-            return int(self._group(file)["seq_num"].shape[0])
+            return int(self.group_of(file)["seq_num"].shape[0])
 
     def _rows(self, group: Any, key: str) -> Any:
         if group.get(key, getlink=True) is None:
@@ -164,13 +165,13 @@ class RunData:
     def __getitem__(self, key: str) -> Any:
         """numpy array, first axis is the point. Raises: InputError for an unknown key."""
         with open_file(self.path) as file:
-            return self._rows(self._group(file), key)
+            return self._rows(self.group_of(file), key)
 
     @property
     def units(self) -> dict[str, str]:
         """Data key to unit."""
         with open_file(self.path) as file:
-            group = self._group(file)
+            group = self.group_of(file)
             nodes = {k: _get(group, k) for k in (*self._keys(group), *_OWN)}
             return {
                 k: "" if node is None else str(node.attrs.get("units", ""))
@@ -184,7 +185,7 @@ class RunData:
         The first axis is the point; frames of a detector have more points while the run goes on.
         """
         with open_file(self.path) as file:
-            group = self._group(file)
+            group = self.group_of(file)
             nodes = {k: _get(group, k) for k in (*self._keys(group), *_OWN)}
             return {k: None if node is None else tuple(node.shape) for k, node in nodes.items()}
 
@@ -192,7 +193,7 @@ class RunData:
     def linked_files(self) -> dict[str, str]:
         """Data key to the file that holds its frames, as seen from the run's file."""
         with open_file(self.path) as file:
-            group = self._group(file)
+            group = self.group_of(file)
             found = {k: linked_file(group, k) for k in self._keys(group)}
             return {k: name for k, name in found.items() if name}
 
@@ -200,7 +201,7 @@ class RunData:
     def timestamps(self) -> dict[str, Any]:
         """Data key to device times, UTC epoch s."""
         with open_file(self.path) as file:
-            group = self._group(file)
+            group = self.group_of(file)
             return {
                 k: self._rows(group, f"{k}_timestamp")
                 for k in self._keys(group)
@@ -221,7 +222,7 @@ class RunData:
             frames: also load what lies in linked files (a detector's frames may be huge).
         """
         with open_file(self.path) as file:
-            group = self._group(file)
+            group = self.group_of(file)
             keys = [k for k in self._keys(group) if frames or not linked_file(group, k)]
             return {k: self._rows(group, k) for k in (*keys, *_OWN)}
 

@@ -16,6 +16,7 @@ COMMON = """
 Options of every scan:
     time       count time per point, seconds; default: each detector's own
     detectors  what is read: diode, or [diode, ion1]; default: all that are monitored
+    fit        a model to be fitted while it runs, e.g. "gaussian + linear"
     metadata   a dict for the start document, e.g. {"sample": "Fe2O3"}
 
 Ctrl-C stops motion and pauses; a second one aborts. Gives back the scan: .status, .run.data
@@ -104,9 +105,9 @@ def signature(name: str) -> inspect.Signature:
     """The signature of a plan in the shell.
 
     >>> str(signature("count"))
-    '(*num_delay, num=None, delay=0.0, time=None, detectors=None, metadata=None)'
+    '(*num_delay, num=None, delay=0.0, time=None, detectors=None, metadata=None, fit=None)'
     """
-    keys = [*PLANS[name].options, "time", "detectors", "metadata"]
+    keys = [*PLANS[name].options, "time", "detectors", "metadata", "fit"]
     only = inspect.Parameter.KEYWORD_ONLY
     return inspect.Signature(
         [

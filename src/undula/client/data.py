@@ -1,0 +1,236 @@
+"""The data of a run as xarray and pandas: axes as coordinates, units, read when looked at.
+
+In: the run's file, open or closed. Out: `xarray.Dataset`, `pandas.DataFrame`. Both libraries are
+the extra `data`: `pip install undula[data]`. Nothing of a file is held open.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from undula.core.errors import InputError, ServiceError
+from undula.files.reading import RunData, open_file
+
+STEERING = "steering"
+"""The stream that says where rows do not simply go on with the next point."""
+FRAME_DIMS = ("y", "x")
+_OWN = ("seq_num", "elapsed_time", "time")
+
+
+def _library(name: str) -> Any:
+    from importlib import import_module
+
+    try:
+        return import_module(name)
+    except ImportError as exc:
+        raise ServiceError(
+            f"{name} is not installed", remedy="pip install 'undula[data]', or use to_dict()"
+        ) from exc
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the points of a run lie: axes (data keys), shape, and which lines run back.
+
+    `shape` is that of a grid, slowest axis first; empty when the points are a sequence.
+    """
+
+    axes: tuple[str, ...] = ()
+    shape: tuple[int, ...] = ()
+    back: tuple[bool, ...] = ()
+
+    @classmethod
+    def of(cls, start: dict[str, Any]) -> Layout:
+        """From a start document."""
+        dimensions = (start.get("hints") or {}).get("dimensions") or []
+        fields = [list(names) for names, stream in dimensions if stream == "primary"]
+        keys = tuple(str(k) for names in fields for k in names if k != "time")
+        shape = tuple(int(n) for n in start.get("shape") or ())
+        gridded = len(shape) >= 2 and len(fields) == len(shape) and len(keys) == len(shape)
+        if not gridded:
+            return cls(keys)
+        snaking = [bool(s) for s in start.get("snaking") or ()]
+        return cls(keys, shape, tuple(snaking) or (False,) * len(shape))
+
+    def rows(self) -> Any:
+        """The row of the file that holds each place of the grid: integers of `shape`.
+
+        >>> Layout(("y", "x"), (2, 3), (False, True)).rows().tolist()
+        [[0, 1, 2], [5, 4, 3]]
+        """
+        import numpy as np
+
+        places = np.indices(self.shape)
+        taken = np.zeros(self.shape, dtype=np.intp)
+        before = np.zeros(self.shape, dtype=np.intp)
+        for axis, size in enumerate(self.shape):
+            # An axis that snakes runs back where the lines made before it are odd in number.
+            place = places[axis]
+            if axis and self.back[axis]:
+                place = np.where(before % 2 == 1, size - 1 - place, place)
+            taken = taken * size + place
+            before = taken
+        return taken
+
+
+class Data(RunData):
+    """Readings of one stream of a run, by data key; `to_xarray()`, `to_pandas()`."""
+
+    def stream(self, name: str) -> Data:
+        """Another stream of the same run, e.g. `baseline`."""
+        return Data(self.path, name)
+
+    @property
+    def start(self) -> dict[str, Any]:
+        """The start document."""
+        with open_file(self.path) as file:
+            text = file["entry/collection/metadata/start_document"].asstr()[()]
+        found: dict[str, Any] = json.loads(text)
+        return found
+
+    def to_pandas(self) -> Any:
+        """Scalar readings as a `pandas.DataFrame`, one row a point, indexed by `seq_num`.
+
+        `frame.attrs["units"]` has the units. Works while the run is open: the rows so far.
+        Raises: ServiceError when pandas is not installed.
+        """
+        import numpy as np
+
+        pandas = _library("pandas")
+        columns = {k: v for k, v in self.to_dict().items() if np.ndim(v) == 1}
+        length = min((len(v) for v in columns.values()), default=0)
+        frame = pandas.DataFrame({k: v[:length] for k, v in columns.items()})
+        frame = frame.set_index("seq_num")
+        frame.attrs["units"] = {k: u for k, u in self.units.items() if u and k in frame}
+        return frame
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset` with the axes as coordinates; arrays are read when looked at.
+
+        A scan has the dimension of its axis, or `seq_num` where several move together or none; a
+        grid one dimension for each axis, with points not measured yet as NaN, and each readback as
+        `NAME_readback`. Frames have `y` and `x`. Units are in `attrs["units"]`. While the run is
+        open it has the points so far; ask again for more.
+        Raises: ServiceError when xarray is not installed.
+        """
+        xarray = _library("xarray")
+        from undula.client.lazy import FileArray, lazy_variable
+
+        layout = Layout.of(self.start) if self.stream_name == "primary" else Layout()
+        shapes, units, points = self.shapes, self.units, len(self)
+        if any(key not in shapes for key in layout.axes):
+            layout = Layout()
+        dims = layout.axes if layout.shape else (self._dimension(layout),)
+        place = self._rows_at(layout.rows(), points) if layout.shape else None
+        variables: dict[str, Any] = {}
+        coordinates: dict[str, Any] = {}
+        for key, shape in shapes.items():
+            if shape is None or shape[0] < points:
+                continue  # its file is missing, or its frames are still on their way
+            name = f"{key}_readback" if layout.shape and key in dims else key
+            inner = _inner_dims(key, len(shape) - 1)
+            array = FileArray(self, key, place, points)
+            variable = lazy_variable(array, (*dims, *inner), units.get(key, ""))
+            (coordinates if key in (*layout.axes, *_OWN) else variables)[name] = variable
+        if layout.shape:
+            coordinates.update(self._grid_axes(layout, coordinates, units))
+        start = self.start
+        facts = {k: start[k] for k in ("uid", "scan_id", "plan_name", "command") if k in start}
+        return xarray.Dataset(variables, coords=coordinates, attrs=facts)
+
+    def _rows_at(self, trajectory: Any, points: int) -> Any:
+        """The row of each place of a grid; `points` where there is none (yet).
+
+        Row and point differ after a point was skipped or taken again; the last one counts.
+        """
+        import numpy as np
+
+        taken = np.arange(points)
+        if STEERING in self.streams():
+            turns = self.stream(STEERING)
+            for row, following in zip(
+                turns[f"{STEERING}_row"], turns[f"{STEERING}_next"], strict=True
+            ):
+                taken[int(row) - 1 :] = int(following) - 1 + np.arange(points - int(row) + 1)
+        rows = np.full(trajectory.size, points)
+        inside = (taken >= 0) & (taken < trajectory.size)
+        rows[taken[inside]] = np.flatnonzero(inside)
+        return rows[trajectory]
+
+    def _dimension(self, layout: Layout) -> str:
+        return layout.axes[0] if len(layout.axes) == 1 else "seq_num"
+
+    def _grid_axes(
+        self, layout: Layout, readbacks: dict[str, Any], units: dict[str, str]
+    ) -> dict[str, Any]:
+        """One value for each line of the grid: as it was meant, else the middle of readbacks."""
+        import numpy as np
+
+        xarray = _library("xarray")
+        start = self.start
+        meant = start.get("axes_values") or [
+            np.linspace(float(ends[0]), float(ends[1]), size)
+            for ends, size in zip(start.get("extents") or [], layout.shape, strict=False)
+        ]
+        found = {}
+        for place, (axis, size) in enumerate(zip(layout.axes, layout.shape, strict=True)):
+            if place < len(meant) and len(meant[place]) == size:
+                values = np.asarray(meant[place], dtype=np.float64)
+            else:
+                others = tuple(i for i in range(len(layout.shape)) if i != place)
+                read = np.asarray(readbacks[f"{axis}_readback"].values, dtype=np.float64)
+                values = _middle(read, others)
+            found[axis] = xarray.Variable((axis,), values, {"units": units.get(axis, "")})
+        return found
+
+    def curve(self, signal: str = "") -> tuple[str, str, Any, Any]:
+        """The curve of a signal over the axis: names of axis and signal, x and y, shape (points,).
+
+        Args:
+            signal: a data key; '': that of the default plot.
+        Raises: InputError when the run is no curve.
+        """
+        import numpy as np
+
+        shown = self.plot()
+        layout = Layout.of(self.start)
+        chosen = signal or shown["signal"]
+        if layout.shape or not chosen:
+            raise InputError("this run is no curve", remedy="choose a scan of one axis")
+        if chosen not in self:
+            keys = [k for k, s in self.shapes.items() if s is not None and len(s) == 1]
+            raise InputError(f"{chosen} was not measured", remedy=f"choose of {', '.join(keys)}")
+        axis = layout.axes[0] if layout.axes else "elapsed_time"
+        x, y = np.asarray(self[axis], float), np.asarray(self[chosen], float)
+        if y.ndim != 1:
+            raise InputError(
+                f"{chosen} has shape {y.shape}", remedy="choose a signal of one number a point"
+            )
+        length = min(len(x), len(y))
+        return axis, chosen, x[:length], y[:length]
+
+
+def _middle(values: Any, axes: tuple[int, ...]) -> Any:
+    import warnings
+
+    import numpy as np
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a line that has no point yet is NaN
+        return np.nanmedian(values, axis=axes)
+
+
+def _inner_dims(key: str, count: int) -> tuple[str, ...]:
+    if count == 2:
+        return FRAME_DIMS
+    return tuple(f"{key}_dim{i}" for i in range(count))
+
+
+def open_data(path: Path) -> Data:
+    """The data of a run, while it runs and afterwards. Raises: StorageError without a file."""
+    data = Data(path)
+    with open_file(path):
+        return data
