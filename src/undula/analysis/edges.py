@@ -91,8 +91,9 @@ def edge(x: npt.ArrayLike, y: npt.ArrayLike) -> Edge:
     _, ys = tidy(x, y)
     steps = np.diff(ys)
     spread = 1.4826 * float(np.median(np.abs(steps - np.median(steps))))
-    change = abs(float(np.mean(ys[-max(1, len(ys) // 5) :]) - np.mean(ys[: max(1, len(ys) // 5)])))
-    if not np.max(curve) > 0 or change < MIN_CONTRAST * spread:
+    smooth = np.convolve(ys, np.full(3, 1 / 3), "valid")
+    steady = np.max(curve) <= 1.5 * abs(float(np.median(slopes)))
+    if not np.max(curve) > 0 or steady or float(np.ptp(smooth)) < MIN_CONTRAST * spread:
         raise InputError("no edge stands out", remedy="scan over the whole edge, or count longer")
     stats = peak_stats(places, np.maximum(curve, 0.0))
     middle = stats.cen if stats is not None and stats.cen is not None else None

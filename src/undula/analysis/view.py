@@ -12,6 +12,7 @@ from typing import Any
 
 from undula.analysis.rows import event_rows
 from undula.analysis.statistics import PeakStats, peak_stats
+from undula.messages import FitResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class RunView:
         self.times: list[float] = []
         self.seq_nums: list[int] = []
         self._primary = ""
+        self.fits: list[FitResult] = []
+        """What was fitted to it so far."""
         self.first: list[str] | None = None
         """Devices or data keys that count first; None: as the start document says."""
 

@@ -31,6 +31,7 @@ from undula.session.groups import Group
 from undula.session.planning.prompt import Prompt
 from undula.session.plans import PLANS, make_plan
 from undula.session.words.experiment import experiment_words
+from undula.session.words.fitting import Fitting
 from undula.session.words.following import DeviceNames
 from undula.session.words.macros import LoggedCommands, Macros, OwnCommands
 from undula.session.words.selecting import Selecting
@@ -56,6 +57,8 @@ class Shell:
         self.devices = DeviceNames(client, self.here)
         self.typed = TypingHelper(self._is_word)
         self.selecting = Selecting(client)
+        models = client.paths.models if client.paths else None
+        self.fitting = Fitting(self._shown, _signal, self._goto, models)
         self._words: dict[str, Any] = {}
 
     # -- scans ------------------------------------------------------------------------------
@@ -224,6 +227,12 @@ class Shell:
 
     # -- the last scan ----------------------------------------------------------------------
 
+    def _shown(self) -> RunView | None:
+        """The view of the last scan, with the signals first that count first now."""
+        if self.view is not None:
+            self.view.first = self.selecting.selected or None
+        return self.view
+
     def _stats(self, signal: Any = None) -> PeakStats:
         stats = None
         if self.view is not None:
@@ -302,6 +311,8 @@ class Shell:
             "cen", "com", "peak", "fwhm", "goto_peak", "goto_cen", "goto_com",
         ):  # fmt: skip
             names[name] = getattr(self, name)
+        for name in ("fit", "goto_fit", "edge", "goto_edge"):
+            names[name] = getattr(self.fitting, name)
         names.update(experiment_words(self.client))
         names["md"] = self.client.metadata
         names["scan_group"] = scan_group

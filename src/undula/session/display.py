@@ -234,4 +234,5 @@ def run_dict(view: RunView) -> dict[str, Any]:
         "points": len(view.rows),
         "status": view.status,
         "stats": found,
+        "fits": [fit.model_dump(mode="json") for fit in view.fits],
     }

@@ -9,16 +9,56 @@ from __future__ import annotations
 import contextvars
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from undula.client import Background, Client, ScanHandle
+from undula.bus.endpoints import RUN_FITS
+from undula.bus.ports import Connector
+from undula.client import Background, Client, ScanHandle, Step
+from undula.core.clock import Deadline
 from undula.core.errors import UndulaError
 
 if TYPE_CHECKING:
     from undula.session.display import Display
+
+FIT_LOOK_S = 0.3
+LAST_FIT_S = 8.0
+"""How long the summary of a run waits for the last fit, seconds."""
+
+
+class FitsShown:
+    """Puts the live fits of a run that wants some into its view, before it is drawn."""
+
+    def __init__(self, connector: Connector, display: Display) -> None:
+        self._connector, self._display = connector, display
+        self._looked = 0.0
+        self._uid = ""
+
+    def before(self, step: Step) -> None:
+        """Look for fits, a few times a second; at the end wait for the last one, some seconds."""
+        document = step.document
+        if document is not None and document.name == "start":
+            wanted = document.doc.get("fit") not in (None, "", "none")
+            self._uid = str(document.doc["uid"]) if wanted else ""
+        if not self._uid:
+            return
+        ended = document is not None and document.name == "stop"
+        deadline = Deadline(LAST_FIT_S if ended else 0.0)
+        if not ended and time.monotonic() < self._looked + FIT_LOOK_S:
+            return
+        while not self._look(final=ended) and not deadline.passed:
+            time.sleep(0.05)
+
+    def _look(self, *, final: bool) -> bool:
+        self._looked = time.monotonic()
+        found = self._connector.get(RUN_FITS, uid=self._uid)
+        if found is None or not self._display.views:
+            return False
+        self._display.views[-1].fits = list(found.fits)
+        return found.final or not final
 
 
 @contextmanager
@@ -96,9 +136,11 @@ def follow(
     """
     interrupt = ScanInterrupt(client, handle, in_shell=leave_when_paused)
     told = 0
+    fits = FitsShown(client.link.connector, display)
     try:
         with on_ctrl_c(interrupt):
             for step in handle.steps():
+                fits.before(step)
                 display.step(step, client.queue.last if step.idle else None)
                 for text in interrupt.texts[told:]:
                     display.note(text)

@@ -32,20 +32,53 @@ def _spread(values: FloatArray) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def _dots(xs: FloatArray, ys: FloatArray, width: int, height: int) -> npt.NDArray[np.bool_]:
-    """Dots set by the polygon line through the points, shape (4 height, 2 width); NaN is a gap."""
+Range = tuple[float, float]
+
+
+def _dots(
+    xs: FloatArray,
+    ys: FloatArray,
+    size: tuple[int, int],
+    ranges: tuple[Range, Range],
+    *,
+    joined: bool = True,
+) -> npt.NDArray[np.bool_]:
+    """Dots set by points, and by the lines between them; NaN is a gap.
+
+    `size` is (width, height) in characters, the result has shape (4 height, 2 width).
+    A point that is not joined is a small cross, so that it is seen on a line.
+    """
+    width, height = size
     canvas = np.zeros((4 * height, 2 * width), dtype=np.bool_)
     good = np.isfinite(xs) & np.isfinite(ys)
-    (x0, x1), (y0, y1) = _spread(xs[good]), _spread(ys[good])
+    (x0, x1), (y0, y1) = ranges
     columns = (xs - x0) / (x1 - x0) * (2 * width - 1)
     rows = (y1 - ys) / (y1 - y0) * (4 * height - 1)
-    canvas[np.rint(rows[good]).astype(int), np.rint(columns[good]).astype(int)] = True
+    places = np.rint(rows[good]).astype(int), np.rint(columns[good]).astype(int)
+    canvas[places] = True
+    if not joined:
+        for down, right in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+            near = (
+                np.clip(places[0] + down, 0, 4 * height - 1),
+                np.clip(places[1] + right, 0, 2 * width - 1),
+            )
+            canvas[near] = True
+        return canvas
     for i in np.flatnonzero(good[:-1] & good[1:]):
         steps = int(max(abs(columns[i + 1] - columns[i]), abs(rows[i + 1] - rows[i]))) + 2
         line_rows = np.rint(np.linspace(rows[i], rows[i + 1], steps)).astype(int)
         line_columns = np.rint(np.linspace(columns[i], columns[i + 1], steps)).astype(int)
         canvas[line_rows, line_columns] = True
     return canvas
+
+
+def _within(
+    x: Sequence[float], y: Sequence[float], x_range: Range, y_range: Range
+) -> tuple[FloatArray, FloatArray]:
+    """A line, with gaps where it leaves the ranges."""
+    xs, ys = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    inside = (xs >= x_range[0]) & (xs <= x_range[1]) & (ys >= y_range[0]) & (ys <= y_range[1])
+    return xs, np.where(inside, ys, np.nan)
 
 
 def curve(
@@ -57,6 +90,7 @@ def curve(
     width: int = 80,
     height: int = 10,
     colour: bool = False,
+    line: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> list[str]:
     """A curve as lines of text: title, `height` rows with the y range at the left, the x range.
 
@@ -71,9 +105,16 @@ def curve(
     if not good.any():
         return [title, "(no point to plot)"]
     inner = width - _LABEL - 2
-    cells = _dots(xs, ys, inner, height).reshape(height, 4, inner, 2)
+    ranges = (_spread(xs[good]), _spread(ys[good]))
+    if line is None:
+        dots = _dots(xs, ys, (inner, height), ranges)
+    else:  # the model as a line, what was measured as points on it
+        drawn = _within(*line, *ranges)
+        dots = _dots(*drawn, (inner, height), ranges)
+        dots |= _dots(xs, ys, (inner, height), ranges, joined=False)
+    cells = dots.reshape(height, 4, inner, 2)
     codes = 0x2800 + np.einsum("hawb,ab->hw", cells.astype(np.uint16), _DOTS)
-    (x0, x1), (y0, y1) = _spread(xs[good]), _spread(ys[good])
+    (x0, x1), (y0, y1) = ranges
     lines = [" " * (_LABEL + 1) + title]
     for i, row in enumerate(codes):
         text = "".join(map(chr, row.tolist()))

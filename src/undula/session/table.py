@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+from undula.analysis.text import fit_lines
 from undula.analysis.view import Column, RunView
 from undula.core.shown import duration_text
 
@@ -101,7 +102,11 @@ def plot_lines(view: RunView, width: int = WIDTH, colour: bool = False) -> list[
         )
     if len(view.rows) < 3:  # two points are a straight line: the table says it better
         return []
-    return curve(x, view.values(signal), title=title, x_label=x_label, width=width, colour=colour)
+    fit = next((f for f in view.fits if f.signal == signal and f.curve_y), None)
+    return curve(
+        x, view.values(signal), title=title, x_label=x_label, width=width, colour=colour,
+        line=(fit.curve_x, fit.curve_y) if fit is not None else None,
+    )  # fmt: skip
 
 
 def _with_unit(value: float, unit: str) -> str:
@@ -142,6 +147,8 @@ def summary_lines(view: RunView, now: float, path: str | None = None) -> list[st
             ]
             if parts:
                 lines.append(f"  along {axis}: {', '.join(parts)}")
+    for fit in view.fits:
+        lines += fit_lines(fit)
     if path or view.path:
         lines.append(f"  file    {path or view.path}")
     return lines

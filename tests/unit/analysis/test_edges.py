@@ -27,7 +27,7 @@ def test_the_edge_of_a_knife_in_a_gaussian_beam(
 
 
 def test_noise_and_a_flat_line_have_no_edge() -> None:
-    for y in (np.random.default_rng(3).normal(0, 1, len(X)), np.full(len(X), 2.0)):
+    for y in (np.random.default_rng(3).normal(0, 1, len(X)), np.full(len(X), 2.0), 3 * X):
         with pytest.raises(InputError, match="no edge stands out"):
             edge(X, y)
     with pytest.raises(InputError, match="too few"):
