@@ -5,96 +5,18 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from undula.core.errors import InputError
+from undula.core.words import arguments, number, value
 
-_KEYWORD = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
-_RANGE = re.compile(r"([^:]+):([^:]+):([^:]+)")
+__all__ = [
+    "arguments", "line_arguments", "move_arguments", "names", "number", "value",
+]  # fmt: skip
+
 _NAME = re.compile(r"[A-Za-z_][\w.-]*")
-_WORDS = {"true": True, "false": False, "none": None}
-
-
-def number(text: str) -> int | float | None:
-    """The number that `text` is, None when it is none.
-
-    Raises: InputError for NaN and infinity.
-
-    >>> number("-1"), number("-.5e-3"), number("samx")
-    (-1, -0.0005, None)
-    """
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    if not math.isfinite(value):
-        raise InputError(f"{text} is not a finite number", remedy="give a finite number")
-    return value
-
-
-def value(text: str) -> Any:
-    """One word as a number, a list, a truth value, or a name.
-
-    >>> value("0:1:3"), value("1,2.5"), value("true"), value("samx")
-    ([0.0, 0.5, 1.0], [1, 2.5], True, 'samx')
-    """
-    found = number(text)
-    if found is not None:
-        return found
-    if text.lower() in _WORDS:
-        return _WORDS[text.lower()]
-    span = _RANGE.fullmatch(text)
-    if span is not None:
-        return _positions(text, *span.groups())
-    inner = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    if "," in inner or inner is not text:
-        return [value(part.strip()) for part in inner.split(",") if part.strip()]
-    if text.startswith("-"):
-        raise InputError(
-            f"{text} is neither an option nor a number", remedy="see the command with --help"
-        )
-    return text
-
-
-def _positions(text: str, start: str, stop: str, num: str) -> list[float]:
-    low, high, count = number(start), number(stop), number(num)
-    if low is None or high is None or not isinstance(count, int) or count < 1:
-        raise InputError(
-            f"{text} is no range", remedy="write START:STOP:NUM with a whole number of positions"
-        )
-    import numpy as np
-
-    return [float(x) for x in np.linspace(low, high, count)]
-
-
-def arguments(words: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
-    """Positional and keyword arguments of a plan.
-
-    >>> arguments(["samx", "-1", "1", "21", "delay=0.5"])
-    (['samx', -1, 1, 21], {'delay': 0.5})
-    """
-    args: list[Any] = []
-    kwargs: dict[str, Any] = {}
-    for word in words:
-        keyword = _KEYWORD.fullmatch(word)
-        if keyword is None:
-            if kwargs:
-                raise InputError(
-                    f"{word} stands behind a keyword", remedy="write keywords at the end"
-                )
-            args.append(value(word))
-        elif keyword[1] in kwargs:
-            raise InputError(f"{keyword[1]} is given twice", remedy="give it once")
-        else:
-            kwargs[keyword[1]] = value(keyword[2])
-    return args, kwargs
 
 
 def line_arguments(words: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:

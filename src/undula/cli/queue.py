@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from undula.cli import parsing
+from undula.cli import parsing, queue_files
 from undula.cli.output import (
     EXIT_HELP,
     BeamlineOption,
@@ -300,4 +300,5 @@ def register(app: typer.Typer) -> None:
     group.command("add", epilog=EXIT_HELP, context_settings=SETTINGS)(add)
     group.command("edit", epilog=EXIT_HELP, context_settings=SETTINGS)(edit)
 
+    queue_files.register(group)
     app.add_typer(group, name="queue")

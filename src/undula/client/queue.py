@@ -8,15 +8,17 @@ nothing is done to what has become something else meanwhile: `StaleError` then s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from undula.bus.endpoints import ENGINE_QUEUE, QUEUE_STATUS
+from undula.client.batch import read_batch, write_batch
 from undula.client.link import REQUEST_TIMEOUT_S, Link
 from undula.client.queue_edits import QueuedScan, edited, options_of, place_of
 from undula.client.queue_text import queue_text
-from undula.core.errors import InputError, StaleError
-from undula.messages import EndedItem, QueueItem, QueueOptions, QueueStatus
+from undula.core.errors import InputError, StaleError, StorageError
+from undula.messages import CheckedItem, EndedItem, QueueItem, QueueOptions, QueueStatus
 
 if TYPE_CHECKING:
     from undula.client.scans import ScanHandle
@@ -25,6 +27,8 @@ LONGEST = 40
 """Characters of a command in the queue at a prompt: a line has 80 columns."""
 SETTLE_S = 2.0
 """How long resume and abort wait until the queue shows it."""
+BATCH_TIMEOUT_S = 600.0
+"""As many scans as there are, one after the other."""
 CHECK_TIMEOUT_S = 60.0
 """An edit is checked as a scan is: seconds until the reply."""
 
@@ -159,6 +163,58 @@ class QueueView:
     def approve(self, item: Item) -> QueueStatus:
         """Say that a scan may run that waits for it; who did so is kept."""
         return self._edit("approve", item)
+
+    # ---- batches ----------------------------------------------------------------------------
+
+    def check(self) -> Sequence[CheckedItem]:
+        """All that waits, as it would run: points, time, limits, files, warnings. Nothing moves.
+
+        Relative scans are checked from where the scans before leave the axes.
+        """
+        result = self._link.ask(ENGINE_QUEUE, BATCH_TIMEOUT_S, action="check")
+        return [CheckedItem.model_validate(found) for found in result["checked"]]
+
+    def load(self, path: str | Path, dry_run: bool = False) -> Sequence[CheckedItem]:
+        """Queue the scans of a CSV or YAML file, all or none, behind what waits.
+
+        Returns: what the check says of each. Raises: InputError; its `details` have every fault,
+        with its line and what to do.
+        """
+        file = Path(path).expanduser()
+        batch = read_batch(_text_of(file), file.suffix)
+        result: dict[str, Any] = {"checked": []}
+        if batch.rows:
+            result = self._link.ask(
+                ENGINE_QUEUE,
+                BATCH_TIMEOUT_S,
+                action="load",
+                scans=[row.scan for row in batch.rows],
+                dry_run=dry_run or bool(batch.faults),
+            )
+        checked = [CheckedItem.model_validate(found) for found in result["checked"]]
+        for row, found in zip(batch.rows, checked, strict=True):
+            if found.error is not None:
+                batch.fault(row.line, found.error.to_exception())
+        if batch.faults:
+            error = InputError(
+                f"{file.name}: {len(batch.faults)} of its lines are wrong",
+                remedy="correct them; nothing was queued",
+            )
+            error.details = [*batch.told(), str(error)]
+            raise error
+        return checked
+
+    def save(self, path: str | Path) -> int:
+        """Write what waits into a CSV or YAML file that loads again. Returns how many scans."""
+        file, scans = Path(path).expanduser(), self.stored()
+        text = write_batch(scans, file.suffix)
+        try:
+            file.write_text(text, encoding="utf-8")
+        except OSError as exc:
+            raise StorageError(
+                f"{file} cannot be written: {exc.strerror}", remedy="choose another place"
+            ) from exc
+        return len(scans)
 
     # ---- steer ------------------------------------------------------------------------------
 
@@ -295,6 +351,14 @@ class QueueView:
 
 def _goes_on(status: QueueStatus) -> bool:
     return status.state not in ("pausing", "paused")
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        why = exc.strerror if isinstance(exc, OSError) else "it is no text"
+        raise InputError(f"{file} cannot be read: {why}", remedy="name a file of text") from exc
 
 
 QUEUE_WORDS = ("at", "before", "after", "to", "repeats", "sample", "hold", "approval")

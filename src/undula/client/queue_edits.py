@@ -47,7 +47,7 @@ def place_of(at: str | int | None = None, *, before: str = "", after: str = "") 
     return Place.model_validate({"at": word})
 
 
-def options_of(words: Mapping[str, Any], seen: int) -> QueueOptions:
+def options_of(words: Mapping[str, Any], seen: int | None) -> QueueOptions:
     """The options that these words of `queue.add` mean. Raises: InputError.
 
     >>> options_of({"at": "front", "repeats": 3, "sample": "S3"}, 7).repeats

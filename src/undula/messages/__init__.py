@@ -32,6 +32,7 @@ from undula.messages.plans import (
     UserPlan,
 )
 from undula.messages.queue import (
+    CheckedItem,
     EndedItem,
     ItemFinished,
     Place,
@@ -64,6 +65,7 @@ __all__ = [
     "AlarmTable",
     "BeamlineMetadata",
     "BrokerStatus",
+    "CheckedItem",
     "Command",
     "ConfigRequest",
     "ConfigStatus",

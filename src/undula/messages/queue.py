@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from undula.messages.base import Command, Event
+from undula.messages.errors import ErrorReport
 
 QueueState = Literal["idle", "running", "pausing", "paused", "aborting", "recovering"]
 UNTIL_STOPPED = 0
@@ -126,6 +127,25 @@ class ItemFinished(Event):
     run_numbers: list[int] = Field(default_factory=list, description="their numbers")
     reason: str = Field(default="", description="why, when not by itself")
     time: float = Field(description="UTC epoch s")
+
+
+class CheckedItem(Event):
+    """What the check says of one of several scans, in the order in which they would run."""
+
+    tag: ClassVar[str] = "checked_item"
+
+    command: str = Field(description="as a person could type it")
+    item_id: str = Field(default="", description="the waiting item, or that of the batch")
+    num_points: int | None = Field(default=None, description="None when the plan cannot know")
+    estimate_s: float | None = Field(default=None, description="of one time, seconds")
+    repeats: int = Field(default=1, description="times it is run; 0: until stopped")
+    sample: str = Field(default="", description="mounted before it")
+    path: str = Field(default="", description="its file, NNNNN for the number")
+    starts_at: dict[str, float] = Field(
+        default_factory=dict, description="where its axes are then, each in its unit"
+    )
+    warnings: list[str] = Field(default_factory=list, description="what may surprise")
+    error: ErrorReport | None = Field(default=None, description="why it would not run")
 
 
 class EndedItem(Event):

@@ -18,6 +18,7 @@ from undula.devices.registry import Registry
 from undula.messages import QueueItem, QueueRequest, ScanRequest
 from undula.scans.attendant import Attendant
 from undula.scans.check import CheckedScan
+from undula.scans.forecast import Forecast
 from undula.scans.queue_events import (
     Approved,
     Duplicated,
@@ -133,6 +134,10 @@ class QueueDesk:
                 did = self._steer(request, permit)
             case "edit":
                 self._edit(request)
+            case "check":
+                return self._check()
+            case "load":
+                return self._load(request, permit)
             case "list":
                 pass
             case _:
@@ -184,6 +189,56 @@ class QueueDesk:
                 continue
             found.append({"item": item.model_dump(), "scan": scan.model_dump()})
         return {"items": found, "revision": queue.revision}
+
+    def _forecast(self) -> Forecast:
+        """From where the running scan leaves the axes."""
+        found = Forecast(self._devices, self._settings, self._attendant)
+        running = self._runner.running_scan
+        if running is not None:
+            found.leave(running)
+        return found
+
+    def _waiting(self) -> list[tuple[QueueItem, ScanRequest]]:
+        """What waits, in order; each says how often it is still to run."""
+        line, found = self._runner.line, list[tuple[QueueItem, ScanRequest]]()
+        for item in line.queue.waiting:
+            try:
+                scan = line.request(item.item_id)
+            except KeyError:  # it has started or was removed just now
+                continue
+            options = scan.queue.model_copy(update={"repeats": item.repeats})
+            found.append((item, scan.model_copy(update={"queue": options})))
+        return found
+
+    def _check(self) -> dict[str, Any]:
+        """All that waits, each from where the one before leaves the axes."""
+        forecast, checked = self._forecast(), list[dict[str, Any]]()
+        for item, scan in self._waiting():
+            told, accepted = forecast.check(scan, leaves=item.ready)
+            if accepted is not None and not item.ready:
+                warning = "held or not approved: the next ones are checked as if it did not run"
+                told = told.model_copy(update={"warnings": [*told.warnings, warning]})
+            checked.append(told.model_dump())
+        return {"checked": checked, "status": self._runner.status().model_dump()}
+
+    def _load(self, request: QueueRequest, permit: Permit) -> dict[str, Any]:
+        """Queue scans together, behind what waits; none when one of them is refused."""
+        forecast = self._forecast()
+        for item, scan in self._waiting():
+            forecast.check(scan, leaves=item.ready)
+        checked, found, known = [], list[tuple[QueueItem, ScanRequest]](), set[str]()
+        for given in request.scans:
+            scan = self._completed(given.model_copy(update={"user": request.user, "token": ""}))
+            told, accepted = forecast.check(scan)
+            checked.append(told.model_dump())
+            if accepted is not None and scan.request_id not in known:
+                known.add(scan.request_id)
+                found.append((self._item(scan, accepted), scan))
+        queued = not request.dry_run and len(found) == len(request.scans) > 0
+        if queued:
+            self._submit(found, request.scans[0].model_copy(update={"user": request.user}), permit)
+        status = self._runner.status().model_dump()
+        return {"checked": checked, "queued": queued, "status": status}
 
     def _edit(self, request: QueueRequest) -> None:
         item = self._runner.line.queue.find(request.item_id or "")

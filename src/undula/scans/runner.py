@@ -144,6 +144,11 @@ class ScanRunner:
         """Raises: InputError, BusyError when the run that it continues is not to be continued."""
         check_continued(request, self._catalogue)
 
+    @property
+    def running_scan(self) -> CheckedScan | None:
+        """What runs, as it was checked; None when nothing does."""
+        return self._checked
+
     def want_stop(self, reason: str) -> None:
         """Motion is stopped: what runs ends, what waits does not start."""
         with self._lock:

@@ -13,7 +13,14 @@ import numpy as np
 import pytest
 
 from undula.client import Client
-from undula.core.errors import AccessError, BusyError, LimitError, StaleError, UndulaError
+from undula.core.errors import (
+    AccessError,
+    BusyError,
+    InputError,
+    LimitError,
+    StaleError,
+    UndulaError,
+)
 from undula.messages import EndedItem
 from undula.testing.beamline import LocalBeamline, local_beamline
 
@@ -228,3 +235,51 @@ def test_the_catalogue_keeps_the_queue_of_an_older_engine(tmp_path: Path) -> Non
     assert ScanRequest.model_validate(kept.payload["request"]).queue.repeats == 1
     assert catalogue.queue_state() == {}
     catalogue.close()
+
+
+def test_a_batch_is_queued_as_a_whole_or_not_at_all(
+    clients: tuple[Client, Client], tmp_path: Path
+) -> None:
+    ann, _ = clients
+    ann.queue.lock()
+    file = tmp_path / "night.csv"
+    file.write_text(
+        "plan,args,time\nscan,samx 0 1 3,0.01\nscan,samx 0 1e6 3,\nscan,smx 0 1 3,\nct,a b\n"
+    )
+    with pytest.raises(InputError) as caught:
+        ann.queue.load(file)
+    told = caught.value.details
+    assert [line.split(":")[0] for line in told[:3]] == ["line 3", "line 4", "line 5"]
+    assert "above the high limit" in told[0]
+    assert "did you mean samx" in told[1]
+    assert ann.queue.list().waiting == []
+    file.write_text("plan,args,time,repeats\nscan,samx 0 1 3,0.01,2\ncount,2,,\n")
+    assert [item.num_points for item in ann.queue.load(file, dry_run=True)] == [3, 2]
+    assert ann.queue.list().waiting == []
+    ann.queue.load(file)
+    assert [(i.plan, i.repeats) for i in ann.queue.list().waiting] == [("scan", 2), ("count", 1)]
+    again = tmp_path / "again.yaml"
+    assert ann.queue.save(again) == 2
+    ann.queue.clear()
+    ann.queue.load(again)
+    assert [(i.plan, i.repeats) for i in ann.queue.list().waiting] == [("scan", 2), ("count", 1)]
+
+
+def test_the_queue_is_checked_from_where_each_scan_leaves_the_axes(
+    clients: tuple[Client, Client],
+) -> None:
+    ann, _ = clients
+    ann.mv(samx=0)
+    ann.queue.lock()
+    ann.queue.add("scan", "samx", 0, 49, 5, detectors=["diode"])
+    ann.queue.add("rel_scan", "samx", -1, 0.5, 5, detectors=["diode"])
+    ann.queue.add("rel_scan", "samx", 0, 40, 5, detectors=["diode"])
+    ann.queue.add("scan", "samx", 1, 2, 3, detectors=["diode"], hold="not now")
+    first, second, third, held = ann.queue.check()
+    assert (first.error, first.num_points) == (None, 5)
+    assert second.starts_at == {"samx": 49.0}
+    assert second.error is None
+    assert third.error is not None
+    assert "target 59 mm is above the high limit 50 mm" in third.error.what
+    assert any("held" in warning for warning in held.warnings)
+    assert ann.devices.samx.position == pytest.approx(0.0, abs=0.1)

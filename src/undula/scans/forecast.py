@@ -1,0 +1,134 @@
+"""Several scans in order, checked before any of them runs: each from where the one before ends.
+
+In: requests, and where the axes are when the first one begins. Out: what the check says of each.
+Nothing moves. A plan whose points are not known beforehand leaves its axes at places nobody knows:
+a relative scan after it is checked from where they are now, and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from undula.core.errors import UndulaError
+from undula.core.settings import BeamlineSettings
+from undula.devices.registry import LoadedDevice, Registry
+from undula.messages import CheckedItem, ErrorReport, ScanRequest
+from undula.scans.attendant import Attendant
+from undula.scans.check import CheckedScan
+from undula.scans.places import run_path
+
+Places = dict[str, float | None]
+"""Where axes will be, each in its unit; None: nobody knows."""
+
+
+class Forecast:
+    """Checks scans one after the other."""
+
+    def __init__(self, devices: Registry, settings: BeamlineSettings, attendant: Attendant) -> None:
+        self._devices, self._settings, self._attendant = devices, settings, attendant
+        self.places: Places = {}
+
+    def check(
+        self, request: ScanRequest, *, leaves: bool = True
+    ) -> tuple[CheckedItem, CheckedScan | None]:
+        """What is known of a scan that begins where the last one ended; None: it is refused.
+
+        Args:
+            leaves: the next one begins where it ends; else where it begins.
+        """
+        options = request.queue
+        told = CheckedItem(
+            command=request.command or request.plan,
+            item_id=request.request_id,
+            repeats=options.repeats,
+            sample=options.sample,
+        )
+        try:
+            view = PlacedRegistry(self._devices, self.places)
+            scan = self._attendant.check_scan(request, view, self._settings)
+        except UndulaError as error:
+            return told.model_copy(update={"error": ErrorReport.of(error)}), None
+        unknown = _lost(scan, self.places)
+        known = dict(zip(scan.axes, scan.origin, strict=False))
+        update: dict[str, Any] = {
+            "num_points": scan.num_points,
+            "estimate_s": scan.estimate_s,
+            "path": self._path(request),
+            "starts_at": {n: place for n, place in known.items() if n not in unknown},
+            "warnings": [*scan.warnings, *_warnings(scan, unknown)],
+        }
+        if leaves:
+            self.leave(scan)
+        return told.model_copy(update=update), scan
+
+    def leave(self, scan: CheckedScan) -> None:
+        """The axes are where this scan leaves them."""
+        self.places.update(left_at(scan))
+        for name in self._devices.names():
+            over = getattr(self._devices[name].obj, "reals", ())
+            if name not in scan.axes and any(real in self.places for real in over):
+                self.places[name] = None
+
+    def _path(self, request: ScanRequest) -> str:
+        path = run_path(self._settings, request.metadata, request.plan, 0)
+        return str(path.with_name(path.name.replace("00000", "NNNNN")))
+
+
+def left_at(scan: CheckedScan) -> Places:
+    """Where a scan leaves its axes.
+
+    Its declared points say so; those of any other plan are not known beforehand.
+    """
+    if scan.form is None:
+        return dict.fromkeys([*scan.axes, *scan.driven.axes])
+    path, driven = scan.trajectory, scan.driven
+    if path is None:
+        return {}
+    ends: Iterable[float] = scan.origin if scan.form.returns else path.points[-1].tolist()
+    places: Places = dict(zip(scan.axes, ends, strict=True))
+    if driven.points is not None:
+        real = driven.origin if scan.form.returns else driven.points[-1].tolist()
+        places |= dict(zip(driven.axes, real, strict=True))
+    return places
+
+
+def _lost(scan: CheckedScan, places: Mapping[str, float | None]) -> list[str]:
+    return [name for name in scan.axes if name in places and places[name] is None]
+
+
+def _warnings(scan: CheckedScan, unknown: list[str]) -> list[str]:
+    if not unknown or scan.form is None or not scan.form.returns:
+        return []
+    return [
+        f"{', '.join(unknown)}: where the scans before leave it is not known beforehand; checked "
+        "from where it is now"
+    ]
+
+
+class PlacedRegistry(Registry):
+    """The devices, some of them as if they were at other places."""
+
+    def __init__(self, devices: Registry, places: Mapping[str, float | None]) -> None:
+        self.__dict__.update(devices.__dict__)
+        self._placed = {
+            name: PlacedDevice(devices[name], place)
+            for name, place in places.items()
+            if place is not None and name in devices
+        }
+
+    def __getitem__(self, name: str) -> LoadedDevice:
+        placed = self._placed.get(name)
+        return super().__getitem__(name) if placed is None else placed
+
+
+class PlacedDevice(LoadedDevice):
+    """A device as if it were at another place."""
+
+    def __init__(self, device: LoadedDevice, place: float) -> None:
+        self.__dict__.update(device.__dict__)
+        self._place = place
+
+    def position(self) -> float:
+        """The place that was given."""
+        return self._place
