@@ -24,6 +24,7 @@ from undula.cli.output import (
 )
 from undula.cli.run_notes import note_lines
 from undula.client import Run, Runs
+from undula.client.shown import cut
 from undula.core.errors import InputError, ServiceError
 from undula.core.paths import beamline_paths, default_beamline
 
@@ -302,6 +303,37 @@ def repeat(
     _measure(number, "repeat", beamline, as_json=as_json, no_plot=no_plot, detach=detach)
 
 
+@kind
+def diff(
+    first: Number,
+    second: Annotated[int, typer.Argument(help="Number of the other run.")],
+    as_json: JsonOption = False,
+    beamline: BeamlineOption = None,
+) -> None:
+    """Why two runs differ. Example: undula runs diff 12 15"""
+    from dataclasses import asdict
+
+    runs = _runs(beamline)
+    a, b = runs[first], runs[second]
+    found = a.diff(b)
+    if as_json:
+        print_json([asdict(one) for one in found])
+    elif not found:
+        print(f"runs {a.number} and {b.number} do not differ")
+    else:
+        rows = [
+            [one.kind, one.name, _said(one.a, one.unit), _said(one.b, one.unit)] for one in found
+        ]
+        print(table(["what", "name", f"run {a.number}", f"run {b.number}"], rows))
+
+
+def _said(value: Any, unit: str) -> str:
+    if value is None:
+        return "-"
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return cut(f"{text} {unit}".rstrip(), 60)
+
+
 class NumberGroup(TyperGroup):
     """`undula runs 3` is `undula runs show 3`."""
 
@@ -356,4 +388,5 @@ def register(app: typer.Typer) -> None:
         group.command(name, context_settings=SETTINGS, epilog=EXIT_HELP)(command)
     for name, again in (("continue", continue_run), ("repeat", repeat)):
         group.command(name, context_settings=SETTINGS, epilog=EXIT_HELP)(again)
+    group.command("diff", context_settings=SETTINGS, epilog=EXIT_HELP)(diff)
     app.add_typer(group, name="runs")

@@ -17,6 +17,7 @@ from undula.core.errors import InputError, ServiceError
 if TYPE_CHECKING:
     from undula.catalogue import Catalogue, RunRecord
     from undula.client.data import Data
+    from undula.client.diff import Difference
     from undula.client.link import Link
     from undula.client.notes import Noted
     from undula.client.scans import ScanHandle
@@ -113,6 +114,17 @@ class Run:
         beside the data keys. Raises: InputError when no point was measured.
         """
         return again.joined_data(self.record, self._runs.catalogue)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The repository that it is from."""
+        return self._runs.catalogue
+
+    def diff(self, other: Run) -> list[Difference]:
+        """Why this run and another one differ: `runs[12].diff(runs[15])`; empty: they do not."""
+        from undula.client.diff import differences, known_of
+
+        return differences(known_of(self), known_of(other))
 
     def continued(self) -> ScanHandle:
         """Go on from the next missing point of this run, in a new run that is linked to it.

@@ -19,7 +19,7 @@ from undula.testing.beamline import LocalBeamline, local_beamline
 PATIENCE_S = 45.0
 DEVICES = """
 samx: {deviceClass: undula.devices.sim.SimPositioner, readoutPriority: on_request, enabled: true}
-samy: {deviceClass: undula.devices.sim.SimPositioner, readoutPriority: on_request, enabled: true}
+samy: {deviceClass: undula.devices.sim.SimPositioner, readoutPriority: baseline, enabled: true}
 diode:
   deviceClass: undula.devices.sim.SimMonitor
   deviceConfig: {role: diode}
@@ -180,3 +180,16 @@ def test_a_run_is_repeated_as_it_was(client: Client) -> None:
     assert again.data["samx"].tolist() == first.data["samx"].tolist()
     for key in ("sample", "count_time_s", "detectors"):
         assert again.record.metadata[key] == first.record.metadata[key]
+    assert first.diff(again) == []
+
+
+def test_the_difference_of_two_runs_is_told_with_its_reason(client: Client) -> None:
+    first = client.scan("samx", -1, 1, 5, time=0.01, metadata={"sample": "Fe"}).run
+    client.mvr(samy=0.5)
+    second = client.scan("samx", -1, 2, 5, time=0.02, metadata={"sample": "Cu"}).run
+    kinds = {d.kind: d for d in first.diff(second)}
+    assert set(kinds) == {"command", "count time", "metadata", "configuration", "baseline"}
+    assert (kinds["metadata"].a, kinds["metadata"].b) == ("Fe", "Cu")
+    moved = kinds["baseline"]
+    assert (moved.name, moved.unit) == ("samy", "mm")
+    assert moved.b - moved.a == pytest.approx(0.5)
