@@ -203,8 +203,11 @@ class Node:
         """Sequence numbers of frames that are done with, since it was asked last (`keeps`)."""
         return []
 
+    def finish(self) -> None:
+        """There will be no further frame: what waited for one is ready for `result` now."""
+
     def close(self) -> None:
-        """There will be no further frame: finish, let go of files and threads."""
+        """Write what waits, let go of files and threads; after the last `result`."""
 
     @classmethod
     def help(cls) -> str:

@@ -28,6 +28,12 @@ SHIPPED: dict[str, str] = {
     "peaks": "spots:Peaks",
     "spots": "spots:Spots",
     "tracking": "tracking:Tracking",
+    "azimuthal": "azimuthal:Azimuthal",
+    "radial_profile": "azimuthal:RadialProfile",
+    "join": "join:PositionJoin",
+    "grid_map": "maps:GridMap",
+    "position_map": "maps:PositionMap",
+    "preview": "preview:Preview",
     "frame_file": "frame_file:FrameFileWriter",
 }
 """Name: module in this folder, class. The order is that of the reference page."""
