@@ -34,6 +34,7 @@ from undula.messages import (
     MotorRequest,
     MoveRequest,
     PlansRequest,
+    PlanTable,
     QueueRequest,
     QueueStatus,
     Readback,
@@ -140,6 +141,7 @@ METADATA = Endpoint("metadata", BeamlineMetadata, "latest", "metadata that every
 CONFIG_STATUS = Endpoint(
     "devices/configuration", ConfigStatus, "latest", "which configuration of the devices holds"
 )
+PLANS = Endpoint("plans", PlanTable, "latest", "the declared plans and how each is called")
 LOG = Endpoint("log/events", LogEvent, "stream", "structured log of all services", maxlen=10_000)
 BROKER_STATUS = Endpoint("broker/status", BrokerStatus, "latest", "how safe and how full it is")
 

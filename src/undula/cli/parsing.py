@@ -6,17 +6,63 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from undula.core.errors import InputError
 from undula.core.words import arguments, number, value
 
 __all__ = [
-    "arguments", "line_arguments", "move_arguments", "names", "number", "value",
+    "arguments", "line_arguments", "move_arguments", "names", "number",
+    "plan_arguments", "value",
 ]  # fmt: skip
 
 _NAME = re.compile(r"[A-Za-z_][\w.-]*")
+
+
+def plan_arguments(
+    words: Sequence[str], kinds: Mapping[str, str]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Arguments of a plan of the catalogue; those with a name also as `--name value`.
+
+    Args:
+        kinds: name of each argument that may be given so, to its kind; one of kind `bool` stands
+            alone, `--no-name` for false.
+
+    >>> plan_arguments(["samx", "0", "--k-stop", "12", "--no-snake"], {"k_stop": "float",
+    ...     "snake": "bool"})
+    (['samx', 0], {'k_stop': 12, 'snake': False})
+    """
+    plain: list[str] = []
+    given: dict[str, Any] = {}
+    left = list(words)
+    while left:
+        word = left.pop(0)
+        name, has_value, text = word[2:].partition("=")
+        name = name.replace("-", "_")
+        if not word.startswith("--") or not name:
+            plain.append(word)
+            continue
+        off = name.startswith("no_") and name not in kinds
+        name = name.removeprefix("no_") if off else name
+        if name not in kinds:
+            raise InputError(f"there is no option {word}", remedy="see the command with --help")
+        if name in given:
+            raise InputError(f"{word} is given twice", remedy="give it once")
+        if has_value:
+            given[name] = value(text)
+        elif kinds[name] in ("bool", "plan") and (off or not left or kinds[name] == "bool"):
+            given[name] = not off
+        elif kinds[name] == "plan" and left[0].startswith("--"):
+            given[name] = True
+        elif not left:
+            raise InputError(f"{word} has no value", remedy="see the command with --help")
+        else:
+            given[name] = value(left.pop(0))
+    args, kwargs = arguments(plain)
+    if twice := given.keys() & kwargs.keys():
+        raise InputError(f"{min(twice)} is given twice", remedy="give it once")
+    return args, kwargs | given
 
 
 def line_arguments(words: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:

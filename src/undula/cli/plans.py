@@ -1,4 +1,4 @@
-"""`undula plans`: plans of plan files and packages with their arguments; hooks; defaults; faults.
+"""`undula plans`: all plans with their arguments; hooks, defaults and faults of plan files.
 
 In: arguments. Out: tables, or JSON.
 """
@@ -22,9 +22,12 @@ from undula.cli.output import (
 )
 from undula.core.errors import InputError
 from undula.core.suggest import near
+from undula.plans import FORMS, catalogue
 
 if TYPE_CHECKING:
-    from undula.messages import PlanList, UserPlan
+    from undula.messages import ArgumentInfo, PlanInfo, PlanList, UserPlan
+
+FAMILIES = {"bluesky": "Bluesky's", "spec": "SPEC's, BLISS's", "bec": "BEC's"}
 
 
 @kind
@@ -38,19 +41,28 @@ def plans(
     as_json: JsonOption = False,
     beamline: BeamlineOption = None,
 ) -> None:
-    """List plans that the beamline adds, with arguments; its hooks and defaults; what is faulty.
+    """List plans with their arguments: those of the beamline, then those that are shipped.
+
+    Also its hooks and defaults, and what is faulty.
 
     Example: undula plans
 
-    Example: undula plans align
+    Example: undula plans grid_scan
 
     Example: undula plans hooks
     """
+    shipped = {plan.name: plan for plan in catalogue.table().plans}
+    if name in shipped:
+        print_json(shipped[name]) if as_json else print(plan_text(shipped[name]))
+        return
     with connected(beamline) as client:
         found = client.plans.list(again=again)
     views = {"": _all, "hooks": _hooks, "defaults": _defaults}
     if as_json:
-        print_json(found.model_dump() if name in views else _plan(found, name).model_dump())
+        if name:
+            print_json(found.model_dump() if name in views else _plan(found, name).model_dump())
+        else:
+            print_json(found.model_dump() | {"catalogue": list(shipped.values())})
     elif name in views:
         views[name](found)
     else:
@@ -64,7 +76,7 @@ def plans(
 def _plan(found: PlanList, name: str) -> UserPlan:
     known = {plan.name: plan for plan in found.plans}
     if name not in known:
-        meant = near(name, [*known, "hooks", "defaults"])
+        meant = near(name, [*known, *FORMS, "hooks", "defaults"])
         raise InputError(
             f"there is no plan {name!r} in a plan file or package",
             remedy=f"did you mean {meant}?" if meant else f"put it into a file in {found.folder}",
@@ -83,6 +95,27 @@ def _all(found: PlanList) -> None:
         print(table(["plan", "what it does", "from", "version", "author"], rows))
     else:
         print(f"There are no plans of your own. A file with one goes to {found.folder}")
+    print()
+    shown = [[p.name, FAMILIES[p.family], p.about] for p in catalogue.table().plans]
+    print(table(["plan", "whose name", "what it does"], shown, width=110))
+    print("undula plans NAME says how one is called; any other of bluesky.plans runs by name, too")
+
+
+def plan_text(plan: PlanInfo) -> str:
+    """A shipped plan for a person."""
+    lines = [plan.usage, "", plan.about, "", f"Example: {plan.typed}"]
+    lines += [f"in the shell: {plan.example}"]
+    if plan.repeated:
+        often = "for each axis" if plan.most is None else f"for each of {plan.most} axes"
+        lines += ["", f"{often}:", *_lines(plan.repeated)]
+    if others := [*plan.first, *plan.arguments]:
+        lines += ["", "arguments:", *_lines(others)]
+    return "\n".join(lines)
+
+
+def _lines(arguments: list[ArgumentInfo]) -> list[str]:
+    width = max((len(a.name) for a in arguments), default=0) + 2
+    return [f"  {a.name:<{width}}{a.help}" for a in arguments]
 
 
 def _one(plan: UserPlan) -> None:

@@ -1,4 +1,4 @@
-"""Commands that scan: `scan`, `plan`, `grid`, `count`, `ascan`, `dscan`, `mesh`, `ct`, `timescan`.
+"""Commands that scan: `scan`, `plan` for any by name, and the plans with a command of their own.
 
 In: words. Out: a live table and plot, or JSON lines. Checking is the engine's.
 """
@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from undula.cli import parsing
 from undula.cli.output import (
@@ -24,8 +25,11 @@ from undula.cli.output import (
     table,
 )
 from undula.client import Accepted, Client, ScanHandle, Step, event_rows
+from undula.core.errors import InputError
 from undula.core.shown import duration_text
 from undula.messages import QueueStatus
+from undula.plans import FORMS, catalogue
+from undula.plans.declared import DeclaredPlan
 from undula.session.display import Display, TextDisplay, Views, result_dict
 from undula.session.follow import follow
 
@@ -60,17 +64,6 @@ SHOWING = ("--no-plot", "--detach", "--json")
 Parse = Callable[[Sequence[str]], tuple[list[Any], dict[str, Any]]]
 SETTINGS = {"ignore_unknown_options": True}
 """Lets `-1` through as an argument; a word that is neither is refused by name."""
-
-DIRECT: dict[str, tuple[str, str]] = {
-    "count": ("count", "Read without moving. Example: undula count 10 --time 0.1"),
-    "grid": ("grid_scan", "A map, slowest axis first. Example: undula grid samy 0 2 5 samx -1 1 9"),
-    "list-scan": ("list_scan", "Given positions. Example: undula list-scan samx 0,0.1,0.5"),
-    "ascan": ("ascan", "SPEC: intervals, count time. Example: undula ascan samx -1 1 20 0.1"),
-    "dscan": ("dscan", "SPEC, relative, goes back. Example: undula dscan samx -1 1 20 0.1"),
-    "mesh": ("mesh", "SPEC grid. Example: undula mesh samx -1 1 10 samy 0 1 5 0.1"),
-    "ct": ("ct", "One reading of so many seconds. Example: undula ct 1"),
-    "timescan": ("timescan", "Readings in time. Example: undula timescan 0.1 100"),
-}
 
 
 class JsonDisplay(Views):
@@ -222,6 +215,47 @@ def scan(
     )  # fmt: skip
 
 
+def _named(name: str, words: list[str], snake: bool) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments of a plan, by the catalogue when it has it."""
+    declared = FORMS.get(name)
+    if declared is None:
+        args, kwargs = parsing.arguments(words)
+        return args, kwargs | ({"snake_axes": True} if snake else {})
+    kinds = {a.name: a.kind for a in declared.arguments if a.kind != "axis"}
+    args, kwargs = parsing.plan_arguments(words, kinds)
+    if snake:
+        word = next((w for w in ("snake_axes", "snake", "snaked") if w in kinds), None)
+        if word is None:
+            raise InputError(f"{name} has no lines to run back on", remedy="leave --snake out")
+        kwargs[word] = True
+    return args, kwargs
+
+
+class PlanCommand(TyperCommand):
+    """`undula plan NAME --help` shows the arguments of that plan."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Show the help of the plan that is named, or parse as usual."""
+        named = [word for word in args if word in FORMS][:1]
+        if named and "--help" in args:
+            typer.echo(command_help(FORMS[named[0]]))
+            ctx.exit()
+        return super().parse_args(ctx, args)
+
+
+def command_help(plan: DeclaredPlan) -> str:
+    """How a plan is called from the command line.
+
+    >>> print(command_help(FORMS["ct"]).splitlines()[0])
+    undula ct [TIME] [DETECTOR ...]
+    """
+    words = ["undula", plan.command or f"plan {plan.name}", *plan.usage.split()[1:]]
+    lines = [line for line in catalogue.help_text(plan).splitlines() if "Example: " not in line]
+    lines += [f"Example: {catalogue.typed(plan)}", ""]
+    lines += ["Arguments with a name may be written --name value, or name=value at the end."]
+    return "\n".join([" ".join(words), "", *lines])
+
+
 def _command(plan: str | None, text: str) -> Callable[..., None]:
     """A command for `plan`; None: the first word names it."""
 
@@ -242,17 +276,13 @@ def _command(plan: str | None, text: str) -> Callable[..., None]:
     ) -> None:
         given = list(words or [])
         if plan is None and not given:
-            from undula.core.errors import InputError
-
-            raise InputError("no plan was named", remedy="e.g. undula plan count 10")
+            raise InputError("no plan was named", remedy="e.g. undula plan count 10; undula plans")
         name = plan or given.pop(0)
-        args, kwargs = parsing.arguments(given)
-        if snake:
-            kwargs["snake_axes"] = True
+        args, kwargs = _named(name, given, snake)
         run_command(
             name, args, kwargs,
             time=time, detectors=parsing.names(detectors), shutter=shutter, darks=darks, fit=fit,
-        dry_run=dry_run, no_plot=no_plot,
+            dry_run=dry_run, no_plot=no_plot,
             as_json=as_json, detach=detach, beamline=beamline,
         )  # fmt: skip
 
@@ -260,10 +290,24 @@ def _command(plan: str | None, text: str) -> Callable[..., None]:
     return command
 
 
+def _short(plan: DeclaredPlan) -> str:
+    """The text of a command of its own; its arguments keep their lines."""
+    lines = catalogue.help_lines((*plan.first, *plan.repeated, *plan.arguments))
+    usage = plan.usage.partition(" ")[2]
+    about = " ".join(plan.about.split())
+    return f"{about} Example: {catalogue.typed(plan)}\n\n\b\nWords: {usage}\n" + "\n".join(lines)
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("scan", context_settings=SETTINGS, epilog=EXIT_HELP)(scan)
-    any_plan = _command(None, "Any plan by name. Example: undula plan spiral samx samy ...")
-    app.command("plan", context_settings=SETTINGS)(any_plan)
-    for name, (plan, text) in DIRECT.items():
-        app.command(name, context_settings=SETTINGS)(_command(plan, text))
+    any_plan = _command(
+        None,
+        "Any plan by name. Example: undula plan spiral samx samy 0 0 2 2 0.2 8. "
+        "undula plans lists them; undula plan NAME --help says how one is called.",
+    )
+    app.command("plan", context_settings=SETTINGS, cls=PlanCommand)(any_plan)
+    for plan in FORMS.values():
+        if plan.command and plan.command != "scan":
+            command = _command(plan.name, _short(plan))
+            app.command(plan.command, context_settings=SETTINGS)(command)

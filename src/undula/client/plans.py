@@ -1,12 +1,12 @@
-"""What people added at the beamline, from a client: plans, hooks, defaults, and their faults."""
+"""Plans from a client: what people added at the beamline, with faults; and what is shipped."""
 
 from __future__ import annotations
 
-from undula.bus.endpoints import ENGINE_PLANS
+from undula.bus.endpoints import ENGINE_PLANS, PLANS
 from undula.client.link import Link
 from undula.core.errors import InputError
 from undula.core.suggest import near
-from undula.messages import PlanList, UserPlan
+from undula.messages import PlanInfo, PlanList, UserPlan
 
 LOOK_TIMEOUT_S = 60.0
 """Each changed file is read in a process of its own, which has a deadline."""
@@ -25,6 +25,11 @@ class PlansView:
             again: read also what has not changed, and the installed packages.
         """
         return PlanList.model_validate(self._link.ask(ENGINE_PLANS, LOOK_TIMEOUT_S, again=again))
+
+    def catalogue(self) -> tuple[PlanInfo, ...]:
+        """The declared plans that are shipped, as the engine has them, with typed arguments."""
+        found = self._link.connector.get(PLANS)
+        return () if found is None else tuple(found.plans)
 
     def __getitem__(self, name: str) -> UserPlan:
         """One plan. Raises: InputError with the name that was probably meant."""

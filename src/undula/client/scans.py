@@ -62,6 +62,8 @@ class Accepted:
     extents: list[Any] | None = None
     defaults: list[str] = field(default_factory=list)
     hooks: list[str] = field(default_factory=list)
+    data_bytes: int | None = None
+    trajectory: list[dict[str, Any]] | None = None
 
     @classmethod
     def of(cls, result: dict[str, Any]) -> Accepted:

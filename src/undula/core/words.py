@@ -43,6 +43,8 @@ def value(text: str) -> Any:
 
     >>> value("0:1:3"), value("1,2.5"), value("true"), value("samx")
     ([0.0, 0.5, 1.0], [1, 2.5], True, 'samx')
+    >>> value("[[samx,0,1],[samy,2,3]]")
+    [['samx', 0, 1], ['samy', 2, 3]]
     """
     found = number(text)
     if found is not None:
@@ -54,12 +56,28 @@ def value(text: str) -> Any:
         return _positions(text, *span.groups())
     inner = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if "," in inner or inner is not text:
-        return [value(part.strip()) for part in inner.split(",") if part.strip()]
+        return [value(part.strip()) for part in _parts(text, inner) if part.strip()]
     if text.startswith("-"):
         raise InputError(
             f"{text} is neither an option nor a number", remedy="see the command with --help"
         )
     return text
+
+
+def _parts(text: str, inner: str) -> list[str]:
+    """What stands between the commas that are in no brackets of their own."""
+    parts, depth = [""], 0
+    for sign in inner:
+        depth += {"[": 1, "]": -1}.get(sign, 0)
+        if depth < 0:
+            break
+        if sign == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += sign
+    if depth:
+        raise InputError(f"the brackets of {text} do not match", remedy="write e.g. [[0,1],[2,3]]")
+    return parts
 
 
 def _positions(text: str, start: str, stop: str, num: str) -> list[float]:

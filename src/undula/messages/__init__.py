@@ -24,10 +24,13 @@ from undula.messages.fits import FitParameter, FitResult, RunFits
 from undula.messages.metadata import BeamlineMetadata, MetadataRequest
 from undula.messages.notes import RunNote, RunNotesRequest
 from undula.messages.plans import (
+    ArgumentInfo,
     HookInfo,
+    PlanInfo,
     PlanList,
     PlanParameter,
     PlanSource,
+    PlanTable,
     SourcePart,
     UserPlan,
 )
@@ -63,6 +66,7 @@ __all__ = [
     "Alarm",
     "AlarmRequest",
     "AlarmTable",
+    "ArgumentInfo",
     "BeamlineMetadata",
     "BrokerStatus",
     "CheckedItem",
@@ -94,9 +98,11 @@ __all__ = [
     "MotorRequest",
     "MoveRequest",
     "Place",
+    "PlanInfo",
     "PlanList",
     "PlanParameter",
     "PlanSource",
+    "PlanTable",
     "PlansRequest",
     "QueueChange",
     "QueueItem",

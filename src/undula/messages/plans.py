@@ -1,4 +1,4 @@
-"""Conversation: plans that people wrote, as source in a `ScanRequest`, and the list of them."""
+"""Conversation: the plans there are; those that people wrote, as source in a `ScanRequest`."""
 
 from __future__ import annotations
 
@@ -87,6 +87,57 @@ class PlanParameter(Event):
     below: float | None = Field(default=None, description="it must be less than this")
     choices: list[Any] = Field(default_factory=list, description="of a choice")
     help: str = Field(default="", description="from the docstring")
+
+
+class ArgumentInfo(Event):
+    """One argument of a plan."""
+
+    tag: ClassVar[str] = "argument_info"
+
+    name: str = Field(description="as a keyword")
+    kind: str = Field(
+        description="axis, device, float, int, bool, choice, list (of numbers), names (of "
+        "devices), text, table (rows of numbers), plan"
+    )
+    help: str = Field(description="one line for people")
+    unit: str = Field(default="", description="e.g. s; axis: that of the axis named before it")
+    required: bool = Field(default=True, description="it must be given")
+    default: Any = Field(default=None, description="when it is not required")
+    low: float | None = Field(default=None, description="lowest value, included")
+    high: float | None = Field(default=None, description="highest value, included")
+    above: float | None = Field(default=None, description="lower bound, not included")
+    choices: list[str] = Field(default_factory=list, description="for a choice")
+    keyword: bool = Field(default=False, description="by its name only")
+
+
+class PlanInfo(Event):
+    """A declared plan: how it is called."""
+
+    tag: ClassVar[str] = "plan_info"
+
+    name: str = Field(description="its name, e.g. grid_scan")
+    family: str = Field(description="whose name it is: bluesky, spec, bec, or a user's")
+    about: str = Field(description="what it does")
+    usage: str = Field(description="the line that shows its arguments")
+    example: str = Field(description="a call as typed in the shell")
+    typed: str = Field(default="", description="the same call at a command line")
+    first: list[ArgumentInfo] = Field(default_factory=list, description="before the repeated ones")
+    repeated: list[ArgumentInfo] = Field(
+        default_factory=list, description="given once for each axis, the axis first"
+    )
+    least: int = Field(default=0, description="how many axes at least")
+    most: int | None = Field(default=0, description="how many axes at most; None: any number")
+    arguments: list[ArgumentInfo] = Field(default_factory=list, description="the others, in order")
+    relative: bool = Field(default=False, description="counted from the present positions; returns")
+    words: bool = Field(default=False, description="its words are plans with their arguments")
+
+
+class PlanTable(Event):
+    """All declared plans."""
+
+    tag: ClassVar[str] = "plan_table"
+
+    plans: list[PlanInfo] = Field(description="in the order of the catalogue")
 
 
 class UserPlan(Event):

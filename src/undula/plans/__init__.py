@@ -1,32 +1,42 @@
 """Room: plans. Generators of Bluesky messages and their geometry.
 
-In: devices and numbers. Out: `Msg`. Called by: `scans`. Imports: bluesky, scanspec, `core`.
+In: devices and numbers. Out: `Msg`. Called by: `scans`; the catalogue of plans also by `session`
+and `cli`, so it comes without bluesky and numpy. Imports: bluesky, scanspec, `core`.
 Not here: checking limits, running (`scans`).
 """
 
-from undula.plans.block import BLOCK, block_scan, run_block
-from undula.plans.forms import FORMS, StepForm, parse_form
-from undula.plans.step import StepRun, step_scan
-from undula.plans.trajectory import Trajectory, grid, line, listed
-from undula.plans.verbs import (
-    CHECK,
-    FINISH,
-    MOVE,
-    TRIGGER,
-    run_check,
-    run_finish,
-    run_move,
-    run_trigger,
-)
+from __future__ import annotations
 
-VERBS = {
-    BLOCK: run_block,
-    MOVE: run_move,
-    TRIGGER: run_trigger,
-    FINISH: run_finish,
-    CHECK: run_check,
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from undula.plans.form import StepForm
+from undula.plans.forms import FORMS, parse_form
+
+if TYPE_CHECKING:
+    from undula.plans.block import block_scan
+    from undula.plans.step import StepRun, step_scan
+    from undula.plans.taught import VERBS
+    from undula.plans.trajectory import Trajectory, grid, line, listed
+
+_LATER = {
+    "VERBS": "taught",
+    "StepRun": "step",
+    "Trajectory": "trajectory",
+    "block_scan": "block",
+    "grid": "trajectory",
+    "line": "trajectory",
+    "listed": "trajectory",
+    "step_scan": "step",
 }
-"""What a RunEngine must be taught before it can run these plans: verb to coroutine function."""
+"""Names whose modules import bluesky or numpy: loaded when they are asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(name)
+    return getattr(importlib.import_module(f"undula.plans.{_LATER[name]}"), name)
+
 
 __all__ = [
     "FORMS",

@@ -22,7 +22,7 @@ from undula.plans.lost import Losses, NoLosses, retaken
 from undula.plans.steps import SteeredError, Steps
 from undula.plans.trajectory import FloatArray
 from undula.plans.turns import TurnReader, given_up, tell_turns
-from undula.plans.verbs import MOVE, TRIGGER, finishing
+from undula.plans.verbs import CHECK, MOVE, TRIGGER, finishing
 
 Messages = Generator[Msg, Any, Any]
 AroundPoint = Callable[[int, Sequence[float], Callable[[], Messages]], Messages]
@@ -49,7 +49,10 @@ class StepRun:
     with an error in which a device was lost, by `losses`. `monitored` are devices whose every
     change is an event of a stream of their own. `steps` says which point is next, and is asked by
     people; None: all points from the first one. `around_point(index, targets, take)` stands in
-    place of each point, and takes it by `take`.
+    place of each point, and takes it by `take`. `settle_s` is waited before each trigger,
+    `settle_after_s` behind it. `count_times_s` has shape (number of points,), when the count time
+    differs from point to point: `tell_count_time` tells the detectors one that is new, on a
+    thread; without it nobody takes one and it is waited.
     """
 
     detectors: Sequence[Any]
@@ -73,6 +76,9 @@ class StepRun:
     losses: Losses = field(default_factory=NoLosses)
     steps: Steps | None = None
     around_point: AroundPoint | None = None
+    settle_after_s: float = 0.0
+    count_times_s: FloatArray | None = None
+    tell_count_time: Callable[[float], None] | None = None
 
     @property
     def place(self) -> Steps:
@@ -162,7 +168,8 @@ def step_core(run: StepRun) -> Messages:
     before: list[float | None] = [None] * len(run.axes)
     axes = list(enumerate(run.axes))
     steps, row_of = run.place, rows_of(run)
-    measure_point = _point(run, steps)
+    measured = measure_point(run, steps)
+    times = None if run.count_times_s is None else _CountTimes(run, run.count_times_s.tolist())
     moved = False
 
     def one(row: Sequence[float]) -> Messages:
@@ -180,7 +187,9 @@ def step_core(run: StepRun) -> Messages:
             raise SteeredError
         moved = True
         before[:] = row
-        yield from measure_point()
+        if times is not None:
+            yield from times.at(steps.point)
+        yield from measured()
 
     def again() -> None:  # all axes are sent anew: they may have been stopped anywhere
         before[:] = [None] * len(before)
@@ -227,11 +236,32 @@ def _points(
         steps.open = False
 
 
-def _point(run: StepRun, steps: Steps) -> Callable[[], Messages]:
-    """What is done at each point once the axes stand; again as long as it is spoiled."""
+class _CountTimes:
+    """Count times that differ from point to point: told where one is another than the last."""
+
+    def __init__(self, run: StepRun, seconds: Sequence[float]) -> None:
+        self._tell = run.tell_count_time
+        self._seconds = seconds
+        self._told: float | None = None
+
+    def at(self, point: int) -> Messages:
+        """Before the trigger of a point, by its index; waited where nobody takes a count time."""
+        seconds = self._seconds[point]
+        if self._tell is None:
+            yield Msg("sleep", None, seconds)
+        elif seconds != self._told:
+            yield Msg(CHECK, None, partial(self._tell, seconds))
+            self._told = seconds
+
+
+def measure_point(run: StepRun, steps: Steps) -> Callable[[], Messages]:
+    """What is done at each point once the axes stand; again as long as it is spoiled.
+
+    The messages return what was read: data key to reading.
+    """
     create, save = Msg("create", None, name="primary"), Msg("save")
     drop, checkpoint, pause = Msg("drop"), Msg("checkpoint"), Msg("pause")
-    settle = Msg("sleep", None, run.settle_s)
+    settle, after = Msg("sleep", None, run.settle_s), Msg("sleep", None, run.settle_after_s)
     counters = run.counters
     trigger = Msg(TRIGGER, None, counters, run.trigger_timeout_s, run.told)
     devices = (*run.axes, *run.detectors)
@@ -246,16 +276,18 @@ def _point(run: StepRun, steps: Steps) -> Callable[[], Messages]:
                 yield settle
             if counters:
                 yield trigger
+            if run.settle_after_s:
+                yield after
             if not steps.now:
                 yield create
-                yield from _readings(reads)
+                row = yield from _readings(reads)
             if beam is not None:
                 yield from beam.closed(run.told)
             if steps.now:
                 raise SteeredError
             if not run.spoiled():
                 yield save
-                return
+                return row
             yield drop
             yield checkpoint  # so that the pause repeats nothing: the point is taken again here
             yield pause
@@ -263,6 +295,25 @@ def _point(run: StepRun, steps: Steps) -> Callable[[], Messages]:
                 raise SteeredError
 
     return point
+
+
+def point_with_hooks(run: StepRun, steps: Steps) -> Callable[[], Messages]:
+    """As `measure_point`, with what stands around each point; for plans without a trajectory."""
+    point, around = measure_point(run, steps), run.around_point
+    if around is None:
+        return point
+
+    def take() -> Messages:
+        rows: list[Any] = []
+
+        def one() -> Messages:
+            rows.append((yield from point()))
+            yield Msg("checkpoint")  # a pause behind it repeats no point
+
+        yield from around(steps.point, (), one)
+        return rows[-1] if rows else {}
+
+    return take
 
 
 def _readings(reads: Sequence[tuple[Msg, Policy]]) -> Messages:
@@ -279,6 +330,7 @@ def _readings(reads: Sequence[tuple[Msg, Policy]]) -> Messages:
             read_again(message.obj, policy, exc)
             reading = yield message
         row.update(reading or {})
+    return row
 
 
 def first_move(run: StepRun, row: Sequence[float]) -> Messages:

@@ -126,6 +126,12 @@ class Steps:
         self.now = self.now or now
         self.asked = True
 
+    def begin(self, total: int | None) -> None:
+        """Points of the next run of a scan of several: from its first one."""
+        with self._lock:
+            self.total, self.point, self.rows = total, self.first, 0
+            self._last = self._back = None
+
     # ---- by the plan ----------------------------------------------------------------------
 
     @property

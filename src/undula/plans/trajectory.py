@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from undula.core.errors import InputError
+from undula.plans.arguments import MAX_POINTS
 
 FloatArray = npt.NDArray[np.float64]
-MAX_POINTS = 5_000_000
-"""More points than that would take the engine's memory; nobody steps through them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +58,13 @@ class Trajectory:
             ),
         )
 
+    def repeated(self, times: int) -> Trajectory:
+        """Each point so many times, one after the other."""
+        if times == 1:
+            return self
+        points = np.repeat(self.points, times, axis=0)
+        return Trajectory(self.axes, points, (len(points),), relative=self.relative)
+
     def distances(self) -> FloatArray:
         """Way of each axis between neighbours, its unit; shape (points - 1, axes)."""
         return np.abs(np.diff(self.points, axis=0))
@@ -67,10 +73,11 @@ class Trajectory:
 def _count(num: object, what: str) -> int:
     if isinstance(num, bool) or not isinstance(num, int) or num < 1:
         raise InputError(f"{what} is {num!r}", remedy=f"give {what} as a whole number, 1 or more")
-    return _bounded(num)
+    return bounded(num)
 
 
-def _bounded(num: int) -> int:
+def bounded(num: int) -> int:
+    """`num`, unless it is too many points. Raises: InputError."""
     if num > MAX_POINTS:
         raise InputError(
             f"{num:,} points are too many", remedy=f"ask for {MAX_POINTS:,} points or fewer"
@@ -78,7 +85,8 @@ def _bounded(num: int) -> int:
     return num
 
 
-def _number(value: object, what: str) -> float:
+def number(value: object, what: str) -> float:
+    """`value` as a finite number. Raises: InputError that names `what`."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InputError(f"{what} is {value!r}", remedy=f"give {what} as a number")
     if not np.isfinite(value):
@@ -104,7 +112,7 @@ def line(specs: Sequence[tuple[str, float, float]], num: int) -> Trajectory:
     count = _count(num, "the number of points")
     axes = _distinct([name for name, _, _ in specs])
     columns = [
-        np.linspace(_number(a, f"start of {n}"), _number(b, f"stop of {n}"), count)
+        np.linspace(number(a, f"start of {n}"), number(b, f"stop of {n}"), count)
         for n, a, b in specs
     ]
     return Trajectory(axes, np.column_stack(columns), (count,))
@@ -118,7 +126,7 @@ def listed(specs: Sequence[tuple[str, Sequence[float]]]) -> Trajectory:
         raise InputError(
             f"the lists have {sorted(lengths)} points", remedy="give lists of one equal length"
         )
-    columns = [[_number(p, f"a point of {n}") for p in points] for n, points in specs]
+    columns = [[number(p, f"a point of {n}") for p in points] for n, points in specs]
     return Trajectory(axes, np.array(columns, dtype=np.float64).T, (lengths.pop(),))
 
 
@@ -131,12 +139,12 @@ def grid(specs: Sequence[tuple[str, float, float, int]], snake: Sequence[bool]) 
     from scanspec.specs import Line  # a quarter of a second, and only grids need it
 
     axes = _distinct([name for name, *_ in specs])
-    _bounded(math.prod(_count(num, f"the number of points of {n}") for n, *_, num in specs))
+    bounded(math.prod(_count(num, f"the number of points of {n}") for n, *_, num in specs))
     lines = [
         Line(
             n,
-            _number(a, f"start of {n}"),
-            _number(b, f"stop of {n}"),
+            number(a, f"start of {n}"),
+            number(b, f"stop of {n}"),
             _count(num, f"the number of points of {n}"),
         )
         for n, a, b, num in specs

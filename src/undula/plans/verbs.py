@@ -20,6 +20,8 @@ MOVE = "move_and_wait"
 TRIGGER = "trigger_and_wait"
 FINISH = "finish_data"
 CHECK = "check_first"
+SET_OFF = "set_off"
+CHANGE = "await_change"
 Told = Callable[[Sequence[Any] | None], None]
 Pending = list[tuple[Any, Any]]
 
@@ -55,6 +57,23 @@ async def run_check(msg: Msg) -> None:
     """
     (work,) = msg.args
     await asyncio.to_thread(work)
+
+
+async def run_set_off(msg: Msg) -> Any:
+    """`Msg(SET_OFF, None, axis, target)`: set, and give back its status without waiting."""
+    axis, target = msg.args
+    return axis.set(target)
+
+
+async def run_change(msg: Msg) -> bool:
+    """`Msg(CHANGE, None, event, timeout_s)`: wait for the event; whether it came in time."""
+    event, timeout_s = msg.args
+    try:
+        await asyncio.wait_for(event.wait(), timeout_s)
+    except TimeoutError:
+        return False
+    event.clear()
+    return True
 
 
 def finishing(detectors: Iterable[Any]) -> list[Msg]:

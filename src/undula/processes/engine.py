@@ -234,6 +234,7 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
         closing.callback(_live(devices, service).close)
         recovered = _recover(catalogue, connector, outbox, runner, stops)
         closing.callback(runner.close, "the services were taken down")
+        service.publish_plans()
         service.configuration_changed()
         service.queue_changed()
         signal.signal(signal.SIGTERM, lambda *_: service.close())

@@ -13,7 +13,7 @@ from pathlib import Path
 from undula.core.settings import BeamlineSettings
 from undula.devices.registry import Registry
 from undula.messages import PlanList, ScanRequest
-from undula.scans.check import CheckedScan
+from undula.scans.checked_scan import CheckedScan
 from undula.scans.describe_plans import Describe, describe
 from undula.scans.hook_book import HookBook
 from undula.scans.plan_defaults import FILE, Defaults

@@ -18,7 +18,9 @@ from undula.core.errors import DeviceError, TimeoutUndulaError
 from undula.core.settings import BeamlineSettings
 from undula.devices.registry import LoadedDevice, Registry
 from undula.messages import ScanRequest
-from undula.scans.check import CheckedScan, check_scan, named_devices
+from undula.scans.check import check_scan
+from undula.scans.checked_scan import CheckedScan
+from undula.scans.involved import named_devices
 
 T = TypeVar("T")
 READ_TIMEOUT_S = 6.0

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import bluesky.plans as bp
 import bluesky.preprocessors as bpp
+from bluesky.utils import Msg
 
 from undula.core.errors import UndulaError
 from undula.core.settings import BeamlineSettings
 from undula.devices.registry import Registry
 from undula.messages import PlanSource
 from undula.plans import StepRun, block_scan, step_scan
+from undula.plans.adaptive import adaptive_core
 from undula.plans.beam import Beam
 from undula.plans.guarded import Buffered
 from undula.plans.lost import Losses
-from undula.plans.step import Messages
+from undula.plans.step import Messages, measure
 from undula.plans.steps import Steps
-from undula.plans.verbs import Told, finishing
-from undula.scans.check import MOVE_MARGIN_S, CheckedScan
+from undula.plans.sweep import SLACK_S, sweep_core
+from undula.plans.verbs import CHECK, Told, finishing
+from undula.plans.watch import watch_core
 from undula.scans.checked import Checks, Lease, checked, with_beam
+from undula.scans.checked_scan import CheckedScan
 from undula.scans.frames import tell_policies
 from undula.scans.metadata import start_metadata
+from undula.scans.motion import MOVE_MARGIN_S
 from undula.scans.scan_hooks import ScanHooks, hook_checks
 from undula.scans.shutters import shutter_of
 from undula.scans.user_plans import PlanFailedError, load_plan, told_of
@@ -82,19 +88,28 @@ def _tells_changes(obj: Any) -> bool:
     return hasattr(obj, "subscribe") and getattr(obj, "_default_sub", "") is not None
 
 
-def set_count_time(scan: CheckedScan, devices: Registry) -> bool:
-    """Tell the detectors their count time; True when none of them takes one."""
-    seconds = scan.count_time_s
-    if not seconds:
-        for name in scan.detectors:
-            usual = getattr(devices[name].obj, "default_count_time_s", None)
-            if usual is not None:  # the count time of an earlier scan must not stick
-                devices[name].set_count_time(usual)
-        return False
-    takers = [n for n in scan.detectors if devices[n].takes_count_time and devices[n].triggered]
-    for name in takers:
+def takers(scan: CheckedScan, devices: Registry) -> list[str]:
+    """Detectors of a scan that take a count time."""
+    return [n for n in scan.detectors if devices[n].takes_count_time and devices[n].triggered]
+
+
+def set_count_time(scan: CheckedScan, devices: Registry) -> None:
+    """Tell the detectors their count time; without one what is usual for each of them."""
+    times = scan.form.count_times_s if scan.form is not None else None
+    seconds = scan.count_time_s if times is None else float(times[0])
+    if seconds:
+        tell_count_time(scan, devices, seconds)
+        return
+    for name in scan.detectors:
+        usual = getattr(devices[name].obj, "default_count_time_s", None)
+        if usual is not None:  # the count time of an earlier scan must not stick
+            devices[name].set_count_time(usual)
+
+
+def tell_count_time(scan: CheckedScan, devices: Registry, seconds: float) -> None:
+    """Tell the detectors that take it a count time."""
+    for name in takers(scan, devices):
         devices[name].set_count_time(seconds)
-    return not takers
 
 
 def declared_plan(scan: CheckedScan, devices: Registry, asked: Asked, told: Told) -> Messages:
@@ -102,32 +117,35 @@ def declared_plan(scan: CheckedScan, devices: Registry, asked: Asked, told: Told
     form, driven = scan.form, scan.driven
     if form is None:
         raise ValueError("not a declared plan")
-    alone = set_count_time(scan, devices)
+    times = form.count_times_s
+    longest_s = (scan.count_time_s or 0.0) if times is None else float(times.max())
+    alone = longest_s > 0 and not takers(scan, devices)
     baseline = baseline_of(scan, devices)
-    count_time_s = scan.count_time_s or 0.0
     used = [devices[n] for n in scan.devices if n not in set(scan.shutters) - set(scan.detectors)]
     policies = {d.name: d.entry.on_failure for d in used}
-    instant = all(d.instant for d in used) and not alone and not form.delay_s
     beam = _beam(scan, devices)
     hooks = asked.hooks
-    instant = instant and not (hooks is not None and hooks.at_points)
-    instant = instant and "buffer" not in policies.values() and not (beam and beam.per_point)
-    pseudo = [n for n in scan.axes if driven.axes and n not in driven.axes]
+    whole = form.trajectory is not None
+    pseudo = [n for n in scan.axes if whole and driven.axes and n not in driven.axes]
+    tell = partial(tell_count_time, scan, devices) if times is not None and not alone else None
     run = StepRun(
         detectors=[
             Buffered(devices[n].obj) if _stands_in(policies[n], devices[n].obj) else devices[n].obj
             for n in (*pseudo, *scan.detectors)
         ],
-        axes=[devices[n].obj for n in driven.axes],
-        points=driven.points,
+        axes=[devices[n].obj for n in (driven.axes if whole else scan.axes)],
+        points=driven.points if whole else None,
         num=form.num,
         baseline=[devices[n].obj for n in baseline],
-        settle_s=count_time_s if alone else 0.0,
+        settle_s=form.settle_s + (longest_s if alone and times is None else 0.0),
+        settle_after_s=form.settle_after_s,
+        count_times_s=times,
+        tell_count_time=tell,
         delay_s=form.delay_s,
         move_timeout_s=scan.move_timeout_s,
-        trigger_timeout_s=3.0 * count_time_s + MOVE_MARGIN_S,
+        trigger_timeout_s=3.0 * longest_s + MOVE_MARGIN_S,
         told=told,
-        return_to=driven.origin if form.returns else None,
+        return_to=(driven.origin if whole else scan.origin) if form.returns else None,
         pause_requested=asked.to_pause,
         spoiled=asked.spoiled,
         beam=beam,
@@ -138,7 +156,82 @@ def declared_plan(scan: CheckedScan, devices: Registry, asked: Asked, told: Told
         around_point=hooks.around_point if hooks is not None and hooks.at_points else None,
         monitored=[devices[n].obj for n in pushing(scan, devices)],
     )
-    return block_scan(run) if instant and form.num is not None else step_scan(run)
+    if (not whole and scan.axes) or form.watch is not None:
+        return measure(run, core_of(scan, devices))
+    hooked = hooks is not None and hooks.at_points
+    plain = (
+        not hooked
+        and times is None
+        and not (alone or form.delay_s or form.settle_s or form.settle_after_s)
+    )
+    instant = plain and form.num is not None and all(d.instant for d in used)
+    instant = instant and "buffer" not in policies.values() and not (beam and beam.per_point)
+    return block_scan(run) if instant else step_scan(run)
+
+
+def core_of(scan: CheckedScan, devices: Registry) -> Callable[[StepRun], Messages]:
+    """What is done inside a run whose points are found on the way."""
+    form, path = scan.form, scan.bounds
+    if form is not None and form.watch is not None:
+        watch = form.watch
+        return lambda run: watch_core(run, watch, devices[watch.device].obj)
+    if form is None or path is None:
+        raise ValueError("not a plan that finds its points on the way")
+    ends = float(path.points[0, 0]), float(path.points[-1, 0])
+    if form.adaptive is not None:
+        rule = form.adaptive.between(*ends)
+        return lambda run: adaptive_core(run, rule)
+    if form.sweep is None:
+        raise ValueError("neither adaptive nor a sweep")
+    sweep = form.sweep
+    way_s = devices[scan.axes[0]].move_duration_s(*ends)
+    if sweep.num is not None and sweep.tolerance is None and way_s:
+        sweep = replace(sweep, tolerance=SLACK_S * abs(ends[1] - ends[0]) / way_s)
+    begin = ends[0] + sweep.offset * (1.0 if ends[1] >= ends[0] else -1.0)
+    return lambda run: sweep_core(run, sweep, (begin, ends[1]))
+
+
+def several_plans(
+    scan: CheckedScan, devices: Registry, settings: BeamlineSettings, asked: Asked, told: Told
+) -> Messages:
+    """The runs of a plan that makes several, one after the other."""
+    for number, part in enumerate(scan.parts, 1):
+        if asked.steps is not None:
+            if asked.steps.asked:
+                asked.steps.turn()
+            if asked.steps.completed:
+                return
+            asked.steps.begin(part.num_points)
+        yield Msg("checkpoint")
+        if asked.to_pause():
+            yield Msg("pause")
+        yield from _before(part, devices)
+        yield Msg(CHECK, None, partial(set_count_time, part, devices))
+        md = start_metadata(part, devices, settings, _streams(part, devices))
+        md |= {"part": number, "parts": len(scan.parts)}
+        yield from bpp.inject_md_wrapper(declared_plan(part, devices, asked, told), md)
+
+
+def _before(part: CheckedScan, devices: Registry) -> Messages:
+    """Bring the axes of its conditions to their places, and wait there."""
+    form = part.form
+    moves = form.before if form is not None else ()
+    for name, target in moves:
+        yield Msg("set", devices[name].obj, target, group="before")
+    if moves:
+        yield Msg("wait", None, group="before", timeout=part.before_timeout_s)
+        yield Msg("checkpoint")
+    if form is not None and form.rest_s:
+        yield Msg("sleep", None, form.rest_s)
+
+
+def _streams(scan: CheckedScan, devices: Registry) -> dict[str, list[str]]:
+    """Devices of each stream beside `primary`."""
+    streams = {"baseline": baseline_of(scan, devices)}
+    if scan.form is not None:
+        streams |= {"dark": list(scan.detectors)} if scan.request.darks else {}
+        streams |= {f"{n}_monitor": [n] for n in pushing(scan, devices)}
+    return streams
 
 
 def _stands_in(policy: str, obj: Any) -> bool:
@@ -224,7 +317,10 @@ def build_plan(
     """
     tell_policies(scan, devices)
     source = scan.request.source
-    if scan.form is not None:
+    if scan.parts:
+        plan = several_plans(scan, devices, settings, asked, told)
+    elif scan.form is not None:
+        set_count_time(scan, devices)
         plan = declared_plan(scan, devices, asked, told)
     elif source is not None:
         plan = written_plan(scan, source, devices, asked, told)
@@ -234,11 +330,9 @@ def build_plan(
     if hooks is not None:
         hooks.checked_by(hook_checks(devices, scan, asked.lease))
         plan = hooks.around_scan(plan, declared=scan.form is not None)
-    streams = {"baseline": baseline_of(scan, devices)}
-    if scan.form is not None:
-        streams |= {"dark": list(scan.detectors)} if scan.request.darks else {}
-        streams |= {f"{n}_monitor": [n] for n in pushing(scan, devices)}
-    md = start_metadata(scan, devices, settings, streams)
+    if scan.parts:
+        return plan, {} if hooks is None else hooks.metadata()
+    md = start_metadata(scan, devices, settings, _streams(scan, devices))
     if scan.form is None:
         for key in ("plan_name", "motors", "hints"):
             md.pop(key, None)

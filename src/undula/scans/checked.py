@@ -19,7 +19,8 @@ from undula.devices.registry import Registry
 from undula.plans.beam import Beam
 from undula.plans.step import Messages
 from undula.plans.verbs import CHECK, Told
-from undula.scans.check import check_set, reals_under, refuse_read_only, usable
+from undula.scans.involved import reals_under
+from undula.scans.limits import check_set, refuse_read_only, usable
 
 USES = ("set", "trigger", "stage", "kickoff", "prepare")
 Lease = Callable[[Sequence[str]], None]

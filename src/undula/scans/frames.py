@@ -10,7 +10,7 @@ from pathlib import Path
 
 from undula.core.errors import StorageError
 from undula.devices.registry import Registry
-from undula.scans.check import CheckedScan
+from undula.scans.checked_scan import CheckedScan
 
 
 def tell_path(path: Path, devices: Registry) -> None:

@@ -17,7 +17,7 @@ from undula.core.errors import ConfigError, InputError, UndulaError
 from undula.core.log import get_logger
 from undula.devices.registry import Registry
 from undula.messages import HookInfo, PlanSource, SourcePart
-from undula.scans.check import CheckedScan
+from undula.scans.checked_scan import CheckedScan
 from undula.scans.describe_plans import Describe, describe
 from undula.scans.hook_words import Collected, Filter, Hook, words
 from undula.scans.plan_code import define

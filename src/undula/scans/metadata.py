@@ -9,7 +9,8 @@ from typing import Any
 from undula import __version__
 from undula.core.settings import BeamlineSettings
 from undula.devices.registry import LoadedDevice, Registry
-from undula.scans.check import CheckedScan
+from undula.plans import StepForm
+from undula.scans.checked_scan import CheckedScan
 from undula.scans.places import DEFAULTS
 
 
@@ -42,6 +43,18 @@ def versions() -> dict[str, str]:
     return {"undula": __version__, "python": platform.python_version(), **found}
 
 
+def _of_form(form: StepForm) -> dict[str, Any]:
+    """What a declared plan was asked for: its arguments, conditions, count times by point."""
+    md: dict[str, Any] = {"plan_name": form.plan}
+    if form.arguments:
+        md["plan_args"] = dict(form.arguments)
+    if form.conditions:
+        md["conditions"] = dict(form.conditions)
+    if form.count_times_s is not None:
+        md["count_times_s"] = form.count_times_s.tolist()
+    return md
+
+
 def start_metadata(
     scan: CheckedScan,
     devices: Registry,
@@ -69,6 +82,8 @@ def start_metadata(
     )
     if scan.count_time_s is not None:
         md["count_time_s"] = scan.count_time_s
+    if scan.form is not None:
+        md |= _of_form(scan.form)
     if scan.num_points is not None:
         md["num_points"] = scan.num_points
         md["num_intervals"] = scan.num_points - 1

@@ -20,8 +20,8 @@ from undula.devices.registry import Registry
 from undula.devices.settings import Settings
 from undula.messages import MotorRequest
 from undula.scans.attendant import READ_TIMEOUT_S, Attendant
-from undula.scans.check import usable
 from undula.scans.leases import Leases
+from undula.scans.limits import usable
 from undula.scans.velocities import Velocities
 
 T = TypeVar("T")

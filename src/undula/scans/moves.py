@@ -17,15 +17,11 @@ from undula.devices.pseudo_axis import real_moves
 from undula.devices.registry import LoadedDevice, Registry
 from undula.messages import ErrorReport, MoveRequest, Reply
 from undula.scans.attendant import Attendant
-from undula.scans.check import (
-    MOVE_MARGIN_S,
-    check_limits,
-    movable_axis,
-    pseudo_of,
-    refuse_read_only,
-)
+from undula.scans.involved import pseudo_of
 from undula.scans.jog import Speed, jog_target
 from undula.scans.leases import Leases
+from undula.scans.limits import check_limits, movable_axis, refuse_read_only
+from undula.scans.motion import MOVE_MARGIN_S
 from undula.scans.safety import Touched
 from undula.scans.stop import stop_call
 from undula.scans.stoppable import Closing, Declared, stoppable

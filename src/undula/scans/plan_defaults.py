@@ -22,7 +22,6 @@ from undula.core.errors import ConfigError, InputError
 from undula.core.log import get_logger
 from undula.messages import ScanRequest
 from undula.plans import FORMS, parse_form
-from undula.plans.forms import OPTIONS
 from undula.scans.hook_words import matches
 
 FILE = "defaults.yaml"
@@ -200,8 +199,8 @@ def _given(request: ScanRequest, name: str, value: Any) -> bool:
 
 def options_of(request: ScanRequest) -> tuple[str, ...]:
     """Options that the plan of a request may be given by name, beside those of every plan."""
-    if request.plan in OPTIONS:
-        return OPTIONS[request.plan]
+    if request.plan in FORMS:
+        return FORMS[request.plan].options
     function = getattr(bp, request.plan, None)
     if not inspect.isfunction(function):
         return ()

@@ -17,7 +17,7 @@ from undula.core.settings import BeamlineSettings
 from undula.devices.registry import Registry
 from undula.messages import QueueItem, QueueRequest, ScanRequest
 from undula.scans.attendant import Attendant
-from undula.scans.check import CheckedScan
+from undula.scans.checked_scan import CheckedScan
 from undula.scans.forecast import Forecast
 from undula.scans.queue_events import (
     Approved,

@@ -30,7 +30,7 @@ from undula.plans.steps import Steps
 from undula.scans.aside import Aside
 from undula.scans.attendant import Attendant
 from undula.scans.build import Asked, baseline_of, build_plan, explain, pushing
-from undula.scans.check import CheckedScan
+from undula.scans.checked_scan import CheckedScan
 from undula.scans.conditions import Conditions
 from undula.scans.continued import check_continued
 from undula.scans.documents import DocumentGate
@@ -224,7 +224,7 @@ class ScanRunner:
                 path=str(path),
                 start_time=start["time"],
                 devices=list(scan.devices) if scan else [],
-                num_points=scan.num_points if scan else None,
+                num_points=_expected(scan, start),
                 metadata=dict(start),
             )
         )
@@ -349,3 +349,10 @@ class ScanRunner:
         """Devices that a plan turns out to need. Raises: BusyError when somebody has one."""
         holding.take(names)
         self._lost.also(names)
+
+
+def _expected(scan: CheckedScan | None, start: dict[str, Any]) -> int | None:
+    """Points of a run: of its own where a plan makes several."""
+    if scan is None:
+        return None
+    return start.get("num_points") if scan.parts else scan.num_points

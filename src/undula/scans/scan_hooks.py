@@ -20,8 +20,8 @@ from undula.messages import PlanSource
 from undula.plans.around import plain, pointed, staged
 from undula.plans.step import Messages, never
 from undula.plans.steps import SteeredError
-from undula.scans.check import CheckedScan
 from undula.scans.checked import Checks, checked
+from undula.scans.checked_scan import CheckedScan
 from undula.scans.hook_words import Hook
 from undula.scans.plan_code import where_in
 

@@ -37,6 +37,7 @@ from undula.bus.endpoints import (
     ENGINE_SCAN,
     FILE_EVENTS,
     METADATA,
+    PLANS,
     QUEUE_FINISHED,
     QUEUE_STATUS,
     Endpoint,
@@ -77,12 +78,14 @@ from undula.messages import (
     RunNotesRequest,
     ScanRequest,
 )
+from undula.plans import catalogue
 from undula.scans.additions import Additions
 from undula.scans.alarms import Alarms, wrong_now
 from undula.scans.attendant import READ_TIMEOUT_S, Attendant
-from undula.scans.check import CheckedScan, usable
+from undula.scans.checked_scan import CheckedScan
 from undula.scans.common_metadata import CommonMetadata
 from undula.scans.configuration import Configuration
+from undula.scans.limits import usable
 from undula.scans.motors import Motors
 from undula.scans.moves import Mover
 from undula.scans.notes import RunNotes
@@ -284,6 +287,10 @@ class EngineService:
         self._attendant.forget()
         self._outgoing.say(lambda: self._connector.put(CONFIG_STATUS, self.configuration.status()))
         self.publish_table()
+
+    def publish_plans(self) -> None:
+        """Publish which plans there are."""
+        self._outgoing.say(lambda: self._connector.put(PLANS, catalogue.table()), must=True)
 
     def publish_table(self) -> None:
         """Publish all devices."""
@@ -623,6 +630,7 @@ def _described(scan: CheckedScan, settings: BeamlineSettings) -> dict[str, Any]:
         "command": request.command,
         "num_points": scan.num_points,
         "estimate_s": scan.estimate_s,
+        "data_bytes": scan.data_bytes,
         "warnings": list(scan.warnings),
         "axes": list(scan.axes),
         "detectors": list(scan.detectors),

@@ -29,7 +29,7 @@ from undula.session.display import TextDisplay
 from undula.session.follow import follow, wait_for_move
 from undula.session.groups import Group
 from undula.session.planning.prompt import Prompt
-from undula.session.plans import PLANS, make_plan
+from undula.session.plans import PLANS, ROOT, Scans, make_plan
 from undula.session.words.experiment import experiment_words
 from undula.session.words.fitting import Fitting
 from undula.session.words.following import DeviceNames
@@ -144,6 +144,9 @@ class Shell:
             _rewrite_line("")
         for name, entry in readbacks.items():
             _say(f"{name} {_number(entry['value'])} {entry.get('unit') or ''}".rstrip())
+
+    def _bec_move(self, *args: Any, relative: bool, show: bool) -> None:
+        self._move(targets(args, {}), relative, show)
 
     def mv(self, *args: Any, **axes: Any) -> None:
         """mv(samx, 3) or mv(samx=3, samy=4): move, wait, say where it is; Ctrl-C stops."""
@@ -304,6 +307,7 @@ class Shell:
             "whoami": people.whoami,
         }
         names.update({name: make_plan(name, self.run) for name in PLANS})
+        names[ROOT] = Scans(self.run, self._bec_move)
         for name in (
             "mv", "mvr", "umv", "umvr", "wm", "wa", "set_position",
             "set_lm", "home", "jog", "tw", "read", "stop", "pause", "resume", "abort",

@@ -1,16 +1,18 @@
 """Plans as functions of the shell: a signature and a text that `scan?` shows. Pure.
 
-In: the function that runs a plan by name. Out: functions with names, options, defaults and units.
+In: the catalogue of plans, and the function that runs a plan by name. Out: functions with names,
+options, defaults and units; `scans`, which has those of BEC.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from undula.core.suggest import unknown_option
+from undula.plans import FORMS, catalogue
+from undula.plans.arguments import Argument
 
 COMMON = """
 Options of every scan:
@@ -21,108 +23,46 @@ Options of every scan:
 
 Ctrl-C stops motion and pauses; a second one aborts. Gives back the scan: .status, .run.data
 """
+EVERY = ("time", "detectors", "metadata", "fit")
+ROOT = "scans"
+"""The name under which the plans of BEC are."""
 
-HELP = {
-    "num": "number of points, instead of the last argument",
-    "snake_axes": "True: run back on every other line; or a list of axes; default False",
-    "delay": "seconds between two readings; default 0",
-    "snake": "True: run back on every other line; default False",
-    "npoints": "number of readings; default: until it is stopped",
-    "sleep_time": "seconds between two readings; default 0",
-}
-DEFAULTS: dict[str, Any] = {"snake_axes": False, "delay": 0.0, "snake": False, "sleep_time": 0.0}
+PLANS: tuple[str, ...] = tuple(name for name in FORMS if "." not in name)
+"""Plans that are functions at the prompt."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlanText:
-    """How a plan is shown: example, explanation, and the name of its positional arguments."""
-
-    example: str
-    about: str
-    positional: str
-    options: tuple[str, ...] = ()
-
-
-PLANS: dict[str, PlanText] = {
-    "scan": PlanText(
-        "scan(samx, -1, 1, 21, time=0.1)",
-        "Move axes in equal steps: axis, start, stop (in its unit), as often as wanted, then the\n"
-        "number of points.",
-        "axis_start_stop_num",
-        ("num",),
-    ),
-    "rel_scan": PlanText(
-        "rel_scan(samx, -1, 1, 21)",
-        "As scan, start and stop counted from the present position; goes back at the end.",
-        "axis_start_stop_num",
-        ("num",),
-    ),
-    "list_scan": PlanText(
-        "list_scan(samx, [0, 0.1, 0.5])", "Given positions, in the axis's unit.", "axis_positions"
-    ),
-    "grid_scan": PlanText(
-        "grid_scan(samy, 0, 2, 5, samx, -1, 1, 9, snake_axes=True)",
-        "A map: axis, start, stop, number of points for each axis, the slowest first.",
-        "axis_start_stop_num",
-        ("snake_axes",),
-    ),
-    "count": PlanText(
-        "count(10, time=0.1)", "Read without moving: num times.", "num_delay", ("num", "delay")
-    ),
-    "ascan": PlanText(
-        "ascan(samx, 0, 1, 10, 0.1)",
-        "SPEC's form: axis, start, stop, intervals (10 intervals are 11 points), seconds a point.",
-        "axis_start_stop_intervals_time",
-    ),
-    "dscan": PlanText(
-        "dscan(samx, -1, 1, 10, 0.1)",
-        "SPEC's relative form: as ascan, from the present position; goes back at the end.",
-        "axis_start_stop_intervals_time",
-    ),
-    "mesh": PlanText(
-        "mesh(samx, -1, 1, 10, samy, 0, 1, 5, 0.1)",
-        "SPEC's grid: fast axis first, intervals (one point more), seconds a point at the end.",
-        "fast_slow_time",
-        ("snake",),
-    ),
-    "ct": PlanText("ct(1)", "One reading of so many seconds.", "seconds"),
-    "timescan": PlanText(
-        "timescan(0.1, 100)",
-        "Readings in time: seconds a reading, and how many (until stopped when left out).",
-        "seconds_npoints",
-        ("npoints", "sleep_time"),
-    ),
-    "loopscan": PlanText(
-        "loopscan(10, 0.1)",
-        "Readings in time: how many, and seconds a reading.",
-        "npoints_seconds",
-        ("sleep_time",),
-    ),
-}
+def _parameter(argument: Argument, kind: Any) -> inspect.Parameter:
+    default = inspect.Parameter.empty if argument.required else argument.default
+    return inspect.Parameter(argument.name, kind, default=default)
 
 
 def signature(name: str) -> inspect.Signature:
     """The signature of a plan in the shell.
 
     >>> str(signature("count"))
-    '(*num_delay, num=None, delay=0.0, time=None, detectors=None, metadata=None, fit=None)'
+    '(num=1, delay=0.0, *, time=None, detectors=None, metadata=None, fit=None)'
+    >>> str(signature("scan"))
+    '(*axis_start_stop_num, num=None, time=None, detectors=None, metadata=None, fit=None)'
     """
-    keys = [*PLANS[name].options, "time", "detectors", "metadata", "fit"]
-    only = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Signature(
-        [
-            inspect.Parameter(PLANS[name].positional, inspect.Parameter.VAR_POSITIONAL),
-            *(inspect.Parameter(key, only, default=DEFAULTS.get(key)) for key in keys),
-        ]
-    )
+    plan = FORMS[name]
+    only, place = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+    many = inspect.Parameter.VAR_POSITIONAL
+    by_place = [a for a in plan.arguments if not a.keyword]
+    if plan.repeated or plan.words:
+        shown = [*plan.first, *plan.repeated, *by_place]
+        parameters = [inspect.Parameter("_".join(a.name for a in shown) or "words", many)]
+        parameters += [inspect.Parameter(a.name, only, default=None) for a in by_place]
+    else:
+        parameters = [_parameter(a, place) for a in by_place]
+        parameters += [inspect.Parameter("counters", many)] if plan.counters else []
+    parameters += [_parameter(a, only) for a in plan.arguments if a.keyword]
+    parameters += [inspect.Parameter(key, only, default=None) for key in EVERY]
+    return inspect.Signature(parameters)
 
 
 def help_text(name: str) -> str:
     """The text that `NAME?` shows."""
-    text = PLANS[name]
-    own = "".join(f"    {key:<11}{HELP[key]}\n" for key in text.options)
-    extra = f"\nOptions of {name}:\n{own}" if own else ""
-    return f"{text.about}\n\nExample: {text.example}\n{extra}{COMMON}"
+    return catalogue.help_text(FORMS[name]) + COMMON
 
 
 def make_plan(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
@@ -130,16 +70,40 @@ def make_plan(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
 
     An option that the plan does not take is refused with the one that was probably meant.
     """
-    shown = signature(name)
-    known = [p.name for p in shown.parameters.values() if p.kind is p.KEYWORD_ONLY]
+    known = [*FORMS[name].options, *(a.name for a in FORMS[name].every), *EVERY]
 
     def plan(*args: Any, **options: Any) -> Any:
-        unknown = set(options) - {*known, "command"}
+        unknown = set(options) - {*known, "command", "shutter", "darks"}
         if unknown:
             raise unknown_option(name, unknown, known)
         return run(name, *args, **options)
 
-    plan.__name__ = plan.__qualname__ = name
+    plan.__name__ = plan.__qualname__ = name.rpartition(".")[2]
     plan.__doc__ = help_text(name)
-    plan.__signature__ = shown  # type: ignore[attr-defined]  # what inspect looks for
+    plan.__signature__ = signature(name)  # type: ignore[attr-defined]  # what inspect looks for
     return plan
+
+
+class Scans:
+    """BEC's scans: scans.line_scan(samx, -5, 5, steps=11, exp_time=0.1, relative=False)."""
+
+    def __init__(self, run: Callable[..., Any], move: Callable[..., Any]) -> None:
+        for name in _of_bec():
+            setattr(self, name.rpartition(".")[2], make_plan(name, run))
+        self._move = move
+
+    def mv(self, *args: Any, relative: bool) -> None:
+        """scans.mv(samx, 3, relative=False): move and wait; Ctrl-C stops."""
+        self._move(*args, relative=relative, show=False)
+
+    def umv(self, *args: Any, relative: bool) -> None:
+        """scans.umv(samx, 3, relative=False): move and show the readback on the way."""
+        self._move(*args, relative=relative, show=True)
+
+    def __repr__(self) -> str:
+        names = sorted(n for n in dir(self) if not n.startswith("_"))
+        return f"{ROOT}: {', '.join(names)}; scans.line_scan? tells how"
+
+
+def _of_bec() -> Iterator[str]:
+    return (name for name in FORMS if name.startswith(f"{ROOT}."))

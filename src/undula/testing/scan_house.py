@@ -22,7 +22,7 @@ from undula.devices.registry import Registry
 from undula.messages import ItemFinished, RunDocument, ScanRequest
 from undula.scans.additions import Additions
 from undula.scans.attendant import Attendant
-from undula.scans.check import CheckedScan
+from undula.scans.checked_scan import CheckedScan
 from undula.scans.conditions import Conditions
 from undula.scans.describe_plans import Describe, answer
 from undula.scans.leases import Leases

@@ -79,7 +79,9 @@ def test_a_completed_scan_is_a_success_and_says_who_ended_it(client: Client) -> 
 
 
 def test_a_plan_of_bluesky_can_be_completed_but_no_point_of_it_skipped(client: Client) -> None:
-    scan = client.run_plan("x2x_scan", ["diode"], "samx", "samy", -1, 1, 300, time=0.02, wait=False)
+    places = [i / 300 for i in range(300)]
+    words = ("relative_list_scan", ["diode"], "samx", places)
+    scan = client.run_plan(*words, time=0.02, wait=False)
     _until(lambda: client.queue.list().points_done >= 3, "the scan does not begin")
     with pytest.raises(BusyError, match="points of this plan are not known"):
         client.queue.skip()

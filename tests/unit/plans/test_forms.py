@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from undula.core.errors import InputError
-from undula.plans import FORMS, parse_form
+from undula.plans import parse_form
 
 
 def test_ascan_counts_intervals_so_ten_intervals_are_eleven_points() -> None:
@@ -63,17 +63,17 @@ def test_timescan_without_a_number_goes_on_until_it_is_stopped() -> None:
     [
         ("scan", [], {}, "no axis was named"),
         ("scan", ["samx", 0, 1, 0], {}, "the number of points is 0"),
-        ("scan", ["samx", 0, 1, 10**9], {}, "1,000,000,000 points are too many"),
+        ("scan", ["samx", 0, 1, 10**9], {}, "5,000,000 or fewer"),
         ("grid_scan", ["y", 0, 1, 10**5, "x", 0, 1, 10**5], {}, "too many"),
         ("count", [10**9], {}, "5,000,000 or fewer"),
         ("scan", ["samx", 0, "b", 5], {}, "stop of samx is 'b'"),
         ("scan", ["samx", 0, float("nan"), 5], {}, "finite"),
         ("scan", ["samx", 0, 1, "samx", 0, 1, 5], {}, "named twice"),
         ("scan", ["samx", 0, 1, 5], {"speed": 3}, "has no option 'speed'"),
-        ("scan", ["samx", 0, 5], {}, "groups of 3"),
+        ("scan", ["samx", 0, 5], {}, "the number of points is missing"),
         ("ascan", ["samx", 0, 1, 10], {}, "INTERVALS TIME"),
         ("ascan", ["samx", 0, 1, 2.5, 0.1], {}, "whole number"),
-        ("mesh", ["samx", 0, 1, 3], {}, "FAST START STOP"),
+        ("mesh", ["samx", 0, 1, 3], {}, "mesh AXIS START STOP INTERVALS"),
         ("list_scan", ["samx", [1, 2], "samy", [1]], {}, "one equal length"),
         ("grid_scan", ["y", 0, 1, 2, "x", 0, 1, 2], {"snake_axes": ["z"]}, "snake_axes names"),
         ("count", [True], {}, "whole number"),
@@ -100,14 +100,6 @@ def test_a_grid_visits_every_node_once_whatever_the_snaking(nums: list[int], sna
     points = form.trajectory.points
     assert len(points) == np.prod(nums)
     assert len({tuple(row) for row in np.round(points, 9).tolist()}) == len(points)
-
-
-def test_every_form_is_documented_by_its_usage() -> None:
-    for plan in FORMS:
-        try:
-            parse_form(plan, ["a", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10], {})
-        except InputError as error:
-            assert error.remedy  # noqa: PT017  # some plans take any number of axes
 
 
 def test_a_single_number_is_a_list_of_one() -> None:

@@ -11,21 +11,30 @@ import pytest
 from undula.client import Client, StopReport
 from undula.client.devices import NoSuchDeviceError
 from undula.core.errors import InputError, UndulaError
-from undula.plans.forms import OPTIONS
+from undula.plans import FORMS
 from undula.session.commands import Shell
 from undula.session.plans import PLANS, help_text, signature
 from undula.session.shell import make_ipython
 
 
 @pytest.mark.parametrize("name", PLANS)
-def test_each_plan_shows_the_options_that_it_takes(shell: Shell, name: str) -> None:
+def test_each_plan_shows_the_arguments_that_it_takes(shell: Shell, name: str) -> None:
     shown = inspect.signature(shell.namespace()[name])
     options = [p.name for p in shown.parameters.values() if p.kind is p.KEYWORD_ONLY]
 
     assert shown == signature(name)
-    assert options == [*OPTIONS.get(name, ()), "time", "detectors", "metadata"]
-    assert all(f"\n    {option} " in help_text(name) for option in options)
+    assert options[-4:] == ["time", "detectors", "metadata", "fit"]
+    assert all(f"\n    {a.name} " in help_text(name) for a in FORMS[name].every)
     assert "seconds" in help_text(name)
+
+
+def test_the_scans_of_bec_are_under_one_name(shell: Shell) -> None:
+    scans = shell.namespace()["scans"]
+    names = [name.removeprefix("scans.") for name in FORMS if name.startswith("scans.")]
+
+    assert len(names) >= 14
+    assert all(callable(getattr(scans, name)) for name in [*names, "mv", "umv"])
+    assert "steps" in inspect.signature(scans.line_scan).parameters
 
 
 def test_a_mistyped_option_is_refused_with_the_right_one(shell: Shell) -> None:
