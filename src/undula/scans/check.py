@@ -30,6 +30,8 @@ from undula.scans.limits import usable
 from undula.scans.places import check_room
 from undula.scans.user_plans import devices_named, form_of, load_plan
 
+__all__ = ["CheckedScan", "check_scan", "named_devices", "usable"]
+
 
 def _check_foreign(
     request: ScanRequest, devices: Registry, settings: BeamlineSettings
