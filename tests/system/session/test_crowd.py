@@ -48,7 +48,11 @@ def asks(client: RpcClient, name: str, count: int, faults: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "count", [20, pytest.param(200, marks=[pytest.mark.soak, pytest.mark.timeout(900)])]
+    "count",
+    [
+        pytest.param(20, marks=pytest.mark.timeout(300)),
+        pytest.param(200, marks=[pytest.mark.soak, pytest.mark.timeout(900)]),
+    ],
 )
 def test_each_of_many_commands_has_one_result_with_its_own_author(
     count: int, prompt: LocalBeamline, sit_down: Callable[..., PtyPerson]
