@@ -149,10 +149,11 @@ def test_a_continued_run_is_continued_itself_and_its_steering_is_kept(client: Cl
 def test_what_cannot_be_continued_is_refused_with_the_reason(
     client: Client, tmp_path: Path
 ) -> None:
-    scan = client.run_plan("x2x_scan", ["diode"], "samx", "samy", -1, 1, 300, time=0.02, wait=False)
+    words = ("tune_centroid", ["diode"], "diode", "samx", -1, 1, 0.001)
+    scan = client.run_plan(*words, num=300, time=0.02, wait=False)
     run = _interrupted(client, 3, lambda: client.queue.abort("a"))
     scan.wait(PATIENCE_S, check=False)
-    with pytest.raises(InputError, match="points of x2x_scan are not known"):
+    with pytest.raises(InputError, match="points of tune_centroid are not known"):
         run.continued()
     client.timescan(0.02, wait=False)
     endless = _interrupted(client, 3, lambda: client.queue.abort("a"))

@@ -250,9 +250,9 @@ def test_instead_of_a_point_it_is_taken_exactly_once(hooked: Hooked) -> None:
         hooked.write(f"@instead('point')\ndef own(scan, original):\n    {body}\n")
         ended = hooked.house.run("scan", "samx", 0, 1, 3)
         assert said in ended.reason
-    with pytest.raises(InputError, match="those of spiral are not known"):
+    with pytest.raises(InputError, match="those of relative_list_scan are not known"):
         hooked.house.additions.for_scan(
-            hooked.house.check("spiral", "samx", "samy", 0, 0, 1, 1, 0.5, 4)
+            hooked.house.check("relative_list_scan", "samx", [0, 0.5, 1])
         )
 
 
