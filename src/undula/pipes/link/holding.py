@@ -35,12 +35,13 @@ class Consumer:
     """What is known of one consumer, by its name; its connection comes and goes."""
 
     __slots__ = (
-        "counted", "ledger", "most", "name", "on_disk", "pending", "policy", "present", "sent",
+        "came", "counted", "ledger", "most", "name", "on_disk", "pending", "policy", "present",
+        "sent",
     )  # fmt: skip
 
     def __init__(self, name: str, policy: Policy, most: int) -> None:
         self.name, self.policy, self.most = name, policy, most
-        self.present = False
+        self.present = self.came = False
         self.pending: deque[Entry] = deque()
         self.sent: dict[int, Entry] = {}
         self.ledger = EdgeLedger()
@@ -124,7 +125,7 @@ class Holding:
                 remedy="ask for the policy that the graph says",
                 where=name,
             )
-        known.present = True
+        known.present = known.came = True
         return known
 
     def detach(self, name: str) -> None:
@@ -219,8 +220,8 @@ class Holding:
     def _placed(self, consumer: Consumer, slot: int) -> int | None:
         """Where a frame waits for a consumer that may miss some; None: its policy leaves it out."""
         kind = consumer.policy.kind
-        if not consumer.present:
-            return None
+        if not consumer.present and (consumer.came or kind != "latest"):
+            return None  # a viewer that is still to come will see the newest frame
         if kind == "latest":
             while consumer.pending:
                 old = consumer.pending.popleft()

@@ -1,0 +1,363 @@
+"""Room: pipes. One node at work: frames in, its three verbs, results out, frames confirmed.
+
+In: a node, inlets, and a way to make outlets. Out: results on the outlets. `step` does a little
+work and never waits; the worker calls it in turn with the other nodes of its process.
+
+A frame is confirmed when everything that was made of it has reached every lossless consumer that is
+there: so a node that is killed leaves no gap, whatever it had in hand.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from undula.core.errors import UndulaError
+from undula.pipes.frame import Frame
+from undula.pipes.graph.model import EdgeSpec, Graph, NodeSpec
+from undula.pipes.intervals import IntervalSet
+from undula.pipes.ledger import EdgeLedger
+from undula.pipes.link import MemoryOutlet, Receiving, Sending
+from undula.pipes.runner.status import NodeStatus
+
+AT_ONCE = 64
+"""Frames that are taken from an edge at once."""
+TURN_S = 0.01
+"""A node lets the others of its process go on after so long."""
+VIEW_S = 0.1
+"""A result that only viewers want, and that covers many frames, is made so often at most."""
+MakeOutlets = Callable[[NodeSpec, str, int], list[Sending]]
+"""Outlets of a port, for frames of so many bytes."""
+
+
+class NodeHost:
+    """A node with its ends of the edges.
+
+    Args:
+        spec: of the node, in `graph`.
+        node: the node itself, just made.
+        make: makes the outlets of a port, when its first frame is there.
+    """
+
+    def __init__(self, spec: NodeSpec, node: Any, graph: Graph, make: MakeOutlets) -> None:
+        self.spec, self.node = spec, node
+        self._make = make
+        self.into = {edge.name: edge for edge in graph.into(spec.name)}
+        self.out = graph.out_of(spec.name)
+        self.inlets: dict[str, Receiving] = {}
+        self.outlets: dict[str, list[Sending]] = {}
+        self.produced = IntervalSet()
+        self.absorbed: dict[str, IntervalSet] = {}
+        self.source = not node.inputs
+        self.begun = self.ended = False
+        self.begun_at = 0.0
+        self.status = NodeStatus(spec.name, "ready", spec.process or spec.name)
+        self.stopped_by = ""
+        self._only_viewers = all(edge.policy.kind == "latest" for edge in self.out)
+        self._queue: deque[tuple[EdgeSpec, Receiving, Frame]] = deque()
+        self._held: deque[tuple[str, Frame, int]] = deque()
+        self._unconfirmed: list[tuple[Receiving, Frame]] = []
+        self._kept: dict[int, tuple[Receiving, Frame]] = {}
+        self._last: Frame | None = None
+        self._viewed_at = 0.0
+        self._blocked_since = 0.0
+        self._stop_asked = False
+
+    # ---- a turn --------------------------------------------------------------------------------
+
+    def step(self) -> bool:
+        """Do a little work; False when there is nothing to do now."""
+        if self.ended:
+            self._settle()
+        if self.ended or not self.begun:
+            return False
+        if self._held and not self._hand_on():
+            return False
+        worked = self._made() if self.source else self._worked()
+        self._settle()
+        if not self._held and not self._queue and self._over():
+            self._end()
+            return True
+        return worked
+
+    def _made(self) -> bool:
+        """A source: take what is due."""
+        node, worked = self.node, False
+        until = time.monotonic() + TURN_S
+        while not self._stop_asked and not node.ended and self.due_in_s() <= 0:
+            started = time.perf_counter()
+            try:
+                frames = node.take(time.time())
+            except Exception as exc:
+                self._fail(exc, 0)
+                return False
+            self.status.busy_s += time.perf_counter() - started
+            for frame in frames:
+                self.produced.add(frame.seq_num)
+                self.status.frames += 1
+                self._held.append((node.outputs[0].name, frame, 0))
+            worked = True
+            if not self._hand_on() or time.monotonic() > until:
+                break
+        return worked
+
+    def due_in_s(self) -> float:
+        """Seconds until a source's next frame is due."""
+        return float(self.node.due_s()) - (time.monotonic() - self.begun_at)
+
+    def _worked(self) -> bool:
+        if not self._queue:
+            for name, inlet in self.inlets.items():
+                try:
+                    frames = inlet.take(AT_ONCE, 0.0)
+                except UndulaError as exc:
+                    self.status.error = str(exc)
+                    continue
+                self._queue.extend((self.into[name], inlet, frame) for frame in frames)
+        worked = bool(self._queue)
+        until = time.monotonic() + TURN_S
+        while self._queue and not self._stop_asked:
+            edge, inlet, frame = self._queue.popleft()
+            self._work(edge, inlet, frame)
+            if not self._hand_on() or time.monotonic() > until:
+                break
+        return worked
+
+    def _work(self, edge: EdgeSpec, inlet: Receiving, frame: Frame) -> None:
+        node, status = self.node, self.status
+        if node.keeps and frame.seq_num in self._kept:
+            self._kept[frame.seq_num] = (inlet, frame)  # the node before made it again
+            return
+        started = time.perf_counter()
+        try:
+            frame.check()
+            node.receive(edge.target_port, frame)
+            self._last = frame
+            if node.keeps:
+                self._kept[frame.seq_num] = (inlet, frame)
+            self._results(frame)
+        except Exception as exc:
+            self._kept.pop(frame.seq_num, None)
+            inlet.fail(frame)
+            self._fail(exc, frame.seq_num)
+            return
+        finally:
+            status.busy_s += time.perf_counter() - started
+        status.frames += 1
+        status.latency_s = time.time() - frame.time
+        status.latency_max_s = max(status.latency_max_s, status.latency_s)
+        if not node.keeps:
+            self._unconfirmed.append((inlet, frame))
+
+    def _results(self, frame: Frame, *, last: bool = False) -> None:
+        """Ask the node for what it has to say; a viewer's sum not for every frame."""
+        node = self.node
+        if node.covers != "frame" and self._only_viewers and not last:
+            now = time.monotonic()
+            if now - self._viewed_at < VIEW_S:
+                return
+            self._viewed_at = now
+        while True:
+            results: Mapping[str, Any] = node.result() or {}
+            if node.covers == "frame" and not node.queued:
+                for edge in self.out:
+                    if edge.source_port not in results:
+                        absorbed = self.absorbed.setdefault(edge.source_port, IntervalSet())
+                        absorbed.add(frame.seq_num)
+            for port, value in results.items():
+                if any(edge.source_port == port for edge in self.out):
+                    self._held.append((port, self._result_frame(frame, value), 0))
+            if not node.queued or not results:
+                return
+
+    def _result_frame(self, frame: Frame, value: Any) -> Frame:
+        if isinstance(value, Frame):
+            return value
+        data = np.asarray(value)
+        if self.node.covers != "frame" or np.may_share_memory(data, frame.data):
+            data = np.array(data)  # its own: the node goes on with its array, the slot is reused
+        made = replace(
+            frame, data=data, compression="none", checksum=None, again=False, slot=-1,
+            first=frame.seq_num, count=1,
+        )  # fmt: skip
+        covered = getattr(self.node, "covered", None)
+        if covered is not None and covered.frames:
+            made.first, made.count = covered.first, covered.frames
+        return made
+
+    # ---- handing on ----------------------------------------------------------------------------
+
+    def _hand_on(self) -> bool:
+        """Publish what is held; False when a lossless consumer leaves no slot."""
+        while self._held:
+            port, frame, done = self._held[0]
+            outlets = self.outlets.get(port)
+            if outlets is None:
+                outlets = self.outlets[port] = self._outlets(port, frame)
+            for number in range(done, len(outlets)):
+                if not self._sent(outlets[number], frame):
+                    self._held[0] = (port, frame, number)
+                    self._blocked(outlets[number].blocked_by())
+                    return False
+            self._held.popleft()
+        if self._blocked_since:
+            self.status.blocked_s += time.monotonic() - self._blocked_since
+            self._blocked_since = 0.0
+            self.status.blocked_by = []
+        return True
+
+    def _sent(self, outlet: Sending, frame: Frame) -> bool:
+        try:
+            return outlet.send(frame, timeout_s=0.0)
+        except UndulaError as exc:  # e.g. it is larger than the first one was
+            self._fail(exc, frame.seq_num)
+            return True
+
+    def _outlets(self, port: str, frame: Frame) -> list[Sending]:
+        if not any(edge.source_port == port for edge in self.out):
+            return []
+        size = max(self.spec.frame_bytes or 0, frame.data.nbytes)
+        return self._make(self.spec, port, size)
+
+    def _blocked(self, names: list[str]) -> None:
+        if not self._blocked_since:
+            self._blocked_since = time.monotonic()
+        self.status.blocked_by = names
+
+    def _settle(self) -> None:
+        """Confirm frames whose results have reached everybody who must have them."""
+        for outlets in self.outlets.values():
+            for outlet in outlets:
+                outlet.flush()
+        if self._held or any(o.waiting for o in self._between_processes()):
+            return
+        if self.node.keeps:
+            for number in self.node.done():
+                found = self._kept.pop(number, None)
+                if found is not None:
+                    self._unconfirmed.append(found)
+        for inlet, frame in self._unconfirmed:
+            inlet.confirm(frame)
+        if self._unconfirmed:
+            self._unconfirmed.clear()
+            for inlet in self.inlets.values():
+                inlet.flush()
+
+    def _between_processes(self) -> list[Sending]:
+        """Outlets whose consumers may outlive this process."""
+        return [o for outlets in self.outlets.values() for o in outlets
+                if not isinstance(o, MemoryOutlet)]  # fmt: skip
+
+    # ---- failing and ending --------------------------------------------------------------------
+
+    def _fail(self, exc: Exception, seq_num: int) -> None:
+        place = traceback.extract_tb(exc.__traceback__)[-1]
+        where = f" ({place.filename.rpartition('/')[2]}, line {place.lineno})"
+        at = f" at frame {seq_num}" if seq_num else ""
+        self.status.error = f"{type(exc).__name__}: {exc}{where}{at}"
+        self.status.failed += 1
+        if self.spec.on_failure == "stop" or self.source:
+            self.stopped_by = self.status.error
+            self._stop_asked = True
+
+    def _over(self) -> bool:
+        if self._stop_asked:
+            return True
+        if self.source:
+            return bool(self.node.ended)
+        ahead = [n for n, edge in self.into.items() if not edge.feedback]
+        return all(n in self.inlets and self.inlets[n].ended == "end" for n in ahead)
+
+    def _end(self) -> None:
+        """Behind the last frame: the last result, the node's own end, the end on every edge."""
+        try:
+            if not self.source and self._last is not None and self.node.covers != "frame":
+                if self._only_viewers:
+                    self._results(self._last, last=True)
+                if not self._hand_on():
+                    return
+            self.node.close()
+        except Exception as exc:
+            self._fail(exc, 0)
+        self._settle()
+        for port in {edge.source_port for edge in self.out} - set(self.outlets):
+            self.outlets[port] = self._make(self.spec, port, self.spec.frame_bytes or 64)
+        for outlets in self.outlets.values():
+            for outlet in outlets:
+                outlet.finish()
+        self.ended = True
+        self.status.state = "failed" if self.stopped_by else "ended"
+
+    def stop_source(self) -> None:
+        """A source makes no further frame; what is in hand is handed on."""
+        self._stop_asked = self._stop_asked or self.source
+
+    def forget(self, name: str) -> None:
+        """Nobody will take the frames of this edge any more."""
+        for outlet in self._all_outlets():
+            outlet.forget(name)
+
+    @property
+    def over(self) -> bool:
+        """It has ended, and nothing of it is on the way any more, in or out."""
+        busy = bool(self._unconfirmed or self._kept)
+        return self.ended and not busy and not any(o.in_flight for o in self._all_outlets())
+
+    def _all_outlets(self) -> list[Sending]:
+        return [outlet for outlets in self.outlets.values() for outlet in outlets]
+
+    @property
+    def blocked(self) -> bool:
+        """Whether results wait for a slot."""
+        return bool(self._held)
+
+    @property
+    def keeping(self) -> bool:
+        """Whether the node has frames that it will be done with by itself."""
+        return bool(self._kept)
+
+    def idle_on(self, name: str) -> bool:
+        """Whether nothing of this edge's inlet is in hand: another inlet may take its place."""
+        inlet = self.inlets.get(name)
+        if inlet is None:
+            return True
+        busy = any(i is inlet for _, i, _ in self._queue)
+        busy = busy or any(i is inlet for i, _ in self._unconfirmed)
+        return inlet.ended == "lost" and not busy and not self._held
+
+    @property
+    def hungry(self) -> bool:
+        """Whether it would take a frame."""
+        return self.begun and not self.ended and not self._held
+
+    def views(self) -> dict[str, list[EdgeLedger]]:
+        """What its ends of the edges have counted, by the edge's name."""
+        found: dict[str, list[EdgeLedger]] = {}
+        for name, inlet in self.inlets.items():
+            found.setdefault(name, []).append(inlet.ledger)
+        for outlet in self._all_outlets():
+            for name, ledger in outlet.ledgers().items():
+                found.setdefault(name, []).append(ledger)
+        for edge in self.out:
+            if edge.source_port in self.absorbed:
+                left_out = EdgeLedger()
+                left_out.dropped.update(self.absorbed[edge.source_port])
+                found.setdefault(edge.name, []).append(left_out)
+        return found
+
+    def depths(self) -> dict[str, int]:
+        """Frames not yet confirmed, by the edge's name."""
+        return {k: v for outlet in self._all_outlets() for k, v in outlet.depths().items()}
+
+    def close(self) -> None:
+        """Hang up everywhere."""
+        for inlet in self.inlets.values():
+            inlet.close()
+        for outlet in self._all_outlets():
+            outlet.close()

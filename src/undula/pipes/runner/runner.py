@@ -1,0 +1,350 @@
+"""Room: pipes. The runner: starts the processes of a graph, watches them, adds up the ledger.
+
+In: a graph that was checked. Out: its status as it runs, and at the end an `Outcome`. A process
+that dies is started again: its lossless edges go on where they were. One that dies again and again
+ends the graph, and is named.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from undula.pipes.errors import PipeError
+from undula.pipes.graph.model import Graph
+from undula.pipes.intervals import IntervalSet
+from undula.pipes.ledger import Edge, EdgeLedger, Report, merged, reconciled
+from undula.pipes.runner.control import Line
+from undula.pipes.runner.status import EdgeStatus, GraphStatus, NodeStatus
+
+WORKER = "undula.processes.pipe_worker"
+MAX_RESTARTS = 5
+READY_S = 60.0
+QUIT_S = 5.0
+Views = dict[str, list[dict[str, Any]]]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a graph ended: the ledger of the run, the last status, why it stopped if it failed."""
+
+    report: Report
+    status: GraphStatus
+    failed: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """It ended by itself or as asked, and every frame is accounted for."""
+        return not self.failed and self.report.complete
+
+
+@dataclass(slots=True)
+class _Process:
+    """One process of the graph, and the one before it when it was started anew."""
+
+    name: str
+    nodes: list[str]
+    process: subprocess.Popen[bytes]
+    line: Line
+    ready: bool = False
+    over: bool = False
+    restarts: int = 0
+    views: Views = field(default_factory=dict)
+
+
+class Runner:
+    """A graph in processes.
+
+    Args:
+        graph: that was checked.
+        types: classes of nodes by name: to know what each passes on one by one.
+        folder: for sockets and for what is spilled; a temporary one by default.
+        node_folders: where nodes of the beamline are looked for.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        types: Mapping[str, Any],
+        *,
+        folder: Path | None = None,
+        node_folders: Sequence[Path] = (),
+    ) -> None:
+        self.graph, self._types = graph, types
+        self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="undula-pipes-")
+        self._folder = folder or Path(self._temporary.name if self._temporary else "")
+        self._node_folders = [str(f) for f in node_folders]
+        self._processes: dict[str, _Process] = {}
+        self._where = {n: process for process, nodes in graph.processes().items() for n in nodes}
+        self._paths: dict[str, str] = {}
+        self._views: list[Views] = []
+        self._produced: dict[str, IntervalSet] = {}
+        self._begun_at = 0.0
+        self._failed = ""
+        self._answers: list[str] = []
+        self._selector = selectors.DefaultSelector()
+        self.status = GraphStatus(graph.name)
+        for name in graph.order():
+            self.status.nodes[name] = NodeStatus(name, process=self._where[name])
+        for edge in graph.edges:
+            self.status.edges[edge.name] = EdgeStatus(edge.name, edge.policy.text)
+
+    # ---- starting ------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start all processes; returns when they are ready, and warm. Raises: PipeError."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for name, nodes in self.graph.processes().items():
+            self._spawn(name, nodes, 0)
+        end = time.monotonic() + READY_S
+        while not all(p.ready for p in self._processes.values()):
+            self.pump(max(0.0, end - time.monotonic()))
+            waiting = [p.name for p in self._processes.values() if not p.ready]
+            if self._failed or (waiting and time.monotonic() >= end):
+                failed = self._failed or f"{', '.join(waiting)} did not become ready"
+                self.close()
+                raise PipeError(
+                    f"graph {self.graph.name} cannot start: {failed}",
+                    remedy="look at what the node itself says above",
+                )
+        self.status.state = "ready"
+
+    def _spawn(self, name: str, nodes: list[str], restarts: int) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-m", WORKER, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        line = Line(ours)
+        made = _Process(name, nodes, process, line, restarts=restarts)
+        self._processes[name] = made
+        self._selector.register(line.fileno(), selectors.EVENT_READ, name)
+        line.say(
+            graph=self.graph.plain(), process=name, folder=str(self._folder),
+            node_folders=self._node_folders,
+        )  # fmt: skip
+
+    def begin(self) -> None:
+        """Let the sources make frames."""
+        self._begun_at = time.monotonic()
+        self.status.state = "running"
+        for process in self._processes.values():
+            process.line.say(do="begin", at=self._begun_at)
+
+    # ---- while it runs -------------------------------------------------------------------------
+
+    def pump(self, timeout_s: float | None = 0.0) -> None:
+        """Hear the processes, start those anew that died; wait so long for the first word."""
+        for key, _ in self._selector.select(timeout_s):
+            process = self._processes[key.data]
+            for words in process.line.heard():
+                self._hear(process, words)
+            if process.line.ended:
+                self._died(process)
+
+    def _hear(self, process: _Process, words: Mapping[str, Any]) -> None:
+        if "ready" in words:
+            process.ready = True
+            for edge in self.graph.edges:
+                if edge.target in process.nodes and edge.name in self._paths:
+                    process.line.say(do="connect", name=edge.name, path=self._paths[edge.name])
+            if self._begun_at:
+                process.line.say(do="begin", at=self._begun_at)
+        elif "outlet" in words:
+            for name in words["edges"]:
+                self._paths[name] = words["outlet"]
+                target = next(e.target for e in self.graph.edges if e.name == name)
+                other = self._processes[self._where[target]]
+                if other.ready:
+                    other.line.say(do="connect", name=name, path=words["outlet"])
+        elif "nodes" in words:
+            self._take_status(process, words)
+        elif "trouble" in words:
+            self._fail(str(words["trouble"]))
+        elif "refused" in words or "changed" in words:
+            self._answers.append(str(words.get("refused", "")))
+
+    def _take_status(self, process: _Process, words: Mapping[str, Any]) -> None:
+        process.over = bool(words["over"])
+        for edge, views in words["ledgers"].items():
+            process.views[edge] = views
+        for name, plain in words["nodes"].items():
+            produced = self._produced.setdefault(name, IntervalSet())
+            produced.update(IntervalSet(plain.pop("produced")))
+            stopped_by = plain.pop("stopped_by")
+            status = NodeStatus(**plain)
+            status.restarts = process.restarts
+            status.error = status.error or self.status.nodes[name].error
+            self.status.nodes[name] = status
+            if stopped_by and not self._failed:
+                self._fail(f"node {name}: {stopped_by}")
+                self._give_up(name)
+        for name, depth in words["depths"].items():
+            self.status.edges[name].depth = depth
+        for name, ledger in self._ledgers().items():
+            edge = self.status.edges[name]
+            for key, count in ledger.counts.items():
+                if key != "on_the_way":
+                    setattr(edge, key, count)
+
+    def _ledgers(self) -> dict[str, EdgeLedger]:
+        found: dict[str, list[EdgeLedger]] = {edge.name: [] for edge in self.graph.edges}
+        for views in (*self._views, *(p.views for p in self._processes.values())):
+            for name, plain in views.items():
+                found[name] += [EdgeLedger.load(view) for view in plain]
+        return {name: merged(ledgers) for name, ledgers in found.items()}
+
+    def _died(self, process: _Process) -> None:
+        self._selector.unregister(process.line.fileno())
+        process.line.close()
+        code = process.process.wait()
+        self._views.append(process.views)
+        if process.over:
+            return
+        how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+        for name in process.nodes:
+            status = self.status.nodes[name]
+            status.state, status.error = "dead", status.error or f"its process ended: {how}"
+            for edge in self.graph.out_of(name):
+                self._paths.pop(edge.name, None)
+        if process.restarts >= MAX_RESTARTS or not process.ready:
+            self._fail(f"process {process.name} ended ({how}), {process.restarts} times before")
+            process.over = True
+            for name in process.nodes:
+                self._give_up(name)
+            return
+        self._spawn(process.name, process.nodes, process.restarts + 1)
+
+    def _give_up(self, node: str) -> None:
+        """Nobody will take its frames: let those before it go on to the end."""
+        for edge in self.graph.into(node):
+            self._processes[self._where[edge.source]].line.say(do="forget", name=edge.name)
+
+    def _fail(self, why: str) -> None:
+        self._failed = self._failed or why
+        self.status.state = "failed"
+        self.stop()
+
+    def change(self, node: str, **parameters: Any) -> None:
+        """Change parameters of a node; they hold from its next frame on. Raises: PipeError."""
+        if node not in self._where:
+            raise PipeError(
+                f"there is no node {node!r}", remedy=f"there are {', '.join(sorted(self._where))}"
+            )
+        self._answers.clear()
+        self._processes[self._where[node]].line.say(do="change", name=node, parameters=parameters)
+        end = time.monotonic() + QUIT_S
+        while not self._answers and time.monotonic() < end:
+            self.pump(max(0.0, end - time.monotonic()))
+        if not self._answers or self._answers[0]:
+            raise PipeError(
+                self._answers[0] if self._answers else f"{node} did not answer",
+                remedy="see the parameters of this node, `undula pipes show`",
+                where=node,
+            )
+
+    def clear(self, node: str) -> None:
+        """Let a node forget what it has accumulated."""
+        self._processes[self._where[node]].line.say(do="clear", name=node)
+
+    def stop(self) -> None:
+        """Let the sources make no further frame; what is on its way is worked on."""
+        for process in self._processes.values():
+            process.line.say(do="stop")
+
+    @property
+    def over(self) -> bool:
+        """Whether every node has ended."""
+        return all(process.over for process in self._processes.values())
+
+    def pids(self) -> dict[str, int]:
+        """Process ids by name of the process."""
+        return {name: p.process.pid for name, p in self._processes.items()}
+
+    # ---- the end -------------------------------------------------------------------------------
+
+    def run(
+        self,
+        duration_s: float | None = None,
+        *,
+        triggers: int | None = None,
+        show: Callable[[GraphStatus], object] | None = None,
+    ) -> Outcome:
+        """Begin, and wait for the end, or stop after so long. `show` is called with the status."""
+        self.begin()
+        end = None if duration_s is None else time.monotonic() + duration_s
+        while not self.over:
+            left = None if end is None else max(0.0, end - time.monotonic())
+            self.pump(left)
+            if end is not None and time.monotonic() >= end:
+                self.stop()
+                end = None
+            if show is not None:
+                show(self.status)
+            if self._failed and any(p.over for p in self._processes.values()):
+                break
+        return self.outcome(triggers)
+
+    def outcome(self, triggers: int | None = None) -> Outcome:
+        """The ledger and the status now. `triggers`: frames asked for, by default those made."""
+        views: dict[str, list[EdgeLedger]] = {}
+        for found in (*self._views, *(p.views for p in self._processes.values())):
+            for name, plain in found.items():
+                views.setdefault(name, []).extend(EdgeLedger.load(view) for view in plain)
+        sources = {n: made for n, made in self._produced.items() if not self._inputs(n)}
+        highest = max((made.intervals()[-1][1] - 1 for made in sources.values() if made), default=0)
+        edges = [Edge(edge.start, edge.end) for edge in self.graph.edges]
+        report = reconciled(
+            triggers or highest, edges, views, sources,
+            {name: self._follows(name) for name in self.graph.nodes},
+        )  # fmt: skip
+        if self.over and not self._failed:
+            self.status.state = "ended"
+        return Outcome(report, self.status, self._failed)
+
+    def _inputs(self, node: str) -> Sequence[Any]:
+        found: Sequence[Any] = self._types[self.graph.nodes[node].kind].inputs
+        return found
+
+    def _follows(self, node: str) -> list[str]:
+        kind = self._types[self.graph.nodes[node].kind]
+        into = [edge.name for edge in self.graph.into(node) if not edge.feedback]
+        one_by_one = kind.covers == "frame" and not kind.queued and len(kind.inputs) == 1
+        return into if one_by_one and len(into) == 1 else []
+
+    def close(self) -> None:
+        """End all processes, whatever they do."""
+        for process in self._processes.values():
+            process.line.say(do="quit")
+        end = time.monotonic() + QUIT_S
+        for process in self._processes.values():
+            try:
+                process.process.wait(max(0.0, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.process.kill()
+                process.process.wait()
+            process.line.close()
+        self._selector.close()
+        for edge in self._paths.values():
+            Path(edge).unlink(missing_ok=True)
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    def __enter__(self) -> Runner:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()

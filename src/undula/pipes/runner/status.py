@@ -1,0 +1,78 @@
+"""Room: pipes. What a graph that runs says of itself: values, and their JSON. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+State = Literal["starting", "ready", "running", "blocked", "ended", "failed", "dead"]
+
+
+@dataclass(slots=True)
+class NodeStatus:
+    """One node.
+
+    `frames` were worked on (or made, by a source), `failed` raised; `busy_s` is the time in its own
+    code, `latency_s` from a frame's host time to its result, the last and the greatest.
+    `blocked_by` names the edges that hold it up; `restarts` counts its processes after the first.
+    """
+
+    name: str
+    state: State = "starting"
+    process: str = ""
+    pid: int = 0
+    frames: int = 0
+    failed: int = 0
+    rate_hz: float = 0.0
+    busy_s: float = 0.0
+    latency_s: float = 0.0
+    latency_max_s: float = 0.0
+    blocked_by: list[str] = field(default_factory=list)
+    blocked_s: float = 0.0
+    error: str = ""
+    restarts: int = 0
+
+    @property
+    def could_hz(self) -> float:
+        """Frames a second that its own code could do; 0 when that is not known yet."""
+        return self.frames / self.busy_s if self.busy_s > 0 else 0.0
+
+
+@dataclass(slots=True)
+class EdgeStatus:
+    """One edge: what was counted, frames not yet confirmed, bytes that were handed on."""
+
+    name: str
+    policy: str = "lossless"
+    seen: int = 0
+    passed: int = 0
+    dropped: int = 0
+    lost: int = 0
+    failed: int = 0
+    depth: int = 0
+    size_bytes: int = 0
+
+
+@dataclass(slots=True)
+class GraphStatus:
+    """A whole graph."""
+
+    name: str
+    state: State = "starting"
+    nodes: dict[str, NodeStatus] = field(default_factory=dict)
+    edges: dict[str, EdgeStatus] = field(default_factory=dict)
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> GraphStatus:
+        """What `plain` gave."""
+        return cls(
+            str(plain["name"]),
+            plain["state"],
+            {name: NodeStatus(**node) for name, node in plain["nodes"].items()},
+            {name: EdgeStatus(**edge) for name, edge in plain["edges"].items()},
+        )

@@ -1,0 +1,217 @@
+"""Room: pipes. One process of a graph: its nodes in turn, and what it says to the runner.
+
+In: a graph, the name of the process, a line to the runner. Out: nothing but what the nodes do. It
+waits in one place, for frames, confirmations, deaths and words of the runner together. A runner
+that dies ends it.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from undula.core.errors import UndulaError
+from undula.pipes.graph.model import EdgeSpec, Graph, NodeSpec
+from undula.pipes.link import Inlet, MemoryInlet, MemoryOutlet, Outlet, Sending
+from undula.pipes.link.holding import LOANS
+from undula.pipes.link.slab import slot_size
+from undula.pipes.runner.control import Line
+from undula.pipes.runner.host import NodeHost
+
+TELL_S = 0.25
+"""So often the runner hears how it goes."""
+KEEPING_S = 0.002
+MAX_SLOTS = 4096
+MAX_TOLD_INTERVALS = 500
+"""A ledger with more intervals is told at the end only."""
+
+
+class Worker:
+    """The nodes of one process.
+
+    Args:
+        graph: that was checked.
+        process: the name of this one.
+        folder: for sockets, and for frames that are spilled.
+        types: classes of nodes by name.
+        line: to the runner.
+    """
+
+    def __init__(
+        self, graph: Graph, process: str, folder: Path, types: Mapping[str, Any], line: Line
+    ) -> None:
+        self._graph, self._folder, self._line = graph, folder, line
+        self._process = process
+        self.hosts: dict[str, NodeHost] = {}
+        for name in graph.processes()[process]:
+            spec = graph.nodes[name]
+            node = types[spec.kind](**spec.parameters)
+            self.hosts[name] = NodeHost(spec, node, graph, self._make)
+        self._between: list[Outlet] = []
+        self._to_connect: dict[str, Path] = {}
+        self._told_at = 0.0
+        self._told_frames: dict[str, int] = {}
+        self._told_end = self._quit = False
+
+    # ---- the loop ------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Until the runner says so, or dies."""
+        self._line.say(ready=os.getpid())
+        while not self._quit and not self._line.ended:
+            self._listen()
+            self._connect()
+            worked = False
+            for host in self.hosts.values():
+                worked = host.step() or worked
+            for outlet in self._between:
+                outlet.pump(0.0)
+            self._tell()
+            if not worked:
+                self._wait()
+        for host in self.hosts.values():
+            if not host.ended:
+                host.node.close()
+            host.close()
+
+    def _wait(self) -> None:
+        poll = select.poll()
+        poll.register(self._line.fileno(), select.POLLIN)
+        wait_s = TELL_S if not self._told_end else None
+        for host in self.hosts.values():
+            if host.keeping:
+                wait_s = KEEPING_S
+            if host.source and host.hungry:
+                due = max(0.0, host.due_in_s())
+                wait_s = due if wait_s is None else min(wait_s, due)
+            if host.hungry:
+                for inlet in host.inlets.values():
+                    if inlet.fileno() >= 0 and inlet.ended == "no":
+                        poll.register(inlet.fileno(), select.POLLIN)
+        for outlet in self._between:
+            poll.register(outlet.fileno(), select.POLLIN)
+        poll.poll(None if wait_s is None else wait_s * 1000)
+
+    # ---- edges ---------------------------------------------------------------------------------
+
+    def _make(self, spec: NodeSpec, port: str, size: int) -> list[Sending]:
+        edges = self._graph.out_of(spec.name, port)
+        inside = {e.name: e for e in edges if e.target in self.hosts}
+        outside = {e.name: e for e in edges if e.target not in self.hosts}
+        made: list[Sending] = []
+        if inside:
+            memory = MemoryOutlet(
+                frame_bytes=size, budget_bytes=_budget(spec, inside, size),
+                expect={name: edge.policy for name, edge in inside.items()},
+                spill_bytes=_spill(inside),
+            )  # fmt: skip
+            for name, edge in inside.items():
+                self.hosts[edge.target].inlets[name] = MemoryInlet(memory, name, edge.policy)
+            made.append(memory)
+        if outside:
+            path = self._folder / f"{spec.name}.{port}"
+            outlet = Outlet(
+                path, frame_bytes=size, budget_bytes=_budget(spec, outside, size),
+                expect={name: edge.policy for name, edge in outside.items()},
+                spill=self._folder, spill_bytes=_spill(outside),
+            )  # fmt: skip
+            self._between.append(outlet)
+            made.append(outlet)
+            self._line.say(outlet=str(path), edges=list(outside))
+        return made
+
+    def _connect(self) -> None:
+        for name, path in list(self._to_connect.items()):
+            host = next(h for h in self.hosts.values() if name in h.into)
+            if not host.idle_on(name):
+                continue
+            del self._to_connect[name]
+            before = host.inlets.get(name)
+            ledger = None if before is None else before.ledger
+            try:
+                host.inlets[name] = Inlet(
+                    path, name, host.into[name].policy, ledger=ledger, wait=False
+                )
+            except UndulaError as exc:  # it died meanwhile: the runner tells of its successor
+                host.status.error = str(exc)
+                continue
+            if before is not None:
+                before.close()
+
+    # ---- the runner ----------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        for words in self._line.heard():
+            try:
+                self._obey(words)
+            except UndulaError as exc:
+                self._line.say(refused=str(exc), what=words.get("what"))
+
+    def _obey(self, words: Mapping[str, Any]) -> None:
+        what, name = words.get("do"), str(words.get("name", ""))
+        if what == "begin":
+            for host in self.hosts.values():
+                host.begun, host.begun_at = True, float(words["at"])
+                host.status.state = "running"
+        elif what == "connect":
+            self._to_connect[name] = Path(words["path"])
+        elif what == "forget":
+            for host in self.hosts.values():
+                host.forget(name)
+        elif what == "change":
+            self.hosts[name].node.change(**words["parameters"])
+            self._line.say(changed=name)
+        elif what == "clear":
+            self.hosts[name].node.clear()
+        elif what == "stop":
+            for host in self.hosts.values():
+                host.stop_source()
+        elif what == "quit":
+            self._quit = True
+
+    def _tell(self) -> None:
+        over = all(host.over for host in self.hosts.values())
+        now = time.monotonic()
+        if (over and self._told_end) or (now - self._told_at < TELL_S and not over):
+            return
+        span, self._told_at = now - self._told_at, now
+        nodes: dict[str, Any] = {}
+        ledgers: dict[str, list[Any]] = {}
+        depths: dict[str, int] = {}
+        for name, host in self.hosts.items():
+            status = host.status
+            status.pid = os.getpid()
+            status.rate_hz = (status.frames - self._told_frames.get(name, 0)) / span
+            self._told_frames[name] = status.frames
+            if not host.ended and host.begun:
+                status.state = "blocked" if host.blocked else "running"
+            nodes[name] = asdict(status) | {
+                "produced": [list(pair) for pair in host.produced.intervals()],
+                "stopped_by": host.stopped_by,
+            }
+            depths |= host.depths()
+            for edge, views in host.views().items():
+                plain = [view.dump() for view in views]
+                size = sum(len(pairs) for view in plain for pairs in view.values())
+                if over or size <= MAX_TOLD_INTERVALS:
+                    ledgers.setdefault(edge, []).extend(plain)
+        self._line.say(nodes=nodes, ledgers=ledgers, depths=depths, over=over)
+        self._told_end = over
+
+
+def _budget(spec: NodeSpec, edges: Mapping[str, EdgeSpec], size: int) -> int:
+    """Bytes for all slots: what the graph says, and as many as the policies need."""
+    slot = slot_size(size)
+    least = LOANS + 1 + sum(
+        edge.policy.slots(slot, 1) for edge in edges.values() if edge.policy.kind != "lossless"
+    )  # fmt: skip
+    return max(least, min(spec.budget_bytes // slot, MAX_SLOTS)) * slot
+
+
+def _spill(edges: Mapping[str, EdgeSpec]) -> int:
+    return sum(edge.policy.disk_bytes for edge in edges.values())

@@ -1,0 +1,171 @@
+"""Graphs in real processes: results, failures, deaths, and a ledger that adds up."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from undula.pipes.errors import PipeError
+from undula.pipes.graph import Graph, GraphBuilder, checked
+from undula.pipes.nodes.registry import Shipped
+from undula.pipes.runner import GraphStatus, Outcome, Runner
+
+TYPES = Shipped()
+FRAMES = 200
+
+
+def graph(
+    frames: int = FRAMES, rate_hz: float = 0, on_failure: str = "skip", **options: Any
+) -> Graph:
+    """A detector, a node in the middle, a sum behind it, and a viewer."""
+    made = (
+        GraphBuilder("live")
+        .node("det", "simulated", width=64, height=64, frames=frames, rate_hz=rate_hz, **options)
+        .node("low", "threshold", budget="1 MB", on_failure=on_failure)
+        .node("total", "sum", process="ends")
+        .node("view", "rate", process="ends")
+        .edge("det -> low")
+        .edge("low.frames -> total")
+        .edge("det -> view", "latest")
+    )
+    return checked(made.graph(), TYPES)
+
+
+def counts(outcome: Outcome, edge: str) -> dict[str, int]:
+    return outcome.report.edges[edge].counts
+
+
+DET_LOW, LOW_TOTAL = "det.frames -> low.frames", "low.frames -> total.frames"
+DET_VIEW = "det.frames -> view.frames"
+ALL = {"seen": FRAMES, "passed": FRAMES, "dropped": 0, "lost": 0, "failed": 0, "on_the_way": 0}
+
+
+def test_every_frame_of_a_run_is_accounted_for_on_every_edge() -> None:
+    with Runner(graph(), TYPES) as runner:
+        outcome = runner.run()
+    assert outcome.ok
+    assert outcome.report.text == f"complete: {FRAMES} frames, each accounted for on 3 edges"
+    assert counts(outcome, DET_LOW) == counts(outcome, LOW_TOTAL) == ALL
+    view = counts(outcome, DET_VIEW)
+    assert view["passed"] + view["dropped"] == FRAMES
+    assert view["passed"] >= 1, "a viewer sees the last frame, however late it comes"
+    nodes = outcome.status.nodes
+    assert nodes["total"].frames == FRAMES
+    assert all(node.state == "ended" for node in nodes.values())
+    assert all(node.could_hz > 0 for node in nodes.values())
+
+
+def test_frames_that_the_detector_lost_are_named_with_the_place() -> None:
+    with Runner(graph(faults={50: "missing", 51: "missing"}), TYPES) as runner:
+        outcome = runner.run()
+    assert not outcome.ok
+    assert {(m.frames.text(), m.place) for m in outcome.report.missing} == {
+        ("50-51", "never made by det")
+    }
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["pipes.loaned:60", "pipes.published:60", "pipes.sent:3", "pipes.received:3",
+     "pipes.confirmed:5"],
+)  # fmt: skip
+def test_any_process_may_be_killed_at_any_point_and_nothing_is_lost(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = tmp_path / "once"
+    token.touch()
+    for name, value in (
+        ("UNDULA_TEST", "1"), ("UNDULA_FAULT", fault), ("UNDULA_FAULT_ONCE", str(token)),
+    ):  # fmt: skip
+        monkeypatch.setenv(name, value)
+    with Runner(graph(), TYPES) as runner:
+        outcome = runner.run(triggers=FRAMES)
+    assert not token.exists(), "nobody was killed"
+    again = {node.process for node in outcome.status.nodes.values() if node.restarts}
+    assert len(again) == 1
+    assert not outcome.failed
+    assert counts(outcome, DET_LOW) == counts(outcome, LOW_TOTAL) == ALL
+    view = counts(outcome, DET_VIEW)
+    assert view["seen"] == FRAMES
+    assert view["on_the_way"] == 0
+    assert {m.edge for m in outcome.report.missing} <= {DET_VIEW}
+
+
+def test_nodes_of_one_process_hand_frames_on_by_reference() -> None:
+    made = (
+        GraphBuilder("inside")
+        .node("det", "simulated", width=32, height=32, frames=50, rate_hz=0, process="one")
+        .node("low", "threshold", process="one")
+        .node("total", "sum", process="one")
+        .edge("det -> low")
+        .edge("low.frames -> total", budget="20 kB")
+    )
+    with Runner(checked(made.graph(), TYPES), TYPES) as runner:
+        assert list(runner.pids()) == ["one"]
+        outcome = runner.run()
+    assert outcome.ok
+    assert counts(outcome, LOW_TOTAL)["passed"] == 50
+
+
+def test_parameters_are_changed_while_it_runs_and_wrong_ones_are_refused() -> None:
+    with Runner(graph(frames=0, rate_hz=100), TYPES) as runner:
+        runner.begin()
+        runner.change("low", low=5.0)
+        with pytest.raises(PipeError, match=r"threshold\.low"):
+            runner.change("low", low="much")
+        with pytest.raises(PipeError, match="there is no node"):
+            runner.change("lwo", low=1.0)
+        runner.stop()
+        while not runner.over:
+            runner.pump(None)
+        assert runner.outcome().ok
+
+
+def test_a_frame_that_a_node_fails_on_is_left_out_counted_and_named() -> None:
+    with Runner(graph(faults={7: "corrupt"}, checksums=True), TYPES) as runner:
+        outcome = runner.run()
+    low = outcome.status.nodes["low"]
+    assert "frame 7 of primary is not what was sent" in low.error
+    assert low.failed == 1
+    assert not outcome.failed, "its policy is to skip it"
+    assert counts(outcome, LOW_TOTAL)["passed"] == FRAMES - 1
+    places = {(m.edge, m.frames.text(), m.place) for m in outcome.report.missing}
+    assert {(DET_LOW, "7", "failed in low"), (LOW_TOTAL, "7", "failed in low")} <= places
+
+
+def test_a_node_that_stops_at_a_failure_ends_the_graph_and_is_named() -> None:
+    made = graph(frames=0, rate_hz=500, faults={7: "corrupt"}, checksums=True, on_failure="stop")
+    with Runner(made, TYPES) as runner:
+        outcome = runner.run()
+    assert outcome.failed.startswith("node low: WireError: ")
+    assert outcome.status.state == "failed"
+
+
+def test_a_process_that_dies_again_and_again_ends_the_graph_and_is_named() -> None:
+    killed = 0
+
+    def kill(status: GraphStatus) -> None:
+        nonlocal killed
+        node = status.nodes["low"]
+        if node.state in ("running", "blocked") and node.pid and node.restarts == killed:
+            os.kill(node.pid, signal.SIGKILL)
+            killed += 1
+
+    with Runner(graph(frames=0, rate_hz=50), TYPES) as runner:
+        outcome = runner.run(show=kill)
+    assert "process low ended (killed by signal 9)" in outcome.failed
+    assert not outcome.ok
+
+
+def test_a_runner_that_is_gone_takes_its_processes_with_it() -> None:
+    runner = Runner(graph(frames=0, rate_hz=20), TYPES)
+    runner.start()
+    runner.begin()
+    processes = [p.process for p in runner._processes.values()]
+    for process in runner._processes.values():
+        process.line.close()  # as its death would
+    assert [p.wait(30) for p in processes] == [0] * len(processes)
