@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from undula.core.errors import StorageError
-from undula.files import NexusFile, open_run
+from undula.files import NexusFile, bslz4, open_run
+from undula.files.frame_file import FrameFile, Row
 
 FILL = np.iinfo("<u2").max
 
@@ -155,3 +156,17 @@ def test_a_frame_file_that_is_missing_is_named_and_the_rest_is_read(tmp_path: Pa
     assert data.units["cam"] == ""
     with pytest.raises(StorageError, match=r"frames\.h5.*Remedy"):
         data["cam"]
+
+
+@pytest.mark.parametrize("datums", [[(0, 0), (1, 1), (2, 2)], [(0, 0), (2, 1)]])
+def test_a_frame_file_of_ours_is_linked_compressed_and_with_gaps(
+    tmp_path: Path, datums: list[tuple[int, int]]
+) -> None:
+    file = FrameFile(tmp_path / "frames.h5", (2, 3), "<u2")
+    for _, frame in datums:
+        file.append(bslz4.compress(np.full((2, 3), frame, "<u2")), Row(frame + 1, frame))
+    file.close()
+    data = open_run(written(tmp_path, documents(tmp_path, datums), None))
+    wanted = [dict(datums).get(point, int(FILL)) for point in range(3)]
+    assert data["cam"][:, 1, 2].tolist() == wanted
+    assert data.linked_files == {"cam": "frames.h5"}

@@ -28,19 +28,17 @@ def radial_profile(
 
     Args:
         data: (y, x).
-        ring: (y, x), the ring of each pixel; those not from 0 to bins - 1 are left out.
+        ring: (y, x), the ring of each pixel, 0 to bins - 1; `bins` for those that are left out.
         bins: how many rings.
         bad: pixels without a value.
     Returns: (bins,) means, NaN for a ring without pixels, and (bins,) numbers of pixels.
     """
-    use = (ring >= 0) & (ring < bins)
-    if bad is not None:
-        use &= ~bad
-    places = ring[use]
-    counts = np.bincount(places, minlength=bins)
-    sums = np.bincount(places, data[use].astype(np.float64), bins)
+    if bad is not None and bad.any():
+        data, ring = np.where(bad, data.dtype.type(0), data), np.where(bad, bins, ring)
+    counts = np.bincount(ring.ravel(), minlength=bins + 1)[:bins].astype(np.int64)
+    sums = np.bincount(ring.ravel(), data.ravel(), bins + 1)[:bins]
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(counts > 0, sums / counts, np.nan), counts.astype(np.int64)
+        return np.where(counts > 0, sums / counts, np.nan), counts
 
 
 class RadialProfile(Node):
@@ -95,6 +93,7 @@ class RadialProfile(Node):
         step = (outer - self.inner) / self.bins
         self._radius = self.inner + step * (np.arange(self.bins) + 0.5)
         rings: npt.NDArray[np.intp] = np.floor((apart - self.inner) / step).astype(np.intp)
+        rings[(rings < 0) | (rings > self.bins)] = self.bins
         return rings
 
     def accumulate(self, frame: Frame) -> None:

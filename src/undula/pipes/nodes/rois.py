@@ -121,37 +121,64 @@ def _inside(points: tuple[tuple[float, float], ...], x: Array, y: Array) -> Mask
 STATISTICS = ("sum", "mean", "min", "max", "std", "x", "y", "valid")
 
 
+BLOCK_PIXELS = 65_536
+"""Regions are worked on in parts of so many pixels, which stay in the cache of the processor."""
+
+
 def statistics(data: Array, where: Region, bad: Mask | None = None) -> tuple[float, ...]:
     """The numbers of one region, in the order of STATISTICS; NaN for what an empty one has not.
 
     Args:
-        data: (y, x), any real dtype. Integers are summed in 64 bits.
+        data: (y, x), any real dtype. Sums are exact up to 2^53.
         where: the region.
         bad: pixels of the whole frame without a value; None: all have one.
     """
-    part = where.of(data)
-    mask = where.mask
+    part, mask = where.of(data), where.mask
     if bad is not None:
         bad = where.of(bad)
         mask = ~bad if mask is None else mask & ~bad
-    if mask is not None and not mask.all():
-        valid = int(np.count_nonzero(mask))
-        values = part[mask]
-        part = np.where(mask, part, part.dtype.type(0))
-    else:
-        valid, values = part.size, part
+    valid = part.size if mask is None else int(np.count_nonzero(mask))
     if not valid:
         return (0.0, *[math.nan] * 6, 0.0)
-    wide = {"b": np.uint64, "u": np.uint64, "i": np.int64, "f": np.float64}[data.dtype.kind]
-    columns, rows = part.sum(axis=0, dtype=wide), part.sum(axis=1, dtype=wide)
+    rows_at_once = max(1, BLOCK_PIXELS // max(part.shape[1], 1))
+    blocks = [slice(at, at + rows_at_once) for at in range(0, part.shape[0], rows_at_once)]
+    rows, columns = np.zeros(part.shape[0]), np.zeros(part.shape[1])
+    least, most, squares = math.inf, -math.inf, 0
+    small = data.dtype.kind in "bu" and data.dtype.itemsize <= 2  # whose squares sum up exactly
+    for block in blocks:
+        inside = None if mask is None else mask[block]
+        values = part[block] if inside is None else part[block][inside]
+        if not values.size:
+            continue
+        least, most = min(least, float(values.min())), max(most, float(values.max()))
+        wide = part[block].astype(np.float64)
+        if inside is not None:
+            wide[~inside] = 0.0
+        rows[block] = wide.sum(axis=1)
+        columns += wide.sum(axis=0)
+        if small:
+            squares += int(np.vdot(wide, wide))
     total = float(rows.sum())
     mean = total / valid
-    apart = (values - mean).ravel()
-    std = math.sqrt(float(np.dot(apart, apart)) / valid)
+    if small:
+        variance = (valid * squares - int(total) ** 2) / valid**2
+    else:
+        variance = _squares_apart(part, mask, blocks, mean) / valid
     weight = total if total > 0 else math.nan
     x = where.x + float(columns @ np.arange(where.width, dtype=np.float64)) / weight
     y = where.y + float(rows @ np.arange(where.height, dtype=np.float64)) / weight
-    return total, mean, float(values.min()), float(values.max()), std, x, y, float(valid)
+    return total, mean, least, most, math.sqrt(variance), x, y, float(valid)
+
+
+def _squares_apart(part: Array, mask: Mask | None, blocks: list[slice], mean: float) -> float:
+    """The sum of the squared distances from the mean."""
+    found = 0.0
+    for block in blocks:
+        apart = part[block] - mean
+        if mask is not None:
+            apart[~mask[block]] = 0.0
+        found += float(np.vdot(apart, apart))
+    return found
 
 
 class RoiStatistics(Node):

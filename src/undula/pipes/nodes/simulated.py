@@ -14,8 +14,8 @@ import numpy.typing as npt
 from undula.pipes.frame import Frame, checksum
 from undula.pipes.nodes.base import Array, Port, Source, parameter
 
-KEPT_BYTES = 256_000_000
-"""Noise is drawn once, for as many different frames as fit into this, 16 at most."""
+DRAWN_PIXELS = 16_000_000
+"""Noise is drawn once, for as many different frames as have so many pixels together: 2 to 16."""
 
 Pattern = Literal["flat", "rings", "spots", "spot"]
 Fault = Literal["missing", "doubled", "late", "corrupt"]
@@ -27,8 +27,9 @@ class SimulatedDetector(Source):
     Frames are (height, width) in the dtype asked for. Patterns: `flat`; `rings`, centred, at 1/8,
     1/4 and 3/8 of the smaller side; `spots`, `spot_count` of them at random places that stay;
     `spot`, one in the centre that goes `drift` pixels a frame along x and comes back at the edge.
-    With `noise` the counts are Poisson distributed; up to 16 different frames are drawn beforehand,
-    so that a high rate can be reached, and used in turn. The same seed gives the same frames.
+    With `noise` the counts are Poisson distributed; 2 to 16 different frames are drawn beforehand
+    (fewer of large ones), so that a high rate can be reached, and used in turn. The same seed gives
+    the same frames.
 
     Faults, by frame number: `missing` frames never come, `doubled` come twice, `late` come after
     their successor, `corrupt` ones do not fit the checksum that they carry.
@@ -107,19 +108,17 @@ class SimulatedDetector(Source):
         return self.background + self.level * shape
 
     def _draw(self, number: int) -> Array:
-        moving = self.pattern == "spot" and self.drift != 0
-        size = self.width * self.height * np.dtype(self.dtype).itemsize
-        kept = max(1, min(16, KEPT_BYTES // size)) if self.noise else 1
-        if moving:
-            return self._counts(number)
+        if self.pattern == "spot" and self.drift:
+            return self._counts(number, self.picture(number))
         if not self._drawn:
-            self._drawn = [self._counts(n + 1) for n in range(kept)]
+            many = max(2, min(16, DRAWN_PIXELS // (self.width * self.height))) if self.noise else 1
+            picture = self.picture(1)
+            self._drawn = [self._counts(n + 1, picture) for n in range(many)]
             for frame in self._drawn:
                 frame.setflags(write=False)
-        return self._drawn[(number - 1) % kept]
+        return self._drawn[(number - 1) % len(self._drawn)]
 
-    def _counts(self, number: int) -> Array:
-        picture = self.picture(number)
+    def _counts(self, number: int, picture: npt.NDArray[np.float64]) -> Array:
         counts = (
             np.random.default_rng((self.seed, number)).poisson(picture)
             if self.noise

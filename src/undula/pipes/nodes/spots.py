@@ -19,29 +19,61 @@ HIGHEST = "in integers the dtype's highest number means: no value"
 MASKED = "NaN counts as background; highest=true: also the dtype's highest number"
 
 
-def usable(data: Array, *, highest: bool) -> npt.NDArray[np.float64]:
-    """A frame as float64, NaN where it has no value."""
-    bad = without_value(data, highest=highest)
-    values = data.astype(np.float64)
-    if bad is not None and bad.any():
-        values[bad] = np.nan
-    return values
+Mask = npt.NDArray[np.bool_]
+BLOCK_PIXELS = 65_536
 
 
-def centre_of_mass(weights: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Centre (x, y) of weights (y, x) that are 0 or more; NaN when all are 0.
+def middle_and_spread(data: Array, bad: Mask | None) -> tuple[float, float]:
+    """Median, and median distance from it, of the pixels that have a value; NaN without any.
 
-    >>> centre_of_mass(np.array([[0.0, 0.0], [1.0, 3.0]]))
-    (0.75, 1.0)
+    Counts of 8 or 16 bits are counted by value first, which is exact and several times faster.
     """
-    columns, rows = weights.sum(axis=0), weights.sum(axis=1)
+    if data.dtype.kind in "bu" and data.dtype.itemsize <= 2:
+        counts = np.bincount(data.ravel() if bad is None else data[~bad])
+        values = np.flatnonzero(counts).astype(np.float64)
+        counts = counts[counts > 0]
+    else:
+        values = (data if bad is None else data[~bad]).ravel().astype(np.float64)
+        counts = np.ones(0, np.int64)
+    if not values.size:
+        return math.nan, math.nan
+    if not counts.size:
+        middle = float(np.median(values))
+        return middle, float(np.median(np.abs(values - middle)))
+    middle = _counted_median(values, counts)
+    apart = np.abs(values - middle)
+    order = np.argsort(apart, kind="stable")
+    return middle, _counted_median(apart[order], counts[order])
+
+
+def _counted_median(values: Array, counts: Array) -> float:
+    """Median of ascending values that are there so many times."""
+    ends = np.cumsum(counts)
+    total = int(ends[-1])
+    low, high = np.searchsorted(ends, [(total - 1) // 2, total // 2], side="right")
+    return (float(values[low]) + float(values[high])) / 2
+
+
+def centre_above(data: Array, level: float, bad: Mask | None) -> tuple[float, float, float]:
+    """Centre (x, y) and sum of what is above a level, the level taken off; NaN when there is none.
+
+    >>> centre_above(np.array([[0, 0], [1, 3]]), 0.0, None)
+    (0.75, 1.0, 4.0)
+    """
+    rows, columns = np.zeros(data.shape[0]), np.zeros(data.shape[1])
+    step = max(1, BLOCK_PIXELS // max(data.shape[1], 1))
+    for at in range(0, data.shape[0], step):
+        weight = data[at : at + step] - level
+        np.maximum(weight, 0.0, out=weight)
+        if bad is not None:
+            weight[bad[at : at + step]] = 0.0
+        rows[at : at + step] = weight.sum(axis=1)
+        columns += weight.sum(axis=0)
     total = float(rows.sum())
     if not total > 0:
-        return math.nan, math.nan
-    return (
-        float(columns @ np.arange(len(columns))) / total,
-        float(rows @ np.arange(len(rows))) / total,
-    )
+        return math.nan, math.nan, 0.0
+    x, y = float(columns @ np.arange(len(columns))), float(rows @ np.arange(len(rows)))
+    return x / total, y / total, total
 
 
 class CentreOfMass(Node):
@@ -67,14 +99,13 @@ class CentreOfMass(Node):
 
     def accumulate(self, frame: Frame) -> None:
         """Look at a frame."""
-        values = usable(as_image(frame, self.name), highest=self.highest)
-        if np.isnan(values).all():
-            self._found = {"x": math.nan, "y": math.nan, "sum": 0.0}
-            return
-        level = self.above or float(np.nanmedian(values))
-        weights = np.nan_to_num(np.maximum(values - level, 0.0), nan=0.0)
-        x, y = centre_of_mass(weights)
-        self._found = {"x": x, "y": y, "sum": float(weights.sum())}
+        data = as_image(frame, self.name)
+        bad = without_value(data, highest=self.highest)
+        level = self.above or middle_and_spread(data, bad)[0]
+        if math.isnan(level):  # not one pixel has a value
+            level = 0.0
+        x, y, total = centre_above(data, level, bad)
+        self._found = {"x": x, "y": y, "sum": total}
 
     def result(self) -> Results:
         """Centre and sum; None before the first frame."""
@@ -133,14 +164,15 @@ SPOT_FIELDS = ("x", "y", "sum", "max", "pixels")
 
 
 def find_spots(
-    values: npt.NDArray[np.float64], *, sigmas: float, smallest: int, most: int
+    data: Array, bad: Mask | None = None, *, sigmas: float, smallest: int, most: int
 ) -> npt.NDArray[np.float64]:
     """Spots of an image: connected pixels (by edge or corner) that stand out of the background.
 
     Args:
-        values: (y, x), NaN where there is no value.
+        data: (y, x), any real dtype.
+        bad: pixels without a value, which belong to no spot.
         sigmas: a pixel stands out when it is so many times the noise above the background. Both
-            are robust (median and median absolute deviation), so that the spots do not count.
+            are robust (median and median distance from it), so that the spots do not count.
         smallest: pixels of a spot, at least.
         most: spots at most, the brightest ones.
     Returns: (spots, 5) with the columns of SPOT_FIELDS, the largest sum first; x and y are weighted
@@ -148,21 +180,19 @@ def find_spots(
     """
     from scipy import ndimage
 
-    known = values[~np.isnan(values)]
-    if not known.size:
-        return np.zeros((0, len(SPOT_FIELDS)))
-    background = float(np.median(known))
-    noise = 1.4826 * float(np.median(np.abs(known - background)))
+    background, spread = middle_and_spread(data, bad)
     # counts of a quiet detector are all the same: then the noise is that of counting
-    noise = noise or math.sqrt(max(background, 1.0))
-    light = np.nan_to_num(values - background, nan=0.0)
-    labels, count = ndimage.label(light > sigmas * noise, structure=np.ones((3, 3)))
-    if not count:
+    noise = 1.4826 * spread or math.sqrt(max(background, 1.0))
+    bright = np.asarray(data > background + sigmas * noise)
+    if bad is not None:
+        bright &= ~bad
+    if not bright.any():
         return np.zeros((0, len(SPOT_FIELDS)))
-    inside = np.flatnonzero(labels)
+    labels, count = ndimage.label(bright, structure=np.ones((3, 3)))
+    inside = np.flatnonzero(bright)
     number = labels.ravel()[inside] - 1
-    weight = light.ravel()[inside]
-    y, x = np.divmod(inside, values.shape[1])
+    weight = data.ravel()[inside].astype(np.float64) - background
+    y, x = np.divmod(inside, data.shape[1])
     sums = np.bincount(number, weight, count)
     highest = np.full(count, -np.inf)
     np.maximum.at(highest, number, weight)
@@ -182,7 +212,7 @@ def find_spots(
 class Spots(Node):
     """Spots of light: connected pixels that stand out of the background, the brightest first.
 
-    Background and noise are the median and the median absolute deviation of the whole frame: a
+    Background and noise are the median and the median distance from it over the whole frame: a
     background that is not even wants `correct` before this node.
     """
 
@@ -203,8 +233,11 @@ class Spots(Node):
 
     def accumulate(self, frame: Frame) -> None:
         """Look at a frame."""
-        values = usable(as_image(frame, self.name), highest=self.highest)
-        self._spots = find_spots(values, sigmas=self.sigmas, smallest=self.smallest, most=self.most)
+        data = as_image(frame, self.name)
+        bad = without_value(data, highest=self.highest)
+        self._spots = find_spots(
+            data, bad, sigmas=self.sigmas, smallest=self.smallest, most=self.most
+        )
 
     def result(self) -> Results:
         """Spots and their number; None before the first frame."""
