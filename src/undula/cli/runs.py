@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from undula.cli import run_notes
+from undula.cli import run_data, run_notes
 from undula.cli.output import (
     EXIT_HELP,
     BeamlineOption,
@@ -389,4 +389,8 @@ def register(app: typer.Typer) -> None:
     for name, again in (("continue", continue_run), ("repeat", repeat)):
         group.command(name, context_settings=SETTINGS, epilog=EXIT_HELP)(again)
     group.command("diff", context_settings=SETTINGS, epilog=EXIT_HELP)(diff)
+    for name, carrying in (
+        ("fit", run_data.fit), ("export", run_data.export), ("import", run_data.import_runs),
+    ):  # fmt: skip
+        group.command(name, context_settings=SETTINGS, epilog=EXIT_HELP)(carrying)
     app.add_typer(group, name="runs")

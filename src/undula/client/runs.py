@@ -141,6 +141,15 @@ class Run:
         """
         return self._runs.ask(again.repeated(self.record, self._runs.catalogue))
 
+    def export(self, path: Path | str, kind: str = "csv") -> None:
+        """Write it for other programs: `runs[-1].export("a.spec", "spec")`; csv, spec or jsonl.
+
+        Raises: StorageError, also when a file stands there; InputError for another format.
+        """
+        from undula.client.export import export_file
+
+        export_file([self], kind, Path(path))
+
     def documents(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """`(name, document)` of event-model, from the archive beside the file.
 

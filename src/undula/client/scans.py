@@ -14,12 +14,13 @@ from undula.analysis.rows import event_rows
 from undula.bus.endpoints import QUEUE_FINISHED, RUN_DOCUMENTS, RUNS_CLOSED, RUNS_OPENED
 from undula.bus.ports import BEGIN, Connector
 from undula.core.clock import Deadline
-from undula.core.errors import TimeoutUndulaError, UndulaError
+from undula.core.errors import InputError, TimeoutUndulaError, UndulaError
 from undula.core.faults import reached
 from undula.messages import ItemFinished, RunDocument, RunFileClosed, RunOpened
 
 if TYPE_CHECKING:
     from undula.client.client import Client
+    from undula.client.data import Data
     from undula.client.runs import Run
 
 POLL_S = 0.1
@@ -245,6 +246,19 @@ class ScanHandle:
             for uid in self.finished.run_uids:
                 self.file_closed(uid)
         return self._client.runs[numbers[-1]] if numbers else None
+
+    @property
+    def data(self) -> Data:
+        """The data of the last run, of an open one the points so far: `handle.data.to_xarray()`.
+
+        Raises: InputError before the first run; StorageError before its first point.
+        """
+        from undula.client.data import open_data
+
+        numbers = self.run_numbers
+        if not numbers:
+            raise InputError("the scan has not begun", remedy="wait until it has")
+        return open_data(self._client.runs[numbers[-1]].path)
 
     def file_closed(self, uid: str, timeout_s: float = FILE_WAIT_S) -> RunFileClosed | None:
         """Wait for the file of a run to be complete; None when it is not within `timeout_s`."""

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from undula.session.display import Display
 
 FIT_LOOK_S = 0.3
-LAST_FIT_S = 8.0
+LAST_FIT_S = 20.0
 """How long the summary of a run waits for the last fit, seconds."""
+NOBODY_FITS_S = 2.0
+"""The same when nobody has begun to fit."""
 
 
 class FitsShown:
@@ -36,20 +38,25 @@ class FitsShown:
         self._connector, self._display = connector, display
         self._looked = 0.0
         self._uid = ""
+        self._begun = False
 
     def before(self, step: Step) -> None:
         """Look for fits, a few times a second; at the end wait for the last one, some seconds."""
         document = step.document
         if document is not None and document.name == "start":
             wanted = document.doc.get("fit") not in (None, "", "none")
-            self._uid = str(document.doc["uid"]) if wanted else ""
+            self._uid, self._begun = str(document.doc["uid"]) if wanted else "", False
         if not self._uid:
             return
         ended = document is not None and document.name == "stop"
-        deadline = Deadline(LAST_FIT_S if ended else 0.0)
-        if not ended and time.monotonic() < self._looked + FIT_LOOK_S:
+        if not ended:
+            if time.monotonic() >= self._looked + FIT_LOOK_S:
+                self._look(final=False)
             return
-        while not self._look(final=ended) and not deadline.passed:
+        deadline, begun = Deadline(LAST_FIT_S), Deadline(NOBODY_FITS_S)
+        while not self._look(final=True) and not deadline.passed:
+            if begun.passed and not self._begun:
+                return
             time.sleep(0.05)
 
     def _look(self, *, final: bool) -> bool:
@@ -57,6 +64,7 @@ class FitsShown:
         found = self._connector.get(RUN_FITS, uid=self._uid)
         if found is None or not self._display.views:
             return False
+        self._begun = True
         self._display.views[-1].fits = list(found.fits)
         return found.final or not final
 

@@ -29,7 +29,7 @@ from undula.messages import FitResult, RunFits
 PACE_S = 0.3
 SHARE = 4.0
 """A fit that takes long is made the more seldom: the pause is so many times its duration."""
-PATIENCE_S = 8.0
+PATIENCE_S = 20.0
 """The file of a run is closed without the last fit when that takes longer."""
 BATCH = 1000
 BATCHES_A_LOOK = 20
@@ -134,6 +134,9 @@ class LiveFits:
                 self._look(run)
             except BusError as exc:  # the broker away: it is read on from here
                 self._log.warning("fits_wait", what=exc.what, remedy=exc.remedy)
+            except OSError as exc:  # no process can be started
+                self._log.error("fits_given_up", run_uid=run.uid, error=str(exc))
+                self._end(run)
         return bool(active)
 
     def _look(self, run: _Followed) -> None:
@@ -164,6 +167,8 @@ class LiveFits:
                 run.wanted = wishes(doc)
                 if run.wanted:
                     self._maker.start()
+                    begun = RunFits(uid=run.uid, number=run.number)  # who looks knows to wait
+                    self._connector.put(RUN_FITS, begun, uid=run.uid)
         except InputError as exc:
             run.wanted = []
             self._log.warning("fit_refused", run_uid=run.uid, what=exc.what, remedy=exc.remedy)

@@ -1,0 +1,164 @@
+"""Runs for other programs: CSV, SPEC data file, JSON lines of Bluesky's documents.
+
+In: runs. Out: text. A run that is still open gives the points so far; its documents only when it is
+closed.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, TextIO, get_args
+
+from undula.client.data import Data, Layout
+from undula.client.runs import Run
+from undula.core.errors import InputError, StorageError, UndulaError
+
+Format = Literal["csv", "spec", "jsonl"]
+FORMATS: tuple[str, ...] = get_args(Format)
+_PER_LINE = 8
+"""SPEC writes eight motors a line."""
+
+
+def export_runs(runs: Sequence[Run], kind: str, out: TextIO) -> None:
+    """Write runs to an open text file.
+
+    Args:
+        runs: in the order in which they are wanted; CSV takes one.
+        kind: `csv`, `spec` or `jsonl`.
+        out: the file.
+    Raises: InputError for another format, several runs as CSV, or documents of an open run.
+    """
+    if kind not in FORMATS:
+        raise InputError(f"{kind!r} is no format", remedy=f"choose one of {', '.join(FORMATS)}")
+    if kind == "csv" and len(runs) != 1:
+        raise InputError("CSV takes one run", remedy="export them one by one, or as spec or jsonl")
+    if kind == "csv":
+        runs[0].data.to_csv(out)
+    elif kind == "spec":
+        out.writelines(f"{line}\n" for line in spec_lines(runs))
+    else:
+        for run in runs:
+            out.writelines(f"{line}\n" for line in json_lines(run.documents()))
+
+
+def export_file(runs: Sequence[Run], kind: str, path: Path) -> None:
+    """Write runs to a new file, whole or not at all; see `export_runs`.
+
+    Raises: StorageError also when a file stands there.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        if path.exists():
+            raise StorageError(
+                f"{path} is there already", remedy="choose another name, or remove it yourself"
+            )
+        with temporary.open("w", encoding="utf-8", newline="") as out:
+            export_runs(runs, kind, out)
+        temporary.replace(path)
+    except OSError as exc:
+        raise StorageError(
+            f"{path} cannot be written: {exc.strerror}", remedy="choose another folder"
+        ) from exc
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def json_lines(documents: Iterator[tuple[str, dict[str, Any]]]) -> Iterator[str]:
+    """A line for each document: `{"name": ..., "doc": ...}`, as Bluesky's own writer does."""
+    for name, doc in documents:
+        yield json.dumps({"name": name, "doc": doc}, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+# -- SPEC -----------------------------------------------------------------------------------
+
+
+def spec_lines(runs: Sequence[Run]) -> Iterator[str]:
+    """A SPEC data file: a head, then a scan for each run, its number the run's."""
+    first = min((run.record.start_time for run in runs), default=0.0)
+    yield "#F undula"
+    yield f"#E {int(first)}"
+    yield f"#D {_date(first)}"
+    yield "#C undula  User = " + (_line(runs[0].record.user) if runs else "")
+    for run in runs:
+        yield ""
+        yield from scan_lines(run)
+
+
+def scan_lines(run: Run) -> Iterator[str]:
+    """One scan: command, motors beside it, labels, a line a point."""
+    data = run.data
+    record, start = run.record, data.start
+    yield f"#S {run.number}  {_line(record.command or record.plan)}"
+    yield f"#D {_date(record.start_time)}"
+    if start.get("count_time_s"):
+        yield f"#T {float(start['count_time_s']):g}  (Seconds)"
+    yield f"#U {record.uid}"
+    for number, (names, values) in enumerate(_beside(data)):
+        yield f"#O{number} {'  '.join(names)}"
+        yield f"#P{number} {' '.join(values)}"
+    if run.status != "success":
+        yield f"#C {run.status}: {_line(record.reason)}"
+    names, columns = _columns(data)
+    yield f"#N {len(names)}"
+    yield f"#L {'  '.join(_label(name) for name in names)}"
+    for row in zip(*columns, strict=True):
+        yield " ".join(_number(value) for value in row)
+
+
+def _columns(data: Data) -> tuple[list[str], list[list[Any]]]:
+    """Axes, times, then detectors, as SPEC orders them: the last column is what counts."""
+    import numpy as np
+
+    arrays = {k: v for k, v in data.to_dict().items() if np.ndim(v) == 1 and v.dtype.kind in "fiub"}
+    axes = [k for k in Layout.of(data.start).axes if k in arrays]
+    rest = [k for k in arrays if k not in (*axes, "seq_num", "elapsed_time", "time")]
+    shown = data.plot()["signal"]
+    if shown in rest:
+        rest = [*(k for k in rest if k != shown), shown]
+    order = [*axes, "time", "elapsed_time", *rest]
+    length = min((len(arrays[k]) for k in order), default=0)
+    names = {"time": "Epoch", "elapsed_time": "Seconds"}
+    return [names.get(k, k) for k in order], [arrays[k][:length].tolist() for k in order]
+
+
+def _beside(data: Data) -> Iterator[tuple[list[str], list[str]]]:
+    """What was read once before, eight a line."""
+    import numpy as np
+
+    try:
+        baseline = data.stream("baseline").to_dict() if "baseline" in data.streams() else {}
+    except UndulaError:
+        return
+    found = [
+        (_label(k), _number(v[0]))
+        for k, v in baseline.items()
+        if np.ndim(v) == 1 and len(v) and v.dtype.kind in "fiub"
+        and k not in ("seq_num", "elapsed_time", "time")
+    ]  # fmt: skip
+    for i in range(0, len(found), _PER_LINE):
+        part = found[i : i + _PER_LINE]
+        yield [name for name, _ in part], [value for _, value in part]
+
+
+def _label(name: str) -> str:
+    """SPEC parts labels by two spaces."""
+    return " ".join(name.split()) or "unnamed"
+
+
+def _line(text: str) -> str:
+    return " ".join(str(text).split())
+
+
+def _number(value: Any) -> str:
+    return f"{value:.17g}" if isinstance(value, float) else str(int(value))
+
+
+def _date(stamp: float) -> str:
+    return time.strftime("%a %b %d %H:%M:%S %Y", time.localtime(stamp))

@@ -1,0 +1,72 @@
+"""Fits and data of real scans: from the request to the file, the prompt and the command line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from undula.client import Client
+from undula.core.errors import InputError
+from undula.files.process import read_processes
+from undula.testing.beamline import LocalBeamline, local_beamline
+
+UNDULA = str(Path(sys.executable).with_name("undula"))
+
+
+@pytest.fixture(scope="module")
+def beamline() -> Iterator[LocalBeamline]:
+    with local_beamline() as running:
+        yield running
+
+
+@pytest.fixture
+def client(beamline: LocalBeamline) -> Iterator[Client]:
+    with beamline.connect() as client:
+        yield client
+
+
+def _undula(beamline: LocalBeamline, *words: str) -> str:
+    done = subprocess.run(
+        [UNDULA, *words, "--beamline", beamline.paths.name],
+        capture_output=True, text=True, check=False, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr + done.stdout
+    return done.stdout
+
+
+def test_a_scan_that_asks_for_a_fit_has_it_under_the_table_and_in_its_file(
+    beamline: LocalBeamline, client: Client
+) -> None:
+    said = _undula(
+        beamline, "scan", "samx", "-2", "2", "41", "--detectors", "diode",
+        "--fit", "gaussian + linear", "--json",
+    )  # fmt: skip
+    (run,) = json.loads(said.splitlines()[-1])["runs"]
+    (fit,) = run["fits"]
+    assert (fit["model"], fit["signal"], fit["axis"]) == ("gaussian + linear", "diode", "samx")
+    assert fit["points"] == 41
+    client_run = client.runs[run["number"]]
+    (kept,) = read_processes(client_run.path)
+    assert kept.results["model"] == "gaussian + linear"
+    assert kept.units["parameters/gaussian_center"] == "mm"
+
+
+def test_a_run_is_fitted_afterwards_and_given_as_xarray(
+    beamline: LocalBeamline, client: Client
+) -> None:
+    handle = client.scan("samx", -2, 2, 31, detectors=["diode"])
+    run = handle.run
+    assert run is not None
+    fit = run.fit("gaussian + linear", "diode")
+    shown = json.loads(
+        _undula(beamline, "runs", "fit", str(run.number), "gaussian + linear", "--json")
+    )
+    assert shown["parameters"][0]["value"] == pytest.approx(fit.result.parameters[0].value)
+    assert handle.data.to_xarray().samx.attrs["units"] == "mm"
+    with pytest.raises(InputError, match="there is no model 'gausian'"):
+        client.scan("samx", -2, 2, 31, fit="gausian")

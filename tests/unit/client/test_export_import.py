@@ -1,0 +1,210 @@
+"""Runs go out for other programs and come in from other places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import bluesky.plans as bp
+import numpy as np
+import pytest
+from bluesky import RunEngine
+from bluesky.callbacks.json_writer import JSONLinesWriter
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ophyd.sim import hw
+from silx.io.specfile import SpecFile
+
+from undula.catalogue import SqliteCatalogue
+from undula.client.export import export_file
+from undula.client.importing import Importer, import_documents, import_file, read_documents
+from undula.client.runs import Runs
+from undula.core.errors import InputError, StorageError
+from undula.core.paths import beamline_paths
+from undula.core.settings import BeamlineSettings, save_settings
+from undula.files import read_archive
+
+HW = hw()
+
+
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs, as Bluesky itself writes them."""
+    folder = tmp_path_factory.mktemp("lines")
+    engine = RunEngine({"scan_id": 90}, context_managers=[])
+    engine.subscribe(JSONLinesWriter(str(folder), "old.jsonl"))
+    engine(bp.scan([HW.det], HW.motor, -1, 1, 5, md={"sample": "Fe2O3"}))
+    engine(bp.grid_scan([HW.det4], HW.motor1, 0, 1, 2, HW.motor2, 0, 2, 3, snake_axes=True))
+    return folder / "old.jsonl"
+
+
+@pytest.fixture
+def beamline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A beamline that is down: settings and nothing else."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    save_settings(BeamlineSettings(name="b", data=tmp_path / "data"), beamline_paths("b").config)
+    return "b"
+
+
+@pytest.fixture
+def runs(beamline: str) -> Runs:
+    return Runs(beamline_paths(beamline).catalogue)
+
+
+def everything(folder: Path) -> list[Path]:
+    return [p for p in folder.rglob("*") if p.is_file()]
+
+
+def test_runs_of_another_place_become_runs_as_any_other(
+    lines: Path, beamline: str, runs: Runs
+) -> None:
+    first, second = import_file(lines, beamline)
+    assert (first.number, second.number) == (1, 2)
+    run = runs[1]
+    assert (run.status, run.record.num_points, run.record.plan) == ("success", 5, "scan")
+    assert run.record.metadata["imported"]["from"] == str(lines)
+    assert run.record.metadata["imported"]["scan_id"] == 91
+    assert run.data["motor"] == pytest.approx(np.linspace(-1, 1, 5))
+    assert run.path.name == "00001_scan.nxs"
+    assert "Fe2O3" in run.path.parts
+    assert runs.search(text="Fe2O3")[0].number == 1
+    name, start = next(run.documents())
+    assert (name, start["scan_id"]) == ("start", 1)
+    assert runs[2].data.to_xarray().det4.shape == (2, 3)
+    with pytest.raises(InputError, match="is in the history already, as run 1"):
+        import_file(lines, beamline)
+    assert len(runs) == 2
+
+
+def test_what_goes_out_as_documents_comes_in_again(
+    lines: Path, beamline: str, runs: Runs, tmp_path: Path
+) -> None:
+    import_file(lines, beamline)
+    export_file([runs[1], runs[2]], "jsonl", tmp_path / "again.jsonl")
+    names = [name for name, _ in read_documents(tmp_path / "again.jsonl")]
+    assert names == [name for name, _ in read_documents(lines)]
+    other = SqliteCatalogue(":memory:")
+    settings = BeamlineSettings(name="c", data=tmp_path / "other")
+    found = import_documents(read_documents(tmp_path / "again.jsonl"), settings, other, "b")
+    assert [run.number for run in found] == [1, 2]
+    with pytest.raises(StorageError, match="is there already"):
+        runs[1].export(tmp_path / "again.jsonl", "jsonl")
+
+
+def test_silx_reads_the_spec_file(lines: Path, beamline: str, runs: Runs, tmp_path: Path) -> None:
+    import_file(lines, beamline)
+    export_file([runs[1], runs[2]], "spec", tmp_path / "night.spec")
+    file = SpecFile(str(tmp_path / "night.spec"))
+    assert file.keys() == ["1.1", "2.1"]
+    scan = file["1.1"]
+    assert scan.labels[0] == "motor"
+    assert scan.labels[-1] == "det"
+    assert "Epoch" in scan.labels
+    assert scan.data_column_by_name("det") == pytest.approx(runs[1].data["det"])
+    assert scan.scan_header_dict["S"].startswith("1 ")
+    assert file["2.1"].data.shape == (len(file["2.1"].labels), 6)
+
+
+def test_csv_has_units_and_takes_one_run(
+    lines: Path, beamline: str, runs: Runs, tmp_path: Path
+) -> None:
+    import_file(lines, beamline)
+    runs[1].export(tmp_path / "a.csv")
+    head, *rows = (tmp_path / "a.csv").read_text().splitlines()
+    assert "elapsed_time (s)" in head
+    assert len(rows) == 5
+    with pytest.raises(InputError, match="CSV takes one run"):
+        export_file([runs[1], runs[2]], "csv", tmp_path / "b.csv")
+    with pytest.raises(InputError, match="'xls' is no format"):
+        runs[1].export(tmp_path / "b.xls", "xls")
+    assert not list(tmp_path.glob("*b.*"))
+
+
+def _broken(documents: list[Any], kind: str) -> list[Any]:
+    names = [name for name, _ in documents]
+    if kind == "no start":
+        return documents[1:]
+    if kind == "no stop":
+        return documents[:-1]
+    if kind == "an event is missing":
+        return [d for d in documents if not (d[0] == "event" and d[1]["seq_num"] == 3)]
+    if kind == "no descriptor":
+        return [d for d in documents if d[0] != "descriptor"]
+    if kind == "unknown name":
+        return [*documents[:1], ("surprise", {}), *documents[1:]]
+    place = names.index("event")
+    name, event = documents[place]
+    wrong = {
+        "a field is missing": {k: v for k, v in event.items() if k != "time"},
+        "a key too much": {**event, "data": {**event["data"], "more": 1}},
+    }[kind]
+    return [*documents[:place], (name, wrong), *documents[place + 1 :]]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["no start", "no stop", "an event is missing", "no descriptor", "unknown name",
+     "a field is missing", "a key too much"],
+)  # fmt: skip
+def test_a_stream_that_is_not_whole_is_refused_and_leaves_nothing(
+    lines: Path, tmp_path: Path, kind: str
+) -> None:
+    documents = list(read_documents(lines))
+    second = [name for name, _ in documents].index("start", 1)
+    catalogue = SqliteCatalogue(":memory:")
+    settings = BeamlineSettings(name="c", data=tmp_path)
+    given = [*documents[second:], *_broken(documents[:second], kind)]  # a sound run before it
+    with pytest.raises(InputError) as refused:
+        import_documents(given, settings, catalogue, "test")
+    assert refused.value.remedy
+    assert everything(tmp_path) == []
+    assert catalogue.runs() == []
+
+
+@given(line=st.text(max_size=40))
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_line_is_documents_or_an_error_that_names_it(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd.jsonl"
+    path.write_text(line.replace("\n", " "), encoding="utf-8")
+    try:
+        assert list(read_documents(path)) == []
+    except InputError as error:
+        assert "odd.jsonl, line 1" in str(error)  # noqa: PT017  # both ways are right
+
+
+def test_a_full_disk_leaves_no_half_run(
+    lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> int:
+        raise StorageError("the disk is full", remedy="free space")
+
+    monkeypatch.setattr("undula.client.importing.write_archive", full)
+    catalogue = SqliteCatalogue(":memory:")
+    settings = BeamlineSettings(name="c", data=tmp_path)
+    with pytest.raises(StorageError, match="the disk is full"):
+        import_documents(read_documents(lines), settings, catalogue, "test")
+    assert everything(tmp_path) == []
+    assert catalogue.runs() == []
+
+
+@pytest.fixture
+def importer(beamline: str) -> Iterator[Importer]:
+    return Importer(beamline, origin="the old beamline")
+
+
+def test_a_live_run_engine_gives_runs_and_is_never_failed(importer: Importer, runs: Runs) -> None:
+    engine = RunEngine({"scan_id": 5}, context_managers=[])
+    engine.subscribe(importer)
+    engine(bp.count([HW.det, HW.direct_img], 3))
+    (found,) = importer.imported
+    assert runs[found.number].record.num_points == 3
+    assert runs[found.number].record.metadata["imported"]["from"] == "the old beamline"
+    docs = [d.name for d in read_archive(Path(runs[found.number].record.archive_path))]
+    assert docs == ["start", "descriptor", "event", "event", "event", "stop"]
+
+    with pytest.warns(UserWarning, match="run x is not imported"):
+        importer("start", {"uid": "x"})  # it has no time
+    assert "document 1: start is not valid" in str(importer.problems[0])
+    engine(bp.count([HW.det], 1))
+    assert len(importer.imported) == 2
