@@ -170,7 +170,7 @@ def test_any_line_is_documents_or_an_error_that_names_it(line: str, tmp_path: Pa
     try:
         assert list(read_documents(path)) == []
     except InputError as error:
-        assert "odd.jsonl, line 1" in str(error)  # noqa: PT017  # both ways are right
+        assert "odd.jsonl, line " in str(error)  # noqa: PT017  # both ways are right
 
 
 def test_a_full_disk_leaves_no_half_run(
