@@ -98,6 +98,16 @@ class BeamlinePaths:
         return self.state / "models"
 
     @property
+    def nodes(self) -> Path:
+        """Files with nodes of pipes that the beamline wrote itself."""
+        return self.state / "nodes"
+
+    @property
+    def pipes(self) -> Path:
+        """What graphs that run say of themselves."""
+        return self.run / "pipes"
+
+    @property
     def broker_folder(self) -> Path:
         """Append-only file and access rules of the embedded broker."""
         return self.state / "broker"

@@ -16,7 +16,7 @@ from typing import Any
 
 from undula.core.errors import UndulaError
 from undula.pipes.graph import checked, read_graph
-from undula.pipes.nodes.registry import Shipped
+from undula.pipes.nodes.user_nodes import NodeFolder
 from undula.pipes.runner.control import Line
 from undula.pipes.runner.worker import Worker
 
@@ -29,7 +29,7 @@ def serve(descriptor: int) -> int:
     if words is None:
         return 0
     try:
-        types = Shipped()
+        types = NodeFolder(Path(words["nodes"]) if words["nodes"] else None)
         graph = checked(read_graph(words["graph"]), types)
         worker = Worker(graph, words["process"], Path(words["folder"]), types, line)
     except UndulaError as exc:

@@ -67,7 +67,7 @@ class Runner:
         graph: that was checked.
         types: classes of nodes by name: to know what each passes on one by one.
         folder: for sockets and for what is spilled; a temporary one by default.
-        node_folders: where nodes of the beamline are looked for.
+        nodes: the beamline's folder of nodes.
     """
 
     def __init__(
@@ -76,12 +76,12 @@ class Runner:
         types: Mapping[str, Any],
         *,
         folder: Path | None = None,
-        node_folders: Sequence[Path] = (),
+        nodes: Path | None = None,
     ) -> None:
         self.graph, self._types = graph, types
         self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="undula-pipes-")
         self._folder = folder or Path(self._temporary.name if self._temporary else "")
-        self._node_folders = [str(f) for f in node_folders]
+        self._nodes = None if nodes is None else str(nodes)
         self._processes: dict[str, _Process] = {}
         self._where = {n: process for process, nodes in graph.processes().items() for n in nodes}
         self._paths: dict[str, str] = {}
@@ -130,7 +130,7 @@ class Runner:
         self._selector.register(line.fileno(), selectors.EVENT_READ, name)
         line.say(
             graph=self.graph.plain(), process=name, folder=str(self._folder),
-            node_folders=self._node_folders,
+            nodes=self._nodes,
         )  # fmt: skip
 
     def begin(self) -> None:

@@ -1,0 +1,393 @@
+"""`undula pipes list|show|check|run|rehearse|top`: graphs for frames.
+
+In: arguments, graph files. Out: text, JSON, SVG. A graph runs as long as its command does; what it
+says of itself is kept in a file of the run folder, where `top` finds it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from undula.cli.output import (
+    EXIT_HELP,
+    FAILED,
+    BeamlineOption,
+    JsonOption,
+    kind,
+    print_json,
+    table,
+)
+from undula.core.errors import InputError
+from undula.core.paths import BeamlinePaths, beamline_paths, default_beamline
+from undula.core.procs import ProcessId
+
+if TYPE_CHECKING:
+    from undula.pipes.graph import Graph
+    from undula.pipes.nodes.user_nodes import NodeFolder
+    from undula.pipes.runner import GraphStatus, Outcome
+
+GraphFile = Annotated[Path, typer.Argument(help="A graph: YAML or JSON.")]
+Nodes = Annotated[
+    Path | None, typer.Option("--nodes", help="Folder of nodes; default: the beamline's.")
+]
+SHOW_S = 0.5
+
+
+def _paths(beamline: str | None) -> BeamlinePaths:
+    return beamline_paths(beamline or default_beamline())
+
+
+def _types(nodes: Path | None, beamline: str | None) -> tuple[NodeFolder, Path | None]:
+    from undula.pipes.nodes.user_nodes import NodeFolder
+
+    folder = nodes or _paths(beamline).nodes
+    found = NodeFolder(folder if folder.is_dir() else None)
+    for fault in found.faults.values():
+        print(f"faulty: {fault}", file=sys.stderr)
+    return found, folder if folder.is_dir() else None
+
+
+def _graph(file: Path, types: NodeFolder) -> Graph:
+    from undula.pipes.graph import checked, load_graph
+
+    return checked(load_graph(file), types)
+
+
+@kind
+def list_nodes(
+    nodes: Nodes = None, as_json: JsonOption = False, beamline: BeamlineOption = None
+) -> None:
+    """List the nodes that a graph may have, shipped and the beamline's own.
+
+    Example: undula pipes list
+    """
+    types, _ = _types(nodes, beamline)
+    rows = []
+    for name in types:
+        cls = types[name]
+        rows.append([
+            name, " ".join(port.name for port in cls.inputs),
+            " ".join(port.name for port in cls.outputs), types.place(name),
+            cls.help().partition("\n")[0],
+        ])  # fmt: skip
+    if as_json:
+        keys = ("name", "inputs", "outputs", "place", "help")
+        print_json([dict(zip(keys, row, strict=True)) for row in rows])
+    else:
+        print(table(["node", "inputs", "outputs", "from", "does"], rows))
+
+
+@kind
+def show(
+    name: Annotated[str, typer.Argument(help="Name of a node, or a graph file.")],
+    svg: Annotated[
+        Path | None, typer.Option("--svg", help="Draw the graph into this file.")
+    ] = None,
+    nodes: Nodes = None,
+    as_json: JsonOption = False,
+    beamline: BeamlineOption = None,
+) -> None:
+    """Show a node with its ports and parameters, or a graph with its nodes and edges.
+
+    Example: undula pipes show roi
+
+    Example: undula pipes show live.yaml --svg live.svg
+    """
+    types, _ = _types(nodes, beamline)
+    if name in types and not Path(name).is_file():
+        _show_node(name, types, as_json)
+        return
+    if not Path(name).suffix and not Path(name).exists():
+        from undula.pipes.graph.load import nearest
+
+        raise InputError(f"there is no node {name!r}", remedy=nearest(name, types))
+    graph = _graph(Path(name), types)
+    if svg is not None:
+        from undula.pipes.graph import svg as drawn
+
+        svg.write_text(drawn(graph), encoding="utf-8")
+    if as_json:
+        print_json(graph.plain())
+        return
+    rows = [[n, s.kind, s.process or n, s.on_failure, _words(s.parameters)]
+            for n, s in graph.nodes.items()]  # fmt: skip
+    print(table(["node", "kind", "process", "on failure", "parameters"], rows))
+    print()
+    print(table(["edge", "policy"], [[e.name, e.policy.text] for e in graph.edges]))
+
+
+def _words(parameters: Any) -> str:
+    return " ".join(f"{key}={value}" for key, value in parameters.items())
+
+
+def _show_node(name: str, types: NodeFolder, as_json: bool) -> None:
+    cls = types[name]
+    schema = cls.model().model_json_schema()
+    if as_json:
+        print_json({
+            "name": name, "place": types.place(name), "help": cls.help(), "covers": cls.covers,
+            "inputs": [{"name": p.name, "help": p.help} for p in cls.inputs],
+            "outputs": [{"name": p.name, "help": p.help, "unit": p.unit} for p in cls.outputs],
+            "parameters": schema,
+        })  # fmt: skip
+        return
+    print(f"{name}, from {types.place(name)}\n\n{cls.help()}\n")
+    ports = [["in", port.name, port.help] for port in cls.inputs]
+    ports += [["out", port.name, port.help] for port in cls.outputs]
+    print(table(["port", "name", "means"], ports))
+    rows = [
+        [key, json.dumps(field.get("default")), field.get("unit", ""), field.get("description", "")]
+        for key, field in schema.get("properties", {}).items()
+    ]
+    if rows:
+        print("\n" + table(["parameter", "default", "unit", "means"], rows))
+
+
+@kind
+def check(
+    file: GraphFile,
+    nodes: Nodes = None,
+    as_json: JsonOption = False,
+    beamline: BeamlineOption = None,
+) -> None:
+    """Check a graph: every fault with its place and what to do; nothing is started.
+
+    Example: undula pipes check live.yaml
+    """
+    types, _ = _types(nodes, beamline)
+    graph = _graph(file, types)
+    if as_json:
+        print_json({"name": graph.name, "nodes": len(graph.nodes), "edges": len(graph.edges)})
+    else:
+        many = len(graph.processes())
+        print(
+            f"{graph.name}: {len(graph.nodes)} nodes in {many} process{'es' * (many > 1)}, "
+            f"{len(graph.edges)} edges, no fault"
+        )
+
+
+@contextmanager
+def _published(folder: Path, name: str) -> Iterator[Any]:
+    """Keep a status where `top` finds it, as long as this process lives."""
+    folder.mkdir(parents=True, exist_ok=True)
+    own = ProcessId.of(os.getpid())
+    path = folder / f"{name}.{os.getpid()}.json"
+
+    def publish(status: GraphStatus) -> None:
+        content = {"pid": os.getpid(), "ticks": own.ticks if own else 0, "status": status.plain()}
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(content), encoding="utf-8")
+        temporary.replace(path)
+
+    try:
+        yield publish
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _perform(
+    graph: Graph, types: NodeFolder, folder: Path | None, paths: BeamlinePaths,
+    duration_s: float | None, quiet: bool,
+) -> Outcome:  # fmt: skip
+    from undula.pipes.runner import Runner
+
+    shown_at = 0.0
+    with (
+        _published(paths.pipes, graph.name) as publish,
+        Runner(graph, types, nodes=folder) as runner,
+    ):
+
+        def look(status: GraphStatus) -> None:
+            nonlocal shown_at
+            if time.monotonic() - shown_at < SHOW_S:
+                return
+            shown_at = time.monotonic()
+            publish(status)
+            if not quiet:
+                print(one_line(status), file=sys.stderr)
+
+        try:
+            return runner.run(duration_s, show=look)
+        except KeyboardInterrupt:
+            runner.stop()  # what is on its way is still worked on
+            while not runner.over:
+                runner.pump(None)
+            return runner.outcome()
+
+
+def one_line(status: GraphStatus) -> str:
+    """Every node with its rate, for a terminal's scrolling line."""
+    parts = []
+    for node in status.nodes.values():
+        part = f"{node.name} {node.rate_hz:.4g} Hz"
+        if node.blocked_by:
+            part += " blocked by " + ", ".join(node.blocked_by)
+        parts.append(part)
+    return "  ".join(parts)
+
+
+@kind
+def run(
+    file: GraphFile,
+    duration_s: Annotated[
+        float | None, typer.Option("--for", help="Stop after so many seconds.", min=0.0)
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Only the outcome.")] = False,
+    nodes: Nodes = None,
+    as_json: JsonOption = False,
+    beamline: BeamlineOption = None,
+) -> None:
+    """Run a graph until its sources end, or Ctrl-C; then say where every frame went.
+
+    Example: undula pipes run live.yaml --for 20
+    """
+    types, folder = _types(nodes, beamline)
+    graph = _graph(file, types)
+    outcome = _perform(graph, types, folder, _paths(beamline), duration_s, quiet or as_json)
+    if as_json:
+        print_json(_plain(outcome))
+    else:
+        print(status_text(outcome.status))
+        print(f"\n{outcome.report.text}")
+        if outcome.failed:
+            print(f"failed: {outcome.failed}", file=sys.stderr)
+    if not outcome.ok:
+        raise typer.Exit(FAILED)
+
+
+def _plain(outcome: Outcome) -> dict[str, Any]:
+    report = outcome.report
+    return {
+        "complete": report.complete,
+        "failed": outcome.failed,
+        "triggers": report.triggers,
+        "edges": {name: ledger.counts for name, ledger in report.edges.items()},
+        "missing": [
+            {"edge": m.edge, "frames": m.frames.intervals(), "place": m.place}
+            for m in report.missing
+        ],
+        "status": outcome.status.plain(),
+    }
+
+
+def status_text(status: GraphStatus) -> str:
+    """Tables of nodes and edges."""
+    nodes = [
+        [n.name, n.state, n.frames, f"{n.rate_hz:.4g}", f"{n.could_hz:.4g}",
+         f"{n.latency_s * 1e3:.3g}", n.failed, n.restarts, ", ".join(n.blocked_by), n.error]
+        for n in status.nodes.values()
+    ]  # fmt: skip
+    edges = [
+        [e.name, e.policy, e.seen, e.passed, e.dropped, e.lost, e.failed, e.depth]
+        for e in status.edges.values()
+    ]
+    head = ["node", "state", "frames", "Hz", "could do", "latency ms", "failed", "restarts",
+            "blocked by", "error"]  # fmt: skip
+    counted = ["edge", "policy", "seen", "passed", "dropped", "lost", "failed", "waiting"]
+    return f"{table(head, nodes)}\n\n{table(counted, edges)}"
+
+
+@kind
+def rehearse(
+    file: GraphFile,
+    duration_s: Annotated[float, typer.Option("--for", help="Seconds.", min=0.5)] = 10.0,
+    rate_hz: Annotated[
+        float, typer.Option("--rate", help="Frames a second; 0: as fast as it goes.", min=0.0)
+    ] = 0.0,
+    nodes: Nodes = None,
+    as_json: JsonOption = False,
+    beamline: BeamlineOption = None,
+) -> None:
+    """Push made-up frames of the real size through the real graph to the real disk.
+
+    Says the highest rate of each node, the bottleneck by name, and what to change. Files that it
+    writes are removed again.
+
+    Example: undula pipes rehearse live.yaml --for 20 --rate 100
+    """
+    from undula.pipes.runner.rehearse import rehearsal, verdict
+
+    types, folder = _types(nodes, beamline)
+    graph, made = rehearsal(_graph(file, types), rate_hz, f"rehearsal-{os.getpid()}")
+    try:
+        outcome = _perform(graph, types, folder, _paths(beamline), duration_s, quiet=True)
+    finally:
+        for place in made:
+            shutil.rmtree(place, ignore_errors=True)
+    sources = [name for name, node in graph.nodes.items() if not types[node.kind].inputs]
+    found = verdict(graph, outcome.status, duration_s, sources, rate_hz)
+    if as_json:
+        print_json({
+            "sustained_hz": found.sustained_hz, "could_hz": found.could_hz,
+            "bottleneck": found.bottleneck, "advice": found.advice, "failed": outcome.failed,
+        })  # fmt: skip
+    else:
+        print(status_text(outcome.status))
+        print(f"\n{found.text}")
+    if outcome.failed:
+        print(f"failed: {outcome.failed}", file=sys.stderr)
+        raise typer.Exit(FAILED)
+
+
+def running(folder: Path) -> list[GraphStatus]:
+    """The graphs that run now; what a dead command left is removed."""
+    from undula.pipes.runner import GraphStatus
+
+    found = []
+    for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            alive = ProcessId(int(content["pid"]), int(content["ticks"])).alive
+            status = GraphStatus.of(content["status"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # it was replaced or removed just now
+        if alive:
+            found.append(status)
+        else:
+            path.unlink(missing_ok=True)
+    return found
+
+
+@kind
+def top(
+    once: Annotated[bool, typer.Option("--once", help="Show it once, and end.")] = False,
+    as_json: JsonOption = False,
+    beamline: BeamlineOption = None,
+) -> None:
+    """Show rates, queues and latencies of the graphs that run, again and again until Ctrl-C.
+
+    Example: undula pipes top
+    """
+    folder = _paths(beamline).pipes
+    while True:
+        found = running(folder)
+        if as_json:
+            print_json([status.plain() for status in found])
+        else:
+            clear = "\033[2J\033[H" if sys.stdout.isatty() and not once else ""
+            texts = [f"{s.name}: {s.state}\n{status_text(s)}" for s in found]
+            print(clear + ("\n\n".join(texts) or "no graph runs"), flush=True)
+        if once or as_json:
+            return
+        time.sleep(SHOW_S)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    pipes = typer.Typer(
+        help="Graphs for frames: check, run, rehearse.", no_args_is_help=True, rich_markup_mode=None
+    )
+    pipes.command("list", epilog=EXIT_HELP)(list_nodes)
+    for command in (show, check, run, rehearse, top):
+        pipes.command(epilog=EXIT_HELP)(command)
+    app.add_typer(pipes, name="pipes")

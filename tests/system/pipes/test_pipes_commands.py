@@ -1,0 +1,89 @@
+"""`undula pipes ...`, as a person types it: check, run, rehearse; a node of one's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import h5py
+import pytest
+
+GRAPH = """
+name: live
+nodes:
+  det: {node: simulated, parameters: {width: 64, height: 48, frames: 40, rate_hz: 0}}
+  bright: {node: brightest, parameters: {above: 0}, process: work}
+  view: {node: preview, process: work}
+  file: {node: frame_file, parameters: {folder: FOLDER}}
+edges:
+  - det -> bright
+  - det -> view: latest
+  - det -> file
+"""
+NODE = '''
+def brightest(image, above: float = 10.0):
+    """Brightest pixel, if it is above a level."""
+    return image.max() if image.max() > above else None
+'''
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a graph, and a beamline whose state is there."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.delenv("UNDULA_BEAMLINE", raising=False)
+    (tmp_path / "live.yaml").write_text(GRAPH.replace("FOLDER", str(tmp_path / "frames")))
+    return tmp_path
+
+
+def pipes(*words: object, code: int = 0) -> str:
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("undula")), "pipes", *map(str, words)],
+        capture_output=True, text=True, timeout=90, env=os.environ, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_a_node_of_ones_own_is_in_graph_command_and_ledger_at_once(place: Path) -> None:
+    graph = place / "live.yaml"
+    assert "[nodes.bright.node] there is no node 'brightest'" in pipes("check", graph, code=2)
+    nodes = place / "state/undula/default/nodes"
+    nodes.mkdir(parents=True)
+    (nodes / "mine.py").write_text(NODE)
+    assert "4 nodes in 3 processes, 3 edges, no fault" in pipes("check", graph)
+    assert str(nodes / "mine.py") in pipes("list")
+    assert "argument of brightest" in pipes("show", "brightest")
+    found: dict[str, Any] = json.loads(pipes("run", graph, "--json"))
+    assert found["complete"]
+    assert found["edges"]["det.frames -> bright.frames"]["passed"] == 40
+    assert found["status"]["nodes"]["bright"]["frames"] == 40
+    (file,) = (place / "frames").iterdir()
+    with h5py.File(file) as content:
+        assert content["entry/data/seq_num"][()].tolist() == list(range(1, 41))
+        assert content["entry/data/data"].shape == (40, 48, 64)
+
+
+def test_a_rehearsal_names_the_bottleneck_and_leaves_no_file(place: Path) -> None:
+    graph = place / "live.yaml"
+    graph.write_text(graph.read_text().replace("brightest, parameters: {above: 0}", "sum"))
+    found = json.loads(pipes("rehearse", graph, "--for", 0.5, "--json"))
+    assert found["sustained_hz"] > 0
+    assert found["bottleneck"] in ("det", "bright", "file")
+    assert found["advice"]
+    assert not any(p for p in (place / "frames").iterdir())
+    assert "no graph runs" in pipes("top", "--once")
+
+
+def test_a_graph_is_drawn_and_a_wrong_name_is_corrected(place: Path) -> None:
+    graph = place / "live.yaml"
+    graph.write_text(graph.read_text().replace("brightest, parameters: {above: 0}", "sum"))
+    text = pipes("show", graph, "--svg", place / "live.svg")
+    assert "det.frames -> view.frames" in text
+    assert (place / "live.svg").read_text().startswith("<svg ")
+    assert "did you mean preview?" in pipes("show", "preveiw", code=2)
