@@ -306,6 +306,15 @@ class StreamTable:
         self._seq.extend(seqs)
         self._event_time.extend(float(t) for t in doc["time"])
 
+    def first(self, key: str) -> Any | None:
+        """The first reading of a data key, written already or not; None while there is none."""
+        if not self.rows:
+            return None
+        if self._first:
+            value = self.columns[key].data[0]
+            return value.decode() if isinstance(value, bytes) else value
+        return self._pending[key][0]
+
     def flush(self) -> list[int]:
         """Write what is pending; return the rows that were written."""
         written = []

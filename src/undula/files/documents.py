@@ -171,14 +171,15 @@ def devices(start: Document, descriptor: Document) -> list[Device]:
     for key, entry in data_keys.items():
         if key not in known:
             objects.setdefault(str(entry.get("object_name", key)), []).append(key)
+    objects = _by_owner(start, objects)
     axis_keys = {key for fields, _ in dimensions(start) for key in fields}
     hints = descriptor.get("hints") or {}
     order = [*(start.get("motors") or ()), *(start.get("detectors") or ())]
     found = []
     for name in sorted(objects, key=lambda n: order.index(n) if n in order else len(order)):
         keys = objects[name]
-        fields = (hints.get(name) or {}).get("fields") or []
         entry = (start.get("devices") or {}).get(name) or {}
+        fields = (hints.get(name) or {}).get("fields") or entry.get("hinted") or []
         found.append(
             Device(
                 name=name,
@@ -189,6 +190,34 @@ def devices(start: Document, descriptor: Document) -> list[Device]:
             )
         )
     return found
+
+
+def _by_owner(start: Document, objects: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Keys that one object gives for several devices (points taken in blocks), by device."""
+    about = start.get("devices") or {}
+    owner = {key: name for name, words in about.items() for key in words.get("keys") or ()}
+    found: dict[str, list[str]] = {}
+    for name, keys in objects.items():
+        for key in keys:
+            found.setdefault(name if name in about else owner.get(key, name), []).append(key)
+    return found
+
+
+def configurations(start: Document, descriptor: Document) -> dict[str, Document]:
+    """Configuration by device; what one object says for several devices is told apart by name."""
+    about = sorted(start.get("devices") or (), key=len, reverse=True)
+    found: dict[str, dict[str, Any]] = {}
+    for name, config in (descriptor.get("configuration") or {}).items():
+        for key, value in (config.get("data") or {}).items():
+            owner = name
+            if name not in about:
+                owner = next((n for n in about if key == n or key.startswith(f"{n}_")), name)
+            parts = found.setdefault(owner, {"data": {}, "timestamps": {}, "data_keys": {}})
+            parts["data"][key] = value
+            for part in ("timestamps", "data_keys"):
+                if key in (config.get(part) or {}):
+                    parts[part][key] = config[part][key]
+    return dict(found)
 
 
 def _midpoints(start: Document, shape: tuple[int, ...]) -> list[npt.NDArray[np.float64] | None]:

@@ -18,7 +18,7 @@ import numpy as np
 import undula
 from undula.core.clock import iso
 from undula.files.columns import as_text, plain
-from undula.files.documents import Device, Document, h5_name
+from undula.files.documents import Device, Document, configurations, h5_name
 
 FINAL_FIELDS = {"end_time": 40, "exit_status": 16, "reason": 1024}
 NX_CLASS = {
@@ -139,12 +139,15 @@ def write_metadata(entry: Any, start: Document) -> None:
     nx_group(collection, "device_configuration", "NXcollection")
 
 
-def device_group(entry: Any, device: Device) -> Any:
+def device_group(entry: Any, start: Document, device: Device) -> Any:
     """The group of a device of the main stream, in its NeXus class."""
     name = h5_name(device.name)
     if device.kind == "monitor":
         taken = name in entry
         group = nx_group(entry, f"monitor_{name}" if taken else name, "NXmonitor")
+        write_value(group, "mode", "timer")
+        seconds = start.get("count_time_s")
+        write_value(group, "preset", np.nan if seconds is None else float(seconds), "s")
     else:
         group = nx_group(entry["instrument"], name, NX_CLASS[device.kind])
     write_value(group, "local_name" if device.kind != "positioner" else "name", device.name)
@@ -164,13 +167,11 @@ def link_main_value(group: Any, device: Device) -> None:
         group[name] = h5py.SoftLink(f"{group.name}/{h5_name(main)}")
 
 
-def write_configuration(entry: Any, descriptor: Document) -> None:
+def write_configuration(entry: Any, start: Document, descriptor: Document) -> None:
     """Device configuration of a stream, once a device."""
     folder = entry["collection/device_configuration"]
-    for device, config in (descriptor.get("configuration") or {}).items():
-        data = config.get("data") or {}
-        if not data:
-            continue
+    for device, config in configurations(start, descriptor).items():
+        data = config["data"]
         group = nx_group(folder, h5_name(device), "NXcollection")
         for key, value in data.items():
             unit = ((config.get("data_keys") or {}).get(key) or {}).get("units")

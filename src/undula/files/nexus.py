@@ -36,6 +36,7 @@ from undula.files.layout import (
     write_entry,
     write_value,
 )
+from undula.files.layout_fill import LayoutFill, chosen_layout
 from undula.files.places import Place, can_follow_live, check_space, storage_error
 from undula.files.plot import Plot
 from undula.files.process import Process, write_process
@@ -65,6 +66,8 @@ class NexusFile:
         self._other: list[tuple[str, Document]] = []
         self._processes: dict[str, Process] = {}
         self._plot: Plot | None = None
+        layout = chosen_layout(start)
+        self._fill = None if layout is None else LayoutFill(layout, start)
         self._main: str | None = None
         self._opened = False
         self._dirty = False
@@ -184,10 +187,10 @@ class NexusFile:
 
     def _lay_out(self, stream: Stream, entry: Any, doc: Document, *, main: bool) -> None:
         """Datasets of the data keys that the stream does not have yet."""
-        write_configuration(entry, doc)
+        write_configuration(entry, self._start, doc)
         known = {d.name for d in stream.devices}
         for device in devices(self._start, doc):
-            group = device_group(entry, device) if main else stream.table.group
+            group = device_group(entry, self._start, device) if main else stream.table.group
             for key in device.keys:
                 layout = key_layout(key, doc["data_keys"][key])
                 if layout.external:
@@ -226,6 +229,7 @@ class NexusFile:
     def _open_to_readers(self) -> None:
         """Lay out the plot, begin SWMR and give the file its name."""
         self._lay_plot()
+        self._lay_layout()
         self._opened = True
         if self._may_live:
             self._file.swmr_mode = True
@@ -242,6 +246,20 @@ class NexusFile:
         self._plot = Plot(self._entry, self._start, stream.devices, stream.table)
         if not self._plot.signals and stream.external:
             self._plot.draw_external(next(iter(stream.external.values())))
+
+    def _lay_layout(self) -> None:
+        if self._fill is not None:
+            self._fill.lay(self._entry, self._streams, self._main, self._plot)
+
+    def _layout_grows(self) -> bool:
+        return self._fill is not None and self._fill.knows_more(
+            self._entry, self._streams, self._main, self._plot
+        )
+
+    @property
+    def missing(self) -> list[str]:
+        """`path: why` of what the layout requires and nothing gave, as of now."""
+        return [] if self._fill is None else list(self._fill.missing)
 
     def _main_stream(self) -> str | None:
         if "primary" in self._streams:
@@ -268,6 +286,8 @@ class NexusFile:
                 rows = stream.table.flush()
                 if self._plot is not None and stream.name == self._main:
                     self._plot.fill(rows)
+                if self._fill is not None and self._opened and stream.name == self._main:
+                    self._fill.grow(self._entry, stream.table)
                 stream.table.flush_datasets()
             self._file.flush()
             for late in self._late.values():
@@ -325,6 +345,7 @@ class NexusFile:
         """Something is to be added that may not be done while readers follow."""
         return (
             self._plot is None
+            or self._layout_grows()
             or bool(self._late or self._resources or self._other or self._processes)
             or any(s.table.must_widen for s in self._streams.values())
         )
@@ -369,6 +390,9 @@ class NexusFile:
             self._lay_plot()
         if self._plot is not None:
             self._plot.refill()
+        self._lay_layout()
+        if self._fill is not None and self._main is not None:
+            self._fill.grow(self._entry, self._streams[self._main].table)
         self._write_resources()
         for process in self._processes.values():
             write_process(self._entry, process)

@@ -16,6 +16,7 @@ from typing import Any
 import h5py
 
 from undula.core.errors import StorageError
+from undula.files.repair import truncated
 
 NO_SWMR = ("nfs", "cifs", "smb", "9p", "fuse.sshfs")
 MAX_SUFFIX = 1000
@@ -63,6 +64,8 @@ def check_space(folder: Path) -> None:
 
 def run_uid_of(path: Path) -> str | None:
     """The run that a file belongs to; None when it does not say."""
+    if truncated(path):
+        return None
     for swmr in (False, True):
         try:
             with h5py.File(path, "r", swmr=swmr, locking=False) as file:

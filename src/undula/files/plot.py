@@ -72,6 +72,11 @@ class Plot:
         self.group = entry["data"]
         self._cells = {key: self.group[h5_name(key)] for key in self._cells}
 
+    @property
+    def axis_keys(self) -> list[str]:
+        """Data key of each axis, slow first; `time` where nothing was scanned."""
+        return list(self._axes) or ["time"]
+
     def _all_scalar(self) -> bool:
         return all(self._table.columns[k].layout.scalar for k in (*self.signals, *self._axes))
 

@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 
 from undula.core.errors import InputError, StorageError, UndulaError
+from undula.files.repair import truncated
 from undula.files.snapshot import snapshot_path
 
 _OWN = ("seq_num", "elapsed_time", "time")
@@ -26,6 +27,12 @@ _OWN = ("seq_num", "elapsed_time", "time")
 def open_file(path: Path) -> Iterator[Any]:
     """The h5py file, however it can be read now. Raises: StorageError."""
     file = None
+    if truncated(path):
+        raise StorageError(
+            f"the end of {path} is missing",
+            remedy="make it anew from its archive: undula runs rebuild NUMBER",
+            where=str(path),
+        )
     for place, swmr in ((path, False), (path, True), (snapshot_path(path), False)):
         try:
             file = h5py.File(place, "r", swmr=swmr)

@@ -97,6 +97,22 @@ def clear_writing_mark(path: Path) -> bool:
     return True
 
 
+def truncated(path: Path) -> bool:
+    """The end of the file is missing: HDF5 would read it as one that is followed, for ever.
+
+    False for what is no such file, or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_CHECKSUM_AT + 4)
+            size = os.fstat(file.fileno()).st_size
+    except OSError:
+        return False
+    if head[:8] != _SIGNATURE or len(head) < _EOF_AT + 8 or head[8] not in (2, 3) or head[9] != 8:
+        return False
+    return size < int.from_bytes(head[_EOF_AT : _EOF_AT + 8], "little")
+
+
 def _check(path: Path, head: bytearray) -> None:
     remedy = "rebuild the file from its journal: undula runs rebuild NUMBER"
     if len(head) < _CHECKSUM_AT + 4 or head[:8] != _SIGNATURE or head[8] not in (2, 3):

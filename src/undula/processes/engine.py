@@ -40,8 +40,11 @@ from undula.scans.attendant import Attendant
 from undula.scans.common_metadata import CommonMetadata
 from undula.scans.conditions import Conditions
 from undula.scans.configuration import Configuration
+from undula.scans.file_layouts import FileLayouts
 from undula.scans.leases import Leases
 from undula.scans.live import LiveValues
+from undula.scans.metadata_schema import FILE as METADATA_SCHEMA
+from undula.scans.metadata_schema import MetadataCheck
 from undula.scans.motors import Motors
 from undula.scans.moves import Mover
 from undula.scans.notes import RunNotes
@@ -219,7 +222,14 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
             velocities=Velocities(paths.velocities),
         )
         _attach(service, runner, mover, paths, opening, attendant=attendant)
-        metadata = CommonMetadata(paths.metadata, settings, service.metadata_changed)
+        runner.layouts = layouts = FileLayouts(paths.state)
+        metadata = CommonMetadata(
+            paths.metadata,
+            settings,
+            service.metadata_changed,
+            MetadataCheck(paths.state / METADATA_SCHEMA),
+            layouts,
+        )
         service.attach_metadata(metadata)
         service.attach_notes(RunNotes(catalogue))
         service.attach_additions(additions)

@@ -19,6 +19,8 @@ from undula.core.errors import InputError, StorageError, UndulaError
 from undula.core.log import get_logger
 from undula.core.settings import BeamlineSettings
 from undula.messages import BeamlineMetadata, MetadataRequest, ScanRequest
+from undula.scans.file_layouts import FileLayouts
+from undula.scans.metadata_schema import MetadataCheck
 from undula.scans.places import run_path
 
 MAX_BYTES = 64_000
@@ -27,7 +29,7 @@ OF_THE_ENGINE = frozenset(
         "uid", "time", "scan_id", "plan_name", "command", "user", "beamline", "motors",
         "detectors", "baseline_devices", "expects_streams", "versions", "devices", "count_time_s",
         "num_points", "num_intervals", "shape", "extents", "snaking", "axes_values", "hints",
-        "scan_group",
+        "scan_group", "file_layout",
     }
 )  # fmt: skip
 """Keys of the start document that say what a run did: not to be given beforehand."""
@@ -40,11 +42,19 @@ class CommonMetadata:
     Args:
         path: where it is kept.
         changed: called with it after each change.
+        schema: what the beamline wants runs to say; None: anything.
+        layouts: how files are laid out; a scan is refused while they are wrong.
     """
 
     def __init__(
-        self, path: Path, settings: BeamlineSettings, changed: Callable[[BeamlineMetadata], None]
+        self,
+        path: Path,
+        settings: BeamlineSettings,
+        changed: Callable[[BeamlineMetadata], None],
+        schema: MetadataCheck | None = None,
+        layouts: FileLayouts | None = None,
     ) -> None:
+        self._schema, self._layouts = schema, layouts
         self._path, self._settings, self._changed = path, settings, changed
         self._lock = threading.Lock()
         self._values = _kept(path)
@@ -61,20 +71,30 @@ class CommonMetadata:
         return self.shown().model_dump()
 
     def added(self, request: ScanRequest) -> ScanRequest:
-        """The request with the metadata that it does not give itself."""
+        """The request with the metadata that it does not give itself.
+
+        Raises: InputError with every fault against the beamline's schema; ConfigError when that or
+        a file layout is wrong. Nothing has moved then.
+        """
         values = self._values
         usual = self._settings.fits.get(request.plan)
         if usual:
             values = {"fit": usual, **values}
-        if not values:
-            return request
-        return request.model_copy(update={"metadata": {**values, **request.metadata}})
+        if values:
+            request = request.model_copy(update={"metadata": {**values, **request.metadata}})
+        if self._layouts is not None:
+            self._layouts.check()
+        if self._schema is not None:
+            self._schema.check(request.metadata, request.plan, OF_THE_ENGINE)
+        return request
 
     def _change(self, values: dict[str, Any], remove: Iterable[str]) -> None:
         with self._lock:
             gone = set(remove)
             new = {key: value for key, value in self._values.items() if key not in gone} | values
             check(new)
+            if self._schema is not None and values:
+                self._schema.check(values, None)
             _keep(self._path, new)
             self._values = new
         self._changed(self.shown())

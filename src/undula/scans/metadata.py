@@ -23,11 +23,16 @@ def _about(device: LoadedDevice) -> dict[str, Any]:
         "readout_priority": info.readout_priority,
         "description": info.description,
         "keys": list(info.data_keys),
+        "hinted": list((getattr(device.obj, "hints", None) or {}).get("fields") or ()),
+        "tags": list(device.entry.device_tags),
         "config": device.entry.device_config,
     }
     role = getattr(device.obj, "nx_class", None) or device.entry.user_parameter.get("nx_class")
     if role:
         about["nx_class"] = role
+    duty = device.entry.user_parameter.get("role")
+    if duty:
+        about["role"] = duty if isinstance(duty, list) else str(duty)
     return about
 
 

@@ -34,6 +34,7 @@ from undula.scans.checked_scan import CheckedScan
 from undula.scans.conditions import Conditions
 from undula.scans.continued import check_continued
 from undula.scans.documents import DocumentGate
+from undula.scans.file_layouts import FileLayouts
 from undula.scans.frames import tell_path
 from undula.scans.leases import Holding, Leases
 from undula.scans.line import Line
@@ -90,6 +91,7 @@ class ScanRunner:
         )
         self._lock = self.steering.lock
         self.settings = settings
+        self.layouts: FileLayouts | None = None
         self.leases = leases
         self._catalogue = catalogue
         self._touched = touched
@@ -251,6 +253,14 @@ class ScanRunner:
                     lambda: self.steering.end("see undula logs --service engine"),
                 )
 
+    def _layout(self, plan: str, scan: CheckedScan, md: dict[str, Any]) -> dict[str, Any]:
+        """How the run's file is laid out, for its start document."""
+        md.pop("file_layout", None)
+        if self.layouts is None:
+            return {}
+        known = {"motors": list(scan.axes), "detectors": list(scan.detectors)}
+        return self.layouts.chosen(plan, {**known, **md})
+
     def _starting(self, _: QueueItem) -> None:
         self._stopped = False
         self.steering.begin()
@@ -280,6 +290,7 @@ class ScanRunner:
                 self.steering.asked_to_pause, self.steering.spoiled, self._lost, lease, steps, hooks
             )
             plan, md = build_plan(scan, self.devices, self.settings, asked, self.steering.waits)
+            md |= self._layout(request.plan, scan, md)
             self.steering.drive(plan, md)
             status = "abort" if self.steering.aborted else "success"
         except AbortedBeforeError:

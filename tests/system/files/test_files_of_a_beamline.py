@@ -8,12 +8,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import h5py
 import pytest
 
 from undula.catalogue import SqliteCatalogue
 from undula.catalogue.scan_folder import read_notes
 from undula.client import Client
-from undula.core.errors import InputError
+from undula.core.errors import ConfigError, InputError
 from undula.testing.beamline import LocalBeamline, local_beamline
 
 
@@ -94,3 +95,63 @@ def test_the_command_line_tags_and_finds(beamline: LocalBeamline, client: Client
     listed = say("list", "--tag", "keep", "--text", "fine one", "--where", "num_points=3")
     assert listed.split()[5] == str(number), listed
     assert "a fine one" in say(str(number))
+
+
+def test_a_beamlines_own_fields_and_a_technique_are_in_the_file(
+    beamline: LocalBeamline, client: Client
+) -> None:
+    fields = beamline.paths.state / "file_fields.yaml"
+    fields.write_text(
+        "fields:\n"
+        "  - {path: instrument/source/name, value: Simulated Ring}\n"
+        "  - {path: instrument/source/current, from: device ring_current}\n"
+        "  - {path: sample/holder, from: metadata holder, value: pin}\n"
+    )
+    try:
+        said = {"technique": "xas", "xas_mode": "Transmission"}
+        run = client.scan("energy", 7100, 7110, 4, detectors=["i0", "diode"], metadata=said).run
+        with h5py.File(run.path) as file:
+            entry = file["entry"]
+            assert entry["definition"].asstr()[()] == "NXxas"
+            assert entry["instrument/source/name"].asstr()[()] == "Simulated Ring"
+            assert entry["instrument/source/current"].attrs["units"] == "mA"
+            assert entry["sample/holder"].asstr()[()] == "pin"
+            assert entry["instrument/incoming_beam/data"] == entry["i0/i0"]
+        fields.write_text("fields:\n  - {pth: a, value: 1}\n  - {path: b}\n")
+        with pytest.raises(ConfigError) as wrong:
+            client.scan("samx", 0, 1, 3, detectors=["diode"])
+        assert [d.partition(":")[0] for d in wrong.value.details] == ["file_fields.yaml"] * 3
+    finally:
+        fields.unlink()
+    client.scan("samx", 0, 1, 3, detectors=["diode"])
+
+
+def test_a_scan_without_the_metadata_that_the_beamline_wants_is_refused(
+    beamline: LocalBeamline, client: Client
+) -> None:
+    schema = beamline.paths.state / "metadata_schema.yaml"
+    schema.write_text(
+        "keys:\n"
+        "  proposal: {required_for: ['*scan'], pattern: 'p\\d+', example: p1234}\n"
+        "  element: {choices: [Fe, Cu]}\n"
+    )
+    try:
+        with pytest.raises(InputError) as refused:
+            client.scan("samx", 0, 1, 3, detectors=["diode"], metadata={"element": "Ni"})
+        assert len(refused.value.details) == 3
+        with pytest.raises(InputError, match="element is 'Ni'"):
+            client.metadata["element"] = "Ni"
+        client.metadata["proposal"] = "p1234"
+        assert client.scan("samx", 0, 1, 3, detectors=["diode"]).run.status == "success"
+        assert client.runs.search(proposal="p1234")
+    finally:
+        schema.unlink()
+        client.metadata.clear()
+
+
+def test_each_device_of_a_scan_in_blocks_has_its_own_group(client: Client) -> None:
+    run = client.count(3, detectors=["diode", "i0"]).run
+    with h5py.File(run.path) as file:
+        assert file["entry/instrument/diode/diode"].shape == (3,)
+        assert file["entry/i0/i0"].shape == (3,)
+        assert file["entry/data"].attrs["signal"] == "diode"

@@ -13,7 +13,15 @@ import numpy as np
 import pytest
 
 from undula.core.errors import StorageError
-from undula.files import archive_path, clear_writing_mark, read_archive, verify, write_archive
+from undula.files import (
+    archive_path,
+    clear_writing_mark,
+    open_run,
+    read_archive,
+    verify,
+    write_archive,
+)
+from undula.files.places import run_uid_of
 from undula.messages import RunDocument
 
 
@@ -80,3 +88,13 @@ def test_what_is_no_hdf5_file_is_not_repaired(tmp_path: Path) -> None:
     path.write_bytes(os.urandom(200))
     with pytest.raises(StorageError, match="no HDF5 file"):
         clear_writing_mark(path)
+
+
+def test_a_file_without_its_end_is_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.nxs"
+    with h5py.File(path, "x", libver=("v110", "v110")) as file:
+        file["d"] = np.arange(1000)
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(StorageError, match=r"the end of .* is missing"):
+        open_run(path)
+    assert run_uid_of(path) is None

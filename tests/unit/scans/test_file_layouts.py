@@ -1,0 +1,73 @@
+"""Which layout a run's file gets, from the shipped ones and a beamline's own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from undula.core.described import parse_described
+from undula.core.errors import ConfigError
+from undula.messages.layouts import ChosenLayout, FileLayout
+from undula.scans.file_layouts import FileLayouts, choose, shipped
+
+ABOUT = {"mono": {"role": "energy"}, "theta": {"tags": ["rotation", "optics"]}, "cam": {}}
+
+
+def test_shipped_layouts_name_their_definition_and_are_sound() -> None:
+    found = {layout.name: layout for layout in shipped()}
+    assert set(found) == {"NXscan", "NXxas", "NXtomo", "NXstxm"}
+    for name, layout in found.items():
+        assert layout.definition == name
+        assert layout.description
+        assert any(field.required for field in layout.fields)
+
+
+@pytest.mark.parametrize(
+    ("technique", "name"),
+    [("XAS", "NXxas"), (["something", "nxtomo"], "NXtomo"), ({"name": "stxm"}, "NXstxm"),
+     ("unheard-of", None), (None, None)],
+)  # fmt: skip
+def test_a_technique_chooses(technique: Any, name: str | None) -> None:
+    layout = choose(shipped(), "scan", {"technique": technique})
+    assert (layout.name if layout else None) == name
+
+
+def test_a_rule_chooses_where_no_technique_is_said() -> None:
+    text = "rule: {axes: [energy], detectors: [cam], dimensions: 1, plans: [scan]}\nfields: []\n"
+    layout = parse_described(text, "l.yaml", FileLayout)
+    start = {"devices": ABOUT, "motors": ["mono"], "detectors": ["cam"], "shape": [5]}
+    assert choose([layout], "scan", start) is layout
+    for wrong in ({"motors": ["theta"]}, {"detectors": []}, {"shape": [5, 5]},
+                  {"technique": "other"}):  # fmt: skip
+        assert choose([layout], "scan", start | wrong) is None
+    assert choose([layout], "grid_scan", start) is None
+
+
+def test_own_layouts_and_fields_are_taken_up_and_replace_shipped_ones(tmp_path: Path) -> None:
+    layouts = FileLayouts(tmp_path)
+    assert layouts.chosen("scan", {}) == {}
+    (tmp_path / "file_layouts").mkdir()
+    own = tmp_path / "file_layouts" / "NXxas.yaml"
+    own.write_text("technique: [xas]\nfields:\n  - {path: note, value: ours}\n")
+    (tmp_path / "file_fields.yaml").write_text("fields:\n  - {path: a/b, from: key x}\n")
+    said = layouts.chosen("scan", {"technique": "xas"})["file_layout"]
+    assert said == {
+        "name": "NXxas", "definition": "",
+        "fields": [{"path": "a/b", "from": ["key x"]}, {"path": "note", "value": "ours"}],
+    }  # fmt: skip
+    assert ChosenLayout.model_validate(said).fields[0].sources == ["key x"]
+    assert layouts.chosen("scan", {})["file_layout"]["fields"] == said["fields"][:1]
+
+    own.write_text(
+        "fields:\n  - {path: /x, value: 1}\n  - {path: y}\n  - {path: z, from: axes 1}\n"
+    )
+    os.utime(own, ns=(1, 1))
+    with pytest.raises(ConfigError) as wrong:
+        layouts.check()
+    assert [line.split(": ")[0] for line in wrong.value.details] == [
+        "NXxas.yaml:2", "NXxas.yaml:3", "NXxas.yaml:4",
+    ]  # fmt: skip
+    assert layouts.chosen("scan", {"technique": "xas"})["file_layout"] == said
