@@ -26,7 +26,8 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "text": (str,), "number": (int, float), "integer": (int,), "yes/no": (bool,),
     "list": (list, tuple), "mapping": (dict,),
 }  # fmt: skip
-DEFAULT_FREE = frozenset({"scan_group"})
+DEFAULT_FREE = frozenset({"scan_group", "fit"})
+"""Keys that Undula gives a scan by itself."""
 
 
 class KeyRule(BaseModel):
