@@ -18,9 +18,11 @@ from undula.plans.step import Messages, StepRun, first_move, point_with_hooks
 from undula.plans.steps import Steps
 from undula.plans.verbs import SET_OFF
 
-LOOK_EVERY_S = 0.01
+LOOK_EVERY_S = 0.005
+NEAR = 1e-3
+"""An axis has arrived when it is so near to its end, as a part of its way."""
 SLACK_S = 0.2
-"""How much of the way a position may be ahead of the axis and still be read, seconds of motion."""
+"""How late a position may be read after the axis has passed it, seconds of motion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,8 @@ class Sweep:
         period_s: from one reading to the next at least; 0: as often as it can be read.
         num: read so many positions, evenly spaced, as each is passed; None: all the time.
         offset: run-up before the first position, in the axis's unit.
-        tolerance: how near to a position the axis is when it is read; None: what it goes in 0.2 s.
+        tolerance: how far behind a position the axis may be when it is read; None: what it goes
+            in 0.2 s.
     """
 
     period_s: float = 0.0
@@ -45,31 +48,40 @@ class _Way:
     """The move of the axis, begun again when a pause has stopped it."""
 
     run: StepRun
+    start: float
     stop: float
     status: Any = None
     place: float | None = None
     begun: float = 0.0
 
     def set_off(self, place: float | None) -> Messages:
-        """Send the axis on when it does not move. Raises: its error when it does not get on."""
-        if self.status is not None and not self.status.done:
-            limit = self.run.move_timeout_s
-            if limit is not None and time.monotonic() - self.begun > limit:
-                raise TimeoutUndulaError(
-                    f"it did not arrive within {limit:.0f} s",
-                    remedy="look at the device: blocked, in fault, or slower than declared",
-                    device=self.run.axes[0].name,
-                )
-            return
-        if self.status is not None and self.place == place:
+        """Send the axis on from where it is. Raises: its error when it does not get on."""
+        if self.status is not None and not self.status.success and self.place == place:
             raise _error(self.status, self.run.axes[0].name)
         self.place, self.begun = place, time.monotonic()
         self.status = yield Msg(SET_OFF, None, self.run.axes[0], self.stop)
 
     @property
-    def arrived(self) -> bool:
-        """The axis has come to its end by itself."""
-        return self.status is not None and self.status.done and bool(self.status.success)
+    def halted(self) -> bool:
+        """The axis stands: at its end, or where a pause has stopped it."""
+        return bool(self.status.done)
+
+    def arrived(self, place: float | None) -> bool:
+        """It stands at its end. A device may call it success when it is stopped on its way."""
+        if not (self.status.done and self.status.success):
+            return False
+        near = NEAR * abs(self.stop - self.start)
+        return place is None or place == self.place or abs(place - self.stop) <= near
+
+    def check_time(self) -> None:
+        """Raises: TimeoutUndulaError when it is on its way for too long."""
+        limit = self.run.move_timeout_s
+        if limit is not None and time.monotonic() - self.begun > limit:
+            raise TimeoutUndulaError(
+                f"it did not arrive within {limit:.0f} s",
+                remedy="look at the device: blocked, in fault, or slower than declared",
+                device=self.run.axes[0].name,
+            )
 
 
 def _error(status: Any, name: str) -> BaseException:
@@ -96,7 +108,8 @@ def sweep_core(run: StepRun, sweep: Sweep, ends: tuple[float, float]) -> Message
     yield Msg("checkpoint")
     yield from first_move(run, [start - sign * sweep.offset])
     steps = run.place
-    way, point = _Way(run, stop), point_with_hooks(run, steps)
+    way, point = _Way(run, start, stop), point_with_hooks(run, steps)
+    yield from way.set_off(None)
     if sweep.num is None:
         yield from _all_the_time(run, sweep, way, (steps, point))
         return
@@ -115,21 +128,22 @@ def _ended(steps: Steps) -> bool:
 def _all_the_time(
     run: StepRun, sweep: Sweep, way: _Way, parts: tuple[Steps, Callable[[], Messages]]
 ) -> Messages:
-    place, (steps, point) = None, parts
+    steps, point = parts
     while not _ended(steps):
         yield Msg("checkpoint")
         if run.pause_requested():
             yield Msg("pause")
-        arrived, begun = way.arrived, time.monotonic()
-        if not arrived:
-            yield from way.set_off(place)
+        halted, begun = way.halted, time.monotonic()
         row = yield from point()
         steps.took()
-        if arrived:
-            return
         place = place_in(run.axes[0], row)
+        if halted:
+            if way.arrived(place):
+                return
+            yield from way.set_off(place)
+        way.check_time()
         rest = sweep.period_s - (time.monotonic() - begun)
-        if rest > 0 and not way.arrived:
+        if rest > 0 and not way.halted:
             yield Msg("sleep", None, rest)
 
 
@@ -140,9 +154,7 @@ def _at_positions(
     parts: tuple[_Way, Steps, Callable[[], Messages]],
 ) -> Messages:
     way, steps, point = parts
-    axis = run.axes[0]
     sign = 1.0 if targets[-1] >= targets[0] else -1.0
-    place = None
     for number, target in enumerate(targets, 1):
         while True:
             if _ended(steps):
@@ -150,19 +162,20 @@ def _at_positions(
             yield Msg("checkpoint")
             if run.pause_requested():
                 yield Msg("pause")
-            arrived = way.arrived
-            if not arrived:
-                yield from way.set_off(place)
-            place = place_in(axis, (yield Msg("read", axis)))
+            halted = way.halted
+            place = place_in(run.axes[0], (yield Msg("read", run.axes[0])))
             behind = sign * (place - target) if place is not None else 0.0
             if behind > tolerance:
                 raise DeviceError(
                     f"it passed point {number} before it could be read",
                     remedy="move it slower, ask for fewer points, or give a larger tolerance",
-                    device=axis.name,
+                    device=run.axes[0].name,
                 )
-            if behind >= -tolerance or arrived:
+            if halted and not way.arrived(place):
+                yield from way.set_off(place)
+            elif behind >= 0 or halted:
                 break
+            way.check_time()
             yield Msg("sleep", None, LOOK_EVERY_S)
         yield from point()
         steps.took()

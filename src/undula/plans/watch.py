@@ -12,13 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from bluesky.utils import Msg
 
-from undula.core.errors import InputError
 from undula.plans.step import Messages, StepRun, point_with_hooks
 from undula.plans.verbs import CHANGE
 
 LOOK_EVERY_S = 0.25
+"""How often it is looked whether the scan is to pause or its time is over."""
+POLL_EVERY_S = 0.05
+"""How often a device is read that tells nothing by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,37 +40,61 @@ class Watch:
 
 
 class Changes:
-    """Tells the engine's loop that a device has changed. Made on that loop."""
+    """Tells a plan that a device has changed: by subscription, or by reading it again and again.
+
+    Made on the engine's loop.
+    """
 
     def __init__(self, device: Any) -> None:
         self._loop = asyncio.get_running_loop()
-        self.event = asyncio.Event()
+        self._event = asyncio.Event()
         self._device = device
+        self._values: Any = None
+        self._polled = not _tells(device)
 
     def begin(self) -> None:
-        """Listen. Raises: InputError for a device that tells nothing."""
-        subscribe = _first(self._device, "subscribe", "subscribe_reading")
-        if subscribe is None:
-            raise InputError(
-                "it does not tell when it changes",
-                remedy="name a device that can be monitored",
-                device=self._device.name,
-            )
-        subscribe(self._changed)
-        self.event.set()
+        """Listen."""
+        if not self._polled:
+            _method(self._device, "subscribe_reading", "subscribe")(self._changed)
+            self._event.set()  # the first point is taken at once
 
     def end(self) -> None:
         """Listen no more."""
-        clear = _first(self._device, "clear_sub")
-        if clear is not None:
-            clear(self._changed)
+        if not self._polled:
+            _method(self._device, "clear_sub")(self._changed)
+
+    def within(self, seconds: float) -> Messages:
+        """Wait so long at most. Returns: whether it has changed."""
+        if not self._polled:
+            return (yield Msg(CHANGE, None, self._event, seconds))
+        reading = yield Msg("read", self._device)
+        values = {key: entry["value"] for key, entry in reading.items()}
+        if _differ(self._values, values):
+            self._values = values
+            return True
+        yield Msg("sleep", None, min(seconds, POLL_EVERY_S))
+        return False
 
     def _changed(self, *_: Any, **__: Any) -> None:
-        self._loop.call_soon_threadsafe(self.event.set)
+        self._loop.call_soon_threadsafe(self._event.set)
 
 
-def _first(device: Any, *names: str) -> Callable[..., Any] | None:
-    return next((getattr(device, n) for n in names if hasattr(device, n)), None)
+def _tells(device: Any) -> bool:
+    told = hasattr(device, "subscribe_reading") or (
+        hasattr(device, "subscribe") and getattr(device, "_default_sub", "") is not None
+    )
+    return told and hasattr(device, "clear_sub")
+
+
+def _method(device: Any, *names: str) -> Callable[..., Any]:
+    found: Callable[..., Any] = next(getattr(device, n) for n in names if hasattr(device, n))
+    return found
+
+
+def _differ(before: Any, values: dict[str, Any]) -> bool:
+    if before is None or before.keys() != values.keys():
+        return True
+    return any(not np.array_equal(before[key], value) for key, value in values.items())
 
 
 def watch_core(run: StepRun, watch: Watch, device: Any) -> Messages:
@@ -89,7 +116,7 @@ def watch_core(run: StepRun, watch: Watch, device: Any) -> Messages:
             left = LOOK_EVERY_S if end is None else min(LOOK_EVERY_S, end - time.monotonic())
             if left <= 0:
                 return
-            if (yield Msg(CHANGE, None, changes.event, left)):
+            if (yield from changes.within(left)):
                 yield from point()
                 taken += 1
                 steps.took()

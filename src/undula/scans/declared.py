@@ -242,7 +242,7 @@ def _several(form: StepForm, request: ScanRequest, devices: Registry) -> Checked
             where.check_known(part)
             scan = check_form(part, request, devices, where.at)
         except UndulaError as error:
-            error.args = (f"run {number} of {len(form.parts)}: {error.args[0]}",)
+            error.what = f"run {number} of {len(form.parts)}: {error.what}"
             raise
         where.after(scan)
         parts.append(scan)

@@ -193,7 +193,7 @@ PLANS: tuple[DeclaredPlan, ...] = (
             RELATIVE,
             Argument("offset", "float", "run-up", "axis", 0.0, low=0, keyword=True),
             Argument(
-                "atol", "float", "how near to a position it is read", "axis", None, above=0,
+                "atol", "float", "how far behind a position it may be read", "axis", None, above=0,
                 keyword=True, more="Default: what the axis goes in 0.2 s",
             ),
             EXP_TIME,
