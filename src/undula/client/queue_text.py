@@ -12,7 +12,7 @@ def queue_text(status: QueueStatus, longest: int = 10_000) -> str:
     """The queue in a few lines; commands cut to `longest` characters."""
     lines = [status.did, _head(status, longest)] if status.did else [_head(status, longest)]
     if status.waiting_for:
-        lines.append(f"waiting for {status.waiting_for}")
+        lines.append(waits_text(status))
     if status.message:
         ended = status.state == "idle" and "new scans are accepted" not in status.message
         lines.append(f"the last scan ended: {status.message}" if ended else status.message)
@@ -29,6 +29,16 @@ def queue_text(status: QueueStatus, longest: int = 10_000) -> str:
     if left := left_text(status):
         lines.append(left)
     return "\n".join(lines)
+
+
+def waits_text(status: QueueStatus) -> str:
+    """What the running scan waits for; '' when it does not.
+
+    >>> waits_text(QueueStatus(state="running", waiting_for="mounting S3, since 12 s"))
+    'mounting S3, since 12 s'
+    """
+    text = status.waiting_for
+    return text if not text or text.startswith("mounting ") else f"waiting for {text}"
 
 
 def left_text(status: QueueStatus) -> str:

@@ -7,7 +7,8 @@ a relative scan after it is checked from where they are now, and says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from undula.core.errors import UndulaError
@@ -30,11 +31,16 @@ class Forecast:
         self.places: Places = {}
 
     def check(
-        self, request: ScanRequest, *, leaves: bool = True
+        self,
+        request: ScanRequest,
+        completed: Callable[[ScanRequest], ScanRequest],
+        *,
+        leaves: bool = True,
     ) -> tuple[CheckedItem, CheckedScan | None]:
         """What is known of a scan that begins where the last one ended; None: it is refused.
 
         Args:
+            completed: adds what its run is to say; what it refuses is told like a fault.
             leaves: the next one begins where it ends; else where it begins.
         """
         options = request.queue
@@ -46,6 +52,7 @@ class Forecast:
         )
         try:
             view = PlacedRegistry(self._devices, self.places)
+            request = completed(request)
             scan = self._attendant.check_scan(request, view, self._settings)
         except UndulaError as error:
             return told.model_copy(update={"error": ErrorReport.of(error)}), None
@@ -60,7 +67,7 @@ class Forecast:
         }
         if leaves:
             self.leave(scan)
-        return told.model_copy(update=update), scan
+        return told.model_copy(update=update), replace(scan, request=request)
 
     def leave(self, scan: CheckedScan) -> None:
         """The axes are where this scan leaves them."""

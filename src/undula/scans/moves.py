@@ -141,6 +141,7 @@ class Mover:
         longest = 0.0
         for axis, target in moves:
             if isinstance(target, str):
+                longest = max(longest, float(getattr(axis.obj, "longest_s", 0.0)))
                 continue
             start = axis.position()
             duration = axis.move_duration_s(start, float(target))

@@ -213,8 +213,9 @@ class QueueDesk:
     def _check(self) -> dict[str, Any]:
         """All that waits, each from where the one before leaves the axes."""
         forecast, checked = self._forecast(), list[dict[str, Any]]()
+        samples = self._runner.samples
         for item, scan in self._waiting():
-            told, accepted = forecast.check(scan, leaves=item.ready)
+            told, accepted = forecast.check(scan, samples.completed, leaves=item.ready)
             if accepted is not None and not item.ready:
                 warning = "held or not approved: the next ones are checked as if it did not run"
                 told = told.model_copy(update={"warnings": [*told.warnings, warning]})
@@ -223,17 +224,17 @@ class QueueDesk:
 
     def _load(self, request: QueueRequest, permit: Permit) -> dict[str, Any]:
         """Queue scans together, behind what waits; none when one of them is refused."""
-        forecast = self._forecast()
+        forecast, samples = self._forecast(), self._runner.samples
         for item, scan in self._waiting():
-            forecast.check(scan, leaves=item.ready)
+            forecast.check(scan, samples.completed, leaves=item.ready)
         checked, found, known = [], list[tuple[QueueItem, ScanRequest]](), set[str]()
         for given in request.scans:
-            scan = self._completed(given.model_copy(update={"user": request.user, "token": ""}))
-            told, accepted = forecast.check(scan)
+            own = given.model_copy(update={"user": request.user, "token": ""})
+            told, accepted = forecast.check(own, self._completed)
             checked.append(told.model_dump())
-            if accepted is not None and scan.request_id not in known:
-                known.add(scan.request_id)
-                found.append((self._item(scan, accepted), scan))
+            if accepted is not None and own.request_id not in known:
+                known.add(own.request_id)
+                found.append((self._item(accepted.request, accepted), accepted.request))
         queued = not request.dry_run and len(found) == len(request.scans) > 0
         if queued:
             self._submit(found, request.scans[0].model_copy(update={"user": request.user}), permit)

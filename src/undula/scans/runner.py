@@ -45,6 +45,7 @@ from undula.scans.queue_events import Ended
 from undula.scans.recovery import count_start
 from undula.scans.refusals import Unsettled
 from undula.scans.safety import Touched
+from undula.scans.samples import ChangerFaultError, Samples
 from undula.scans.scan_hooks import ScanHooks
 from undula.scans.shutters import Shutters
 from undula.scans.steering import AbortedBeforeError, Steering
@@ -107,6 +108,8 @@ class ScanRunner:
         self.line = Line(catalogue, self._lock, finished)
         self._stopped = False
         self._dropped: list[str] = []
+        self.samples = Samples(devices, leases, attendant)
+        self._fault = ""
         self._checked: CheckedScan | None = None
         self._holder = ""
         self._thread = threading.Thread(target=self._work, name="scans", daemon=True)
@@ -262,7 +265,7 @@ class ScanRunner:
         return self.layouts.chosen(plan, {**known, **md})
 
     def _starting(self, _: QueueItem) -> None:
-        self._stopped = False
+        self._stopped, self._fault = False, ""
         self.steering.begin()
 
     def _run_item(self, item: QueueItem, request: ScanRequest) -> None:
@@ -280,6 +283,7 @@ class ScanRunner:
             self._lost.begin(scan.devices)
             self._touched.add(item.item_id, scan.devices)
             self.steering.await_conditions()
+            self.samples.mount(request.queue.sample, holder, self.steering)
             self._shutters.begin(scan.shutters, scan.opens == "per_scan")
             lease = partial(self._lease_more, holding)
             hooks = self._hooks_of(scan)
@@ -301,6 +305,7 @@ class ScanRunner:
             else:
                 waiting = self.steering.waiting
                 self.steering.reason = explain(exc, waiting[1] if waiting else "")
+                self._fault = str(exc) if isinstance(exc, ChangerFaultError) else ""
             get_logger().warning(
                 "scan_failed", command=item.command, reason=self.steering.reason, exc_info=True
             )
@@ -325,7 +330,7 @@ class ScanRunner:
             self.steering.end(told)
             self._checked = None
 
-        halt = (reason or status) if self._waits_after(status) else ""
+        halt = self._fault or ((reason or status) if self._waits_after(status) else "")
         self.line.end_running(Ended(exit_status=status, halt=halt, time=now()), ended)
         self.line.end(
             ItemFinished(

@@ -465,7 +465,7 @@ class EngineService:
         if request.continues is not None:  # it is to be as the run that it goes on with
             return request, []
         request, said = self.additions.completed(request)
-        return self.metadata.added(request), said
+        return self.runner.samples.completed(self.metadata.added(request)), said
 
     def _move(self, mover: Mover, request: MoveRequest, permit: Permit) -> None:
         def answer(reply: Reply) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Protocol, TextIO
 
 from undula.analysis.view import RunView
 from undula.client import ScanHandle, Step
+from undula.client.queue_text import waits_text
 from undula.core.clock import now
 from undula.messages import QueueStatus, RunOpened
 from undula.session.table import WIDTH, TableText, plot_lines, progress_text, summary_lines
@@ -149,7 +150,7 @@ class TextDisplay(Views):
         if self._status is None:
             return ""
         state = self._status.state if self._status.state not in ("running", "idle") else ""
-        waiting = f"waiting for {self._status.waiting_for}" if self._status.waiting_for else ""
+        waiting = waits_text(self._status)
         return ", ".join(part for part in (state, waiting) if part)
 
     def _waiting(self) -> None:

@@ -7,6 +7,7 @@ Imports: numpy, `core`. Not here: ophyd.
 from pathlib import Path
 
 from undula.devices.sim.axes import SimPositioner, SimShutter
+from undula.devices.sim.changer import SimSampleChanger
 from undula.devices.sim.detectors import (
     SimCamera,
     SimMonitor,
@@ -26,6 +27,7 @@ __all__ = [
     "SimMonitor",
     "SimPositioner",
     "SimRing",
+    "SimSampleChanger",
     "SimShutter",
     "SimTemperature",
     "SimWaveform",

@@ -6,6 +6,7 @@ In: the queue, the run, the prompt. Out: one line of the terminal's width.
 from __future__ import annotations
 
 from undula.analysis.view import RunView
+from undula.client.queue_text import waits_text
 from undula.core.shown import duration_text
 from undula.messages import QueueStatus
 
@@ -29,12 +30,21 @@ def status_line(
     """
     parts = [_scan(status, view, now)]
     if status is not None and status.waiting_for:
-        parts.append(f"waiting for {status.waiting_for}")
+        parts.append(waits_text(status))
     if status is not None and status.waiting:
-        parts.append(f"{len(status.waiting)} queued")
+        parts.append(f"{len(status.waiting)} queued{_left(status)}")
+    if status is not None and status.blocked:
+        parts.append("nothing starts")
     parts += [beam, prompt, user]
     text = " | ".join(part for part in parts if part)
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _left(status: QueueStatus) -> str:
+    """How long the whole queue takes, where that is known."""
+    if not status.left_s:
+        return ""
+    return f", {duration_text(status.left_s)}{' and more' if status.left_unknown else ''}"
 
 
 def _scan(status: QueueStatus | None, view: RunView | None, now: float) -> str:
