@@ -5,7 +5,7 @@ In: words; an item is its place or the beginning of its id. Out: the queue as it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -22,7 +22,7 @@ from undula.cli.output import (
 )
 from undula.client import QueueView, queue_text
 from undula.core.errors import InputError
-from undula.messages import EndedItem, QueueStatus
+from undula.messages import QueueStatus
 
 Item = Annotated[str, typer.Argument(help="A waiting scan: its place, or the beginning of its id.")]
 Words = Annotated[list[str] | None, typer.Argument(help="Arguments, as `undula plan` has them.")]
@@ -238,12 +238,6 @@ def show(item: Item, as_json: JsonOption = False, beamline: BeamlineOption = Non
             print(f"{name:<15} {value}")
 
 
-def _ended_row(found: EndedItem) -> Sequence[Any]:
-    item, ended = found.item, found.ended
-    runs = ", ".join(map(str, ended.run_numbers))
-    return [ended.exit_status, runs, item.user, item.command or item.plan, ended.reason]
-
-
 @kind
 def history(
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many.")] = 20,
@@ -256,7 +250,7 @@ def history(
     if as_json:
         print_json({"ended": list(found)})
     else:
-        print(table(["ended as", "runs", "user", "scan", "reason"], map(_ended_row, found)))
+        print(table(["time", "ended as", "runs", "user", "scan", "reason"], found.rows()))
 
 
 def register(app: typer.Typer) -> None:

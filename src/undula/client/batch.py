@@ -251,6 +251,9 @@ def write_batch(scans: Iterable[QueuedScan], suffix: str) -> str:
 
 def _entry(found: QueuedScan) -> dict[str, Any]:
     scan, item = found.scan, found.item
+    metadata = dict(scan.metadata)
+    if item.sample and metadata.get("sample") == item.sample:
+        metadata.pop("sample")  # the item says it
     values = {
         "plan": scan.plan,
         "args": scan.args,
@@ -259,7 +262,7 @@ def _entry(found: QueuedScan) -> dict[str, Any]:
         "detectors": scan.detectors,
         "shutter": scan.shutter,
         "darks": scan.darks,
-        "metadata": scan.metadata,
+        "metadata": metadata,
         "repeats": item.repeats,
         "sample": item.sample,
         "hold": item.hold_reason or ("held" if item.held_by else None),

@@ -16,6 +16,7 @@ from undula.bus.endpoints import ENGINE_QUEUE, QUEUE_STATUS
 from undula.client.batch import read_batch, write_batch
 from undula.client.link import REQUEST_TIMEOUT_S, Link
 from undula.client.queue_edits import QueuedScan, edited, options_of, place_of
+from undula.client.queue_lists import CheckedScans, EndedItems, queue_html
 from undula.client.queue_text import queue_text
 from undula.core.errors import InputError, StaleError, StorageError
 from undula.messages import CheckedItem, EndedItem, QueueItem, QueueOptions, QueueStatus
@@ -31,6 +32,9 @@ BATCH_TIMEOUT_S = 600.0
 """As many scans as there are, one after the other."""
 CHECK_TIMEOUT_S = 60.0
 """An edit is checked as a scan is: seconds until the reply."""
+
+PLACE_DIGITS = 4
+"""A longer number is the beginning of an id."""
 
 Item = str | int | Any
 """An item: its id or the beginning of it, its place (1 is the front), a `QueueItem`, a handle."""
@@ -98,10 +102,10 @@ class QueueView:
         result = self._link.ask(ENGINE_QUEUE, action="show", item_id=item_id)
         return [QueuedScan.model_validate(found) for found in result["items"]]
 
-    def history(self, limit: int = 20) -> Sequence[EndedItem]:
+    def history(self, limit: int = 20) -> EndedItems:
         """Items that have ended, the last one first: how, and which runs they made."""
         result = self._link.ask(ENGINE_QUEUE, action="history", limit=limit)
-        return [EndedItem.model_validate(found) for found in result["ended"]]
+        return EndedItems(EndedItem.model_validate(found) for found in result["ended"])
 
     # ---- edit -------------------------------------------------------------------------------
 
@@ -166,15 +170,15 @@ class QueueView:
 
     # ---- batches ----------------------------------------------------------------------------
 
-    def check(self) -> Sequence[CheckedItem]:
+    def check(self) -> CheckedScans:
         """All that waits, as it would run: points, time, limits, files, warnings. Nothing moves.
 
         Relative scans are checked from where the scans before leave the axes.
         """
         result = self._link.ask(ENGINE_QUEUE, BATCH_TIMEOUT_S, action="check")
-        return [CheckedItem.model_validate(found) for found in result["checked"]]
+        return CheckedScans(CheckedItem.model_validate(found) for found in result["checked"])
 
-    def load(self, path: str | Path, dry_run: bool = False) -> Sequence[CheckedItem]:
+    def load(self, path: str | Path, dry_run: bool = False) -> CheckedScans:
         """Queue the scans of a CSV or YAML file, all or none, behind what waits.
 
         Returns: what the check says of each. Raises: InputError; its `details` have every fault,
@@ -191,7 +195,7 @@ class QueueView:
                 scans=[row.scan for row in batch.rows],
                 dry_run=dry_run or bool(batch.faults),
             )
-        checked = [CheckedItem.model_validate(found) for found in result["checked"]]
+        checked = CheckedScans(CheckedItem.model_validate(found) for found in result["checked"])
         for row, found in zip(batch.rows, checked, strict=True):
             if found.error is not None:
                 batch.fault(row.line, found.error.to_exception())
@@ -332,18 +336,21 @@ class QueueView:
             waiting = self.list().waiting  # it was added since the last look
         if place is not None and 0 < place <= len(waiting):
             return waiting[place - 1].item_id
-        if isinstance(item, int):
+        if place is not None and len(str(item)) <= PLACE_DIGITS:
             raise InputError(
                 f"{len(waiting)} scans wait, there is no place {item}",
                 remedy="take the place, or the id, from undula queue list",
             )
-        return whole_id(item, waiting)
+        return whole_id(str(item), waiting)
 
     def __iter__(self) -> Iterator[QueueItem]:
         return iter(self.list().waiting)
 
     def __len__(self) -> int:
         return len(self.list().waiting)
+
+    def _repr_html_(self) -> str:
+        return queue_html(self.list())
 
     def __repr__(self) -> str:
         return queue_text(self.list(), LONGEST)

@@ -143,6 +143,16 @@ class SimSampleChanger(SimDevice):
         """Put the mounted sample back. Raises: DeviceError while it is busy or in fault."""
         return self._begin("unmounting", "")
 
+    def stop(self, *, success: bool = False) -> None:  # noqa: ARG002  # part of the protocol
+        """Nothing to do while it rests. Raises: DeviceError on its way, which it finishes."""
+        robot = self._now()
+        if robot.doing in ("mounting", "unmounting"):
+            raise DeviceError(
+                "the robot finishes its way: between two places it would drop the sample",
+                remedy="wait for its end, or use the hardware stop",
+                device=self.name,
+            )
+
     def _begin(self, doing: ChangerState, target: str) -> SimStatus:
         with self._lock:
             robot = self._robot.at(time.time(), self.fails)
