@@ -1,9 +1,9 @@
-"""Lists that the scan queue gives, which read well at a prompt: what was checked, what has ended."""
+"""Lists that the scan queue gives, readable at a prompt: what was checked, what has ended."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from undula.client.shown import cut, html_table
 from undula.core.shown import duration_text
@@ -69,7 +69,7 @@ class EndedItems(tuple[EndedItem, ...]):
         """When, how, which runs, whose, what, why."""
         return [
             [
-                f"{datetime.fromtimestamp(found.ended.time):%Y-%m-%d %H:%M:%S}",
+                f"{datetime.fromtimestamp(found.ended.time, UTC).astimezone():%Y-%m-%d %H:%M:%S}",
                 found.ended.exit_status,
                 ", ".join(map(str, found.ended.run_numbers)),
                 found.item.user,
@@ -91,8 +91,8 @@ class EndedItems(tuple[EndedItem, ...]):
 def queue_html(status: QueueStatus) -> str:
     """What runs and what waits, as a table for notebooks."""
     running = status.running
-    rows = (
-        [] if running is None else [[status.state, running.command, running.user, running.sample]]
-    )
+    rows: list[list[object]] = []
+    if running is not None:
+        rows.append([status.state, running.command, running.user, running.sample])
     rows += [[n, item.command, item.user, item.sample] for n, item in enumerate(status.waiting, 1)]
     return html_table(["place", "scan", "user", "sample"], rows)
