@@ -203,6 +203,10 @@ class Node:
         """Sequence numbers of frames that are done with, since it was asked last (`keeps`)."""
         return []
 
+    def largest_bytes(self, port: str) -> int:  # noqa: ARG002  # for those whose results differ
+        """The largest result that a port may give, when not all are of one size; 0: they are."""
+        return 0
+
     def finish(self) -> None:
         """There will be no further frame: what waited for one is ready for `result` now."""
 

@@ -20,6 +20,7 @@ from undula.pipes.nodes.base import Node, Port, Results, parameter
 
 MEASURED, INTERPOLATED, NO_POSITION = 0, 1, 2
 KEPT_POSITIONS = 100_000
+MOST_AXES = 64
 
 Positions = npt.NDArray[np.float64]
 
@@ -93,7 +94,8 @@ class PositionJoin(Node):
             return
         values = np.atleast_1d(np.asarray(frame.data, np.float64)).copy()
         place = self._place(frame)
-        if values.ndim != 1 or (self._axes and len(values) != self._axes):
+        wrong = self._axes and len(values) != self._axes
+        if values.ndim != 1 or len(values) > MOST_AXES or wrong:
             raise InputError(
                 f"positions of shape {frame.data.shape} at frame {frame.seq_num} are not those of "
                 f"{self._axes or 'some'} axes",
@@ -147,6 +149,10 @@ class PositionJoin(Node):
             return None
         part = (place - before.place) / (after.place - before.place)
         return before.values + part * (after.values - before.values), INTERPOLATED
+
+    def largest_bytes(self, port: str) -> int:
+        """Of as many axes as there may be: how many is known only when the first come."""
+        return 8 * MOST_AXES if port == "positions" else 0
 
     def finish(self) -> None:
         """Frames that still wait go on without position."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from undula.core.errors import InputError
 from undula.pipes.frame import Frame
 from undula.pipes.nodes.base import (
     Array,
@@ -121,6 +122,7 @@ def _inside(points: tuple[tuple[float, float], ...], x: Array, y: Array) -> Mask
 STATISTICS = ("sum", "mean", "min", "max", "std", "x", "y", "valid")
 
 
+MOST_REGIONS = 512
 BLOCK_PIXELS = 65_536
 """Regions are worked on in parts of so many pixels, which stay in the cache of the processor."""
 
@@ -221,10 +223,25 @@ class RoiStatistics(Node):
         self._regions: list[Region] = []
         self._found: Array | None = None
 
+    @classmethod
+    def checked(cls, **parameters: Any) -> BaseModel:
+        """The parameters with defaults. Raises: InputError, also for too many regions."""
+        if len(parameters.get("rois", ())) > MOST_REGIONS:
+            raise InputError(
+                f"{len(parameters['rois'])} regions are too many",
+                remedy=f"use {MOST_REGIONS} at most, or a second node",
+                where=f"{cls.name}.rois",
+            )
+        return super().checked(**parameters)
+
     def changed(self, names: frozenset[str]) -> None:
         """Make the regions anew for the next frame."""
         if "rois" in names:
             self._size = None
+
+    def largest_bytes(self, port: str) -> int:
+        """Of as many regions as there may be."""
+        return 8 * MOST_REGIONS if port in STATISTICS else 0
 
     def accumulate(self, frame: Frame) -> None:
         """Look at a frame."""

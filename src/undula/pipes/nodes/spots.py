@@ -155,6 +155,10 @@ class Peaks(Node):
             "width": facts["widths"][order],
         }
 
+    def largest_bytes(self, port: str) -> int:
+        """Of as many peaks as there may be."""
+        return 8 * self.most if port in ("place", "height", "width") else 0
+
     def result(self) -> Results:
         """Peaks; None before the first curve."""
         return self._found
@@ -238,6 +242,10 @@ class Spots(Node):
         self._spots = find_spots(
             data, bad, sigmas=self.sigmas, smallest=self.smallest, most=self.most
         )
+
+    def largest_bytes(self, port: str) -> int:
+        """Of as many spots as there may be."""
+        return 8 * len(SPOT_FIELDS) * self.most if port == "spots" else 0
 
     def result(self) -> Results:
         """Spots and their number; None before the first frame."""

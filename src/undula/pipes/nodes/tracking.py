@@ -92,6 +92,7 @@ class Tracking(Node):
     masked = "a spot that a masked region hides is unseen, like any other"
     reach: float = parameter(10.0, "how far from where it is expected, a frame", gt=0, unit="px")
     patience: int = parameter(5, "a track ends when it was not seen in more frames", ge=0)
+    most: int = parameter(1000, "tracks at most; spots beyond begin none", ge=1, le=100_000)
     smooth: float = parameter(0.5, "weight of the new speed: 0 stands still, 1 follows", ge=0, le=1)
 
     def clear(self) -> None:
@@ -123,7 +124,7 @@ class Tracking(Node):
                 track.unseen += 1
         self._tracks = [track for track in self._tracks if track.unseen <= self.patience]
         for at, (x, y, total) in enumerate(spots[:, :3].tolist()):
-            if at not in taken:
+            if at not in taken and len(self._tracks) < self.most:
                 self._last += 1
                 self._tracks.append(Track(self._last, x, y, total, now))
 
@@ -134,6 +135,10 @@ class Tracking(Node):
         track.vy += self.smooth * ((y - track.y) / frames - track.vy)
         track.x, track.y, track.total, track.at = x, y, total, now
         track.seen, track.unseen = track.seen + 1, 0
+
+    def largest_bytes(self, port: str) -> int:
+        """Of as many tracks as there may be."""
+        return 8 * len(TRACK_FIELDS) * self.most if port == "tracks" else 0
 
     def result(self) -> Results:
         """Tracks that have not ended; None before the first frame."""

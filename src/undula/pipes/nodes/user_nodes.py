@@ -117,13 +117,13 @@ class _File:
 
 
 class NodeFolder(Mapping[str, type[Node]]):
-    """All nodes a graph may name: the shipped ones, and those of a beamline's folder.
+    """All nodes a graph may name: the shipped ones, and those of a beamline's folders.
 
     `refresh` reads what was changed since; `faults` says which files cannot be used, and why.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
+    def __init__(self, *folders: Path | None) -> None:
+        self._folders = [folder for folder in folders if folder is not None]
         self._shipped = Shipped()
         self._files: dict[Path, _File] = {}
         self._nodes: dict[str, tuple[Path, type[Node]]] = {}
@@ -133,7 +133,7 @@ class NodeFolder(Mapping[str, type[Node]]):
     def refresh(self) -> list[str]:
         """Read new and changed files. Returns: names of nodes that are new, changed or gone."""
         before = {name: cls for name, (_, cls) in self._nodes.items()}
-        paths = sorted(self._folder.glob("*.py")) if self._folder else []
+        paths = [path for folder in self._folders for path in sorted(folder.glob("*.py"))]
         for gone in self._files.keys() - set(paths):
             del self._files[gone]
         for path in paths:

@@ -55,7 +55,7 @@ class NodeHost:
         self.produced = IntervalSet()
         self.absorbed: dict[str, IntervalSet] = {}
         self.source = not node.inputs
-        self.begun = self.ended = False
+        self.begun = self.ended = self._finished = False
         self.begun_at = 0.0
         self.status = NodeStatus(spec.name, "ready", spec.process or spec.name)
         self.stopped_by = ""
@@ -222,7 +222,8 @@ class NodeHost:
     def _outlets(self, port: str, frame: Frame) -> list[Sending]:
         if not any(edge.source_port == port for edge in self.out):
             return []
-        size = max(self.spec.frame_bytes or 0, frame.data.nbytes)
+        largest = self.node.largest_bytes(port)
+        size = max(self.spec.frame_bytes or 0, frame.data.nbytes, largest)
         return self._make(self.spec, port, size)
 
     def _blocked(self, names: list[str]) -> None:
@@ -277,11 +278,9 @@ class NodeHost:
     def _end(self) -> None:
         """Behind the last frame: the last result, the node's own end, the end on every edge."""
         try:
-            if not self.source and self._last is not None and self.node.covers != "frame":
-                if self._only_viewers:
-                    self._results(self._last, last=True)
-                if not self._hand_on():
-                    return
+            self._finish()
+            if not self._hand_on():
+                return
             self.node.close()
         except Exception as exc:
             self._fail(exc, 0)
@@ -293,6 +292,16 @@ class NodeHost:
                 outlet.finish()
         self.ended = True
         self.status.state = "failed" if self.stopped_by else "ended"
+
+    def _finish(self) -> None:
+        """Once: let the node finish, and take its last results."""
+        if self._finished:
+            return
+        self._finished = True
+        self.node.finish()
+        viewed = self.node.covers != "frame" and self._only_viewers
+        if not self.source and self._last is not None and (viewed or self.node.queued):
+            self._results(self._last, last=True)
 
     def stop_source(self) -> None:
         """A source makes no further frame; what is in hand is handed on."""

@@ -72,7 +72,7 @@ def test_a_function_is_a_node_whose_arguments_are_parameters(tmp_path: Path) -> 
         "both.outputs = ('low', 'high')\n",
     )
     nodes = NodeFolder(tmp_path)
-    assert sorted(set(nodes) - set(NodeFolder(None))) == ["both", "brightest"]
+    assert sorted(set(nodes) - set(NodeFolder())) == ["both", "brightest"]
     node = nodes["brightest"](above=3)
     assert node.help() == "Brightest pixel above a level."
     assert node.result() is None
