@@ -1,0 +1,196 @@
+"""Every shipped node in a real graph, in real processes: results as when it is used alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from undula.pipes.graph import GraphBuilder, checked
+from undula.pipes.nodes.base import Node
+from undula.pipes.nodes.replay import Replay
+from undula.pipes.nodes.simulated import SimulatedDetector
+from undula.pipes.nodes.user_nodes import NodeFolder
+from undula.pipes.runner import Outcome, Runner
+
+FRAMES = 24
+DETECTOR: dict[str, Any] = {
+    "width": 60, "height": 40, "frames": FRAMES, "rate_hz": 0, "pattern": "spots", "level": 300,
+    "spot_count": 4, "width_px": 1.5, "faults": {7: "missing", 11: "late"},
+}  # fmt: skip
+ROIS = {
+    "a": {"shape": "box", "x": 3, "y": 4, "width": 20, "height": 10},
+    "b": {"shape": "circle", "x": 30, "y": 20, "radius": 9.5},
+}
+AXES = [{"start": 0, "stop": 23, "num": 24}, {"start": 0, "stop": 46, "num": 24}]
+OF_FRAMES: dict[str, dict[str, Any]] = {
+    "correct": {}, "odd_pixels": {}, "threshold": {"low": 4}, "hits": {"above": 6, "pixels": 4},
+    "binning": {"rows": 4, "columns": 3}, "roi": {"rois": ROIS}, "sum": {}, "mean_variance": {},
+    "histogram": {"bins": 20, "high": 400}, "rate": {}, "centre_of_mass": {"above": 20},
+    "spots": {}, "radial_profile": {"bins": 50}, "preview": {"largest": 32}, "frame_file": {},
+}  # fmt: skip
+SHOWN = {
+    "correct": "frames", "odd_pixels": "mask", "threshold": "frames", "hits": "bright",
+    "binning": "frames", "roi": "sum", "sum": "sum", "mean_variance": "variance",
+    "histogram": "counts", "centre_of_mass": "x", "radial_profile": "intensity",
+    "preview": "image",
+}  # fmt: skip
+"""Output ports whose results go into files, and are compared."""
+
+
+def run(made: GraphBuilder, types: NodeFolder, nodes: Path | None = None) -> Outcome:
+    with Runner(checked(made.graph(), types), types, nodes=nodes) as runner:
+        return runner.run()
+
+
+def written(path: Path) -> dict[int, Any]:
+    """Sequence number: result, of a file; the last one where it came twice."""
+    source = Replay(file=str(path), speed=0)
+    found = {frame.seq_num: frame.data for frame in source}
+    source.close()
+    return found
+
+
+def alone(node: Node, port: str) -> dict[int, Any]:
+    """Sequence number: result, of the same node without any graph."""
+    found = {}
+    for frame in SimulatedDetector(**DETECTOR):
+        node.receive("frames", frame)
+        results = node.result()
+        if results is not None and port in results:
+            found[frame.seq_num] = np.array(results[port])
+    return found
+
+
+def test_each_node_gives_in_a_graph_what_it_gives_alone(tmp_path: Path) -> None:
+    types = NodeFolder()
+    made = GraphBuilder("all").node("det", "simulated", process="one", **DETECTOR)
+    for name, parameters in OF_FRAMES.items():
+        folder = {"folder": str(tmp_path / name)} if name == "frame_file" else {}
+        made.node(name, name, process="two", **parameters, **folder).edge(f"det -> {name}.frames")
+    for name, port in SHOWN.items():
+        made.node(f"f_{name}", "frame_file", process="two", folder=str(tmp_path / name), threads=0)
+        made.edge(f"{name}.{port} -> f_{name}")
+    made.node("tracking", "tracking", process="two").edge("spots.spots -> tracking")
+    made.node("peaks", "peaks", process="two").edge("radial_profile.intensity -> peaks")
+    made.node("grid", "grid_map", process="two", shape=[4, 6]).edge("centre_of_mass.sum -> grid")
+    outcome = run(made, types)
+    assert not outcome.failed
+    assert {(m.frames.text(), m.place) for m in outcome.report.missing} == {
+        ("7", "never made by det")
+    }
+    nodes = outcome.status.nodes
+    assert {name: node.error for name, node in nodes.items() if node.error} == {}
+    assert all(node.state == "ended" for node in nodes.values())
+    frames = {frame.seq_num: frame.data for frame in SimulatedDetector(**DETECTOR)}
+    same(written(tmp_path / "frame_file" / "frames_0001.h5"), frames)
+    for name, port in SHOWN.items():
+        wanted = alone(types[name](**OF_FRAMES[name]), port)
+        same(written(tmp_path / name / "frames_0001.h5"), wanted)
+        assert len(wanted) >= FRAMES - 2, name
+
+
+def same(found: dict[int, Any], wanted: dict[int, Any]) -> None:
+    assert sorted(found) == sorted(wanted)
+    for number, result in wanted.items():
+        assert np.array_equal(found[number], result, equal_nan=result.dtype.kind == "f"), number
+
+
+def test_positions_find_their_frames_and_a_function_of_the_beamline_its_place(
+    tmp_path: Path,
+) -> None:
+    with h5py.File(tmp_path / "axes.h5", "w") as file:
+        file["places"] = np.array([(n, 2.0 * n) for n in range(FRAMES)])
+    folder = tmp_path / "nodes"
+    folder.mkdir()
+    (folder / "total.py").write_text("def total(image):\n    return int(image.sum())\n")
+    types = NodeFolder(folder)
+    made = (
+        GraphBuilder("joined")
+        .node("det", "simulated", process="one", **DETECTOR)
+        .node("axes", "replay", process="one", file=str(tmp_path / "axes.h5"), dataset="/places",
+              speed=0)
+        .node("join", "join", process="two")
+        .node("total", "total", process="two")
+        .node("map", "position_map", process="two", axes=AXES)
+        .node("file", "frame_file", process="two", folder=str(tmp_path / "map"))
+        .node("quality", "frame_file", process="two", folder=str(tmp_path / "quality"))
+        .edge("det -> join.frames")
+        .edge("axes -> join.positions")
+        .edge("join.frames -> total")
+        .edge("total -> map.values")
+        .edge("join.positions -> map.positions")
+        .edge("map.map -> file")
+        .edge("join.quality -> quality")
+    )  # fmt: skip
+    outcome = run(made, types, folder)
+    assert not outcome.failed
+    assert {name: node.error for name, node in outcome.status.nodes.items() if node.error} == {}
+    found = written(tmp_path / "map" / "frames_0001.h5")
+    frames = {frame.seq_num: frame for frame in SimulatedDetector(**DETECTOR)}
+    wanted = np.full((24, 24), np.nan)
+    for number, frame in frames.items():
+        wanted[number - 1, number - 1] = frame.data.sum()
+    assert np.array_equal(found[max(found)], wanted, equal_nan=True)
+    quality = written(tmp_path / "quality" / "frames_0001.h5")
+    assert sorted(quality) == sorted(frames)
+    assert all(int(value) == 0 for value in quality.values())
+
+
+def test_spots_that_become_more_than_in_the_first_frame_fit_into_their_edge(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "nodes"
+    folder.mkdir()
+    (folder / "growing.py").write_text(
+        "import numpy as np\n\n"
+        "calls = []\n\n"
+        "def growing(image):\n"
+        "    calls.append(1)\n"
+        "    made = np.zeros((60, 60), 'u2')\n"
+        "    made[1::3, 1::3].flat[: 16 * (len(calls) - 1)] = 500\n"
+        "    return made\n"
+    )
+    types = NodeFolder(folder)
+    made = (
+        GraphBuilder("growing")
+        .node("det", "simulated", width=4, height=4, frames=10, rate_hz=0)
+        .node("growing", "growing", process="two")
+        .node("spots", "spots", process="three", smallest=1)
+        .node("tracking", "tracking", process="two")
+        .edge("det -> growing")
+        .edge("growing -> spots")
+        .edge("spots.spots -> tracking")
+    )
+    outcome = run(made, types, folder)
+    assert outcome.ok, outcome.report.text
+    assert {name: node.error for name, node in outcome.status.nodes.items() if node.error} == {}
+
+
+@pytest.mark.parametrize("fault", ["frames.chunk_written:30", "frames.data_flushed:4"])
+def test_a_writer_that_is_killed_loses_no_frame_and_leaves_sound_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    token = tmp_path / "once"
+    token.touch()
+    for name, value in (
+        ("UNDULA_TEST", "1"), ("UNDULA_FAULT", fault), ("UNDULA_FAULT_ONCE", str(token)),
+    ):  # fmt: skip
+        monkeypatch.setenv(name, value)
+    made = (
+        GraphBuilder("killed")
+        .node("det", "simulated", width=50, height=40, frames=100, rate_hz=0, budget="200 kB")
+        .node("file", "frame_file", folder=str(tmp_path / "data"))
+        .edge("det -> file")
+    )
+    outcome = run(made, NodeFolder())
+    assert not token.exists(), "nobody was killed"
+    assert outcome.ok, outcome.report.text
+    assert outcome.status.nodes["file"].restarts == 1
+    parts = [written(path) for path in sorted((tmp_path / "data").iterdir())]
+    assert len(parts) == 2
+    detector = SimulatedDetector(width=50, height=40, frames=100)
+    same(parts[0] | parts[1], {frame.seq_num: frame.data for frame in detector})
