@@ -170,7 +170,7 @@ def test_spots_that_become_more_than_in_the_first_frame_fit_into_their_edge(
     assert {name: node.error for name, node in outcome.status.nodes.items() if node.error} == {}
 
 
-@pytest.mark.parametrize("fault", ["frames.chunk_written:30", "frames.data_flushed:4"])
+@pytest.mark.parametrize("fault", ["frames.chunk_written:30", "frames.data_flushed:1"])
 def test_a_writer_that_is_killed_loses_no_frame_and_leaves_sound_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
