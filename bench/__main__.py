@@ -17,6 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from bench.epics import epics
+from bench.frames import pipes
 from bench.growth import devices, points, start
 from bench.history import history
 from bench.live_values import live_values
@@ -35,12 +36,12 @@ TOGETHER = {
 }  # fmt: skip
 ALONE = {
     "start": (start,), "growth": (devices,), "loading": (loading,), "epics": (epics,),
-    "values": (live_values,), "prompt": (prompt,),
+    "values": (live_values,), "prompt": (prompt,), "pipes": (pipes,),
     "history": (history,),
 }  # fmt: skip
 NAMES = (
     "step", "shapes", "cpu", "live", "moves", "start", "growth", "loading", "epics", "values",
-    "prompt", "history",
+    "prompt", "history", "pipes",
 )  # fmt: skip
 
 

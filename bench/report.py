@@ -133,6 +133,29 @@ GOALS = (
     Goal("Ctrl-C < 100 ms", "prompt", "a cell sleeps", "Ctrl-C median", 100.0),
     Goal("100 000 runs: any filter < 100 ms", "history", "100000 runs", "slowest filter", 100.0),
     Goal("200 devices, 5 % dead: < 10 s", "loading", "200 devices, 10 dead", "until ready", 10.0),
+    Goal(
+        "8 MB frames: >= 0.7 of one process",
+        "pipes",
+        "8 MB: ROI, preview, compressed file",
+        "per frame",
+        0.7,
+        at_least=True,
+    ),
+    Goal("1 KB messages: 100 k/s", "pipes", "1 KB messages", "per message", 10.0),
+    Goal(
+        "scalars in blocks: 20 M values/s",
+        "pipes",
+        "scalars in blocks of 1000 x 16, source to file",
+        "per value",
+        50.0,
+    ),
+    Goal(
+        "kill -9 of a consumer: next frame < 10 ms",
+        "pipes",
+        "kill -9 of a consumer",
+        "until the next frame",
+        10.0,
+    ),
 )
 
 

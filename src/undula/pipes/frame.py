@@ -143,20 +143,25 @@ def pack(frame: Frame, slot: int, region: int = 0) -> bytes:
     """The descriptor of a frame that lies in `slot`. Raises: PipeError for what has no place."""
     shape: Sequence[int] = frame.shape
     dimensions = len(shape)
-    if dimensions > MAX_DIMENSIONS:
+    if dimensions == 1:
+        a, b, c, d = shape[0], 0, 0, 0
+    elif dimensions == 2:
+        (a, b), c, d = shape, 0, 0
+    elif dimensions <= MAX_DIMENSIONS:
+        a, b, c, d = (*shape, 0, 0, 0, 0)[:4]
+    else:
         raise PipeError(
             f"a frame of {dimensions} dimensions has no place in a descriptor",
             remedy=f"use {MAX_DIMENSIONS} at most; send the parts one by one",
         )
-    a, b, c, d = (*shape, 0, 0, 0, 0)[:4]
     flags = (AGAIN if frame.again else 0) | (0 if frame.checksum is None else CHECKED)
     return DESCRIPTOR.pack(
-        slot, region, flags, COMPRESSIONS.index(frame.compression), dimensions,
-        dtype_code(frame.dtype), frame.count, a, b, c, d, frame.seq_num,
+        slot, region, flags, 0 if frame.compression == "none" else 1, dimensions,
+        _codes.get(frame.dtype) or dtype_code(frame.dtype), frame.count, a, b, c, d, frame.seq_num,
         _NO_TRIGGER if frame.trigger is None else frame.trigger,
         _NAN if frame.hardware_time is None else frame.hardware_time,
         frame.time, frame.data.nbytes, frame.first, frame.checksum or 0, 0,
-        _stream_code(frame.stream),
+        _names.get(frame.stream) or _stream_code(frame.stream),
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ of file, seen at once by a caller who waits for a slot.
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import socket
@@ -112,7 +113,13 @@ class Outlet:
         Waits for ever with None, does not wait with 0. Raises: PipeError when it does not fit.
         """
         kind = np.dtype(dtype)
-        size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+        slot = self._slot(math.prod(shape) * kind.itemsize, timeout_s)
+        if slot is None:
+            return None
+        place = slot * self.slot_bytes
+        return Loan(slot, np.ndarray(tuple(shape), kind, self._slab.memory, place))
+
+    def _slot(self, size: int, timeout_s: float | None) -> int | None:
         if size > self.slot_bytes:
             raise PipeError(
                 f"a frame of {size} bytes does not fit into a slot of {self.slot_bytes}",
@@ -122,11 +129,8 @@ class Outlet:
         slot = self._holding.loan()
         if slot is None:
             slot = self._wait_for_slot(timeout_s)
-            if slot is None:
-                return None
         reached("pipes.loaned")
-        place = slot * self.slot_bytes
-        return Loan(slot, np.ndarray(tuple(shape), kind, self._slab.memory, place))
+        return slot
 
     def _wait_for_slot(self, timeout_s: float | None) -> int | None:
         end = None if timeout_s is None else time.monotonic() + timeout_s
@@ -184,11 +188,13 @@ class Outlet:
 
     def send(self, frame: Frame, *, timeout_s: float | None = None) -> bool:
         """Copy a frame into a slot and publish it; False when there is no slot in time."""
-        loan = self.loan(frame.data.shape, frame.data.dtype, timeout_s=timeout_s)
-        if loan is None:
+        data = frame.data
+        slot = self._slot(data.nbytes, timeout_s)
+        if slot is None:
             return False
-        loan.data[...] = frame.data
-        self._publish(loan.slot, frame)
+        place = slot * self.slot_bytes
+        np.ndarray(data.shape, data.dtype, self._slab.memory, place)[...] = data
+        self._publish(slot, frame)
         return True
 
     # ---- consumers -----------------------------------------------------------------------------
