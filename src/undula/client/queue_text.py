@@ -13,6 +13,7 @@ def queue_text(status: QueueStatus, longest: int = 10_000) -> str:
     lines = [status.did, _head(status, longest)] if status.did else [_head(status, longest)]
     if status.waiting_for:
         lines.append(waits_text(status))
+    lines += [f"overdue: {text}" for text in status.overdue]
     if status.message:
         ended = status.state == "idle" and "new scans are accepted" not in status.message
         lines.append(f"the last scan ended: {status.message}" if ended else status.message)

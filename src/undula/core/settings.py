@@ -46,6 +46,27 @@ class QueueSettings(BaseModel):
     approval: bool = Field(default=False, description="every scan waits until somebody approves it")
 
 
+class WatchdogSettings(BaseModel):
+    """What happens when an operation of a scan takes longer than computed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    action: Literal["warn", "stop", "abort"] = Field(
+        default="warn",
+        description="warn: say so; stop: stop the motion and pause the scan; abort: end the scan",
+    )
+    factor: float = Field(
+        default=1.5, ge=1, description="overdue after so many times what it should take"
+    )
+    margin_s: float = Field(default=3.0, ge=0, description="and so many seconds more")
+    stage_s: float = Field(
+        default=30.0, gt=0, description="what it takes to get all devices ready, seconds"
+    )
+    scan_margin_s: float = Field(
+        default=60.0, ge=0, description="seconds more before a whole scan is overdue"
+    )
+
+
 class BeamlineSettings(BaseModel):
     """What `undula up` was told, and what a beamline may set for good."""
 
@@ -71,6 +92,9 @@ class BeamlineSettings(BaseModel):
     file_mode: int = Field(default=0o440, description="mode of a data file after it is closed")
     min_free_bytes: int = Field(
         default=500_000_000, ge=0, description="a scan is refused when the disk has less"
+    )
+    watchdog: WatchdogSettings = Field(
+        default_factory=WatchdogSettings, description="operations of a scan that take too long"
     )
     lost_deadline_s: float = Field(
         default=300.0, gt=0, description="a scan waits so long for a device that is out of reach"

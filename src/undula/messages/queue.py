@@ -113,6 +113,9 @@ class QueueStatus(Event):
     blocked: str = Field(default="", description="why nothing starts although scans wait")
     left_s: float = Field(default=0.0, description="time left overall, as far as known, seconds")
     left_unknown: int = Field(default=0, description="scans whose time nobody knows")
+    overdue: list[str] = Field(
+        default_factory=list, description="what takes longer than it should, and how long"
+    )
     did: str = Field(default="", description="in a reply: what was done")
 
 

@@ -22,13 +22,13 @@ from undula.plans.lost import Losses, NoLosses, retaken
 from undula.plans.steps import SteeredError, Steps
 from undula.plans.trajectory import FloatArray
 from undula.plans.turns import TurnReader, given_up, tell_turns
-from undula.plans.verbs import CHECK, MOVE, TRIGGER, finishing
+from undula.plans.verbs import CHECK, MOVE, TRIGGER, Told, Wait, finishing
 
 Messages = Generator[Msg, Any, Any]
 AroundPoint = Callable[[int, Sequence[float], Callable[[], Messages]], Messages]
 
 
-def silent(_: Sequence[Any] | None) -> None:
+def silent(_: Wait | None) -> None:
     """Nobody wants to know what is waited for."""
 
 
@@ -43,8 +43,8 @@ class StepRun:
 
     `points` has shape (number of points, number of axes), in each axis's unit; None counts `num`
     times, for ever when that is None too. `move_timeout_s` and `trigger_timeout_s` are deadlines
-    of one point; None waits without end. `told` is called with the statuses that are waited for,
-    and with None when they are done. `untriggered` names detectors that are read as they are;
+    of one point; None waits without end. `told` is called with what is waited for, and
+    with None when it is done. `untriggered` names detectors that are read as they are;
     `spoiled` says at the end of a point that it must be taken again, after a pause; so is a point
     with an error in which a device was lost, by `losses`. `monitored` are devices whose every
     change is an event of a stream of their own. `steps` says which point is next, and is asked by
@@ -65,7 +65,7 @@ class StepRun:
     delay_s: float = 0.0
     move_timeout_s: float | None = None
     trigger_timeout_s: float | None = None
-    told: Callable[[Sequence[Any] | None], None] = silent
+    told: Told = silent
     return_to: Sequence[float] | None = None
     pause_requested: Callable[[], bool] = never
     untriggered: frozenset[str] = frozenset()
@@ -129,6 +129,7 @@ def measure(run: StepRun, core: Callable[[StepRun], Messages]) -> Messages:
     """The brackets of a run around its `core`: stage, open, baseline, points, baseline, close."""
 
     def inside() -> Messages:
+        run.told(None)
         if run.baseline:
             yield from _read_all(run.baseline, "baseline")
         for device in run.monitored:
@@ -146,11 +147,14 @@ def measure(run: StepRun, core: Callable[[StepRun], Messages]) -> Messages:
 
     # injected, because a message cannot be made with a keyword called `command`
     bracketed = bpp.inject_md_wrapper(bpp.run_wrapper(inside()), run.md)
-    result = yield from bpp.stage_wrapper(bracketed, [*run.detectors, *run.axes])
+    staged = [*run.detectors, *run.axes]
+    run.told(Wait("stage", [f"{d.name} to be ready" for d in staged]))
+    result = yield from bpp.stage_wrapper(bracketed, staged)
     if run.return_to is not None:
         # only after a run that ended by itself: after a stop or an abort nothing may move
         for axis, position in zip(run.axes, run.return_to, strict=True):
             yield Msg("set", axis, position, group="return")
+        run.told(_move_of(run, run.return_to))
         yield Msg("wait", None, group="return", timeout=run.move_timeout_s)
     return result
 
@@ -338,7 +342,13 @@ def first_move(run: StepRun, row: Sequence[float]) -> Messages:
     for axis, target in zip(run.axes, row, strict=True):
         yield Msg("set", axis, target, group="first")
     if run.axes:
+        run.told(_move_of(run, row))
         yield Msg("wait", None, group="first", timeout=run.move_timeout_s)
+
+
+def _move_of(run: StepRun, row: Sequence[float]) -> Wait:
+    names = [axis.name for axis in run.axes]
+    return Wait("move", names, dict(zip(names, row, strict=True)))
 
 
 def step_scan(run: StepRun) -> Messages:

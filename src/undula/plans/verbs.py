@@ -9,8 +9,8 @@ pause or abort, the devices that it has set itself: a plan sends one ordinary `s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 from bluesky.utils import Msg
 
@@ -22,20 +22,40 @@ FINISH = "finish_data"
 CHECK = "check_first"
 SET_OFF = "set_off"
 CHANGE = "await_change"
-Told = Callable[[Sequence[Any] | None], None]
+
+
+class Wait(NamedTuple):
+    """What is waited for: a `move`, a `trigger`, to `stage`, or any other status.
+
+    `targets` are those of a move, by the name of the axis, each in its unit.
+    """
+
+    what: Literal["move", "trigger", "stage", "other"]
+    names: Sequence[str]
+    targets: Mapping[str, float] = {}
+
+
+Told = Callable[[Wait | None], None]
 Pending = list[tuple[Any, Any]]
 
 
 async def run_move(msg: Msg) -> None:
     """`Msg(MOVE, None, [(axis, target), ...], timeout_s, told)`: set all, then wait for all."""
     targets, timeout_s, told = msg.args
-    await _finished([(axis, axis.set(target)) for axis, target in targets], timeout_s, told)
+
+    def wait(waiting: Sequence[Any]) -> Wait:
+        numbers = {a.name: t for a, t in targets if isinstance(t, int | float)}
+        return Wait("move", [axis.name for axis in waiting], numbers)
+
+    started = [(axis, axis.set(target)) for axis, target in targets]
+    await _finished(started, timeout_s, told, wait)
 
 
 async def run_trigger(msg: Msg) -> None:
     """`Msg(TRIGGER, None, [detector, ...], timeout_s, told)`: trigger all, then wait for all."""
     detectors, timeout_s, told = msg.args
-    await _finished([(d, d.trigger()) for d in detectors], timeout_s, told)
+    started = [(d, d.trigger()) for d in detectors]
+    await _finished(started, timeout_s, told, lambda w: Wait("trigger", [d.name for d in w]))
 
 
 async def run_finish(msg: Msg) -> None:
@@ -82,7 +102,9 @@ def finishing(detectors: Iterable[Any]) -> list[Msg]:
     return [Msg(FINISH, None, found)] if found else []
 
 
-async def _finished(started: Pending, timeout_s: float | None, told: Told) -> None:
+async def _finished(
+    started: Pending, timeout_s: float | None, told: Told, wait: Callable[[Sequence[Any]], Wait]
+) -> None:
     waiting: Pending = []
     for device, status in started:
         if not status.done:
@@ -90,7 +112,7 @@ async def _finished(started: Pending, timeout_s: float | None, told: Told) -> No
         elif not status.success:
             raise _failure(device, status)
     if waiting:
-        told([status for _, status in waiting])
+        told(wait([device for device, _ in waiting]))
         try:
             await _all(waiting, timeout_s)
         finally:

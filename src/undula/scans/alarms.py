@@ -19,15 +19,18 @@ from undula.devices.registry import Registry
 from undula.messages import Alarm, AlarmTable
 from undula.messages.alarms import Severity
 from undula.scans.conditions import Trip
+from undula.scans.watchdog import Late
 
 KEPT = 1000
 Wrong = Mapping[str, tuple[Severity, str]]
 """Source to how bad it is and what it is."""
 
 
-def wrong_now(trips: Iterable[Trip], devices: Registry) -> dict[str, tuple[Severity, str]]:
-    """Conditions that do not hold, and enabled devices that do not answer."""
-    found: dict[str, tuple[Severity, str]] = {}
+def wrong_now(
+    trips: Iterable[Trip], devices: Registry, late: Iterable[Late] = ()
+) -> dict[str, tuple[Severity, str]]:
+    """Conditions that do not hold, enabled devices that do not answer, what is overdue."""
+    found: dict[str, tuple[Severity, str]] = {one.source: ("minor", one.text) for one in late}
     for name in devices.names():
         device = devices[name]
         if device.entry.enabled and not device.connected:

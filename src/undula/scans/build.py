@@ -26,7 +26,7 @@ from undula.plans.steps import Steps
 from undula.plans.sweep import SLACK_S, sweep_core
 from undula.plans.verbs import CHECK, Told, finishing
 from undula.plans.watch import watch_core
-from undula.scans.checked import Checks, Lease, checked, with_beam
+from undula.scans.checked import Checks, Lease, Sends, checked, with_beam
 from undula.scans.checked_scan import CheckedScan
 from undula.scans.frames import tell_policies
 from undula.scans.metadata import start_metadata
@@ -75,6 +75,7 @@ class Asked:
     lease: Lease = lambda _: None
     steps: Steps | None = None
     hooks: ScanHooks | None = None
+    sends: Sends = lambda *_: None
 
 
 def _beam(scan: CheckedScan, devices: Registry) -> Beam | None:
@@ -297,6 +298,7 @@ def _looked_at(
         finish=finish,
         strict=strict,
         failing_at=failing_at,
+        sends=asked.sends,
     )
     plan = checked(plan, before)
     if baseline := baseline_of(scan, devices):

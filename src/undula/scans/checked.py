@@ -24,6 +24,7 @@ from undula.scans.limits import check_set, refuse_read_only, usable
 
 USES = ("set", "trigger", "stage", "kickoff", "prepare")
 Lease = Callable[[Sequence[str]], None]
+Sends = Callable[[str, str, float | None], None]
 
 
 class Checks:
@@ -35,6 +36,7 @@ class Checks:
         to_pause: whether somebody wants a pause at the next checkpoint.
         finish: messages before each run closes.
         failing_at: the line of the error that ends a run, for its reason.
+        sends: told of each device that is set or triggered, the verb, and the target if a number.
         strict: a device that is none of the beamline's is refused.
     """
 
@@ -47,8 +49,10 @@ class Checks:
         to_pause: Callable[[], bool],
         finish: Sequence[Msg] = (),
         failing_at: Callable[[], str] = str,
+        sends: Sends = lambda *_: None,
         strict: bool = False,
     ) -> None:
+        self._sends = sends
         self._devices = devices
         self._leased = set(known)
         self._lease = lease
@@ -81,6 +85,10 @@ class Checks:
     def _use(self, msg: Msg, device: LoadedDevice) -> Sequence[Msg]:
         if msg.command == "trigger" and device.obj is msg.obj and not device.triggered:
             return [Msg("null")]
+        if msg.command in ("set", "trigger"):
+            target = msg.args[0] if msg.command == "set" and msg.args else None
+            known = isinstance(target, int | float) and msg.obj is device.obj
+            self._sends(device.name, msg.command, target if known else None)
         fresh = device.name not in self._leased
         if msg.command != "set" and not fresh:
             return [msg]

@@ -51,6 +51,7 @@ from undula.scans.shutters import Shutters
 from undula.scans.steering import AbortedBeforeError, Steering
 from undula.scans.stoppable import stoppable
 from undula.scans.time_left import time_left
+from undula.scans.watchdog import Watchdog, expected_of
 
 CLOSE_TIMEOUT_S = 8.0
 HooksOf = Callable[[CheckedScan], ScanHooks | None]
@@ -89,7 +90,9 @@ class ScanRunner:
             conditions=conditions,
             changed=changed,
             points=lambda: self._gate.open.points if self._gate.open else 0,
+            watchdog=Watchdog(settings.watchdog),
         )
+        self._watchdog = self.steering.watchdog
         self._lock = self.steering.lock
         self.settings = settings
         self.layouts: FileLayouts | None = None
@@ -133,7 +136,8 @@ class ScanRunner:
                 run_uid=run.uid if run else None,
                 run_number=run.number if run else None,
                 points_done=points,
-                waiting_for=self.steering.waits_for,
+                waiting_for=self._watchdog.text,
+                overdue=[late.text for late in self.steering.overdue],
                 waiting=list(queue.waiting),
                 message=self.steering.shown,
                 revision=queue.revision,
@@ -289,11 +293,18 @@ class ScanRunner:
             hooks = self._hooks_of(scan)
             self.steering.aside = self._aside.of(hooks)
             steps = None if scan.form is None else Steps(scan.form.num, scan.first)
+            self._watchdog.begin(expected_of(scan, self.devices))
             self.steering.follows(steps)
             asked = Asked(
-                self.steering.asked_to_pause, self.steering.spoiled, self._lost, lease, steps, hooks
+                self.steering.asked_to_pause,
+                self.steering.spoiled,
+                self._lost,
+                lease,
+                steps,
+                hooks,
+                self._watchdog.sends,
             )
-            plan, md = build_plan(scan, self.devices, self.settings, asked, self.steering.waits)
+            plan, md = build_plan(scan, self.devices, self.settings, asked, self._watchdog.told)
             md |= self._layout(request.plan, scan, md)
             self.steering.drive(plan, md)
             status = "abort" if self.steering.aborted else "success"
@@ -303,8 +314,8 @@ class ScanRunner:
             if self.steering.aborted:
                 status = "abort"  # devices that are stopped fail; the reason is the stop
             else:
-                waiting = self.steering.waiting
-                self.steering.reason = explain(exc, waiting[1] if waiting else "")
+                waiting = self._watchdog.waiting
+                self.steering.reason = explain(exc, waiting.text if waiting else "")
                 self._fault = str(exc) if isinstance(exc, ChangerFaultError) else ""
             get_logger().warning(
                 "scan_failed", command=item.command, reason=self.steering.reason, exc_info=True
@@ -355,9 +366,9 @@ class ScanRunner:
         read = [*baseline_of(scan, self.devices), *pushing(scan, self.devices)]
         read = [n for n in read if not isinstance(self.devices[n].obj, Condition)]
         while other := self.leases.wait_free(scan.devices, 0.5, shared=read):
-            self.steering.waiting = (begin, f"waiting for {other}")
+            self.steering.waits_for(f"waiting for {other}", begin)
             self.steering.stop_if_aborted()
-        self.steering.waiting = None
+        self.steering.waits_for("")
         self.leases.take(scan.devices, holder)
         self.leases.share(read, holder)  # a condition may be lifted while it holds the scan
 

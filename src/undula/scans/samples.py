@@ -30,7 +30,8 @@ class ChangerFaultError(DeviceError):
 class Waits(Protocol):
     """The scan that waits for its sample."""
 
-    waiting: tuple[float, str] | None
+    def waits_for(self, text: str, since: float | None = None) -> None:
+        """What it waits for, and since when (monotonic, s); '' when it goes on."""
 
     def stop_if_aborted(self) -> None:
         """Raises where the scan is not to begin any more."""
@@ -73,7 +74,7 @@ class Samples:
             return
         device, begin = self._changer(), time.monotonic()
         while other := self._leases.wait_free([device.name], 0.5):
-            waits.waiting = (begin, f"waiting for {other}")
+            waits.waits_for(f"waiting for {other}", begin)
             waits.stop_if_aborted()
         self._leases.take([device.name], holder)
         try:
@@ -81,7 +82,7 @@ class Samples:
             if str(self._ask(device, "mounted")) != sample:
                 self._mount(device, sample, waits)
         finally:
-            waits.waiting = None
+            waits.waits_for("")
 
     def _changer(self) -> LoadedDevice:
         found = [n for n in self._devices.names() if _is_changer(self._devices[n])]
@@ -101,12 +102,12 @@ class Samples:
         while (state := self._ask(device, "changer_state")) != "idle":
             if state == "fault":
                 raise _fault(device, str(self._ask(device, "changer_fault")))
-            waits.waiting = (begin, f"the sample changer, which is {state}")
+            waits.waits_for(f"the sample changer, which is {state}", begin)
             _pause(waits)
 
     def _mount(self, device: LoadedDevice, sample: str, waits: Waits) -> None:
         begin, done = time.monotonic(), threading.Event()
-        waits.waiting = (begin, f"mounting {sample}")
+        waits.waits_for(f"mounting {sample}", begin)
         get_logger().info("sample_mounting", sample=sample, changer=device.name)
         status = self._attendant.read(device.name, lambda: device.call(device.obj.mount(sample)))
         if status is not None:  # a coroutine has ended already

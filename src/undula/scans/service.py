@@ -351,7 +351,8 @@ class EngineService:
             try:
                 self.runner.watch_refusals()
                 self.runner.steering.watch_conditions()
-                self.alarms.see(wrong_now(self.runner.conditions.trips(), self._devices))
+                late = self.runner.steering.watch_overdue()
+                self.alarms.see(wrong_now(self.runner.conditions.trips(), self._devices, late))
                 self.runner.steering.watch_lost()
                 self.runner.steering.watch_room(self._outbox.fill, self._broker_full)
             except BusyError as error:

@@ -22,14 +22,15 @@ from undula.messages.queue import QueueState
 from undula.messages.runs import ExitStatus
 from undula.plans.step import Messages
 from undula.plans.steps import Steps
+from undula.plans.verbs import Wait
 from undula.scans.conditions import Conditions, Trip, told
 from undula.scans.hold import Hold
 from undula.scans.lost import LostDevices
 from undula.scans.shutters import Shutters
+from undula.scans.watchdog import Late, Watchdog
 
 RESUME_BELOW = 0.2
 CONDITIONS_EVERY_S = 0.1
-SHOW_WAIT_AFTER_S = 1.0
 
 
 class AbortedBeforeError(Exception):
@@ -52,6 +53,7 @@ class Steering:
         conditions: Conditions,
         changed: Callable[[], None],
         points: Callable[[], int],
+        watchdog: Watchdog,
     ) -> None:
         self._engine = engine
         self._shutters = shutters
@@ -59,6 +61,9 @@ class Steering:
         self._conditions = conditions
         self._changed = changed
         self._points = points
+        self.watchdog = watchdog
+        self.overdue: list[Late] = []
+        """What takes longer than it should."""
         self._hold = Hold()
         self.lock = threading.Condition()
         self.active = False
@@ -69,7 +74,6 @@ class Steering:
         self.message = ""
         self.reason = ""
         self.closing = False
-        self.waiting: tuple[float, str] | None = None
         self._pause_wanted = self._resume_wanted = self._abort_wanted = False
         self._paused_for_room = self._steered = False
         self._completes = ""
@@ -94,7 +98,8 @@ class Steering:
         """The item has ended; `message` says why, '' when there is nothing to say."""
         with self.lock:
             self.active = self.on_its_way = False
-            self.state, self.message, self.waiting = "idle", message, None
+            self.state, self.message, self.overdue = "idle", message, []
+            self.watchdog.end()
 
     @property
     def aborted(self) -> bool:
@@ -107,13 +112,6 @@ class Steering:
         if self._hold.active and self.state in ("pausing", "paused"):
             return f"paused by itself: {self._hold.text(time.monotonic())}"
         return self.message
-
-    @property
-    def waits_for(self) -> str:
-        """What is waited for and since when; '' while nothing is, or not for long."""
-        waiting = self.waiting
-        since = time.monotonic() - waiting[0] if waiting else 0.0
-        return f"{waiting[1]}, since {since:.0f} s" if waiting and since > SHOW_WAIT_AFTER_S else ""
 
     def release(self) -> None:
         """The plan is over: nothing is held any more."""
@@ -335,6 +333,28 @@ class Steering:
         elif state == "paused" and self._lost.paused and not self._trips():
             self._go_on()
 
+    def watch_overdue(self) -> list[Late]:
+        """What takes longer than it should: it is told, and what the beamline chose is done."""
+        with self.lock:
+            running = self.state == "running" and self._begun
+        late = self.watchdog.look(running)
+        known = {one.source for one in self.overdue}
+        self.overdue = late
+        for one in late:
+            if one.source not in known:
+                get_logger().warning("overdue", what=one.text, action=self.watchdog.action)
+                self._act_on(one)
+        return late
+
+    def _act_on(self, late: Late) -> None:
+        if self.watchdog.action == "stop":
+            self.pause(at_point=False, message=f"paused by the watchdog: {late.text}")
+        elif self.watchdog.action == "abort":
+            self._ends_as = "fail"
+            if self.want_abort(f"ended by the watchdog: {late.text}"):
+                self.nudge()
+        self._changed()
+
     def asked_to_end(self) -> tuple[ExitStatus | None, str]:
         """How a run ends that somebody asked to end, and why; None when nobody did."""
         if self._abort_wanted:
@@ -348,8 +368,12 @@ class Steering:
         return None, self.reason
 
     def waits(self, statuses: Any) -> None:
-        """Told by the plan: what it waits for from now on; None: nothing any more."""
-        self.waiting = None if statuses is None else (time.monotonic(), _names(statuses))
+        """Told by the RunEngine: the statuses that it waits for; None: none any more."""
+        self.watchdog.told(None if statuses is None else Wait("other", _names(statuses)))
+
+    def waits_for(self, text: str, since: float | None = None) -> None:
+        """What the scan waits for whose length nobody knows, e.g. a sample; '' ends it."""
+        self.watchdog.waits(text, since)
 
     def asked_to_pause(self) -> bool:
         """Asked by the plan behind each checkpoint."""
@@ -364,7 +388,7 @@ class Steering:
                 raise DeviceError(
                     told(refusing), remedy="wait until it holds; staff may disable the condition"
                 )
-            self.waiting = (begin, f"waiting until it holds: {told(trips)}")
+            self.waits_for(f"waiting until it holds: {told(trips)}", begin)
             if not hold.active:
                 hold.begin(trips, time.monotonic())
             elif hold.see(trips, time.monotonic()):
@@ -373,7 +397,7 @@ class Steering:
             with self.lock:
                 self.lock.wait(CONDITIONS_EVERY_S)
             trips = [t for t in self._conditions.trips(now=True) if t.action != "warn"]
-        self.waiting = None
+        self.waits_for("")
 
     def stop_if_aborted(self) -> None:
         """Raises: AbortedBeforeError when the scan is not to begin any more."""
@@ -463,10 +487,10 @@ class Steering:
             self.want_abort(str(error))
 
 
-def _names(statuses: Any) -> str:
+def _names(statuses: Any) -> list[str]:
     names = []
     for status in statuses:
         owner = getattr(status, "device", None) or getattr(status, "obj", None)
         name = getattr(owner, "name", "") or getattr(status, "name", "")
         names.append(str(name) or "a device")
-    return ", ".join(sorted(set(names)))
+    return names

@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 
-from undula.devices.sim.status import DoneStatus
+from undula.devices.sim import SimPositioner
+from undula.devices.sim.status import DoneStatus, SimStatus
 
 
 class Faulty:
@@ -75,3 +76,35 @@ class HangingMotor(Hanging):
 
     def stop(self, *, success: bool = False) -> None:
         """It stands always."""
+
+
+class StuckPositioner(SimPositioner):
+    """A positioner that takes its time; while the file `flag` exists, a move begins and never ends.
+
+    Only a stop ends it.
+    """
+
+    def __init__(self, name: str, flag: str, **config: Any) -> None:
+        super().__init__(name, delay=1, **config)
+        self._flag = Path(flag)
+        self._held: SimStatus | None = None
+
+    def set(self, target: float) -> SimStatus:
+        """Go there, or only say so."""
+        if not self._flag.exists():
+            return super().set(target)
+        self._held = SimStatus(self)
+        return self._held
+
+    def arrive(self) -> None:
+        """End the move that was stuck, after all."""
+        held, self._held = self._held, None
+        if held is not None:
+            held.finish()
+
+    def stop(self, *, success: bool = False) -> None:
+        """Stop where it is."""
+        held, self._held = self._held, None
+        if held is not None:
+            held.finish(None if success else RuntimeError("it was stopped on its way"))
+        super().stop(success=success)
