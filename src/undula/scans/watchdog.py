@@ -191,7 +191,9 @@ def expected_of(scan: CheckedScan, devices: Registry) -> Expected:
             start[name] = devices[name].position()
         except Exception:  # a driver may raise anything; then nobody knows
             get_logger().exception("pace_not_known", device=name)
-    return Expected(paces, start, scan.count_time_s, scan.estimate_s)
+    times = scan.form.count_times_s if scan.form is not None else None
+    trigger_s = scan.count_time_s if times is None else float(times.max())
+    return Expected(paces, start, trigger_s, scan.estimate_s)
 
 
 def _pace_of(device: LoadedDevice) -> Pace | None:
