@@ -1,17 +1,22 @@
-"""Commands that carry the data of runs: `undula runs fit|export|import`."""
+"""Commands that carry the data of runs: `undula runs fit|export|import|tiled`."""
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from undula.cli.output import BeamlineOption, JsonOption, kind, print_json
+from undula.cli.output import BeamlineOption, JsonOption, connected, kind, print_json
 from undula.client import Runs
 from undula.core.errors import ServiceError
 from undula.core.paths import beamline_paths, default_beamline
+
+if TYPE_CHECKING:
+    from undula.client.tiled_feed import TiledFeed
 
 Number = Annotated[int, typer.Argument(help="Run number; -1 is the newest.")]
 Numbers = Annotated[list[int], typer.Argument(help="Run numbers; -1 is the newest.")]
@@ -79,3 +84,41 @@ def import_runs(
         return
     for run in found:
         print(f"run {run.number}: {run.path}")
+
+
+@kind
+def tiled(
+    uri: Annotated[str, typer.Argument(help="Tiled server; its key is in TILED_API_KEY.")],
+    numbers: Annotated[
+        list[int] | None, typer.Argument(help="Run numbers; default: all closed runs.")
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Stay, and feed each run while it is measured.")
+    ] = False,
+    beamline: BeamlineOption = None,
+) -> None:
+    """Feed runs to a Tiled catalogue. Example: undula runs tiled http://localhost:8000 --follow"""
+    from undula.client.tiled_feed import TiledFeed, connect_tiled
+
+    runs = _runs(beamline)
+    if numbers:
+        chosen = [runs[number] for number in numbers]
+    else:
+        chosen = [run for run in runs.search(limit=1_000_000)[::-1] if run.record.archive_path]
+    feed = TiledFeed(connect_tiled(uri), tell=print)
+    print(f"{feed.feed(chosen)} of {len(chosen)} runs were not in Tiled yet", flush=True)
+    if follow:
+        with connected(beamline) as client:
+            _follow(TiledFeed(connect_tiled(uri), client.link.connector, _say))
+
+
+def _follow(feed: TiledFeed) -> None:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    _say("following; Ctrl-C ends it")
+    feed.follow(stop)
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)

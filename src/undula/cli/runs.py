@@ -391,6 +391,7 @@ def register(app: typer.Typer) -> None:
     group.command("diff", context_settings=SETTINGS, epilog=EXIT_HELP)(diff)
     for name, carrying in (
         ("fit", run_data.fit), ("export", run_data.export), ("import", run_data.import_runs),
+        ("tiled", run_data.tiled),
     ):  # fmt: skip
         group.command(name, context_settings=SETTINGS, epilog=EXIT_HELP)(carrying)
     app.add_typer(group, name="runs")

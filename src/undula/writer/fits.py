@@ -27,6 +27,7 @@ from undula.files import Process
 from undula.messages import FitResult, RunFits
 
 PACE_S = 0.3
+IDLE_S = 1.0
 SHARE = 4.0
 """A fit that takes long is made the more seldom: the pause is so many times its duration."""
 PATIENCE_S = 20.0
@@ -120,7 +121,7 @@ class LiveFits:
         """Work until `stop` is set."""
         while not stop.is_set():
             if not self.step():
-                self._wake.wait(PACE_S)
+                self._wake.wait(IDLE_S)
                 self._wake.clear()
                 continue
             stop.wait(PACE_S)
