@@ -10,6 +10,8 @@ from undula.messages.base import Command, Event
 from undula.messages.errors import ErrorReport
 
 QueueState = Literal["idle", "running", "pausing", "paused", "aborting", "recovering"]
+SHORT_WAITING = 100
+"""So many waiting items are published with each change; the others are asked for."""
 UNTIL_STOPPED = 0
 """As a number of repeats: again and again, until somebody ends it."""
 
@@ -117,6 +119,16 @@ class QueueStatus(Event):
         default_factory=list, description="what takes longer than it should, and how long"
     )
     did: str = Field(default="", description="in a reply: what was done")
+    more: int = Field(
+        default=0, description="scans that wait behind those listed; in a reply all are listed"
+    )
+
+    def short(self) -> QueueStatus:
+        """With the first items only, to be published often."""
+        more = len(self.waiting) - SHORT_WAITING
+        if more <= 0:
+            return self
+        return self.model_copy(update={"waiting": self.waiting[:SHORT_WAITING], "more": more})
 
 
 class ItemFinished(Event):

@@ -193,7 +193,7 @@ class EngineService:
 
     def queue_changed(self) -> None:
         """Publish the queue soon."""
-        self._outgoing.say(lambda: self._connector.put(QUEUE_STATUS, self.runner.status()))
+        self._outgoing.say(lambda: self._connector.put(QUEUE_STATUS, self.runner.status().short()))
 
     def item_finished(self, finished: ItemFinished) -> None:
         """Publish how an item ended."""

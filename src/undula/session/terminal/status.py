@@ -32,7 +32,7 @@ def status_line(
     if status is not None and status.waiting_for:
         parts.append(waits_text(status))
     if status is not None and status.waiting:
-        parts.append(f"{len(status.waiting)} queued{_left(status)}")
+        parts.append(f"{len(status.waiting) + status.more} queued{_left(status)}")
     if status is not None and status.blocked:
         parts.append("nothing starts")
     parts += [beam, prompt, user]
