@@ -6,6 +6,7 @@ In: words. Out: a live table and plot, or JSON lines. Checking is the engine's.
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
@@ -30,8 +31,9 @@ from undula.core.shown import duration_text
 from undula.messages import QueueStatus
 from undula.plans import FORMS, catalogue
 from undula.plans.declared import DeclaredPlan
-from undula.session.display import Display, TextDisplay, Views, result_dict
+from undula.session.display import Display, TextDisplay, Views, result_dict, wants_colour
 from undula.session.follow import follow
+from undula.session.trajectory import drawn, limits_of
 
 Words = Annotated[
     list[str] | None, typer.Argument(help="Arguments; negative numbers are written as they are.")
@@ -54,6 +56,9 @@ FitModel = Annotated[
     typer.Option("--fit", help="Fit while it runs, e.g. 'gaussian + linear'; none: not at all."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and report, move nothing.")]
+Show = Annotated[
+    bool, typer.Option("--show", help="Draw where it would go, in the limits; move nothing.")
+]
 NoPlot = Annotated[bool, typer.Option("--no-plot", help="Table only.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Queue it and return at once.")]
 Relative = Annotated[bool, typer.Option("--relative", help="Around the present position.")]
@@ -113,6 +118,12 @@ def _dry_run(checked: Accepted, as_json: bool) -> None:
     print("nothing was moved")
 
 
+def _show(client: Client, checked: Accepted) -> None:
+    width = shutil.get_terminal_size().columns
+    limits = limits_of(checked, client.devices.info)
+    print("\n".join(drawn(checked, limits, width, colour=wants_colour(sys.stdout))))
+
+
 def _detached(handle: ScanHandle, as_json: bool) -> None:
     if as_json:
         print_json(
@@ -163,6 +174,7 @@ def run_command(
     beamline: str | None,
     as_json: bool,
     dry_run: bool = False,
+    show: bool = False,
     no_plot: bool = False,
     detach: bool = False,
     **options: Any,
@@ -173,7 +185,10 @@ def run_command(
         options[name] = given if options[name] is None else options[name]
     options["darks"] = options.get("darks") or 0
     with connected(beamline) as client:
-        if dry_run:
+        if show and not as_json:
+            _show(client, client.check(plan, *args, **options, **kwargs))
+            return
+        if dry_run or show:
             _dry_run(client.check(plan, *args, **options, **kwargs), as_json)
             return
         handle = client.submit(
@@ -197,6 +212,7 @@ def scan(
     darks: Darks = None,
     fit: FitModel = None,
     dry_run: DryRun = False,
+    show: Show = False,
     no_plot: NoPlot = False,
     as_json: JsonOption = False,
     detach: Detach = False,
@@ -210,7 +226,7 @@ def scan(
     run_command(
         "rel_scan" if relative else "scan", args, kwargs,
         time=time, detectors=parsing.names(detectors), shutter=shutter, darks=darks, fit=fit,
-        dry_run=dry_run, no_plot=no_plot,
+        dry_run=dry_run, show=show, no_plot=no_plot,
         as_json=as_json, detach=detach, beamline=beamline,
     )  # fmt: skip
 
@@ -269,6 +285,7 @@ def _command(plan: str | None, text: str) -> Callable[..., None]:
         darks: Darks = None,
         fit: FitModel = None,
         dry_run: DryRun = False,
+        show: Show = False,
         no_plot: NoPlot = False,
         as_json: JsonOption = False,
         detach: Detach = False,
@@ -282,7 +299,7 @@ def _command(plan: str | None, text: str) -> Callable[..., None]:
         run_command(
             name, args, kwargs,
             time=time, detectors=parsing.names(detectors), shutter=shutter, darks=darks, fit=fit,
-            dry_run=dry_run, no_plot=no_plot,
+            dry_run=dry_run, show=show, no_plot=no_plot,
             as_json=as_json, detach=detach, beamline=beamline,
         )  # fmt: skip
 

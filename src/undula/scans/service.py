@@ -82,14 +82,13 @@ from undula.plans import catalogue
 from undula.scans.additions import Additions
 from undula.scans.alarms import Alarms, wrong_now
 from undula.scans.attendant import READ_TIMEOUT_S, Attendant
-from undula.scans.checked_scan import CheckedScan
 from undula.scans.common_metadata import CommonMetadata
 from undula.scans.configuration import Configuration
+from undula.scans.described import described
 from undula.scans.limits import usable
 from undula.scans.motors import Motors
 from undula.scans.moves import Mover
 from undula.scans.notes import RunNotes
-from undula.scans.places import run_path
 from undula.scans.ports import Documents
 from undula.scans.queue_desk import QueueDesk
 from undula.scans.rights import Guard
@@ -115,7 +114,6 @@ CHECKED = ("edit", "load", "check")
 WATCH_EVERY_S = 0.05
 STATUS_EVERY_S = 0.5
 ABSENT_EVERY_S = 2.0
-SHOWN_POINTS = 1000
 SHOWN_WITHIN_S = 1.0
 
 
@@ -455,7 +453,7 @@ class EngineService:
         self.runner.check_continued(request)
         scan = self._attendant.check_scan(request, self._devices, self._settings)
         hooks = self.additions.for_scan(scan)
-        result = _described(scan, self._settings) | {"defaults": said}
+        result = described(scan, self._settings) | {"defaults": said}
         result["hooks"] = [] if hooks is None else hooks.shown
         if not request.dry_run:
             self.desk.submit(request, scan, permit)
@@ -621,23 +619,3 @@ class EngineService:
 
 def _ignore(_: object) -> None:
     """Drop a value where a callable must return nothing."""
-
-
-def _described(scan: CheckedScan, settings: BeamlineSettings) -> dict[str, Any]:
-    request, path = scan.request, scan.trajectory
-    pattern = run_path(settings, request.metadata, request.plan, 0)
-    result: dict[str, Any] = {
-        "item_id": request.request_id,
-        "command": request.command,
-        "num_points": scan.num_points,
-        "estimate_s": scan.estimate_s,
-        "data_bytes": scan.data_bytes,
-        "warnings": list(scan.warnings),
-        "axes": list(scan.axes),
-        "detectors": list(scan.detectors),
-        "path": str(pattern.with_name(pattern.name.replace("00000", "NNNNN"))),
-    }
-    if request.dry_run and path is not None:
-        result["points"] = path.points[:SHOWN_POINTS].tolist()
-        result["extents"] = [[float(c.min()), float(c.max())] for c in path.points.T]
-    return result

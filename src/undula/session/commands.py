@@ -6,6 +6,7 @@ does.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -25,11 +26,12 @@ from undula.client.metadata import scan_group
 from undula.core.errors import InputError
 from undula.messages import QueueStatus, Readback
 from undula.session.access import People
-from undula.session.display import TextDisplay
+from undula.session.display import TextDisplay, wants_colour
 from undula.session.follow import follow, wait_for_move
 from undula.session.groups import Group
 from undula.session.planning.prompt import Prompt
 from undula.session.plans import PLANS, ROOT, Scans, make_plan
+from undula.session.trajectory import drawn, limits_of
 from undula.session.words.experiment import experiment_words
 from undula.session.words.fitting import Fitting
 from undula.session.words.following import DeviceNames
@@ -69,6 +71,18 @@ class Shell:
         for warning in handle.accepted.warnings:
             _say(f"warning: {warning}")
         return self.follow(handle)
+
+    def show(self, plan: Any, *args: Any, **options: Any) -> None:
+        """show(scan, samx, -1, 1, 21): draw where a scan would go, in the limits; move nothing.
+
+        For any plan by name or as a function; with its points, time, size and warnings.
+        """
+        plan = getattr(plan, "plan_name", plan)
+        options.pop("metadata", None)
+        checked = self.prompt.check(plan, *args, **options)
+        width = shutil.get_terminal_size().columns
+        limits = limits_of(checked, self.client.devices.info)
+        _say("\n".join(drawn(checked, limits, width, colour=wants_colour(sys.stdout))))
 
     def follow(
         self, handle: ScanHandle, listener: Callable[[str, dict[str, Any]], None] | None = None
@@ -312,7 +326,7 @@ class Shell:
             "mv", "mvr", "umv", "umvr", "wm", "wa", "set_position",
             "set_lm", "home", "jog", "tw", "read", "stop", "pause", "resume", "abort",
             "skip", "retake", "complete",
-            "cen", "com", "peak", "fwhm", "goto_peak", "goto_cen", "goto_com",
+            "show", "cen", "com", "peak", "fwhm", "goto_peak", "goto_cen", "goto_com",
         ):  # fmt: skip
             names[name] = getattr(self, name)
         for name in ("fit", "goto_fit", "edge", "goto_edge"):

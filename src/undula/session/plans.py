@@ -80,6 +80,7 @@ def make_plan(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
 
     plan.__name__ = plan.__qualname__ = name.rpartition(".")[2]
     plan.__doc__ = help_text(name)
+    plan.plan_name = name  # type: ignore[attr-defined]  # by which it is run
     plan.__signature__ = signature(name)  # type: ignore[attr-defined]  # what inspect looks for
     return plan
 

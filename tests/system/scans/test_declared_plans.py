@@ -13,6 +13,7 @@ from undula.client import Client, Run, ScanHandle
 from undula.core.errors import InputError, LimitError
 from undula.plans import FORMS
 from undula.plans.paths.energy import wave_number
+from undula.session.commands import Shell
 from undula.testing.beamline import local_beamline
 
 PATIENCE_S = 20.0
@@ -187,3 +188,20 @@ def test_a_sequence_pauses_aborts_and_ends_early_as_a_whole(client: Client) -> N
     assert ended is not None
     assert ended.exit_status == "abort"
     assert len(ended.run_numbers) == 1
+
+
+def test_a_scan_is_shown_in_the_limits_before_it_moves(
+    client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = client.devices.samx.position
+    shell = Shell(client, plot=False)
+    names = shell.namespace()
+    names["show"](names["scan"], "samx", -20, 20, 5, time=0.1)
+    names["show"](names["scans"].fermat_scan, "samx", -1, 1, "samy", -1, 1, 0.3, relative=False)
+    names["show"]("for_each", "samy", [0, 1], "scan", "samx", -1, 1, 5)
+    shown = capsys.readouterr().out
+    assert "samx  -50 ├" in shown
+    assert "┤ 50 mm   scan -20 to 20" in shown
+    assert "run 2: scan at samy 1" in shown
+    assert shown.count("nothing was moved") == 3
+    assert client.devices.samx.position == pytest.approx(place)
