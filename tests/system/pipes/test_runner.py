@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from undula.pipes.nodes.registry import Shipped
 from undula.pipes.runner import GraphStatus, Outcome, Runner
 
 TYPES = Shipped()
+DOCS = Path(__file__).parents[3] / "docs/reference/pipes.md"
 FRAMES = 200
 
 
@@ -93,6 +95,12 @@ def test_any_process_may_be_killed_at_any_point_and_nothing_is_lost(
     assert view["seen"] == FRAMES
     assert view["on_the_way"] == 0
     assert {m.edge for m in outcome.report.missing} <= {DET_VIEW}
+
+
+def test_the_example_of_the_documentation_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)
+    exec(compile(code, str(DOCS), "exec"), {})
+    assert capsys.readouterr().out == re.findall(r"# (complete: .*)", code)[0] + "\n"
 
 
 def test_nodes_of_one_process_hand_frames_on_by_reference() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -70,6 +71,13 @@ def test_yaml_json_and_python_make_the_same_graph(tmp_path: Path) -> None:
 def test_a_graph_survives_being_written_and_read() -> None:
     graph = good()
     assert read_graph(graph.plain()) == graph
+
+
+def test_the_graph_of_the_documentation_has_no_fault() -> None:
+    page = Path(__file__).parents[3] / "docs/reference/pipes.md"
+    (text,) = re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)
+    graph = checked(read_graph(yaml.safe_load(text)), TYPES)
+    assert graph.processes()["sums"] == ["total", "view"]
 
 
 def test_faults_of_a_file_are_told_with_its_line(tmp_path: Path) -> None:
