@@ -129,9 +129,8 @@ class Report:
     def text(self) -> str:
         """For people: one line when all is there, else one for each place."""
         if self.complete:
-            return (
-                f"complete: {self.triggers} frames, each accounted for on {len(self.edges)} edges"
-            )
+            edges = f"{len(self.edges)} edge{'s' * (len(self.edges) != 1)}"
+            return f"complete: {self.triggers} frames, each accounted for on {edges}"
         return "\n".join(["incomplete:", *(missing.text for missing in self.missing)])
 
 
