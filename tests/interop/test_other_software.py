@@ -89,6 +89,7 @@ ARGUMENTS: dict[str, tuple[list[object], dict[str, object]]] = {
     "rel_spiral_square": ([["diode"], "samx", "samy"], {
         "x_range": 1, "y_range": 1, "x_num": 2, "y_num": 2}),
     "scan": ([["diode"], "samx", 0, 1, 3], {}),
+    "scan_nd": ([["samx", "samy"], [[0, 0], [1, 0.5]]], {}),
     "spiral": ([["diode"], "samx", "samy", 0, 0, 1, 1, 0.5, 4], {}),
     "spiral_fermat": ([["diode"], "samx", "samy", 0, 0, 1, 1, 0.5, 1.0], {}),
     "spiral_square": ([["diode"], "samx", "samy"], {
@@ -100,7 +101,6 @@ NOT_HERE = {
     "fly": "needs a flyer, which comes with fly control",
     "ramp_plan": "takes a plan as argument, which cannot be named",
     "tweak": "asks at a terminal for each step",
-    "scan_nd": "takes a cycler object as argument, which cannot be named",
     "rel_scan_nd": "takes a cycler object as argument, which cannot be named",
 }
 

@@ -13,6 +13,9 @@ from undula.plans import StepForm
 from undula.scans.checked_scan import CheckedScan
 from undula.scans.places import DEFAULTS
 
+MOST_KEPT = 10_000
+"""Longer arguments, e.g. lists of positions, are in the data and not also in the start document."""
+
 
 def _about(device: LoadedDevice) -> dict[str, Any]:
     info = device.info()
@@ -48,14 +51,23 @@ def versions() -> dict[str, str]:
     return {"undula": __version__, "python": platform.python_version(), **found}
 
 
+def _size(value: Any) -> int:
+    """How many numbers and texts there are in it."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    return sum(map(_size, value)) if isinstance(value, list | tuple) else 1
+
+
 def _of_form(form: StepForm) -> dict[str, Any]:
     """What a declared plan was asked for: its arguments, conditions, count times by point."""
     md: dict[str, Any] = {"plan_name": form.plan}
     if form.arguments:
-        md["plan_args"] = dict(form.arguments)
+        md["plan_args"] = {
+            name: value for name, value in form.arguments.items() if _size(value) <= MOST_KEPT
+        }
     if form.conditions:
         md["conditions"] = dict(form.conditions)
-    if form.count_times_s is not None:
+    if form.count_times_s is not None and len(form.count_times_s) <= MOST_KEPT:
         md["count_times_s"] = form.count_times_s.tolist()
     return md
 

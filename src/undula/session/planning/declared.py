@@ -9,14 +9,17 @@ from typing import Any
 
 from undula.client.arguments import Named
 from undula.core.plan_words import Points
+from undula.plans import FORMS
 from undula.session.planning.functions import called, generator_of, library_name, raw
 from undula.session.planning.model import PlanCall, PlanFunction
 from undula.session.planning.modules import MODULES
 
 DECLARED = (
     "count", "scan", "rel_scan", "list_scan", "rel_list_scan", "grid_scan", "rel_grid_scan",
+    "list_grid_scan", "rel_list_grid_scan", "log_scan", "rel_log_scan", "x2x_scan",
+    "inner_product_scan", "relative_inner_product_scan", "spiral", "rel_spiral",
+    "spiral_fermat", "rel_spiral_fermat", "spiral_square", "rel_spiral_square",
 )  # fmt: skip
-_OPTIONS = ("num", "delay", "snake_axes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,8 @@ def declared(plan: Any, here: Mapping[str, Any]) -> Declared | None:
         return None
     if name == "count" and any(isinstance(v, list | tuple) for v in (*args, *kwargs.values())):
         return None  # a delay for each point
-    simple = all(_simple(a) for a in args) and all(k in _OPTIONS for k in kwargs)
+    known = {argument.name for argument in FORMS[name].every}
+    simple = all(_simple(a) for a in args) and all(k in known for k in kwargs)
     if not simple or not all(isinstance(v, bool) or _simple(v) for v in kwargs.values()):
         return None
     return Declared(name, tuple(args), kwargs, list(detectors), dict(metadata))
