@@ -89,14 +89,27 @@ def left_at(scan: CheckedScan) -> Places:
     """
     if scan.form is None:
         return dict.fromkeys([*scan.axes, *scan.driven.axes])
+    if scan.parts:
+        return _left_by_parts(scan)
     path, driven = scan.trajectory, scan.driven
+    if path is None and not scan.form.returns:  # its points are found on the way
+        return dict.fromkeys([*scan.axes, *driven.axes])
     if path is None:
-        return {}
+        return dict(zip(scan.axes, scan.origin, strict=True))
     ends: Iterable[float] = scan.origin if scan.form.returns else path.points[-1].tolist()
     places: Places = dict(zip(scan.axes, ends, strict=True))
     if driven.points is not None:
         real = driven.origin if scan.form.returns else driven.points[-1].tolist()
         places |= dict(zip(driven.axes, real, strict=True))
+    return places
+
+
+def _left_by_parts(scan: CheckedScan) -> Places:
+    places: Places = {}
+    for part in scan.parts:
+        places |= dict.fromkeys(part.conditions)
+        places |= dict(part.form.before) if part.form is not None else {}
+        places |= left_at(part)
     return places
 
 
