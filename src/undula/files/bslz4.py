@@ -86,6 +86,17 @@ def compress(
     return out[: _HEADER.size + made]
 
 
+def with_header(
+    blocks: npt.NDArray[np.uint8], shape: tuple[int, ...], dtype: npt.DTypeLike
+) -> npt.NDArray[np.uint8]:
+    """The chunk of bare blocks of the default size, as areaDetector's codec plugin makes them."""
+    size = np.dtype(dtype).itemsize
+    total = int(np.prod(shape, dtype=np.int64)) * size
+    block = int(_library().bshuf_default_block_size(size))
+    header = np.frombuffer(_HEADER.pack(total, block * size), np.uint8)
+    return np.concatenate([header, blocks])
+
+
 def decompress(
     chunk: npt.NDArray[np.uint8], shape: tuple[int, ...], dtype: npt.DTypeLike
 ) -> npt.NDArray[Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+import zmq
 
 from undula.pipes.graph import GraphBuilder, checked
 from undula.pipes.nodes.base import Node
@@ -194,3 +197,36 @@ def test_a_writer_that_is_killed_loses_no_frame_and_leaves_sound_files(
     assert len(parts) == 2
     detector = SimulatedDetector(width=50, height=40, frames=100)
     same(parts[0] | parts[1], {frame.seq_num: frame.data for frame in detector})
+
+
+def test_a_detectors_stream_by_zeromq_feeds_a_graph_and_its_losses_are_named(
+    tmp_path: Path,
+) -> None:
+    images = [np.arange(20, dtype="u2").reshape(4, 5) * n for n in range(12)]
+    with zmq.Context() as context, context.socket(zmq.PUSH) as push:
+        push.linger = 0
+        port = push.bind_to_random_port("tcp://127.0.0.1")
+        made = (
+            GraphBuilder("stream")
+            .node("det", "zmq_images", address=f"tcp://127.0.0.1:{port}", first=0)
+            .node("file", "frame_file", folder=str(tmp_path / "data"))
+            .edge("det -> file")
+        )
+
+        def send() -> None:
+            for number, image in enumerate(images):
+                head = {"shape": [4, 5], "type": "uint16", "frame": number}
+                if number != 4:
+                    push.send_multipart([json.dumps(head).encode(), image.tobytes()])
+            push.send_multipart([b'{"htype": "dseries_end-1.0"}'])
+
+        sender = threading.Thread(target=send)
+        sender.start()  # it waits until somebody listens
+        outcome = run(made, NodeFolder())
+        sender.join()
+    assert not outcome.failed
+    assert {(m.frames.text(), m.place) for m in outcome.report.missing} == {
+        ("5", "never made by det")
+    }
+    found = written(tmp_path / "data" / "frames_0001.h5")
+    same(found, {n + 1: image for n, image in enumerate(images) if n != 4})

@@ -245,8 +245,12 @@ class Source(Node):
         )
 
     def due_s(self) -> float:
-        """When the next frame is due, s after the first one; 0: at once."""
+        """When the next frame is due, s after the first one; 0: at once; inf: nobody knows."""
         return 0.0
+
+    def fileno(self) -> int:
+        """Readable when a frame came that nobody could foresee; -1: frames are due by time."""
+        return -1
 
     @property
     def ended(self) -> bool:

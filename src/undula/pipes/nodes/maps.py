@@ -54,6 +54,7 @@ class GridMap(Node):
             "map", "(points of each axis) or (..., channels), NaN where none", ndim=None, kinds="f"
         ),
         Port("gaps", "points before the last one that have no value", ndim=0, kinds="i"),
+        Port("missing", "their numbers, from 0 on, (gaps,)", ndim=1, kinds="i"),
     )
     covers = "start"
     missing = "its point stays NaN and is counted in `gaps`; the others keep their places"
@@ -110,7 +111,12 @@ class GridMap(Node):
         """The map so far; None before the first point."""
         if self._map is None:
             return None
-        return {"map": self._map.copy(), "gaps": len(self.missing_points)}
+        missing = np.array(list(self.missing_points), np.int64)
+        return {"map": self._map.copy(), "gaps": len(missing), "missing": missing}
+
+    def largest_bytes(self, port: str) -> int:
+        """Of as many points as there may be."""
+        return 8 * int(np.prod(self.shape)) if port == "missing" else 0
 
 
 class Axis(BaseModel):

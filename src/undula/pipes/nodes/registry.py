@@ -14,6 +14,8 @@ from undula.pipes.nodes.base import Node
 SHIPPED: dict[str, str] = {
     "simulated": "simulated:SimulatedDetector",
     "replay": "replay:Replay",
+    "zmq_images": "zmq_images:ZmqImages",
+    "pva_images": "pva_images:PvaImages",
     "correct": "correct:Correct",
     "odd_pixels": "correct:OddPixels",
     "threshold": "pixels:Threshold",

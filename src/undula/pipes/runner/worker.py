@@ -87,6 +87,8 @@ class Worker:
             if host.keeping:
                 wait_s = KEEPING_S
             if host.source and host.hungry:
+                if host.node.fileno() >= 0:
+                    poll.register(host.node.fileno(), select.POLLIN)
                 due = max(0.0, host.due_in_s())
                 wait_s = due if wait_s is None else min(wait_s, due)
             if host.hungry:

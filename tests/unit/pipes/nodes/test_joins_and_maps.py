@@ -119,6 +119,7 @@ def test_a_grid_map_keeps_every_point_in_its_place_whatever_is_missing(
     )
     assert not channels or np.array_equal(found["map"][..., 1], -wanted, equal_nan=True)
     assert list(node.missing_points) == sorted(set(range(max(points))) - set(points))
+    assert found["missing"].tolist() == list(node.missing_points)
     assert found["gaps"] == len(node.missing_points)
 
 
