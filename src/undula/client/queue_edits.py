@@ -87,7 +87,11 @@ def edited(scan: ScanRequest, args: Sequence[Any], changes: Mapping[str, Any]) -
         if field in new:
             update[field] = plain(new.pop(field))
     if "sample" in new:
+        before = scan.queue.sample
         update["queue"] = scan.queue.model_copy(update={"sample": new.pop("sample") or ""})
+        if before and scan.metadata.get("sample") == before:  # it was put there by the item
+            kept = {key: value for key, value in scan.metadata.items() if key != "sample"}
+            update.setdefault("metadata", kept)
     plan = new.pop("plan", scan.plan)
     if scan.source is not None and (args or new or plan != scan.plan):
         raise InputError(

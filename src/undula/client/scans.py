@@ -275,12 +275,18 @@ class ScanHandle:
                 return None
 
     def cancel(self, reason: str = "") -> None:
-        """Take the scan out of the queue, or abort it with clean-up when it runs."""
+        """Take the scan out of the queue, or abort it with clean-up when it runs.
+
+        Of one that is repeated, the turns that are still to come go as well.
+        """
         status = self._client.queue.list()
-        if status.running is not None and status.running.item_id == self.item_id:
+        mine = [i for i in status.waiting if self.item_id in (i.item_id, i.origin)]
+        running = status.running
+        if running is not None and self.item_id in (running.item_id, running.origin):
             self._client.queue.abort(reason or "cancelled")
-        elif any(item.item_id == self.item_id for item in status.waiting):
-            self._client.queue.remove(self.item_id)
+        else:
+            for item in mine:
+                self._client.queue.remove(item)
 
     def __repr__(self) -> str:
         return f"<{self.accepted.command}: {self.status}>"

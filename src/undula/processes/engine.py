@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import IO
 
 from bluesky.run_engine import RunEngine
-from pydantic import ValidationError
 
 from undula.bus.broker import connect
 from undula.bus.outbox import Outbox
@@ -32,7 +31,6 @@ from undula.devices.registry import Registry
 from undula.devices.revisions import Revisions
 from undula.devices.settings import Settings
 from undula.devices.sim import SIMULATED_FILE
-from undula.messages import QueueItem, ScanRequest
 from undula.processes.login_door import LoginDoor
 from undula.scans.additions import Additions
 from undula.scans.alarms import Alarms
@@ -42,6 +40,7 @@ from undula.scans.conditions import Conditions
 from undula.scans.configuration import Configuration
 from undula.scans.file_layouts import FileLayouts
 from undula.scans.leases import Leases
+from undula.scans.line import stored_items
 from undula.scans.live import LiveValues
 from undula.scans.metadata_schema import FILE as METADATA_SCHEMA
 from undula.scans.metadata_schema import MetadataCheck
@@ -93,17 +92,6 @@ def _remember(paths: BeamlinePaths, devices: Path) -> None:
     """The device file that was loaded is the one to start with from now on."""
     update = {"devices": None if devices == SIMULATED_FILE else devices}
     save_settings(load_settings(paths.config).model_copy(update=update), paths.config)
-
-
-def _stored(catalogue: SqliteCatalogue) -> list[tuple[QueueItem, ScanRequest]]:
-    found = []
-    for record in catalogue.items():
-        try:
-            item = QueueItem.model_validate(record.payload["item"])
-            found.append((item, ScanRequest.model_validate(record.payload["request"])))
-        except (KeyError, ValidationError):
-            log.get_logger().exception("stored_item_unreadable", item=record.item_id)
-    return found
 
 
 def _attach(
@@ -160,7 +148,7 @@ def _recover(
     end_started_items(catalogue, connector, {run.uid for run in runs})
     connector.answer_abandoned(resolve=lambda request: dropped(request, stops, catalogue))
     waiting = []
-    for item, request in _stored(catalogue):
+    for item, request in stored_items(catalogue):
         mark = stops.covers(item.submitted)
         if mark is None:
             waiting.append((item, request))

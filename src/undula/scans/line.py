@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from undula.catalogue import Catalogue, QueueItemRecord
 from undula.core.clock import now
 from undula.core.errors import UndulaError
+from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.messages import (
     EndedItem,
@@ -30,6 +31,18 @@ from undula.scans.queue_events import Copy, Do, Dropped, EndItem, Next, QueueEve
 
 SAVED_CHANGES = 50
 """Changes that a restarted engine still knows, to tell an edit what it missed."""
+
+
+def stored_items(catalogue: Catalogue) -> list[tuple[QueueItem, ScanRequest]]:
+    """The items that waited when the last engine ended, in order; what cannot be read is logged."""
+    found = []
+    for record in catalogue.items():
+        try:
+            item = QueueItem.model_validate(record.payload["item"])
+            found.append((item, ScanRequest.model_validate(record.payload["request"])))
+        except (KeyError, ValidationError):
+            get_logger().exception("stored_item_unreadable", item=record.item_id)
+    return found
 
 
 class Line:
@@ -93,6 +106,7 @@ class Line:
                     after, todo = step(before, event)
                     given = self._given(after, todo, requests or {})
                     self._keep(after, given)
+                    reached("engine.item_stored")
                 except UndulaError:
                     self._keep_quietly()  # a value that was given up may be on the disk
                     raise

@@ -11,7 +11,6 @@ from typing import Any
 
 from undula.core.clock import now
 from undula.core.errors import InputError
-from undula.core.faults import reached
 from undula.core.ids import new_id
 from undula.core.settings import BeamlineSettings
 from undula.devices.registry import Registry
@@ -90,7 +89,6 @@ class QueueDesk:
         )
         requests = {item.item_id: scan for item, scan in found}
         queue = self._runner.line.apply(event, requests, unless=lambda: permit.revoked)
-        reached("engine.item_stored")
         if queue is None:  # stopped while it was stored
             for item, _ in found:
                 self._runner.drop(item.item_id, "stopped while it was accepted")

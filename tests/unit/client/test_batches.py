@@ -161,5 +161,7 @@ def test_an_edit_says_its_new_arguments_in_the_line_for_the_record() -> None:
     assert new.command == "scan('samx', 0, 2, 5, time=0.5, detectors=['diode'])"
     assert (new.request_id, new.queue.sample) == ("r", "S1")
     assert edited(new, (), {"time": None}).count_time_s is None
+    mounted = new.model_copy(update={"metadata": {"sample": "S1", "note": "x"}})
+    assert edited(mounted, (), {"sample": None}).metadata == {"note": "x"}
     with pytest.raises(InputError, match="count_time_s is -1"):
         edited(scan, (), {"time": -1})

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from undula.core.errors import StorageError
-from undula.messages import QueueRequest
-from undula.scans.line import _places
+from undula.catalogue import SqliteCatalogue
+from undula.core.errors import InputError, StorageError
+from undula.messages import ItemFinished, Place, QueueItem, QueueRequest, ScanRequest
+from undula.scans.line import Line, _places, stored_items
+from undula.scans.queue_events import (
+    Duplicated,
+    Ended,
+    Held,
+    Moved,
+    QueueEvent,
+    Removed,
+    Repeated,
+    Submitted,
+)
 from undula.scans.time_left import time_left
 from undula.testing.scan_house import ScanHouse
 
@@ -140,3 +155,58 @@ def test_a_long_queue_is_published_short_and_told_in_full(house: House) -> None:
     status = scans.runner.status()
     assert (len(status.waiting), status.more) == (130, 0)
     assert (len(status.short().waiting), status.short().more) == (100, 30)
+
+
+_EDITS = st.lists(
+    st.tuples(
+        st.sampled_from(["add", "move", "hold", "repeat", "duplicate", "remove", "next", "end"]),
+        st.integers(0, 5),
+        st.sampled_from(["front", "end", "up", "down", "to"]),
+        st.integers(0, 3),
+    ),
+    max_size=25,
+)
+
+
+def _event(kind: str, ids: list[str], place: Place, number: int) -> QueueEvent:
+    one = ids[number % len(ids)] if ids else "nobody"
+    made: dict[str, QueueEvent] = {
+        "move": Moved(item_id=one, place=place),
+        "hold": Held(item_id=one, user="ann"),
+        "repeat": Repeated(item_id=one, repeats=number),
+        "duplicate": Duplicated(item_id=one, copy_id=f"copy of {one} {number}", place=place),
+        "remove": Removed(item_ids=(one,)),
+    }
+    return made[kind]
+
+
+@given(_EDITS)
+@settings(max_examples=60)
+def test_an_engine_that_starts_anew_finds_the_queue_that_it_left(edits: list[Any]) -> None:
+    catalogue = SqliteCatalogue(":memory:")
+    line = Line(catalogue, threading.Condition(), lambda _: None)
+    for number, (kind, which, at, times) in enumerate(edits):
+        ids = [item.item_id for item in line.queue.waiting]
+        if kind == "add":
+            request = ScanRequest(request_id=f"r{number}", deadline=2e9, plan="count", args=[times])
+            item = QueueItem(
+                item_id=f"r{number}", command="c", plan="count", user="u", submitted=0.0
+            ).model_copy(update={"repeats": times})
+            event = Submitted(items=(item,), place=Place(at=at, number=which + 1))
+            line.apply(event, {item.item_id: request})
+        elif kind == "next":
+            line.start_next(lambda _: None)
+        elif kind == "end" and line.queue.running is not None:
+            ran = line.queue.running.item_id
+            line.end_running(Ended(exit_status="success"), lambda: None)
+            line.end(ItemFinished(item_id=ran, exit_status="success", time=0.0))
+        elif kind != "end":
+            with contextlib.suppress(InputError):  # nobody waits, or there is no such place
+                line.apply(_event(kind, ids, Place(at=at, number=1), which))
+    again = Line(catalogue, threading.Condition(), lambda _: None)
+    again.begin(stored_items(catalogue))
+    assert again.queue.waiting == line.queue.items()
+    assert again.queue.revision == line.queue.revision
+    requests = [again.request(item.item_id).args for item in again.queue.waiting]
+    assert requests == [line.request(item.item_id).args for item in line.queue.items()]
+    catalogue.close()

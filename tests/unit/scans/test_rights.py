@@ -71,6 +71,15 @@ def _examples() -> list[Request]:
     return found
 
 
+def test_only_staff_lift_the_lock_of_somebody_else_or_approve() -> None:
+    mine = QueueRequest(**HEAD, action="unlock")
+    other = QueueRequest(**HEAD, action="unlock", owner="ann")
+    approval = QueueRequest(**HEAD, action="approve", item_id="a")
+    assert [right_of(r).role for r in (mine, other, approval)] == [
+        Role.USER, Role.STAFF, Role.STAFF
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "request_", _examples(), ids=lambda r: f"{r.tag} {getattr(r, 'action', '')}"
 )
