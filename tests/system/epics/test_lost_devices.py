@@ -123,3 +123,11 @@ def test_a_device_that_stays_away_ends_the_scan_as_failed(
         assert 3 <= len(run.data["mot"]) < 13
         with h5py.File(run.path) as file:
             assert file["entry/exit_status"].asstr()[()] == "fail"
+        taken = len(run.data["mot"])
+        _until(lambda: client.devices.info("card").connected, "the card does not answer again")
+        go_on = run.continued().wait(PATIENCE_S).run
+        joined = go_on.joined()
+        assert joined["point"].tolist() == list(range(1, 14))
+        assert joined["run"].tolist() == [run.number] * taken + [go_on.number] * (13 - taken)
+        assert np.allclose(joined["mot"], np.linspace(0, 3, 13), atol=1e-3)
+        assert joined["card_i0"].tolist() == [joined["card_i0"][0]] * 13
