@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 
 from undula.core.errors import InputError
-from undula.files.points import Joined, Part, Turns, join
+from undula.files.points import STEERING, Joined, Part, Turns, join
 from undula.files.reading import RunData
 
-TURNS = "steering"
 _PLACES = ("seq_num", "elapsed_time", "time", "point", "run", "retaken")
 
 
@@ -35,14 +34,16 @@ def part_of(data: RunData, first_point: int = 1) -> Part:
     """What a file tells of the points of its rows; no rows when it has none yet."""
     streams = data.streams()
     seq_num = data["seq_num"] if data.stream_name in streams else []
-    return Part(seq_num, turns_of(data.stream(TURNS)) if TURNS in streams else Turns(), first_point)
+    return Part(
+        seq_num, turns_of(data.stream(STEERING)) if STEERING in streams else Turns(), first_point
+    )
 
 
 def turns_of(stream: RunData) -> Turns:
     """The turns in the stream `steering` of a run."""
     columns = stream.to_dict()
     names = ("action", "point", "row", "next")
-    return Turns(*(columns[f"{TURNS}_{name}"].tolist() for name in names))
+    return Turns(*(columns[f"{STEERING}_{name}"].tolist() for name in names))
 
 
 class JoinedData(RunData):
@@ -83,7 +84,8 @@ class JoinedData(RunData):
 
     def _data_keys(self) -> list[str]:
         """Data keys that all runs with rows have."""
-        own = [[k for k in data.keys() if k not in _PLACES] for data in self._with_rows()]  # noqa: SIM118  # not a dict
+        hidden = {*_PLACES, "replaced"}
+        own = [[k for k in data.keys() if k not in hidden] for data in self._with_rows()]  # noqa: SIM118  # not a dict
         return [key for key in own[0] if all(key in keys for keys in own)]
 
     def keys(self) -> list[str]:

@@ -39,6 +39,7 @@ from undula.files.layout import (
 from undula.files.layout_fill import LayoutFill, chosen_layout
 from undula.files.places import Place, can_follow_live, check_space, storage_error
 from undula.files.plot import Plot
+from undula.files.points import STEERING, Part, Turns, write_points
 from undula.files.process import Process, write_process
 
 PATIENCE_EVENTS = 1000
@@ -64,6 +65,7 @@ class NexusFile:
         self._resources: dict[str, Document] = {}
         self._frames = FrameLinks(self.path.parent)
         self._other: list[tuple[str, Document]] = []
+        self._turns: list[Document] = []
         self._processes: dict[str, Process] = {}
         self._plot: Plot | None = None
         layout = chosen_layout(start)
@@ -216,6 +218,10 @@ class NexusFile:
             stream.table.page(doc)
         self.num_events[stream.name] = stream.table.rows
         self._dirty = True
+        if stream.name == STEERING and name == "event":
+            self._turns.append(doc["data"])
+            if self._plot is not None:
+                self._plot.turns = Turns.of(self._turns)
 
     def _ready(self, stream: Stream) -> bool:
         """All streams are declared that a reader must find."""
@@ -346,7 +352,7 @@ class NexusFile:
         return (
             self._plot is None
             or self._layout_grows()
-            or bool(self._late or self._resources or self._other or self._processes)
+            or bool(self._turns or self._late or self._resources or self._other or self._processes)
             or any(s.table.must_widen for s in self._streams.values())
         )
 
@@ -389,13 +395,24 @@ class NexusFile:
         if self._plot is None:
             self._lay_plot()
         if self._plot is not None:
+            self._plot.turns = Turns.of(self._turns)
             self._plot.refill()
+        self._write_points()
         self._lay_layout()
         if self._fill is not None and self._main is not None:
             self._fill.grow(self._entry, self._streams[self._main].table)
         self._write_resources()
         for process in self._processes.values():
             write_process(self._entry, process)
+
+    def _write_points(self) -> None:
+        """The point of each row, where rows do not simply follow the points."""
+        primary = self._streams.get("primary")
+        if not self._turns or primary is None or primary.name in self._late:
+            return
+        first = (self._start.get("continues") or {}).get("first_point", 1)
+        group = primary.table.group
+        write_points(group, Part(group["seq_num"][()], Turns.of(self._turns), int(first)))
 
     def _write_resources(self) -> None:
         docs = [*(("stream_resource", d) for d in self._resources.values()), *self._other]

@@ -17,6 +17,7 @@ import numpy as np
 from undula.files.columns import Column, StreamTable, fill_value
 from undula.files.documents import Device, Document, Grid, KeyLayout, dimensions, grid, h5_name
 from undula.files.layout import nx_group
+from undula.files.points import Part, Turns
 
 
 def signals(devices: Sequence[Device], table: StreamTable, axes: set[str]) -> list[str]:
@@ -46,6 +47,8 @@ class Plot:
         self, entry: Any, start: Document, devices: Sequence[Device], table: StreamTable
     ) -> None:
         self._table = table
+        self.turns = Turns()
+        """Where rows do not go on with the next point."""
         self.group = nx_group(entry, "data", "NXdata")
         self._title = str(start.get("command") or start.get("plan_name") or "")
         axes = [
@@ -158,7 +161,8 @@ class Plot:
             return
         first, last = min(rows), max(rows) + 1
         chosen = np.asarray(sorted(set(rows))) - first
-        points = self._table.seq_num[first:last][chosen] - 1
+        rows_of = Part(self._table.seq_num[first:last][chosen], self.turns)
+        points = rows_of.points - 1
         good = (points >= 0) & (points < int(np.prod(self.grid.shape)))
         chosen, points = chosen[good], points[good]
         if not len(points):

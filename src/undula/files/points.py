@@ -1,17 +1,20 @@
 """Room: files. Which point of its trajectory each row of a run is, and how several runs are one.
 
 In: `seq_num`s and the turns of the stream `steering` (`undula.plans.turns`). Out: points, counted
-from 1, and which row stands for each. Pure.
+from 1, and which row stands for each. Pure, but for `write_points`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+STEERING = "steering"
+"""The stream in which a run tells its turns."""
 Ints = npt.NDArray[np.int64]
 
 
@@ -26,6 +29,12 @@ class Turns:
     point: Sequence[int] = ()
     row: Sequence[int] = ()
     next: Sequence[int] = ()
+
+    @classmethod
+    def of(cls, events: Sequence[Mapping[str, Any]]) -> Turns:
+        """From the data of the events of the stream `steering`."""
+        names = ("action", "point", "row", "next")
+        return cls(*([event[f"{STEERING}_{name}"] for event in events] for name in names))
 
     @property
     def skipped(self) -> frozenset[int]:
@@ -59,6 +68,33 @@ class Part:
         nexts = np.array([self.first_point, *self.turns.next], dtype=np.int64)
         last = np.searchsorted(rows, seq, side="right") - 1
         return nexts[last] + seq - rows[last]
+
+    @property
+    def replaced(self) -> npt.NDArray[np.bool_]:
+        """Rows whose point was taken again later, shape (rows,).
+
+        >>> Part([1, 2, 3], Turns(["retaken"], [1], [3], [1])).replaced.tolist()
+        [True, False, False]
+        """
+        points = self.points
+        _, newest = np.unique(points[::-1], return_index=True)
+        kept = np.zeros(len(points), np.bool_)
+        kept[len(points) - 1 - newest] = True
+        return ~kept
+
+
+def write_points(group: Any, part: Part) -> None:
+    """Beside the columns of a stream: `point` of each row, from 1, and which rows are `replaced`.
+
+    Args:
+        group: HDF5 group of the stream; what is there already is left alone.
+    """
+    for name, values, text in (
+        ("point", part.points, "point of the trajectory, from 1"),
+        ("replaced", part.replaced.astype("u1"), "1: its point was taken again later"),
+    ):
+        if name not in group:
+            group.create_dataset(name, data=values).attrs["long_name"] = text
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,11 +49,30 @@ def test_a_skipped_and_a_retaken_point_are_in_the_file_as_such(
     points = np.linspace(-2, 2, 40)
     rows = np.insert(np.delete(points, done), again, points[1])
     assert np.allclose(data["samx"], rows)
+    assert data["point"].tolist() == np.insert(np.delete(np.arange(1, 41), done), again, 2).tolist()
+    assert np.flatnonzero(data["replaced"]).tolist() == [1]
     told = data.stream("steering")
     assert told["steering_action"].tolist() == ["skipped", "retaken", "resumed"]
     assert told["steering_point"].tolist() == [done + 1, 2, 2]
     assert told["steering_row"].tolist() == [done + 1, again + 1, again + 2]
     assert told["steering_next"].tolist() == [done + 2, 2, again + 2]
+
+
+def test_a_map_has_each_reading_in_the_cell_of_its_point(client: Client) -> None:
+    scan = client.grid_scan(
+        "samy", 0, 1, 3, "samx", -1, 1, 8, snake_axes=True, time=0.02, detectors=["diode"],
+        wait=False,
+    )  # fmt: skip
+    done = _paused_at(client, 3)
+    client.queue.skip()
+    _paused_at(client, done + 4)
+    client.queue.retake(2)
+    run = scan.wait(PATIENCE_S).run
+    cells, joined = run.data.plot()["values"]["diode"], run.joined()
+    places = [(p // 8, p % 8 if p // 8 != 1 else 7 - p % 8) for p in (joined["point"] - 1).tolist()]
+    assert [cells[place] for place in places] == joined["diode"].tolist()
+    skipped = (done // 8, done % 8 if done // 8 != 1 else 7 - done % 8)
+    assert skipped not in places
 
 
 def test_a_point_that_takes_too_long_is_skipped_while_it_is_taken(client: Client) -> None:
