@@ -13,7 +13,7 @@ from xarray import Variable
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from undula.files.reading import open_file
+from undula.files.reading import know_filters, open_file
 
 if TYPE_CHECKING:
     from undula.client.data import Data
@@ -68,6 +68,7 @@ def _outer(array: Any, key: tuple[Any, ...]) -> Any:
 
 def _take(node: Any, rows: Any, inner: tuple[Any, ...]) -> Any:
     """Rows in any order, read as one piece from the lowest to the highest."""
+    know_filters(node)
     source = node.asstr() if node.dtype.kind in "OS" else node
     if not len(rows):
         return _outer(np.empty((0, *node.shape[1:]), dtype=node.dtype), (slice(None), *inner))

@@ -19,6 +19,8 @@ from undula.files.documents import KeyLayout, h5_name
 
 CHUNK_ROWS = 1024
 CHUNK_BYTES = 1 << 20
+COMPRESSED_BYTES = 1 << 16
+"""An array of that many bytes a point is compressed."""
 
 
 def fill_value(dtype: np.dtype[Any]) -> Any:
@@ -28,6 +30,16 @@ def fill_value(dtype: np.dtype[Any]) -> Any:
     if dtype.kind == "i":
         return np.iinfo(dtype).min
     return np.iinfo(dtype).max if dtype.kind == "u" else None
+
+
+def _filters(dtype: np.dtype[Any], shape: tuple[int, ...]) -> dict[str, Any]:
+    """Bitshuffle with LZ4 for images and curves that are large; {} for anything else."""
+    per_point = int(np.prod([max(n, 1) for n in shape])) * dtype.itemsize
+    if not shape or dtype.kind not in "fiu" or per_point < COMPRESSED_BYTES:
+        return {}
+    import hdf5plugin  # here: most runs have nothing that is worth it
+
+    return dict(hdf5plugin.Bitshuffle(cname="lz4"))
 
 
 def as_text(value: Any) -> str:
@@ -87,6 +99,7 @@ class Column:
             dtype=stored,
             chunks=(rows, *(max(n, 1) for n in shape)),
             fillvalue=fill_value(dtype),
+            **_filters(dtype, shape),
         )
         if dtype.kind in "fiub":
             data.attrs["units"] = self.layout.unit

@@ -7,14 +7,13 @@ Called by: `writer`. Not here: default plot (`plot`), growth (`columns`), fixed 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import h5py
 
-from undula.core.clock import iso
 from undula.files.columns import StreamTable
 from undula.files.documents import (
     Document,
@@ -25,9 +24,8 @@ from undula.files.documents import (
     key_layout,
 )
 from undula.files.frames import FrameLinks, Stream
+from undula.files.late import LateFile, write_final
 from undula.files.layout import (
-    FINAL_FIELDS,
-    cut,
     device_group,
     link_configuration,
     link_main_value,
@@ -37,6 +35,7 @@ from undula.files.layout import (
     write_value,
 )
 from undula.files.layout_fill import LayoutFill, chosen_layout
+from undula.files.logs import Log, is_log, lay_logs
 from undula.files.places import Place, can_follow_live, check_space, storage_error
 from undula.files.plot import Plot
 from undula.files.points import STEERING, Part, Turns, write_points
@@ -68,6 +67,7 @@ class NexusFile:
         self._turns: list[Document] = []
         self._processes: dict[str, Process] = {}
         self._plot: Plot | None = None
+        self._logs: list[Log] | None = None
         layout = chosen_layout(start)
         self._fill = None if layout is None else LayoutFill(layout, start)
         self._main: str | None = None
@@ -235,6 +235,7 @@ class NexusFile:
     def _open_to_readers(self) -> None:
         """Lay out the plot, begin SWMR and give the file its name."""
         self._lay_plot()
+        self._lay_logs()
         self._lay_layout()
         self._opened = True
         if self._may_live:
@@ -252,6 +253,12 @@ class NexusFile:
         self._plot = Plot(self._entry, self._start, stream.devices, stream.table)
         if not self._plot.signals and stream.external:
             self._plot.draw_external(next(iter(stream.external.values())))
+
+    def _lay_logs(self) -> None:
+        """Once, for the streams that are declared by then; later ones have them in their files."""
+        if self._logs is None:
+            found = [s for n, s in self._streams.items() if is_log(n) and n not in self._late]
+            self._logs = [log for s in found for log in lay_logs(self._entry, self._start, s)]
 
     def _lay_layout(self) -> None:
         if self._fill is not None:
@@ -295,11 +302,16 @@ class NexusFile:
                 if self._fill is not None and self._opened and stream.name == self._main:
                     self._fill.grow(self._entry, stream.table)
                 stream.table.flush_datasets()
+            for log in self._all_logs():
+                log.fill()
             self._file.flush()
             for late in self._late.values():
                 late.file.flush()
         self._dirty = False
         return True
+
+    def _all_logs(self) -> list[Log]:
+        return [*(self._logs or ()), *(log for late in self._late.values() for log in late.logs)]
 
     def publish(self) -> Path:
         """Give a held file its name (replacing a damaged one of the same run)."""
@@ -317,6 +329,8 @@ class NexusFile:
         self.flush()
         with self._storage():
             if stop is not None:
+                for log in self._all_logs():
+                    log.finish()
                 write_final(self._entry, self._start, stop)
                 for late in self._late.values():
                     late.finish(stop)
@@ -372,6 +386,8 @@ class NexusFile:
             table.rebind(self._file)
         if self._plot is not None:
             self._plot.rebind(self._entry)
+        for log in self._logs or ():
+            log.rebind(self._file)
         for stream in self._streams.values():
             if stream.name not in self._late:
                 stream.homes = {k: [self._file[p] for p in v] for k, v in stream.paths.items()}
@@ -380,6 +396,8 @@ class NexusFile:
                 late.file.close()
                 late.file = late.place.edit()
                 late.stream.table.rebind(late.file)
+                for log in late.logs:
+                    log.rebind(late.file)
 
     def _restructure(self) -> None:
         for stream in self._streams.values():
@@ -389,6 +407,8 @@ class NexusFile:
             self._entry["collection"][h5_name(name)] = h5py.ExternalLink(
                 late.place.path.name, f"/entry/collection/{h5_name(name)}"
             )
+            for log in late.logs:
+                late.link_log(self._entry, log)
         for doc in self._resources.values():
             self._frames.link(doc, self._streams.values())
         self._frames.settle(list(self._streams.values()))
@@ -398,6 +418,11 @@ class NexusFile:
             self._plot.turns = Turns.of(self._turns)
             self._plot.refill()
         self._write_points()
+        if self._logs is None:
+            self._lay_logs()
+            for log in self._logs or ():
+                log.fill()
+                log.finish()
         self._lay_layout()
         if self._fill is not None and self._main is not None:
             self._fill.grow(self._entry, self._streams[self._main].table)
@@ -420,46 +445,3 @@ class NexusFile:
             folder = nx_group(self._entry["collection"], "resources", "NXcollection")
             for number, (name, doc) in enumerate(docs):
                 write_value(folder, f"{number:05d}_{name}", dict(doc))
-
-
-def write_final(entry: Any, start: Document, stop: Document) -> None:
-    """Fill the fields that only the end knows."""
-    texts = {
-        "end_time": iso(float(stop["time"])),
-        "exit_status": str(stop["exit_status"]),
-        "reason": str(stop.get("reason") or ""),
-    }
-    for name, size in FINAL_FIELDS.items():
-        entry[name][()] = cut(texts[name].replace("\0", ""), size)
-    entry["duration"][()] = float(stop["time"]) - float(start["time"])
-
-
-class LateFile:
-    """The linked file of a stream declared when the main file was open to readers already."""
-
-    def __init__(self, file: Any, place: Place, name: str, start: Document) -> None:
-        self.file = file
-        self.place = place
-        self._start = start
-        self.entry = write_entry(file, place.path, start)
-        group = nx_group(self.entry["collection"], h5_name(name), "NXcollection")
-        self.stream = Stream(name, StreamTable(group, float(start["time"])))
-
-    @classmethod
-    def create(cls, master: Path, name: str, start: Mapping[str, Any]) -> LateFile:
-        """`MASTER_STREAM.nxs` beside the main file; named at its close."""
-        place = Place(master.with_stem(f"{master.stem}_{h5_name(name)}"), str(start["uid"]))
-        return cls(h5py.File(place.hidden, "x", libver=("v110", "v110")), place, name, start)
-
-    def open_to_readers(self, *, live: bool, hold: bool) -> None:
-        """Lay out the plot, begin SWMR and give the file its name."""
-        Plot(self.entry, self._start, self.stream.devices, self.stream.table)
-        if live:
-            self.file.swmr_mode = True
-        self.file.flush()
-        if not hold:
-            self.place.publish()
-
-    def finish(self, stop: Document) -> None:
-        """Fill the final fields."""
-        write_final(self.entry, self._start, stop)

@@ -54,7 +54,15 @@ def open_file(path: Path) -> Iterator[Any]:
         file.close()
 
 
+def know_filters(data: Any) -> None:
+    """Let HDF5 know the filters of frames before a compressed dataset is read."""
+    filtered = data.chunks is not None and data.id.get_create_plist().get_nfilters()
+    if filtered or data.is_virtual:
+        import hdf5plugin  # noqa: F401  # here: it takes its time, and few datasets need it
+
+
 def _value(data: Any, rows: int | None = None) -> Any:
+    know_filters(data)
     text = h5py.check_string_dtype(data.dtype) is not None
     if text:
         data = data.asstr()
