@@ -10,7 +10,7 @@ import sys
 
 MODULES = (
     "services", "logs", "doctor", "stop", "scans", "devices", "motors", "config", "alarms", "queue",
-    "plans", "runs", "demo", "shell", "access", "command_log", "pipes",
+    "plans", "runs", "demo", "shell", "access", "command_log", "pipes", "files",
 )  # fmt: skip
 QUICK = {
     "stop": "stop", "up": "services", "down": "services", "restart": "services",
@@ -24,7 +24,7 @@ QUICK = {
     "config": "config", "alarms": "alarms", "queue": "queue", "runs": "runs",
     "scan": "scans", "plan": "scans", "count": "scans", "grid": "scans", "list-scan": "scans",
     "ascan": "scans", "dscan": "scans", "mesh": "scans", "ct": "scans", "timescan": "scans",
-    "commands": "command_log", "pipes": "pipes",
+    "commands": "command_log", "pipes": "pipes", "files": "files",
     "login": "access", "logout": "access", "whoami": "access", "users": "access",
 }  # fmt: skip
 INTERRUPTED = 130

@@ -45,6 +45,14 @@ def faults_error(faults: list[FileFault]) -> ConfigError:
     return error
 
 
+def merged(errors: list[ConfigError]) -> ConfigError:
+    """The faults of several files as one error."""
+    first = errors[0]
+    error = ConfigError(first.what, remedy=first.remedy, where=first.where)
+    error.details = [line for one in errors for line in one.details or [str(one)]]
+    return error
+
+
 def read_described(path: Path, model: type[M]) -> M:
     """The model that a YAML file describes. Raises: ConfigError with every fault."""
     try:

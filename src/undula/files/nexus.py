@@ -15,6 +15,7 @@ from typing import Any
 import h5py
 
 from undula.files.columns import StreamTable
+from undula.files.device_files import link_device_files
 from undula.files.documents import (
     Document,
     devices,
@@ -426,6 +427,8 @@ class NexusFile:
         self._lay_layout()
         if self._fill is not None and self._main is not None:
             self._fill.grow(self._entry, self._streams[self._main].table)
+        named = [doc for name, doc in self._other if name == "resource"]
+        link_device_files(self._entry, self.path.parent, named)
         self._write_resources()
         for process in self._processes.values():
             write_process(self._entry, process)

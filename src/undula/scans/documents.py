@@ -7,16 +7,19 @@ Out: packed documents with their place in the journal, to the outbox.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlparse
 
 from undula.bus.codec import encode_document
 from undula.bus.endpoints import RUN_DOCUMENTS, RUNS_OPENED
 from undula.core.errors import BusError
 from undula.core.faults import reached
-from undula.messages import RunOpened
+from undula.core.ids import new_id
+from undula.messages import FileEvent, RunOpened
 from undula.messages.runs import ExitStatus
 from undula.scans.ports import Documents
 
@@ -34,8 +37,12 @@ class OpenRun:
     streams: dict[str, str] = field(default_factory=dict)
     exit_status: ExitStatus | None = None
     reason: str = ""
+    time: float = 0.0
+    linked: set[str] = field(default_factory=set)
 
 
+MAX_FILES = 1000
+"""Files that devices may write during a scan and that its runs link."""
 LINK = {
     "start": "uid",
     "event": "descriptor",
@@ -70,10 +77,17 @@ class DocumentGate:
         self.open: OpenRun | None = None
         self.closed: list[OpenRun] = []
         self._owners: dict[str, OpenRun] = {}
+        self._files: deque[FileEvent] = deque(maxlen=MAX_FILES)
+
+    def told_file(self, event: FileEvent) -> None:
+        """A device wrote a file of its own; any thread. The runs that are open tell of it."""
+        if event.state == "closed":
+            self._files.append(event)
 
     def begin(self, item_id: str) -> None:
         """A new queue item starts: forget the runs of the one before."""
         self.item_id, self.open, self.closed, self._owners = item_id, None, [], {}
+        self._files.clear()
 
     @property
     def still_open(self) -> list[OpenRun]:
@@ -99,6 +113,7 @@ class DocumentGate:
             self._owners[doc["uid"]] = run
         elif name in ("resource", "stream_resource"):
             self._owners[doc["uid"]] = run
+            run.linked.add(unquote(urlparse(str(doc.get("uri", ""))).path))
         elif name == "event":
             if run.streams.get(doc["descriptor"]) == "primary":
                 run.points = max(run.points, doc["seq_num"])
@@ -108,15 +123,35 @@ class DocumentGate:
                 run.points = max(run.points, *doc["seq_num"])
             reached("engine.point_measured")
         elif name == "stop":
+            self._tell_files(run)
             doc = self._ending(run, doc)
             run.exit_status, run.reason = doc["exit_status"], doc.get("reason", "")
+        self._hand_over(run, name, doc)
+        if name == "stop":
+            self.closed.append(run)
+            self.open = next(reversed(self.still_open), None)
+
+    def _hand_over(self, run: OpenRun, name: str, doc: dict[str, Any]) -> None:
         index = run.index + 1
         payload = encode_document(index, name, doc, time.time())
         self._outbox.put(run.key, index, payload, closing=name == "stop")
         run.index = index  # only now: a refused document leaves no gap
-        if name == "stop":
-            self.closed.append(run)
-            self.open = next(reversed(self.still_open), None)
+
+    def _tell_files(self, run: OpenRun) -> None:
+        """Files that devices wrote while the run was open, beside those that it links already."""
+        for event in list(self._files):
+            if event.time < run.time or event.path in run.linked:
+                continue
+            if self._outbox.refusal(run.key):
+                return
+            run.linked.add(event.path)
+            said = {"device": event.name, "dataset": event.dataset, "frames": event.frames or 0}
+            resource = {
+                "uid": new_id(), "run_start": run.uid, "spec": "undula_file", "root": "/",
+                "resource_path": event.path.lstrip("/"), "path_semantics": "posix",
+                "resource_kwargs": said,
+            }  # fmt: skip
+            self._hand_over(run, "resource", resource)
 
     def _ending(self, run: OpenRun, doc: dict[str, Any]) -> dict[str, Any]:
         """A run that was asked to end says so, whatever its devices said when they were stopped."""
@@ -133,7 +168,11 @@ class DocumentGate:
         path = self._opening(doc)
         uid = doc["uid"]
         self.open = self._owners[uid] = OpenRun(
-            uid=uid, number=doc["scan_id"], path=path, key=RUN_DOCUMENTS.key(uid=uid)
+            uid=uid,
+            number=doc["scan_id"],
+            path=path,
+            key=RUN_DOCUMENTS.key(uid=uid),
+            time=doc["time"],
         )
         self._outbox.announce(
             RUNS_OPENED,

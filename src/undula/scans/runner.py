@@ -23,7 +23,7 @@ from undula.core.log import get_logger
 from undula.core.settings import BeamlineSettings
 from undula.devices.condition import Condition
 from undula.devices.registry import Registry
-from undula.messages import ItemFinished, QueueItem, QueueStatus, ScanRequest
+from undula.messages import FileEvent, ItemFinished, QueueItem, QueueStatus, ScanRequest
 from undula.messages.runs import ExitStatus
 from undula.plans import VERBS
 from undula.plans.steps import Steps
@@ -355,6 +355,10 @@ class ScanRunner:
         )
         reached("engine.item_finished")
         self._changed()
+
+    def told_file(self, event: FileEvent) -> None:
+        """A device wrote a file of its own."""
+        self._gate.told_file(event)
 
     def _waits_after(self, status: ExitStatus) -> bool:
         """Whether the queue waits after a scan that ended so."""

@@ -257,6 +257,8 @@ class EngineService:
         """Publish what a device tells of its own accord soon; never blocks."""
         put = self._connector.put
         if isinstance(told, FileEvent):
+            if self._runner is not None:
+                self._runner.told_file(told)
             self._outgoing.say(lambda: _ignore(self._connector.append(FILE_EVENTS, told)))
         elif isinstance(told, DevicePreview):
             with self._shown_lock:  # large: of each device only the newest waits

@@ -15,13 +15,30 @@ from undula.catalogue import SqliteCatalogue
 from undula.catalogue.scan_folder import read_notes
 from undula.client import Client
 from undula.core.errors import ConfigError, InputError
-from undula.testing.beamline import LocalBeamline, local_beamline
+from undula.devices.sim import SIMULATED_FILE
+from undula.testing.beamline import LocalBeamline, local_beamline, short_folder
+
+PUSHING = """
+heater:
+  deviceClass: undula.devices.sim.bec.SimMonitorAsync
+  readoutPriority: continuous
+  enabled: true
+  deviceTags: [environment]
+
+eye:
+  deviceClass: undula.devices.sim.bec.SimAsyncGauss2D
+  readoutPriority: async
+  enabled: true
+"""
 
 
 @pytest.fixture(scope="module")
 def beamline() -> Iterator[LocalBeamline]:
-    with local_beamline() as beamline:
-        yield beamline
+    with short_folder("uf-") as folder:
+        devices = folder / "devices.yaml"
+        devices.write_text(SIMULATED_FILE.read_text() + PUSHING)
+        with local_beamline(devices) as beamline:
+            yield beamline
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +87,28 @@ def test_a_run_that_goes_on_may_be_commented(client: Client) -> None:
     assert end.number > number
     assert [n.text for n in read_notes(client.runs[number].path)] == ["looks good so far"]
     assert run.notes[0].text == "looks good so far"
+
+
+def test_the_command_line_lists_layouts_and_tells_every_fault(beamline: LocalBeamline) -> None:
+    def say(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [str(Path(sys.executable).with_name("undula")), "files", *words]
+        return subprocess.run(
+            [*command, "--beamline", "test"], capture_output=True, text=True, check=False
+        )
+
+    assert "NXtomo" in say("list").stdout
+    assert say("check").returncode == 0
+    wrong = [beamline.paths.state / name for name in ("file_fields.yaml", "metadata_schema.yaml")]
+    try:
+        for path in wrong:
+            path.write_text("fields: 3\n")
+        told = say("check")
+        assert told.returncode == 2
+        assert "file_fields.yaml:1: " in told.stderr
+        assert "metadata_schema.yaml:1: " in told.stderr
+    finally:
+        for path in wrong:
+            path.unlink()
 
 
 def test_the_command_line_tags_and_finds(beamline: LocalBeamline, client: Client) -> None:
@@ -154,4 +193,23 @@ def test_each_device_of_a_scan_in_blocks_has_its_own_group(client: Client) -> No
     with h5py.File(run.path) as file:
         assert file["entry/instrument/diode/diode"].shape == (3,)
         assert file["entry/i0/i0"].shape == (3,)
+        assert file["entry/data"].attrs["signal"] == "diode"
+
+
+def test_what_devices_give_by_themselves_is_a_log_with_its_own_times(client: Client) -> None:
+    scan = client.scan("samx", 0, 1, 6, time=0.1, detectors=["diode", "spectrum", "camera"])
+    with h5py.File(scan.run.path) as file:
+        log = file["entry/sample/heater/value_log"]
+        assert log.attrs["NX_class"] == "NXlog"
+        rows = file["entry/collection/heater_monitor/seq_num"].shape[0]
+        assert log["value"].shape == log["time"].shape == (rows,)
+        assert rows != 6
+        assert log["time"][-1] > 0.3
+        assert log["minimum_value"][()] <= log["average_value"][()] <= log["maximum_value"][()]
+        series = file["entry/instrument/eye/value_series"]
+        signal = series[series.attrs["signal"]]
+        assert signal.ndim == 3
+        assert signal.shape[0] == series["time"].shape[0] > 2
+        assert file["entry/instrument/spectrum/spectrum"].shape == (6, 1024)
+        assert file["entry/instrument/camera/data"].shape == (6, 48, 64)
         assert file["entry/data"].attrs["signal"] == "diode"

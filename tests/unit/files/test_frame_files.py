@@ -170,3 +170,34 @@ def test_a_frame_file_of_ours_is_linked_compressed_and_with_gaps(
     wanted = [dict(datums).get(point, int(FILL)) for point in range(3)]
     assert data["cam"][:, 1, 2].tolist() == wanted
     assert data.linked_files == {"cam": "frames.h5"}
+
+
+def test_a_file_that_a_device_wrote_on_its_own_is_linked_below_it(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "xrf.h5", "w") as file:
+        file["mca/counts"] = np.arange(4)
+    (tmp_path / "log.txt").write_text("words")
+
+    def resource(name: str, dataset: str) -> tuple[str, dict[str, Any]]:
+        said = {"device": "mca", "dataset": dataset, "frames": 0}
+        path = str(tmp_path / name).lstrip("/")
+        doc = {"uid": name, "spec": "undula_file", "root": "/", "resource_path": path}
+        return "resource", {**doc, "resource_kwargs": said, "run_start": "r"}
+
+    file = NexusFile.create(tmp_path / "a.nxs", {"uid": "r", "time": 1.0}, live=True)
+    keys = {"x": {"dtype": "number", "shape": [], "source": "s"}}
+    file.write("descriptor", {"uid": "d", "name": "primary", "data_keys": keys})
+    point = {"descriptor": "d", "seq_num": 1, "time": 2.0, "data": {"x": 1.0}}
+    file.write("event", {**point, "timestamps": {"x": 2.0}})
+    for doc in (
+        resource("xrf.h5", "/mca/counts"),
+        resource("log.txt", ""),
+        resource("gone.h5", ""),
+    ):
+        file.write(*doc)
+    path = file.close({"time": 3.0, "exit_status": "success"})
+    with h5py.File(path, "r") as opened:
+        group = opened["entry/instrument/mca"]
+        assert group["xrf"][()].tolist() == [0, 1, 2, 3]
+        assert group.get("xrf", getlink=True).filename == "xrf.h5"
+        assert group["log"].asstr()[()] == "log.txt"
+        assert group.get("gone", getlink=True).filename == "gone.h5"

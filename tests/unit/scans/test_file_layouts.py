@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 
 from undula.core.described import parse_described
 from undula.core.errors import ConfigError
-from undula.messages.layouts import ChosenLayout, FileLayout
+from undula.messages.layouts import ChosenLayout, FileFields, FileLayout
 from undula.scans.file_layouts import FileLayouts, choose, shipped
+from undula.scans.metadata_schema import MetadataSchema
 
 ABOUT = {"mono": {"role": "energy"}, "theta": {"tags": ["rotation", "optics"]}, "cam": {}}
 
@@ -71,3 +73,18 @@ def test_own_layouts_and_fields_are_taken_up_and_replace_shipped_ones(tmp_path: 
         "NXxas.yaml:2", "NXxas.yaml:3", "NXxas.yaml:4",
     ]  # fmt: skip
     assert layouts.chosen("scan", {"technique": "xas"})["file_layout"] == said
+
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_examples_of_the_documentation_are_sound() -> None:
+    blocks = {
+        page: re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/how-to" / page).read_text(), re.DOTALL)
+        for page in ("files-by-technique.md", "metadata-and-notes.md")
+    }
+    _, fields, layout = blocks["files-by-technique.md"]
+    assert len(parse_described(fields, "f.yaml", FileFields).fields) == 6
+    assert parse_described(layout, "l.yaml", FileLayout).rule
+    (schema,) = blocks["metadata-and-notes.md"]
+    assert parse_described(schema, "s.yaml", MetadataSchema).keys["dry"].type == "yes/no"

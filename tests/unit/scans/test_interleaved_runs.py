@@ -10,9 +10,10 @@ import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
 from bluesky.run_engine import RunEngine
 from bluesky.utils import Msg
+from event_model import DocumentNames, schema_validators
 
 from undula.bus.codec import decode
-from undula.messages import RunDocument
+from undula.messages import FileEvent, FileState, RunDocument
 from undula.scans.documents import DocumentGate
 from undula.scans.ports import MemoryDocuments
 from undula.testing.faulty import Faulty
@@ -58,3 +59,31 @@ def test_interleaved_runs_have_whole_journals_of_their_own() -> None:
     assert max(open_runs) == 2
     assert gate.open is None
     assert [(r.points, r.exit_status) for r in gate.closed] == [(3, "success"), (4, "success")]
+
+
+def test_a_file_that_a_device_wrote_meanwhile_is_in_the_journal_before_the_end() -> None:
+    outbox = MemoryDocuments()
+    gate = DocumentGate(outbox, lambda _: Path("f.nxs"), lambda: (None, ""))
+    engine = RunEngine({}, context_managers=[])
+    engine.subscribe(gate)
+    gate.begin("item")
+
+    def told(path: str, state: FileState, time: float = 4e9) -> None:
+        gate.told_file(FileEvent(name="cam", path=path, state=state, dataset="/d", time=time))
+
+    def plan() -> Plan:
+        yield from bps.open_run()
+        told("/data/a.h5", "open")
+        told("/data/a.h5", "closed")
+        told("/data/before.h5", "closed", time=1.0)
+        yield from bps.close_run()
+
+    engine(plan())
+    (payloads,) = outbox.journals.values()
+    documents = [decode(payload, RunDocument) for payload in payloads]
+    assert [d.name for d in documents] == ["start", "resource", "stop"]
+    assert [d.index for d in documents] == [1, 2, 3]
+    resource = documents[1].doc
+    assert (resource["root"], resource["resource_path"]) == ("/", "data/a.h5")
+    assert resource["resource_kwargs"] == {"device": "cam", "dataset": "/d", "frames": 0}
+    schema_validators[DocumentNames.resource].validate(resource)
