@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from undula.cli.application import build
 from undula.client import Client
 from undula.core.errors import (
     AccessError,
@@ -283,3 +286,40 @@ def test_the_queue_is_checked_from_where_each_scan_leaves_the_axes(
     assert "target 59 mm is above the high limit 50 mm" in third.error.what
     assert any("held" in warning for warning in held.warnings)
     assert ann.devices.samx.position == pytest.approx(0.0, abs=0.1)
+
+
+def test_every_command_of_the_queue_does_what_its_help_says(
+    clients: tuple[Client, Client], tmp_path: Path
+) -> None:
+    commands = build(("queue",))
+
+    def undula(*words: str, code: int = 0) -> str:
+        done = CliRunner().invoke(commands, ["queue", *words, "--beamline", "test"])
+        assert done.exit_code == code, done.output
+        return done.output
+
+    assert "locked by" in undula("lock", "--reason", "commands")
+    undula("add", "scan", "samx", "-1", "1", "5", "--time", "0.01", "--repeat", "2")
+    undula("add", "count", "3", "--at", "front", "--hold", "not yet")
+    told = json.loads(undula("list", "--json"))
+    assert [item["plan"] for item in told["waiting"]] == ["count", "scan"]
+    undula("move", "2", "up")
+    undula("edit", "1", "samx", "-1", "1", "7")
+    undula("duplicate", "2", "--at", "2")
+    undula("repeat", "1", "3")
+    undula("release", "3")
+    assert "7 points" in undula("check")
+    assert "args            ['samx', -1, 1, 7]" in undula("show", "1")
+    undula("save", str(tmp_path / "n.yaml"))
+    undula("clear")
+    assert "nothing was queued" in undula("load", str(tmp_path / "n.yaml"), "--dry-run")
+    undula("load", str(tmp_path / "n.yaml"))
+    (tmp_path / "bad.csv").write_text("plan,args\nscan,samx 0 1e9 3\n")
+    assert "line 2: [samx]" in undula("load", str(tmp_path / "bad.csv"), code=2)
+    undula("remove", "9", code=2)
+    undula("stop-after")
+    assert "lift" not in undula("unlock")
+    assert "resume lets it go on" in undula("list")
+    undula("clear")
+    undula("resume")
+    assert "removed" in undula("history", "--limit", "3")
