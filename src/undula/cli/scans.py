@@ -33,7 +33,7 @@ from undula.plans import FORMS, catalogue
 from undula.plans.declared import DeclaredPlan
 from undula.session.display import Display, TextDisplay, Views, result_dict, wants_colour
 from undula.session.follow import follow
-from undula.session.trajectory import drawn, limits_of
+from undula.session.trajectory import drawn, limits_of, size_text
 
 Words = Annotated[
     list[str] | None, typer.Argument(help="Arguments; negative numbers are written as they are.")
@@ -103,7 +103,9 @@ def _dry_run(checked: Accepted, as_json: bool) -> None:
         return
     known = "unknown" if checked.num_points is None else str(checked.num_points)
     estimate = "unknown" if checked.estimate_s is None else duration_text(checked.estimate_s)
+    size = "unknown" if checked.data_bytes is None else size_text(checked.data_bytes)
     print(f"{checked.command}\n  points     {known}\n  estimate   {estimate}")
+    print(f"  data       {size}")
     print(f"  detectors  {', '.join(checked.detectors) or 'none'}\n  file       {checked.path}")
     for label, lines in (
         ("default", checked.defaults),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from undula.scans.involved import (
     shutters_of,
     with_sources,
 )
-from undula.scans.limits import check_limits, movable_axis
+from undula.scans.limits import check_limits, movable_axis, usable
 from undula.scans.motion import MOVE_MARGIN_S, driven_by, motion
 from undula.scans.places import check_room
 from undula.scans.stoppable import Unstoppable, stoppable
@@ -55,6 +55,8 @@ def check_form(form: StepForm, request: ScanRequest, devices: Registry, at: Plac
     axes = [movable_axis(devices, name) for name in (path.axes if path is not None else ())]
     wanted = request.detectors if request.detectors is not None else form.detectors
     moved_axes = [axis.name for axis in axes]
+    for name in form.also_read:
+        usable(devices, name, "a device that is read")
     named = detectors_of(devices, wanted, moved_axes)
     detectors = with_sources(devices, dict.fromkeys([*form.also_read, *named]))
     if not detectors and not axes:
@@ -73,12 +75,14 @@ def check_form(form: StepForm, request: ScanRequest, devices: Registry, at: Plac
         moved, driven = driven_by(axes, path, origin)
         detectors = [n for n in detectors if n not in driven.axes]
     shutters, opens = shutters_of(request, devices, form.axes)
-    motion_s, timeout_s = motion(moved, driven)
+    ends_only = form.trajectory is None and driven.points is not None
+    way = replace(driven, points=driven.points[[0, -1]]) if ends_only else driven  # type: ignore[index]  # not None
+    motion_s, timeout_s = motion(moved, way)
     to_begin_s, begin_timeout_s, reals = _before(before, at)
     most = _most_points(form)
     size = (most or 1) * bytes_per_point(devices, [*moved_axes, *detectors])
     estimate = None
-    timed = form.num is not None and (timeout_s is not None or not axes)
+    timed = (form.num is not None or form.sweep is not None) and (timeout_s is not None or not axes)
     if timed and to_begin_s is not None:
         estimate = to_begin_s + motion_s + _counting_s(form, request)
     return CheckedScan(

@@ -107,6 +107,9 @@ def start_metadata(
     path, continues = scan.trajectory, request.continues
     if continues is not None:
         md["continues"] = continues.model_dump(include={"uid", "number", "first_point", "total"})
+    if path is None and scan.bounds is not None:  # its points are found on the way
+        keys = [key for name in scan.bounds.axes for key in _keys(devices[name])]
+        md["hints"] = {"dimensions": [[keys, "primary"]]}
     if path is None:
         return md
     md["origin"] = dict(zip(path.axes, scan.origin, strict=True))

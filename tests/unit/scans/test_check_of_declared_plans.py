@@ -82,6 +82,13 @@ def test_the_estimate_counts_the_time_at_each_point(house: ScanHouse) -> None:
     assert scan.data_bytes == scan.num_points * 16
 
 
+def test_a_sweep_is_estimated_by_its_way(house: ScanHouse) -> None:
+    scan = house.check("sweep_scan", "samx", -1, 1)
+    assert scan.estimate_s is not None
+    assert scan.num_points is None
+    assert scan.data_bytes is None
+
+
 def test_an_energy_scan_wants_an_axis_in_eV(house: ScanHouse) -> None:
     with pytest.raises(InputError, match="it is moved in mm, the plan wants eV"):
         house.check("exafs_scan", "samx", 1, k_stop=10.0)

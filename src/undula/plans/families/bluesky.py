@@ -100,6 +100,14 @@ def _square(call: Call) -> StepForm:
     return moving(call, square(axes, centre, size, (call["x_num"], call["y_num"])))
 
 
+def _round(call: Call) -> StepForm:
+    from undula.plans.paths.spirals import rings
+
+    axes = call["x_motor"], call["y_motor"]
+    radii = call["inner_radius"], call["outer_radius"]
+    return moving(call, rings(axes, _centre(call), radii, call["rings"], call["nth"]))
+
+
 def _count(call: Call) -> StepForm:
     return StepForm(call.plan.name, num=call["num"], delay_s=call["delay"] or 0.0)
 
@@ -241,6 +249,19 @@ PLANS: tuple[DeclaredPlan, ...] = (
             *_SIZE,
             Argument("x_num", "int", "points along x", low=2, high=MAX_POINTS),
             Argument("y_num", "int", "points along y", low=2, high=MAX_POINTS),
+        ),
+    ),
+    *_around(
+        "round_scan",
+        "Rings around a centre, evenly spaced from the inner radius to the outer one.",
+        "round_scan(samx, samy, 0, 0, 0, 2, 4, 6)",
+        _round,
+        centre=(_X_START, _Y_START),
+        rest=(
+            Argument("inner_radius", "float", "inner radius, not taken itself", "axis", low=0),
+            Argument("outer_radius", "float", "outer radius", "axis", above=0),
+            Argument("rings", "int", "number of rings", low=1, high=MAX_POINTS),
+            _NTH,
         ),
     ),
     DeclaredPlan(

@@ -112,6 +112,13 @@ _ADAPTIVE = (
 )  # fmt: skip
 _DEVICE = Argument("device", "axis", "axis")
 
+_SWEEP = (
+    Argument("motor", "axis", "axis"),
+    START,
+    STOP,
+    Argument("period", "float", "time between two readings", "s", 0.0, low=0),
+)
+
 PLANS: tuple[DeclaredPlan, ...] = (
     DeclaredPlan(
         "adaptive_scan",
@@ -150,12 +157,16 @@ PLANS: tuple[DeclaredPlan, ...] = (
         "can be, or once in a period.",
         "sweep_scan(samx, -1, 1, period=0.1)",
         _line_sweep,
-        arguments=(
-            Argument("motor", "axis", "axis"),
-            START,
-            STOP,
-            Argument("period", "float", "time between two readings", "s", 0.0, low=0),
-        ),
+        arguments=_SWEEP,
+    ),
+    DeclaredPlan(
+        "rel_sweep_scan",
+        "bluesky",
+        "As sweep_scan, counted from the present position; goes back at the end.",
+        "rel_sweep_scan(samx, -1, 1, period=0.1)",
+        _line_sweep,
+        arguments=_SWEEP,
+        relative=True,
     ),
     DeclaredPlan(
         PREFIX + "line_sweep_scan",
