@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import itertools
 import queue
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 from bluesky.run_engine import RunEngine
 
+from undula.analysis.rows import event_rows
 from undula.bus.codec import decode
 from undula.catalogue import SqliteCatalogue
+from undula.core import log
+from undula.core.clock import Deadline
 from undula.core.settings import BeamlineSettings
 from undula.devices.description import load_device_file
 from undula.devices.registry import Registry
@@ -54,6 +58,7 @@ class ScanHouse:
         describe: Describe = answer,
         **settings: Any,
     ) -> None:
+        log.configure("house", None)
         (folder / "devices.yaml").write_text(devices)
         self.plans = folder / "plans"
         self.plans.mkdir(exist_ok=True)
@@ -65,6 +70,7 @@ class ScanHouse:
             {"name": "b", "data": folder / "data", "min_free_bytes": 0, **settings}
         )
         self.ended: queue.Queue[ItemFinished] = queue.Queue()
+        self._changed = threading.Condition()
         self.documents_out = MemoryDocuments()
         self._stops = Stops(folder / "stopped")
         self._attendant = Attendant()
@@ -80,8 +86,8 @@ class ScanHouse:
             touched=Touched(folder / "touched", self.devices),
             leases=Leases(),
             engine=self.engine,
-            changed=lambda: None,
-            finished=self.ended.put,
+            changed=self._notify,
+            finished=self._finished,
             conditions=Conditions(self.devices),
             attendant=self._attendant,
             hooks_of=self.additions.for_scan,
@@ -128,11 +134,52 @@ class ScanHouse:
         """How the next item ends."""
         return self.ended.get(timeout=PATIENCE_S)
 
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _finished(self, item: ItemFinished) -> None:
+        self.ended.put(item)
+        self._notify()
+
+    def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait until it holds; looked at when the queue changes, and now and then."""
+        deadline = Deadline(PATIENCE_S)
+        with self._changed:
+            while not condition():
+                if deadline.passed:
+                    raise AssertionError(f"{what}; the queue is {self.runner.status()}")
+                self._changed.wait(0.02)
+
+    def points(self, uid: str) -> list[dict[str, Any]]:
+        """Data of all events of `primary`, in their order, each with its `seq_num`."""
+        primary: set[str] = set()
+        rows: list[dict[str, Any]] = []
+        for name, doc in self.journal(uid):
+            if name == "descriptor" and doc["name"] == "primary":
+                primary.add(doc["uid"])
+            elif name in ("event", "event_page") and doc["descriptor"] in primary:
+                rows += event_rows(name, doc)
+        return rows
+
     def journal(self, uid: str) -> list[tuple[str, dict[str, Any]]]:
         """All documents of a run, as name and document."""
         packed = self.documents_out.journals[f"runs/{uid}/documents"]
         entries = [decode(payload, RunDocument) for payload in packed]
         return [(entry.name, entry.doc) for entry in entries]
+
+    def close_run(self, uid: str) -> None:
+        """Enter into the catalogue how a run ended, as the writer does."""
+        stop = self.journal(uid)[-1][1]
+        self.catalogue.close_run(
+            uid,
+            exit_status=stop["exit_status"],
+            reason=stop.get("reason", ""),
+            end_time=stop["time"],
+            path="",
+            num_events=dict(stop.get("num_events") or {}),
+            archive_path="",
+        )
 
     def start(self, uid: str) -> dict[str, Any]:
         """The start document of a run."""
