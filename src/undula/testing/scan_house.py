@@ -86,7 +86,7 @@ class ScanHouse:
             touched=Touched(folder / "touched", self.devices),
             leases=Leases(),
             engine=self.engine,
-            changed=self._notify,
+            changed=self.notify,
             finished=self._finished,
             conditions=Conditions(self.devices),
             attendant=self._attendant,
@@ -134,13 +134,14 @@ class ScanHouse:
         """How the next item ends."""
         return self.ended.get(timeout=PATIENCE_S)
 
-    def _notify(self) -> None:
+    def notify(self) -> None:
+        """Let whoever waits in `until` look."""
         with self._changed:
             self._changed.notify_all()
 
     def _finished(self, item: ItemFinished) -> None:
         self.ended.put(item)
-        self._notify()
+        self.notify()
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
         """Wait until it holds; looked at when the queue changes, and now and then."""

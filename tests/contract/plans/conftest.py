@@ -78,10 +78,14 @@ class Course:
 
     def place(self) -> None:
         """All axes to where examples begin."""
+        started = []
         for name, at in {**AXES, "beam": 1.0}.items():
-            self.house.devices[name].obj.limits = (0.0, 0.0)  # none
-            status = self.house.devices[name].obj.set(at)
-            self.house.until(lambda status=status: status.done, f"{name} does not arrive")
+            axis = self.house.devices[name].obj
+            axis.limits = (0.0, 0.0)  # none
+            if axis.position != at or axis.moving:
+                started.append(axis.set(at))
+                started[-1].add_callback(lambda *_: self.house.notify())
+        self.house.until(lambda: all(s.done for s in started), "an axis does not arrive")
 
     def ask(self, plan: str, **more: Any) -> str:
         """Queue the example of a plan."""
