@@ -26,8 +26,9 @@ from undula.messages import (
     QueueLock,
     ScanRequest,
 )
-from undula.scans.queue import ScanQueue, step
+from undula.scans.queue import step
 from undula.scans.queue_events import Copy, Do, Dropped, EndItem, Next, QueueEvent, Start
+from undula.scans.queue_value import ScanQueue
 
 SAVED_CHANGES = 50
 """Changes that a restarted engine still knows, to tell an edit what it missed."""

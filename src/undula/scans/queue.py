@@ -12,7 +12,7 @@ saw. Out: the next queue, and what is to be done: start, end or copy an item. Ca
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from undula.core.errors import AccessError, InputError, StaleError
@@ -42,88 +42,16 @@ from undula.scans.queue_events import (
     Submitted,
     Unlocked,
 )
+from undula.scans.queue_value import (
+    BY_ITSELF,
+    LOOK,
+    ScanQueue,
+    lock_text,
+    name_of,
+    told,
+)
 
 KEPT_CHANGES = 200
-BY_ITSELF = "the queue"
-"""Who holds the turns of a repeated scan that failed."""
-LOOK = "look at it again: undula queue"
-
-
-@dataclass(frozen=True, slots=True)
-class ScanQueue:
-    """Waiting items in order, the one that runs, and what keeps the queue from going on."""
-
-    waiting: tuple[QueueItem, ...] = ()
-    running: QueueItem | None = None
-    locks: tuple[QueueLock, ...] = ()
-    halted: str = ""
-    stop_after: str = ""
-    revision: int = 0
-    ordered: int = 0
-    """Revision of the last change of which items wait, and in which order."""
-    changes: tuple[QueueChange, ...] = ()
-
-    def items(self) -> tuple[QueueItem, ...]:
-        """All items, the one that runs first."""
-        return (self.running, *self.waiting) if self.running else self.waiting
-
-    def ids(self) -> set[str]:
-        """Ids of all items."""
-        return {item.item_id for item in self.items()}
-
-    def find(self, item_id: str) -> QueueItem:
-        """A waiting item.
-
-        Raises: InputError when it runs or was never here; StaleError when it waits no more.
-        """
-        for item in self.waiting:
-            if item.item_id == item_id:
-                return item
-        if self.running is not None and self.running.item_id == item_id:
-            raise InputError(f"item {item_id} runs already", remedy="abort it: undula queue abort")
-        for change in reversed(self.changes):
-            if item_id in change.item_ids:
-                raise StaleError(f"item {item_id} waits no more: {_told(change)}", remedy=LOOK)
-        raise InputError(f"no item {item_id} waits", remedy="see undula queue list")
-
-    @property
-    def next_item(self) -> QueueItem | None:
-        """What would start now; None when something runs, or nothing may start."""
-        if self.running is not None or self.locks or self.halted:
-            return None
-        return next((item for item in self.waiting if item.ready), None)
-
-    @property
-    def blocked(self) -> str:
-        """Why nothing starts although items wait; '' when there is no such reason."""
-        if self.running is not None or not self.waiting or self.next_item is not None:
-            return ""
-        if self.locks:
-            return "; ".join(lock_text(lock) for lock in self.locks)
-        if self.halted:
-            return f"{self.halted}; undula queue resume lets it go on"
-        return "; ".join(dict.fromkeys(_why_not(item) for item in self.waiting))
-
-
-def lock_text(lock: QueueLock) -> str:
-    """Who locked it, and why."""
-    return f"locked by {lock.owner}" + (f": {lock.reason}" if lock.reason else "")
-
-
-def name_of(item: QueueItem) -> str:
-    """An item, as a person knows it."""
-    return item.command or item.plan
-
-
-def _why_not(item: QueueItem) -> str:
-    if item.held_by:
-        why = f": {item.hold_reason}" if item.hold_reason else ""
-        return f"{name_of(item)} is held by {item.held_by}{why}"
-    return f"{name_of(item)} waits for approval"
-
-
-def _told(change: QueueChange) -> str:
-    return f"{change.user or BY_ITSELF} {change.text}"
 
 
 def step(queue: ScanQueue, event: QueueEvent) -> tuple[ScanQueue, list[Do]]:
@@ -451,7 +379,7 @@ def _stale(queue: ScanQueue, seen: int, items: Sequence[str]) -> StaleError:
     """Names what was done since, and by whom; to these items, or else to any."""
     since = [change for change in queue.changes if change.revision > seen]
     mine = [c for c in since if not items or set(items) & set(c.item_ids)]
-    told = "; ".join(dict.fromkeys(_told(change) for change in mine[-5:]))
+    said = "; ".join(dict.fromkeys(told(change) for change in mine[-5:]))
     return StaleError(
-        f"the queue has changed since you looked: {told or 'too long ago to say how'}", remedy=LOOK
+        f"the queue has changed since you looked: {said or 'too long ago to say how'}", remedy=LOOK
     )

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from undula.core.errors import AccessError, InputError, StaleError
 from undula.messages import Place, QueueItem
-from undula.scans.queue import ScanQueue, step
+from undula.scans.queue import step
 from undula.scans.queue_events import (
     Approved,
     Copy,
@@ -34,6 +34,7 @@ from undula.scans.queue_events import (
     Submitted,
     Unlocked,
 )
+from undula.scans.queue_value import ScanQueue
 
 REFUSALS = (InputError, StaleError, AccessError)
 

@@ -37,6 +37,16 @@ def test_what_is_paused_waits_or_is_queued_is_said() -> None:
     assert line(status, width=40) == said[:39] + "…"
 
 
+def test_a_queue_says_how_long_it_takes_and_that_nothing_starts() -> None:
+    item = running().running
+    status = running(waiting=[item], more=2, left_s=90.0, left_unknown=1)
+    assert "| 3 queued, 1 min 30 s and more |" in line(status, width=200)
+    locked = QueueStatus(state="idle", waiting=[item], blocked="locked by anna", left_s=5.0)
+    assert line(locked) == "idle | 1 queued, 5.0 s | nothing starts | prompt idle | ben"
+    mounts = running(waiting_for="mounting S3, since 12 s")
+    assert "| mounting S3, since 12 s |" in line(mounts, width=200)
+
+
 def test_an_engine_that_was_never_heard_is_said() -> None:
     assert line(None) == "engine not heard | prompt idle | ben"
     assert line(QueueStatus(state="idle")).startswith("idle | ")
