@@ -105,6 +105,9 @@ class Fitter:
         except (OSError, ValueError, WireError):
             self._end()
             return "its process died"
+        except BaseException:  # Ctrl-C: nobody waits for this reply any more
+            self._end()
+            raise
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:

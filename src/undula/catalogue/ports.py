@@ -17,7 +17,8 @@ class Catalogue(Protocol):
     def allocate_number(self, data_folder: Path) -> int:
         """A run number never given before, above every number of a file in `data_folder`.
 
-        It is on the disk before this returns. Only the engine calls it.
+        It is on the disk before this returns. The engine calls it when a run opens, and who takes
+        over a run that was made elsewhere.
         """
 
     def open_run(self, run: RunRecord) -> None:

@@ -36,6 +36,10 @@ Named = tuple[str, dict[str, Any]]
 IMPORTED = "imported"
 """Key of the start document: where the run came from, its first scan_id, when and by whom."""
 _MEMORY_BYTES = 32 << 20
+KNOWN = frozenset(
+    {"start", "descriptor", "event", "event_page", "stop", "resource", "datum", "datum_page",
+     "stream_resource", "stream_datum"}
+)  # fmt: skip
 _STREAMED = ("event", "event_page")
 
 
@@ -61,10 +65,10 @@ class Check:
     def take(self, name: str, doc: dict[str, Any]) -> None:
         """The next document."""
         self._count += 1
+        if name not in KNOWN:
+            raise self._refused(f"{name!r} is no document that a run can keep")
         try:
             event_model.schema_validators[event_model.DocumentNames[name]].validate(doc)
-        except KeyError as exc:
-            raise self._refused(f"{name!r} is no name of a document") from exc
         except Exception as exc:  # each version of the validator has another base class
             text = str(exc).splitlines()[0] if str(exc) else repr(exc)
             raise self._refused(f"{name} is not valid: {text}") from exc

@@ -35,6 +35,8 @@ PATIENCE_S = 20.0
 BATCH = 1000
 BATCHES_A_LOOK = 20
 KEPT_S = 86_400.0
+MAX_POINTS = 200_000
+"""The writer keeps no more points of a run in memory than this."""
 DOCUMENT_ERRORS = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 
@@ -142,8 +144,9 @@ class LiveFits:
 
     def _look(self, run: _Followed) -> None:
         for _ in range(BATCHES_A_LOOK):
+            count = 1 if run.wanted is None else BATCH  # most runs want none: one look tells
             entries = self._connector.read(
-                RUN_DOCUMENTS, after=run.cursor, count=BATCH, uid=run.uid
+                RUN_DOCUMENTS, after=run.cursor, count=count, uid=run.uid
             )
             for cursor, document in entries:
                 run.cursor = cursor
@@ -154,7 +157,7 @@ class LiveFits:
             if run.wanted == []:
                 self._end(run)
                 return
-            if len(entries) < BATCH:
+            if len(entries) < count:
                 break
         ended = bool(run.view.stop)
         fresh = len(run.view.rows) > run.rows
@@ -162,6 +165,8 @@ class LiveFits:
             self._fit(run, final=ended)
 
     def _feed(self, run: _Followed, name: str, doc: dict[str, object]) -> None:
+        if name in ("event", "event_page") and len(run.view.rows) > MAX_POINTS:
+            return
         try:
             run.view.feed(name, doc)
             if name == "start":
@@ -191,6 +196,11 @@ class LiveFits:
         if wish in run.given_up:
             return run.given_up[wish]
         try:
+            if len(run.view.rows) > MAX_POINTS:
+                raise InputError(
+                    f"more than {MAX_POINTS} points are not fitted while they are measured",
+                    remedy="fit the run afterwards: undula runs fit NUMBER",
+                )
             curve = curve_of(run.view, wish.signal)
         except InputError as exc:
             return FitResult(model=wish.model, problem=exc.what, remedy=exc.remedy)

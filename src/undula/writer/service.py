@@ -169,6 +169,8 @@ class WriterService:
                 continue
             del self._orphans[uid]
             self._followers.pop(uid, None)
+            if self._fits is not None:
+                self._fits.forget(uid)
             reason = "the journal was lost; the file holds what had been written"
             try:
                 clear_writing_mark(Path(run.path))

@@ -12,7 +12,10 @@ import pytest
 
 from undula.client import Client
 from undula.core.errors import InputError
+from undula.core.settings import BeamlineSettings
 from undula.files.process import read_processes
+from undula.messages import ScanRequest
+from undula.scans.common_metadata import CommonMetadata
 from undula.testing.beamline import LocalBeamline, local_beamline
 
 UNDULA = str(Path(sys.executable).with_name("undula"))
@@ -37,6 +40,23 @@ def _undula(beamline: LocalBeamline, *words: str) -> str:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr + done.stdout
     return done.stdout
+
+
+def test_services_that_fit_nothing_load_no_fitting_library(beamline: LocalBeamline) -> None:
+    for service in ("writer", "engine", "publisher"):
+        maps = Path(f"/proc/{beamline.pid(service)}/maps").read_text()
+        assert "/scipy/" not in maps
+        assert "/pandas/" not in maps
+
+
+def test_a_plan_may_have_a_fit_by_default(tmp_path: Path) -> None:
+    settings = BeamlineSettings(name="b", data=tmp_path, fits={"scan": "gaussian"})
+    common = CommonMetadata(tmp_path / "metadata.json", settings, lambda _: None)
+    scan = ScanRequest(request_id="a", deadline=0, plan="scan")
+    assert common.added(scan).metadata == {"fit": "gaussian"}
+    assert common.added(scan.model_copy(update={"plan": "count"})).metadata == {}
+    declined = scan.model_copy(update={"metadata": {"fit": "none"}})
+    assert common.added(declined).metadata == {"fit": "none"}
 
 
 def test_a_scan_that_asks_for_a_fit_has_it_under_the_table_and_in_its_file(

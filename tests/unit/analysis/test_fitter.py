@@ -106,3 +106,21 @@ def test_a_model_is_read_anew_when_its_file_changes(tmp_path: Path) -> None:
         assert found.parameter("a").value == pytest.approx(4)
     finally:
         fitter.close()
+
+
+def test_ctrl_c_leaves_no_old_reply_for_the_next_fit(
+    fitter: Fitter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitter.fit("linear", X, X)
+    real = __import__("select").select
+
+    def interrupted(*waits: object) -> object:
+        if waits[0]:
+            raise KeyboardInterrupt
+        return real(*waits)
+
+    monkeypatch.setattr("undula.analysis.fitter.select.select", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fitter.fit("linear", X, 7 * X)
+    monkeypatch.undo()
+    assert fitter.fit("linear", X, 2 * X).parameter("slope").value == pytest.approx(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -208,3 +209,30 @@ def test_a_live_run_engine_gives_runs_and_is_never_failed(importer: Importer, ru
     assert "document 1: start is not valid" in str(importer.problems[0])
     engine(bp.count([HW.det], 1))
     assert len(importer.imported) == 2
+
+
+def test_frames_that_lie_elsewhere_are_told_even_when_their_file_is_gone(
+    lines: Path, beamline: str, runs: Runs, tmp_path: Path
+) -> None:
+    documents = list(read_documents(lines))[:8]
+    start, descriptor = documents[0][1], documents[1][1]
+    keys = {**descriptor["data_keys"], "frames": {
+        "source": "x", "dtype": "array", "shape": [1, 2, 2], "external": "STREAM:",
+        "dtype_numpy": "<f8",
+    }}  # fmt: skip
+    descriptor = {**descriptor, "data_keys": keys}
+    resource = {
+        "uid": "r", "data_key": "frames", "run_start": start["uid"], "parameters": {"dataset": "d"},
+        "mimetype": "application/x-hdf5", "uri": "file://localhost/nowhere/gone.h5",
+    }  # fmt: skip
+    datum = {
+        "uid": "r/0", "stream_resource": "r", "descriptor": descriptor["uid"],
+        "indices": {"start": 0, "stop": 5}, "seq_nums": {"start": 1, "stop": 6},
+    }  # fmt: skip
+    given = [documents[0], ("descriptor", descriptor), ("stream_resource", resource)]
+    given += [*documents[2:-1], ("stream_datum", datum), documents[-1]]
+    path = tmp_path / "frames.jsonl"
+    path.write_text("".join(json.dumps([name, doc]) + "\n" for name, doc in given))
+    import_file(path, beamline)
+    assert runs[1].data.shapes["frames"] is None
+    assert runs[1].data.to_xarray().det.shape == (5,)
