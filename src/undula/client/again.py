@@ -18,7 +18,8 @@ from undula.scans.continued import continuation_of, continued_uid, refuse_unfit
 
 if TYPE_CHECKING:
     from undula.catalogue import Catalogue, RunRecord
-    from undula.files.joined import JoinedData, RunPart
+    from undula.client.data import JoinedTables
+    from undula.files.joined import RunPart
 
 OF_THE_MOMENT = frozenset(
     {"request_id", "user", "token", "deadline", "sent", "dry_run", "queue", "continues"}
@@ -110,9 +111,9 @@ def origin_of(first: RunRecord) -> list[float] | None:
     return [float(v) for v in origin.values()] if isinstance(origin, dict) else None
 
 
-def joined_data(run: RunRecord, catalogue: Catalogue) -> JoinedData:
+def joined_data(run: RunRecord, catalogue: Catalogue) -> JoinedTables:
     """All runs of a measurement as one data set. Raises: InputError when no point was measured."""
-    from undula.files.joined import JoinedData
+    from undula.client.data import JoinedTables
 
     chain = chain_of(run, catalogue)
     parts = _parts(chain)
@@ -121,7 +122,7 @@ def joined_data(run: RunRecord, catalogue: Catalogue) -> JoinedData:
             f"run {run.number} has no points",
             remedy=f"continue it: undula runs continue {run.number}",
         )
-    return JoinedData(parts, total_of(chain))
+    return JoinedTables(parts, total_of(chain))
 
 
 def _missing(chain: Sequence[RunRecord], total: int) -> Sequence[int]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from undula.core.errors import InputError, ServiceError
+from undula.files.joined import JoinedData
 from undula.files.reading import RunData, open_file
 
 STEERING = "steering"
@@ -76,20 +77,13 @@ class Layout:
         return taken
 
 
-class Data(RunData):
-    """Readings of one stream of a run, by data key; `to_xarray()`, `to_pandas()`."""
-
-    def stream(self, name: str) -> Data:
-        """Another stream of the same run, e.g. `baseline`."""
-        return Data(self.path, name)
+class Tables(RunData):
+    """What runs and joined runs have in common: `to_xarray()`, `to_pandas()`."""
 
     @property
     def start(self) -> dict[str, Any]:
         """The start document."""
-        with open_file(self.path) as file:
-            text = file["entry/collection/metadata/start_document"].asstr()[()]
-        found: dict[str, Any] = json.loads(text)
-        return found
+        return start_of(self.path)
 
     def to_pandas(self) -> Any:
         """Scalar readings as a `pandas.DataFrame`, one row a point, indexed by `seq_num`.
@@ -117,7 +111,7 @@ class Data(RunData):
         Raises: ServiceError when xarray is not installed.
         """
         xarray = _library("xarray")
-        from undula.client.lazy import FileArray, lazy_variable
+        from undula.client.lazy import variable_of
 
         layout = Layout.of(self.start) if self.stream_name == "primary" else Layout()
         shapes, units, points = self.shapes, self.units, len(self)
@@ -132,8 +126,8 @@ class Data(RunData):
                 continue  # its file is missing, or its frames are still on their way
             name = f"{key}_readback" if layout.shape and key in dims else key
             inner = _inner_dims(key, len(shape) - 1)
-            array = FileArray(self, key, place, points)
-            variable = lazy_variable(array, (*dims, *inner), units.get(key, ""))
+            array = self._array(key, place, points)
+            variable = variable_of(array, (*dims, *inner), units.get(key, ""))
             (coordinates if key in (*layout.axes, *_OWN) else variables)[name] = variable
         if layout.shape:
             coordinates.update(self._grid_axes(layout, coordinates, units))
@@ -142,23 +136,22 @@ class Data(RunData):
         return xarray.Dataset(variables, coords=coordinates, attrs=facts)
 
     def _rows_at(self, trajectory: Any, points: int) -> Any:
-        """The row of each place of a grid; `points` where there is none (yet).
-
-        Row and point differ after a point was skipped or taken again; the last one counts.
-        """
+        """The row of each place of a grid; `points` where there is none (yet)."""
         import numpy as np
 
-        taken = np.arange(points)
-        if STEERING in self.streams():
-            turns = self.stream(STEERING)
-            for row, following in zip(
-                turns[f"{STEERING}_row"], turns[f"{STEERING}_next"], strict=True
-            ):
-                taken[int(row) - 1 :] = int(following) - 1 + np.arange(points - int(row) + 1)
+        taken = self._taken(points)
         rows = np.full(trajectory.size, points)
         inside = (taken >= 0) & (taken < trajectory.size)
         rows[taken[inside]] = np.flatnonzero(inside)
         return rows[trajectory]
+
+    def _taken(self, points: int) -> Any:
+        """The point of each row, from 0."""
+        raise NotImplementedError
+
+    def _array(self, key: str, place: Any | None, points: int) -> Any:
+        """An array that xarray takes: by row, or by the place of each row in a grid."""
+        raise NotImplementedError
 
     def _dimension(self, layout: Layout) -> str:
         return layout.axes[0] if len(layout.axes) == 1 else "seq_num"
@@ -186,6 +179,34 @@ class Data(RunData):
             found[axis] = xarray.Variable((axis,), values, {"units": units.get(axis, "")})
         return found
 
+
+class Data(Tables):
+    """Readings of one stream of a run, by data key; `to_xarray()`, `to_pandas()`."""
+
+    def stream(self, name: str) -> Data:
+        """Another stream of the same run, e.g. `baseline`."""
+        return Data(self.path, name)
+
+    def _taken(self, points: int) -> Any:
+        """Rows do not go on with the next point where one was skipped or taken again, and begin
+        later in a run that continues another; of two rows of a point the last one counts."""
+        import numpy as np
+
+        first = (self.start.get("continues") or {}).get("first_point", 1)
+        taken = np.arange(points) + int(first) - 1
+        if STEERING in self.streams():
+            turns = self.stream(STEERING)
+            for row, following in zip(
+                turns[f"{STEERING}_row"], turns[f"{STEERING}_next"], strict=True
+            ):
+                taken[int(row) - 1 :] = int(following) - 1 + np.arange(points - int(row) + 1)
+        return taken
+
+    def _array(self, key: str, place: Any | None, points: int) -> Any:
+        from undula.client.lazy import FileArray
+
+        return FileArray(self, key, place, points)
+
     def curve(self, signal: str = "") -> tuple[str, str, Any, Any]:
         """The curve of a signal over the axis: names of axis and signal, x and y, shape (points,).
 
@@ -211,6 +232,31 @@ class Data(RunData):
             )
         length = min(len(x), len(y))
         return axis, chosen, x[:length], y[:length]
+
+
+class JoinedTables(Tables, JoinedData):
+    """Runs that continue each other as one data set; arrays are read at once."""
+
+    @property
+    def start(self) -> dict[str, Any]:
+        """The start document of the first run."""
+        return start_of(self.parts[0].data.path)
+
+    def _taken(self, points: int) -> Any:
+        return self["point"][:points] - 1
+
+    def _array(self, key: str, place: Any | None, points: int) -> Any:
+        from undula.client.lazy import placed
+
+        return placed(self[key][:points], place)
+
+
+def start_of(path: Path) -> dict[str, Any]:
+    """The start document that a file keeps."""
+    with open_file(path) as file:
+        text = file["entry/collection/metadata/start_document"].asstr()[()]
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def _middle(values: Any, axes: tuple[int, ...]) -> Any:

@@ -80,7 +80,23 @@ def _take(node: Any, rows: Any, inner: tuple[Any, ...]) -> Any:
     return np.asarray(block)[rows - low]
 
 
-def lazy_variable(array: FileArray, dims: tuple[str, ...], unit: str) -> Any:
-    """A variable over `dims` that reads its file when it is looked at."""
-    lazy = indexing.LazilyIndexedArray(array)
+def placed(values: Any, rows: Any | None) -> Any:
+    """Values by row at the places of a grid; NaN where there is no row."""
+    if rows is None:
+        return values
+    there = rows < len(values)
+    if there.all():
+        return values[rows]
+    if values.dtype.kind in "OSU":
+        filled = np.full(rows.shape + values.shape[1:], "", dtype=object)
+    else:
+        kind = np.result_type(values.dtype, np.float32)
+        filled = np.full(rows.shape + values.shape[1:], np.nan, dtype=kind)
+    filled[there] = values[rows[there]]
+    return filled
+
+
+def variable_of(array: Any, dims: tuple[str, ...], unit: str) -> Any:
+    """A variable over `dims`; a `FileArray` is read when it is looked at."""
+    lazy = indexing.LazilyIndexedArray(array) if isinstance(array, FileArray) else array
     return Variable(dims, lazy, {"units": unit} if unit else {})

@@ -16,12 +16,11 @@ from undula.core.errors import InputError, ServiceError
 
 if TYPE_CHECKING:
     from undula.catalogue import Catalogue, RunRecord
-    from undula.client.data import Data
+    from undula.client.data import Data, JoinedTables
     from undula.client.diff import Difference
     from undula.client.link import Link
     from undula.client.notes import Noted
     from undula.client.scans import ScanHandle
-    from undula.files.joined import JoinedData
     from undula.messages import RunNote
 
 
@@ -107,7 +106,7 @@ class Run:
         self.record, _ = self._runs.tag(self.uid, *words)
         return self.tags
 
-    def joined(self) -> JoinedData:
+    def joined(self) -> JoinedTables:
         """This run and those that it continues, or that continue it, as one data set.
 
         As `data`, one row a point in the order of the trajectory, with `point`, `run` and `retaken`

@@ -14,14 +14,19 @@ import pytest
 from bluesky import RunEngine
 from ophyd.sim import hw
 
-from undula.client.data import Data, Layout
+from undula.client.data import Data, JoinedTables, Layout
 from undula.client.lazy import FileArray
 from undula.core.errors import InputError
 from undula.files import NexusFile
+from undula.files.joined import RunPart
 from undula.plans.steps import Turn
 from undula.plans.turns import TurnReader
 
 HW = hw()
+GRID = {
+    "shape": [2, 2], "snaking": [False, False], "extents": [[0, 1], [0, 1]],
+    "hints": {"dimensions": [[["motor1"], "primary"], [["motor2"], "primary"]]},
+}  # fmt: skip
 Written = tuple[Data, NexusFile, dict[str, Any]]
 Write = Callable[..., Written]
 
@@ -100,12 +105,8 @@ def test_only_what_is_looked_at_is_read(write: Write, monkeypatch: pytest.Monkey
 def test_rows_that_were_skipped_or_taken_again_go_where_they_belong(write: Write) -> None:
     """Points 1 2 3 of a grid of 4; point 2 was taken again; point 4 was skipped."""
     reader = TurnReader()
-    metadata = {
-        "shape": [2, 2], "snaking": [False, False], "extents": [[0, 1], [0, 1]],
-        "hints": {"dimensions": [[["motor1"], "primary"], [["motor2"], "primary"]]},
-    }  # fmt: skip
 
-    @bpp.run_decorator(md=metadata)
+    @bpp.run_decorator(md=GRID)
     def plan() -> Any:
         def point(slow: float, fast: float) -> Any:
             yield from bps.mv(HW.motor1, slow, HW.motor2, fast)
@@ -140,3 +141,26 @@ def test_the_rows_of_a_snake_are_those_that_bluesky_drives(shape: tuple[int, ...
     rows = Layout(("a",) * len(shape), shape, (False, *(True,) * (len(shape) - 1))).rows()
     for row, place in enumerate(seen):
         assert rows[place] == row
+
+
+def test_joined_runs_are_one_grid(write: Write) -> None:
+    def part(points: list[tuple[float, float]], **more: Any) -> Any:
+        @bpp.run_decorator(md=GRID | more)
+        def plan() -> Any:
+            for slow, fast in points:
+                yield from bps.mv(HW.motor1, slow, HW.motor2, fast)
+                yield from bps.trigger_and_read([HW.motor1, HW.motor2])
+
+        return plan()
+
+    first, *_ = write(part([(0, 0), (0, 1)]))
+    second, *_ = write(part([(1, 0)], continues={"first_point": 3}))
+    alone = second.to_xarray().motor1_readback.values
+    assert np.isnan(alone[0]).all()
+    assert alone[1, 0] == 1
+    joined = JoinedTables([RunPart(1, first), RunPart(2, second, 3)], 4)
+    found = joined.to_xarray()
+    assert found.motor2_readback.values[0].tolist() == [0, 1]
+    assert found.run.values[1, 0] == 2
+    assert np.isnan(found.motor2_readback.values[1, 1])
+    assert joined.to_pandas()["point"].tolist() == [1, 2, 3]
