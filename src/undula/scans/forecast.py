@@ -87,29 +87,23 @@ def left_at(scan: CheckedScan) -> Places:
 
     Its declared points say so; those of any other plan are not known beforehand.
     """
-    if scan.form is None:
-        return dict.fromkeys([*scan.axes, *scan.driven.axes])
+    form, path, driven = scan.form, scan.trajectory, scan.driven
     if scan.parts:
-        return _left_by_parts(scan)
-    path, driven = scan.trajectory, scan.driven
-    if path is None and not scan.form.returns:  # its points are found on the way
-        return dict.fromkeys([*scan.axes, *driven.axes])
-    if path is None:
-        return dict(zip(scan.axes, scan.origin, strict=True))
-    ends: Iterable[float] = scan.origin if scan.form.returns else path.points[-1].tolist()
-    places: Places = dict(zip(scan.axes, ends, strict=True))
+        several: Places = dict.fromkeys(scan.conditions)
+        for part in scan.parts:
+            several |= left_at(part)
+        return several
+    places: Places = dict.fromkeys([*scan.axes, *driven.axes])
+    if form is None:
+        return places
+    if form.returns:
+        ends: Iterable[tuple[str, float]] = zip(scan.axes, scan.origin, strict=False)
+        return places | dict(ends) | dict(zip(driven.axes, driven.origin, strict=False))
+    if path is None:  # it finds its points on its way
+        return places
+    places |= dict(zip(path.axes, path.points[-1].tolist(), strict=True))
     if driven.points is not None:
-        real = driven.origin if scan.form.returns else driven.points[-1].tolist()
-        places |= dict(zip(driven.axes, real, strict=True))
-    return places
-
-
-def _left_by_parts(scan: CheckedScan) -> Places:
-    places: Places = {}
-    for part in scan.parts:
-        places |= dict.fromkeys(part.conditions)
-        places |= dict(part.form.before) if part.form is not None else {}
-        places |= left_at(part)
+        places |= dict(zip(driven.axes, driven.points[-1].tolist(), strict=True))
     return places
 
 
@@ -118,8 +112,11 @@ def _lost(scan: CheckedScan, places: Mapping[str, float | None]) -> list[str]:
 
 
 def _warnings(scan: CheckedScan, unknown: list[str]) -> list[str]:
-    if not unknown or scan.form is None or not scan.form.returns:
+    form = scan.form
+    if not unknown or form is None:
         return []
+    if not form.returns and not (form.trajectory is not None and form.trajectory.relative):
+        return []  # it says itself where it begins
     return [
         f"{', '.join(unknown)}: where the scans before leave it is not known beforehand; checked "
         "from where it is now"

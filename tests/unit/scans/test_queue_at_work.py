@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from undula.catalogue import SqliteCatalogue
 from undula.core.errors import InputError, StorageError
 from undula.messages import ItemFinished, Place, QueueItem, QueueRequest, ScanRequest
+from undula.scans.attendant import Attendant
+from undula.scans.forecast import Forecast
 from undula.scans.line import Line, _places, stored_items
 from undula.scans.queue_events import (
     Duplicated,
@@ -31,6 +33,14 @@ from undula.testing.scan_house import ScanHouse
 
 DEVICES = """
 samx: {deviceClass: undula.devices.sim.SimPositioner, readoutPriority: on_request, enabled: true}
+samy: {deviceClass: undula.devices.sim.SimPositioner, readoutPriority: on_request, enabled: true}
+top: {deviceClass: undula.devices.sim.SimPositioner, readoutPriority: on_request, enabled: true}
+low: {deviceClass: undula.devices.sim.SimPositioner, readoutPriority: on_request, enabled: true}
+gap:
+  deviceClass: undula.devices.SlitGap
+  deviceConfig: {plus: top, minus: low}
+  readoutPriority: on_request
+  enabled: true
 diode: {deviceClass: undula.devices.sim.SimMonitor, readoutPriority: monitored, enabled: true}
 """
 
@@ -145,6 +155,37 @@ def test_places_on_the_disk_never_run_out() -> None:
     for _ in range(200):
         places = _places([None, *places])
         assert places == sorted(set(places))
+
+
+@pytest.mark.parametrize(
+    ("plan", "args", "known"),
+    [
+        ("scan", ["samx", 0, 2, 5], True),
+        ("rel_scan", ["samx", -1, 1, 5], True),
+        ("list_scan", ["samx", [1, 3, 2]], True),
+        ("grid_scan", ["samy", 0, 2, 3, "samx", 0, 1, 4], True),
+        ("dscan", ["samx", -1, 1, 4, 0.01], True),
+        ("count", [2], True),
+        ("scan", ["gap", 0, 2, 3], True),
+        ("adaptive_scan", ["diode", "samx", 0, 1, 0.1, 1, 100, True], False),
+    ],
+)
+def test_the_axes_are_where_the_forecast_says(
+    house: House, plan: str, args: list[Any], known: bool
+) -> None:
+    scans = house()
+    for name, place in (("samx", 0.5), ("samy", 0.25)):
+        scans.devices[name].obj.set(place)
+    forecast = Forecast(scans.devices, scans.settings, Attendant())
+    told, checked = forecast.check(
+        scans.request(plan, *args, detectors=["diode"]), lambda scan: scan
+    )
+    assert told.error is None
+    assert checked is not None
+    assert scans.run(plan, *args, detectors=["diode"]).exit_status == "success"
+    found = {n: p for n, p in forecast.places.items() if p is not None}
+    assert bool(found) == (known and bool(checked.axes))
+    assert {name: scans.devices[name].position() for name in found} == pytest.approx(found)
 
 
 def test_a_long_queue_is_published_short_and_told_in_full(house: House) -> None:
