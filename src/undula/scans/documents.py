@@ -6,6 +6,7 @@ Out: packed documents with their place in the journal, to the outbox.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -77,6 +78,7 @@ class DocumentGate:
         self.open: OpenRun | None = None
         self.closed: list[OpenRun] = []
         self._owners: dict[str, OpenRun] = {}
+        self._one = threading.RLock()
         self._files: deque[FileEvent] = deque(maxlen=MAX_FILES)
 
     def told_file(self, event: FileEvent) -> None:
@@ -99,7 +101,14 @@ class DocumentGate:
         return self.open if link is None else self._owners.get(link)
 
     def __call__(self, name: str, doc: dict[str, Any]) -> None:
-        """Take one document; never blocks."""
+        """Take one document; never blocks. Events of monitored devices come on their own threads.
+
+        One at a time: two with the same place in the journal would be taken for a repetition.
+        """
+        with self._one:
+            self._take(name, doc)
+
+    def _take(self, name: str, doc: dict[str, Any]) -> None:
         reached("engine.document_emitted")
         if name == "start":
             self._start(doc)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -87,3 +89,37 @@ def test_a_file_that_a_device_wrote_meanwhile_is_in_the_journal_before_the_end()
     assert (resource["root"], resource["resource_path"]) == ("/", "data/a.h5")
     assert resource["resource_kwargs"] == {"device": "cam", "dataset": "/d", "frames": 0}
     schema_validators[DocumentNames.resource].validate(resource)
+
+
+class Yielding(MemoryDocuments):
+    """Lets other threads run before it takes a document, as a lock or a socket does."""
+
+    def put(self, key: str, index: int, payload: bytes, *, closing: bool = False) -> None:
+        time.sleep(0)
+        super().put(key, index, payload, closing=closing)
+
+
+def test_events_of_several_threads_each_have_a_place_of_their_own() -> None:
+    outbox = Yielding()
+    gate = DocumentGate(outbox, lambda _: Path("f.nxs"), lambda: (None, ""))
+    gate.begin("item")
+    gate("start", {"uid": "r", "scan_id": 1, "time": 1.0})
+    streams = ("primary", "a_monitor", "b_monitor", "c_monitor")
+    for stream in streams:
+        gate("descriptor", {"uid": stream, "run_start": "r", "name": stream})
+    begin = threading.Barrier(len(streams))
+
+    def emit(stream: str) -> None:
+        begin.wait()
+        for number in range(1, 51):
+            event = {"descriptor": stream, "seq_num": number, "uid": f"{stream}{number}"}
+            gate("event", {**event, "time": 2.0, "data": {"x": 1.0}, "timestamps": {"x": 2.0}})
+
+    threads = [threading.Thread(target=emit, args=(stream,)) for stream in streams]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (payloads,) = outbox.journals.values()
+    documents = [decode(payload, RunDocument) for payload in payloads]
+    assert [d.index for d in documents] == list(range(1, 1 + 5 + 4 * 50))
