@@ -14,6 +14,7 @@ import pytest
 from undula.core.errors import StorageError
 from undula.files import NexusFile, bslz4, open_run
 from undula.files.frame_file import FrameFile, Row
+from undula.pipes.nodes.replay import Replay
 
 FILL = np.iinfo("<u2").max
 
@@ -201,3 +202,22 @@ def test_a_file_that_a_device_wrote_on_its_own_is_linked_below_it(tmp_path: Path
         assert group.get("xrf", getlink=True).filename == "xrf.h5"
         assert group["log"].asstr()[()] == "log.txt"
         assert group.get("gone", getlink=True).filename == "gone.h5"
+
+
+@pytest.mark.parametrize("datums", [[(0, 0), (1, 1), (2, 2)], [(0, 0), (2, 1)]])
+def test_a_run_is_replayed_from_its_own_file(tmp_path: Path, datums: list[tuple[int, int]]) -> None:
+    file = FrameFile(tmp_path / "frames.h5", (2, 3), "<u2")
+    for point, frame in datums:
+        image = np.full((2, 3), 10 + frame, "<u2")
+        file.append(bslz4.compress(image), Row(point + 1, point, 1e9 + point))
+    file.close()
+    run = written(tmp_path, documents(tmp_path, datums), None)
+    source = Replay(file=str(run), dataset="/entry/instrument/cam/data", speed=0, packed=True)
+    frames = list(source)
+    source.close()
+    assert [(frame.seq_num, frame.trigger) for frame in frames] == [(p + 1, p) for p, _ in datums]
+    whole = len(datums) == 3  # else a virtual dataset, whose frames are decompressed by HDF5
+    assert {frame.compression for frame in frames} == {"bslz4" if whole else "none"}
+    for (_, number), frame in zip(datums, frames, strict=True):
+        data = bslz4.decompress(frame.data, (2, 3), "<u2") if whole else frame.data
+        assert (data == 10 + number).all()

@@ -126,7 +126,7 @@ class Node:
     covers: ClassVar[Covers] = "frame"
     missing: ClassVar[str] = "each frame stands for itself"
     masked: ClassVar[str] = "pixels are taken as they are"
-    queued: ClassVar[bool] = False
+    queued: bool = False
     keeps: ClassVar[bool] = False
     declared: ClassVar[Mapping[str, FieldInfo]] = {}
 

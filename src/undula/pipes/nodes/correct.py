@@ -182,10 +182,9 @@ class OddPixels(MeanVariance):
     hot: float = parameter(8.0, "above the median by so many times the spread", gt=0)
     dead: float = parameter(0.1, "below this part of the median", ge=0, lt=1)
 
-    def result(self) -> Results:
-        """Mask and count; None before the second frame."""
-        found: Any = super().result()
-        if found is None or self.covered.frames < 2:
+    def _so_far(self) -> dict[str, Any] | None:
+        if self.covered.frames < 2:
             return None
+        found: Any = super()._so_far()
         mask = odd_pixels(found["mean"], found["variance"], hot=self.hot, dead=self.dead)
         return {"mask": mask, "count": int(np.count_nonzero(mask))}

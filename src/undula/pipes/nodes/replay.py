@@ -6,6 +6,7 @@ with the same numbers, triggers and times, so that a graph gives the same result
 
 from __future__ import annotations
 
+import posixpath
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ import numpy as np
 
 from undula.core.errors import ConfigError
 from undula.files import bslz4
-from undula.files.frame_file import DATASET, Row, read_chunk, rows_of
+from undula.files.frame_file import COLUMNS, DATASET, Row, read_chunk, rows_of
 from undula.files.frames import NO_FRAME
 from undula.pipes.frame import Frame
 from undula.pipes.nodes.base import Port, Source, parameter
+
+MOST_LINKS = 8
 
 
 class Replay(Source):
@@ -92,8 +95,8 @@ class Replay(Source):
             return [
                 Row(n + 1, n) if at != NO_FRAME else None for n, at in enumerate(numbers.tolist())
             ]
-        group = self._data.parent
-        if "seq_num" in group and "hardware_time" in group:
+        group = _group_of(self._file, self.dataset, self._data)
+        if group is not None and set(COLUMNS) <= set(group):
             return [*rows_of(group)[:count]]
         return [Row(n + 1, n) for n in range(count)]
 
@@ -153,3 +156,19 @@ class Replay(Source):
         self._data = None
         if file is not None:
             file.close()
+
+
+def _group_of(file: Any, path: str, dataset: Any) -> Any:
+    """The group of a dataset in the file that it lies in, through links; None when it has none."""
+    import h5py
+
+    for _ in range(MOST_LINKS):
+        link = file.get(path, getlink=True) if path in file else None
+        if isinstance(link, h5py.SoftLink):
+            path = posixpath.join(posixpath.dirname(path), link.path)
+            continue
+        if isinstance(link, h5py.ExternalLink):
+            path = link.path
+        break
+    group = dataset.file.get(posixpath.dirname(path))
+    return group if isinstance(group, h5py.Group) else None

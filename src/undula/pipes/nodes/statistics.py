@@ -6,7 +6,10 @@ last few. Integers are summed in 64 bits: 4 thousand million frames of full-scal
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import deque
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +31,9 @@ MASKED = "left out, each pixel has its own count; highest=true: also the dtype's
 HIGHEST = "in integers the dtype's highest number means: no value"
 
 
+_NOTHING = np.zeros(0, np.uint8)
+
+
 def sum_dtype(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
     """The dtype that holds sums of another one: 64 bits of the same kind.
 
@@ -43,13 +49,58 @@ class _Images(Node):
     covers = "start"
     missing = MISSING
     masked = MASKED
+    block: int = parameter(
+        0, "a result for each so many frames, then begin anew; 0: one for all", ge=0
+    )
     highest: bool = parameter(False, HIGHEST)
 
     def clear(self) -> None:
         """Forget all frames."""
+        self.queued = self.block > 0
+        self._ready: deque[dict[str, Frame]] = deque()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Forget the frames of this block."""
         self.covered = Coverage()
         self.valid: Array | None = None
         """How many frames had a value at each pixel; None while all had at all."""
+
+    def changed(self, names: frozenset[str]) -> None:
+        """Blocks of another size: begin anew."""
+        if "block" in names:
+            self.clear()
+
+    @abstractmethod
+    def _so_far(self) -> dict[str, Any] | None:
+        """The result for the frames of this block; None without any."""
+
+    def _filled(self, frame: Frame) -> None:
+        """When the block is full, its result is ready, about its frames."""
+        if self.block and self.covered.frames >= self.block:
+            self._conclude(frame)
+
+    def _conclude(self, frame: Frame) -> None:
+        found: dict[str, Any] = self._so_far() or {}
+        about = replace(
+            frame, data=_NOTHING, compression="none", checksum=None, again=False, slot=-1,
+            seq_num=self.covered.last, first=self.covered.first, count=self.covered.frames,
+        )  # fmt: skip
+        self._ready.append(
+            {name: replace(about, data=np.asarray(one)) for name, one in found.items()}
+        )
+        self._begin()
+
+    def finish(self) -> None:
+        """The last block's result, however many frames it has."""
+        if self.block and self.covered.frames:
+            self._conclude(self._latest)
+
+    def result(self) -> Results:
+        """What covers all frames so far; with blocks, that of the next full one, or None."""
+        if self.block:
+            return self._ready.popleft() if self._ready else None
+        return self._so_far()
 
     @property
     def gaps(self) -> int:
@@ -66,6 +117,7 @@ class _Images(Node):
             )
         if not self.covered.add(frame.seq_num):
             return None
+        self._latest = replace(frame, data=_NOTHING)
         bad = without_value(data, highest=self.highest)
         if bad is None or not bad.any():
             if self.valid is not None:
@@ -84,7 +136,8 @@ class Sum(_Images):
     """The sum of all frames, (y, x): integers exactly, in 64 bits, floats in double precision.
 
     A frame that comes a second time is not counted again. A pixel's sum is that of the frames in
-    which it had a value; `valid` says in how many.
+    which it had a value; `valid` says in how many. With `block` 100 there is a result for each 100
+    frames that came, the last one for what is left.
     """
 
     name = "sum"
@@ -93,9 +146,8 @@ class Sum(_Images):
         Port("valid", "frames that had a value at this pixel, (y, x)", kinds="i"),
     )
 
-    def clear(self) -> None:
-        """Forget all frames."""
-        super().clear()
+    def _begin(self) -> None:
+        super()._begin()
         self._sum: Array | None = None
 
     def accumulate(self, frame: Frame) -> None:
@@ -107,9 +159,9 @@ class Sum(_Images):
         if self._sum is None:
             self._sum = np.zeros(data.shape, sum_dtype(data.dtype))
         np.add(self._sum, data, out=self._sum, casting="same_kind")
+        self._filled(frame)
 
-    def result(self) -> Results:
-        """Sum and valid frames; None before the first frame."""
+    def _so_far(self) -> dict[str, Any] | None:
         if self._sum is None:
             return None
         return {
@@ -133,9 +185,8 @@ class MeanVariance(_Images):
         Port("variance", "variance of all frames, (y, x), unit squared", kinds="f"),
     )
 
-    def clear(self) -> None:
-        """Forget all frames."""
-        super().clear()
+    def _begin(self) -> None:
+        super()._begin()
         self._mean: Array | None = None
         self._squares: Array | None = None
 
@@ -153,9 +204,9 @@ class MeanVariance(_Images):
         self._mean += apart / np.maximum(self._counts(), 1)
         after = np.subtract(data, self._mean, dtype=np.float64)
         self._squares += apart * after
+        self._filled(frame)
 
-    def result(self) -> Results:
-        """Mean and variance; None before the first frame."""
+    def _so_far(self) -> dict[str, Any] | None:
         if self._mean is None or self._squares is None:
             return None
         counts = np.broadcast_to(np.asarray(self._counts()), self._mean.shape)

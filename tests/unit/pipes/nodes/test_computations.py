@@ -357,3 +357,41 @@ def test_hot_and_dead_pixels_are_found_among_noisy_ones() -> None:
     assert [int(found["mask"][at]) for at in ((3, 4), (10, 11), (20, 21))] == [1, 2, 2]
     assert odd_pixels(np.array([[np.nan, 1.0]])).tolist() == [[3, 0]]
     assert odd_pixels(np.full((2, 2), np.nan)).tolist() == [[3, 3], [3, 3]]
+
+
+@given(st.integers(1, 6), st.sets(st.integers(1, 30), max_size=20))
+@FEW
+def test_blocks_of_frames_are_those_of_a_loop_the_last_one_with_what_is_left(
+    block: int, numbers: set[int]
+) -> None:
+    nodes: list[Node] = [Sum(block=block), MeanVariance(block=block)]
+    found: list[list[Any]] = [[], []]
+    for number in sorted(numbers):
+        image = np.full((2, 3), number, "u2")
+        for node, results in zip(nodes, found, strict=True):
+            node.accumulate(Frame(number, image, trigger=number - 1, time=float(number)))
+            while (one := node.result()) is not None:
+                results.append(one)
+    for node, results in zip(nodes, found, strict=True):
+        node.finish()
+        while (one := node.result()) is not None:
+            results.append(one)
+    ordered = sorted(numbers)
+    blocks = [ordered[at : at + block] for at in range(0, len(ordered), block)]
+    for results, port in zip(found, ("sum", "mean"), strict=True):
+        frames = [one[port] for one in results]
+        assert [(f.first, f.seq_num, f.count) for f in frames] == [
+            (b[0], b[-1], len(b)) for b in blocks
+        ]
+        assert [(f.trigger, f.time) for f in frames] == [(b[-1] - 1, float(b[-1])) for b in blocks]
+        wanted = [sum(b) / (1 if port == "sum" else len(b)) for b in blocks]
+        assert [float(f.data[1, 2]) for f in frames] == pytest.approx(wanted)
+
+
+def test_a_new_size_of_blocks_begins_anew() -> None:
+    node = Sum(block=2)
+    node.accumulate(Frame(1, np.ones((1, 1), "u1")))
+    node.change(block=0)
+    assert node.result() is None
+    assert not node.queued
+    assert fed(node, [np.ones((1, 1), "u1")])["sum"] == 1
