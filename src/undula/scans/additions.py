@@ -51,7 +51,7 @@ class Additions:
         Raises: InputError for arguments that do not fit a user's plan; ConfigError when its file
         is faulty.
         """
-        request, said = self._defaults.added(request)
+        request, said = self._defaults.added(request, self._library.placed(request))
         resolved = self._library.resolved(request, self._devices.names())
         if resolved is not request and resolved.source is not None:
             TRIALS.passed(resolved.source)  # the library read it in a throw-away process

@@ -50,6 +50,8 @@ def check_declared(
 
 def check_form(form: StepForm, request: ScanRequest, devices: Registry, at: Places) -> CheckedScan:
     """Check one run. Raises: InputError, LimitError, DeviceError."""
+    if request.settle_s is not None and not form.settle_s:
+        form = replace(form, settle_s=request.settle_s)
     before = [(movable_axis(devices, name), target) for name, target in form.before]
     path = form.path
     axes = [movable_axis(devices, name) for name in (path.axes if path is not None else ())]

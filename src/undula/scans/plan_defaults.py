@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,10 +79,16 @@ class Defaults:
                     get_logger().warning("plan_defaults_faulty", fault=self.fault)
             return self._tables
 
-    def added(self, request: ScanRequest) -> tuple[ScanRequest, list[str]]:
-        """The request with what it leaves open, and what was added: `time 0.1 (by scan)`."""
+    def added(
+        self, request: ScanRequest, placed: Collection[str] = ()
+    ) -> tuple[ScanRequest, list[str]]:
+        """The request with what it leaves open, and what was added: `time 0.1 (by scan)`.
+
+        Args:
+            placed: arguments of a user's plan that the request gives by their place.
+        """
         tables = self.look()
-        return completed(request, tables) if tables else (request, [])
+        return completed(request, tables, placed) if tables else (request, [])
 
 
 def read(file: Path) -> dict[str, PlanDefaults]:
@@ -136,13 +142,20 @@ def ordered(plan: str, tables: Mapping[str, PlanDefaults]) -> list[tuple[str, Pl
 
 
 def completed(
-    request: ScanRequest, tables: Mapping[str, PlanDefaults]
+    request: ScanRequest,
+    tables: Mapping[str, PlanDefaults],
+    placed: Collection[str] = (),
 ) -> tuple[ScanRequest, list[str]]:
-    """The request with what it leaves open; the request's own values win. Pure."""
+    """The request with what it leaves open; the request's own values win. Pure.
+
+    Args:
+        placed: arguments of a user's plan that the request gives by their place.
+    """
     update: dict[str, Any] = {}
     kwargs, metadata = dict(request.kwargs), dict(request.metadata)
     said: list[str] = []
     wants = options_of(request)
+    own_detectors = _names_detectors(request)
 
     def say(what: str, value: Any, pattern: str) -> None:
         said.append(f"{what} {value} (by {pattern})")
@@ -150,7 +163,7 @@ def completed(
     for pattern, table in ordered(request.plan, tables):
         for key, value in (
             ("count_time_s", table.time),
-            ("detectors", table.detectors),
+            ("detectors", None if own_detectors else table.detectors),
             ("settle_s", table.settle),
             ("shutter", table.shutter),
         ):
@@ -162,7 +175,7 @@ def completed(
         if table.snake is not None and snake:
             options.setdefault(snake, table.snake)
         for key, value in options.items():
-            if key not in kwargs and not _given(request, key, value):
+            if key not in {*kwargs, *placed} and not _given(request, key, value):
                 kwargs[key] = value
                 say(key, value, pattern)
         for key, value in table.metadata.items():
@@ -173,6 +186,16 @@ def completed(
         return request, []
     update |= {"kwargs": kwargs, "metadata": metadata}
     return request.model_copy(update=update), said
+
+
+def _names_detectors(request: ScanRequest) -> bool:
+    """The call itself says what is read: a list first, as Bluesky's, or names last, as SPEC's."""
+    if request.plan not in FORMS:
+        return bool(request.args) and isinstance(request.args[0], list)
+    try:
+        return parse_form(request.plan, request.args, request.kwargs).detectors is not None
+    except InputError:  # the check will say what is wrong
+        return False
 
 
 def _given(request: ScanRequest, name: str, value: Any) -> bool:

@@ -140,6 +140,12 @@ class PlanLibrary:
         call = call_text(plan, request.args, request.kwargs, list(devices))
         return request.model_copy(update={"source": self.source(plan, call)})
 
+    def placed(self, request: ScanRequest) -> list[str]:
+        """Arguments that a request for one of these plans gives by their place."""
+        plan = next((p for p in self.plans() if p.name == request.plan), None)
+        names = [p.name for p in plan.parameters if not p.named] if plan is not None else []
+        return names[: len(request.args)]
+
     def _refuse_faulty(self, name: str) -> None:
         """Raises: ConfigError when a file that cannot be read seems to have the plan."""
         for file, found in self._files.items():

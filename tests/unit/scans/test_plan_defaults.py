@@ -95,3 +95,14 @@ def test_a_faulty_file_leaves_its_last_good_version(file: Path) -> None:
     assert "defaults.yaml, line 1" in defaults.fault
     file.unlink()
     assert (defaults.added(request("scan"))[1], defaults.fault) == ([], "")
+
+
+def test_a_call_that_names_its_detectors_keeps_them(file: Path) -> None:
+    own = request("scan", args=[["i0"], "samx", 0, 1, 3])
+    assert completed(own, read(file))[0].detectors is None
+
+
+def test_an_argument_of_a_users_plan_that_stands_in_its_place_stays(file: Path) -> None:
+    file.write_text("align: {arguments: {half: 1, num: 5}}")
+    found, said = completed(request("align", args=["samx", 2]), read(file), ["axis", "half"])
+    assert (found.kwargs, said) == ({"num": 5}, ["num 5 (by align)"])
