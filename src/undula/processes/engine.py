@@ -159,8 +159,10 @@ def _recover(
 
 
 def _live(devices: Registry, service: EngineService) -> LiveValues:
-    devices.on_told(service.device_told)
-    return LiveValues(devices, service.values_changed, service.values_heard, service.publish_table)
+    devices.on_told(service.news.told)
+    return LiveValues(
+        devices, service.news.values_changed, service.news.values_heard, service.publish_table
+    )
 
 
 def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
@@ -205,7 +207,7 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
             devices,
             leases,
             touched,
-            service.show_readback,
+            service.news.show_readback,
             attendant=attendant,
             velocities=Velocities(paths.velocities),
         )

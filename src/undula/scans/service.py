@@ -17,12 +17,7 @@ from undula.bus.endpoints import (
     ALARMS,
     BROKER_STATUS,
     CONFIG_STATUS,
-    DEVICE_CHANGES,
-    DEVICE_PREVIEW,
-    DEVICE_PROGRESS,
-    DEVICE_READBACK,
     DEVICE_TABLE,
-    DEVICE_VALUES,
     ENGINE_ALARMS,
     ENGINE_CONFIG,
     ENGINE_DEVICE_SET,
@@ -35,7 +30,6 @@ from undula.bus.endpoints import (
     ENGINE_READ,
     ENGINE_RUNS,
     ENGINE_SCAN,
-    FILE_EVENTS,
     METADATA,
     PLANS,
     QUEUE_FINISHED,
@@ -45,24 +39,20 @@ from undula.bus.endpoints import (
 from undula.bus.outgoing import LogOnBus, Outgoing
 from undula.bus.ports import Connector
 from undula.core import notify
-from undula.core.errors import BusError, BusyError, DeviceError, UndulaError
+from undula.core.errors import BusyError, DeviceError, UndulaError
 from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.core.settings import BeamlineSettings
 from undula.devices.registry import Registry
-from undula.devices.telling import Told
 from undula.messages import (
     AlarmRequest,
     BeamlineMetadata,
     BrokerStatus,
     ConfigRequest,
-    DeviceChanges,
     DeviceInfo,
-    DevicePreview,
     DeviceSetRequest,
     DevicesRequest,
     DeviceTable,
-    DeviceValues,
     ErrorReport,
     FileEvent,
     ItemFinished,
@@ -85,6 +75,7 @@ from undula.scans.attendant import READ_TIMEOUT_S, Attendant
 from undula.scans.common_metadata import CommonMetadata
 from undula.scans.configuration import Configuration
 from undula.scans.described import described
+from undula.scans.device_news import SHOWN_WITHIN_S, DeviceNews
 from undula.scans.limits import usable
 from undula.scans.motors import Motors
 from undula.scans.moves import Mover
@@ -114,7 +105,6 @@ CHECKED = ("edit", "load", "check")
 WATCH_EVERY_S = 0.05
 STATUS_EVERY_S = 0.5
 ABSENT_EVERY_S = 2.0
-SHOWN_WITHIN_S = 1.0
 
 
 class EngineService:
@@ -141,10 +131,7 @@ class EngineService:
         self._outgoing = Outgoing()
         self._checks = ThreadPoolExecutor(4, "check")
         self._pool = ThreadPoolExecutor(8, "request")
-        self._readbacks = ThreadPoolExecutor(1, "readback")
-        self._shown: dict[str, bool] = {}
-        self._previews: dict[str, DevicePreview] = {}
-        self._shown_lock = threading.Lock()
+        self.news = DeviceNews(connector, self._outgoing, self._reading, self._told_file)
         self._steering = ThreadPoolExecutor(1, "steer")
         self._configuring = ThreadPoolExecutor(1, "config")
         self._closing = threading.Event()
@@ -199,23 +186,9 @@ class EngineService:
             lambda: _ignore(self._connector.append(QUEUE_FINISHED, finished)), must=True
         )
 
-    def show_readback(self, name: str, moving: bool) -> None:
-        """Publish the reading of one device soon; never blocks, the latest word counts."""
-        with self._shown_lock:
-            waits = name in self._shown
-            self._shown[name] = moving
-        if not waits and not self._closing.is_set():
-            self._readbacks.submit(self._show, name)
-
-    def _show(self, name: str) -> None:
-        with self._shown_lock:
-            moving = self._shown.pop(name)
-        try:
-            reading = self._reading(name, SHOWN_WITHIN_S).model_copy(update={"moving": moving})
-        except UndulaError as error:
-            get_logger().warning("readback_not_shown", device=name, error=str(error))
-            return
-        self._outgoing.say(lambda: self._connector.put(DEVICE_READBACK, reading, name=name))
+    def _told_file(self, told: FileEvent) -> None:
+        if self._runner is not None:
+            self._runner.told_file(told)
 
     def _reading(self, name: str, timeout_s: float = READ_TIMEOUT_S) -> Readback:
         return self._attendant.read(name, lambda: self._devices.reading(name), timeout_s)
@@ -245,42 +218,6 @@ class EngineService:
         if self._motors is None:
             raise RuntimeError("attach was not called")
         return self._motors
-
-    def values_changed(self, changes: DeviceChanges) -> None:
-        """Publish values that changed; called on a thread of its own."""
-        try:
-            self._connector.put(DEVICE_CHANGES, changes)
-        except BusError as error:  # the broker is away: the next values will do
-            get_logger().info("changes_not_sent", error=str(error))
-
-    def device_told(self, told: Told) -> None:
-        """Publish what a device tells of its own accord soon; never blocks."""
-        put = self._connector.put
-        if isinstance(told, FileEvent):
-            if self._runner is not None:
-                self._runner.told_file(told)
-            self._outgoing.say(lambda: _ignore(self._connector.append(FILE_EVENTS, told)))
-        elif isinstance(told, DevicePreview):
-            with self._shown_lock:  # large: of each device only the newest waits
-                waits = told.name in self._previews
-                self._previews[told.name] = told
-            if not waits:
-                self._outgoing.say(lambda: self._put_preview(told.name), must=True)
-        else:
-            self._outgoing.say(lambda: put(DEVICE_PROGRESS, told, name=told.name))
-
-    def _put_preview(self, name: str) -> None:
-        with self._shown_lock:
-            preview = self._previews.pop(name, None)
-        if preview is not None:
-            self._connector.put(DEVICE_PREVIEW, preview, name=name)
-
-    def values_heard(self, values: DeviceValues) -> None:
-        """Keep what was last heard of all devices; called on a thread of its own."""
-        try:
-            self._connector.put(DEVICE_VALUES, values)
-        except BusError as error:  # in a second there is more
-            get_logger().info("values_not_kept", error=str(error))
 
     def configuration_changed(self) -> None:
         """Publish which configuration holds, and all devices."""
@@ -328,7 +265,7 @@ class EngineService:
             watcher.join(2.0)
             self._checks.shutdown(wait=False, cancel_futures=True)
             self._pool.shutdown(wait=False, cancel_futures=True)
-            self._readbacks.shutdown(wait=False, cancel_futures=True)
+            self.news.close()
             self._steering.shutdown(wait=False, cancel_futures=True)
             self.configuration.close()
             self._configuring.shutdown(wait=False, cancel_futures=True)
