@@ -25,9 +25,15 @@ from undula.messages import FitParameter, FitResult
 
 FloatArray = npt.NDArray[np.float64]
 CURVE_POINTS = 201
+LARGEST = 1e100
+"""Squares of larger numbers are none; of 1 over it they vanish."""
+SMALLEST = 1e-13
+"""Positions closer than this share of their size are one position."""
 MAX_CALLS = 800
 GOOD_ENOUGH = 0.98
 """Share of the variance explained above which no other start is tried."""
+UNFIT = (ValueError, TypeError, ArithmeticError, np.linalg.LinAlgError)
+"""What lmfit and numpy raise where a model has no value."""
 _WIDTHS = (0.3, 3.0)
 """Factors on the guessed widths for further starts."""
 
@@ -59,6 +65,12 @@ def fit_curve(
         return _fit(expression, own, xs[good][order], ys[good][order], facts)
     except UndulaError as exc:
         return FitResult(problem=str(exc.what), remedy=exc.remedy, **facts)
+    except UNFIT as exc:
+        return FitResult(
+            problem=f"the fit cannot be computed: {exc}",
+            remedy="choose another model, or bound its parameters",
+            **facts,
+        )
 
 
 def _fit(
@@ -154,11 +166,24 @@ def _check_data(x: FloatArray, y: FloatArray, varying: int) -> None:
             f"{distinct} points at different positions are too few for {varying} parameters",
             remedy=f"measure at {varying + 1} positions or more, or fix parameters",
         )
-    if float(np.ptp(y)) == 0:
+    with np.errstate(over="ignore"):
+        span, spread = float(np.ptp(x)), float(np.ptp(y))
+    largest = max(largest_of(x), largest_of(y))
+    if largest > LARGEST or span < largest_of(x) * SMALLEST or 0 < spread < 1 / LARGEST:
+        raise InputError(
+            "positions or values are too large, too small or too close for a fit",
+            remedy="look at the detector and its unit",
+        )
+    if spread == 0:
         raise InputError(
             f"all values are {y[0]:g}, there is nothing to fit",
             remedy="look at the detector, or choose another signal",
         )
+
+
+def largest_of(values: FloatArray) -> float:
+    """The largest size of a value."""
+    return float(np.max(np.abs(values)))
 
 
 def _starts(
@@ -211,7 +236,7 @@ def _best(model: Any, starts: Sequence[Any], x: FloatArray, y: FloatArray) -> An
     for start in starts:
         try:
             found = model.fit(y, start, x=x, max_nfev=MAX_CALLS)
-        except (ValueError, TypeError, ArithmeticError, np.linalg.LinAlgError):
+        except UNFIT:
             continue
         if not np.isfinite(found.chisqr):
             continue

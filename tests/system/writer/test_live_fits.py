@@ -22,6 +22,7 @@ from undula.bus.endpoints import RUN_DOCUMENTS, RUN_FITS, RUNS_CLOSED, RUNS_OPEN
 from undula.bus.memory import MemoryBroker, MemoryConnector
 from undula.catalogue import RunRecord, SqliteCatalogue
 from undula.core.settings import BeamlineSettings
+from undula.files import read_processes
 from undula.messages import RunDocument, RunFits, RunOpened
 from undula.writer import WriterService, rebuild
 from undula.writer.fits import LiveFits
@@ -46,15 +47,16 @@ def journal_of(**metadata: Any) -> list[RunDocument]:
 class Bench:
     """A broker in memory, a writer with its thread of fits, and the process in which they run."""
 
-    def __init__(self, folder: Path, fitter: Fitter) -> None:
+    def __init__(self, folder: Path, fitter: Fitter, before: Bench | None = None) -> None:
         self.folder = folder
-        self.broker = MemoryBroker()
+        self.broker = MemoryBroker() if before is None else before.broker
+        self.catalogue = SqliteCatalogue(":memory:") if before is None else before.catalogue
         self.connector = MemoryConnector(self.broker)
         self.fitter = fitter
         self.fits = LiveFits(MemoryConnector(self.broker), fitter)
         self.writer = WriterService(
             MemoryConnector(self.broker),
-            SqliteCatalogue(":memory:"),
+            self.catalogue,
             BeamlineSettings(name="t", data=folder),
             fits=self.fits,
         )
@@ -64,7 +66,7 @@ class Bench:
 
     def open(self, journal: list[RunDocument]) -> str:
         uid, path = str(journal[0].doc["uid"]), str(self.folder / "00001_scan.nxs")
-        self.writer._catalogue.open_run(RunRecord(uid=uid, number=1, path=path))
+        self.catalogue.open_run(RunRecord(uid=uid, number=1, path=path))
         self.connector.append(
             RUNS_OPENED,
             RunOpened(uid=uid, number=1, plan_name="scan", command="scan", path=path, time=1.0),
@@ -171,6 +173,25 @@ def test_the_process_is_killed_in_mid_fit_and_the_run_has_its_fit_all_the_same(
     final = bench.fits_of(uid)
     assert final is not None
     assert final.fits[0].parameter("sigma").value == pytest.approx(1.0, rel=1e-3)
+
+
+def test_a_writer_that_is_started_anew_catches_up(bench: Bench) -> None:
+    journal = journal_of(fit="gaussian")
+    uid = bench.open(journal)
+    bench.give(journal[:34], uid)
+    bench.until(lambda: getattr(bench.fits_of(uid), "fits", None))
+    bench.close()  # nothing of it is left but what is on the bus
+    bench.give(journal[34:], uid)
+    second = Bench(bench.folder, bench.fitter, before=bench)
+    try:
+        assert second.writer.recover() == 1
+        second.until(second.closed)
+        final = second.fits_of(uid)
+        assert final is not None
+        assert (final.final, final.fits[0].points) == (True, POINTS)
+        assert [p.name for p in read_processes(Path(second.closed()[0].path))] == ["fit"]
+    finally:
+        second.close()
 
 
 def test_a_fit_that_hangs_holds_up_neither_the_file_nor_the_other_fit(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -49,3 +50,12 @@ def test_a_line_under_a_peak_is_taken_away() -> None:
     assert without_background(X, peak + 3 * X + 7) == pytest.approx(peak, abs=1e-6)
     with pytest.raises(InputError):
         background([1], [1])
+
+
+@given(st.lists(st.tuples(st.floats(), st.floats()), max_size=10))
+def test_any_curve_has_an_edge_that_is_a_number_or_none(
+    points: list[tuple[float, float]],
+) -> None:
+    with suppress(InputError), np.errstate(all="ignore"):
+        found = edge([x for x, _ in points], [y for _, y in points])
+        assert math.isfinite(found.position)

@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from undula.analysis.fitting import fit_curve
+from undula.analysis.models import SHAPES
+from undula.bus.codec import decode, encode
 from undula.messages import FitResult
 
 Curve = Callable[[npt.NDArray[np.float64], dict[str, float]], npt.NDArray[np.float64]]
@@ -182,3 +184,23 @@ def test_what_cannot_be_fitted_is_said_and_gives_no_number(
 def test_a_peak_outside_of_the_scan_is_not_to_be_relied_on() -> None:
     found = fit_curve("gaussian", X, _gaussian(X, {"amplitude": 2, "center": 1.3, "sigma": 0.4}))
     assert "lies outside of the scan" in found.problem
+
+
+EXTREME = st.one_of(
+    st.floats(-10, 10), st.floats(allow_nan=True, allow_infinity=True), st.integers(-3, 3)
+)
+
+
+@settings(max_examples=40)
+@given(
+    model=st.sampled_from([*SHAPES, "gaussian + linear", "step + constant", "voigt - exponential"]),
+    points=st.lists(st.tuples(EXTREME, EXTREME), max_size=12),
+)
+def test_any_curve_gives_a_result_and_never_a_number_that_is_none(
+    model: str, points: list[tuple[float, float]]
+) -> None:
+    found = fit_curve(model, [float(x) for x, _ in points], [float(y) for _, y in points])
+    assert all(math.isfinite(p.value) for p in found.parameters)
+    assert all(p.error is None or math.isfinite(p.error) for p in found.parameters)
+    assert found.points + found.left_out == len(points)
+    assert decode(encode(found), FitResult) == found
