@@ -13,7 +13,8 @@ import pytest
 from nexusformat.nexus import validate
 
 from undula.client import Client
-from undula.testing.beamline import local_beamline
+from undula.devices.sim import SIMULATED_FILE
+from undula.testing.beamline import local_beamline, short_folder
 
 pytestmark = pytest.mark.interop
 
@@ -33,10 +34,25 @@ KNOWN = (
 )
 
 
+PUSHING = """
+heater:
+  deviceClass: undula.devices.sim.bec.SimMonitorAsync
+  readoutPriority: continuous
+  enabled: true
+eye:
+  deviceClass: undula.devices.sim.bec.SimAsyncGauss2D
+  readoutPriority: async
+  enabled: true
+"""
+
+
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
-    with local_beamline() as beamline, beamline.connect() as client:
-        yield client
+    with short_folder("uv-") as folder:
+        devices = folder / "devices.yaml"
+        devices.write_text(SIMULATED_FILE.read_text() + PUSHING)
+        with local_beamline(devices) as beamline, beamline.connect() as client:
+            yield client
 
 
 Said = list[tuple[str, str]]
@@ -85,6 +101,8 @@ def test_any_file_breaks_no_rule_of_the_base_classes(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, detectors: list[str]
 ) -> None:
     path = _taken(client, tmp_path, "scan", ("samx", 0, 1, 3), detectors, {"sample": "Fe2O3"})
+    with h5py.File(path, "r") as file:  # the logs are looked at too
+        assert file["entry/instrument/heater/value_log/value"].shape[0] > 0
     errors, warnings = _told(monkeypatch, validate.validate_file, path)
     assert errors == []
     wrong = [one for one in warnings if one[0] not in KNOWN and not EXTRA.search(one[1])]

@@ -17,7 +17,7 @@ from undula.files.columns import StreamTable
 from undula.files.documents import Document, h5_name
 from undula.files.frames import Stream
 from undula.files.layout import FINAL_FIELDS, cut, nx_group, write_entry
-from undula.files.logs import Log, is_log, lay_logs
+from undula.files.logs import Log, free_name, is_log, lay_logs
 from undula.files.places import Place
 from undula.files.plot import Plot
 
@@ -32,6 +32,11 @@ def write_final(entry: Any, start: Document, stop: Document) -> None:
     for name, size in FINAL_FIELDS.items():
         entry[name][()] = cut(texts[name].replace("\0", ""), size)
     entry["duration"][()] = float(stop["time"]) - float(start["time"])
+
+
+def _leads_to(home: Any, name: str, file: str) -> bool:
+    link = home.get(name, getlink=True)
+    return isinstance(link, h5py.ExternalLink) and link.filename == file
 
 
 class LateFile:
@@ -68,8 +73,8 @@ class LateFile:
         folder, _, name = log.path.rpartition("/")
         above, _, device = folder.rpartition("/")
         home = nx_group(entry.file[above], device, "NXsensor")
-        if name not in home:
-            home[name] = h5py.ExternalLink(self.place.path.name, log.path)
+        if not _leads_to(home, name, self.place.path.name):
+            home[free_name(home, name)] = h5py.ExternalLink(self.place.path.name, log.path)
 
     def finish(self, stop: Document) -> None:
         """Fill the final fields."""

@@ -62,7 +62,7 @@ class LayoutFill:
         for field in left:
             try:
                 sources.first(field)
-            except NotGiven:
+            except (NotGiven, ValueError, TypeError, KeyError):
                 continue
             return True
         return False
@@ -79,7 +79,7 @@ class LayoutFill:
             try:
                 self._lay(entry, field, sources)
                 self._laid.add(number)
-            except NotGiven as reason:
+            except (NotGiven, ValueError, TypeError, KeyError) as reason:  # must cost no point
                 kept = self.missing if field.required else self.left_out
                 kept.append(f"{field.path}: {reason}")
         self._tell(entry)

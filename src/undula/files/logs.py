@@ -60,6 +60,15 @@ def _home(entry: Any, start: Document, device: Device) -> Any:
     return group
 
 
+def free_name(home: Any, name: str) -> str:
+    """The name, or NAME_2 ... where a device is followed in two streams."""
+    number, found = 1, name
+    while home.get(found, getlink=True) is not None:
+        number += 1
+        found = f"{name}_{number}"
+    return found
+
+
 class Log:
     """The log of one data key."""
 
@@ -67,8 +76,8 @@ class Log:
         self._column = column
         self._start = float(start["time"])
         scalar = column.layout.shape == ()
-        self.path = f"{home.name}/{name}_{'log' if scalar else 'series'}"
-        self.group = home.create_group(self.path.rpartition("/")[2])
+        self.group = home.create_group(free_name(home, f"{name}_{'log' if scalar else 'series'}"))
+        self.path = str(self.group.name)
         self.group.attrs["NX_class"] = "NXlog" if scalar else "NXdata"
         target = f"{column.group.name}/{column.name}"
         self.group["value" if scalar else column.name] = h5py.SoftLink(target)

@@ -77,8 +77,11 @@ class MetadataSchema(BaseModel):
 
 
 def _at(metadata: Mapping[str, Any], key: str) -> Any:
+    """A value by its dotted key; the `name` of a text is the text, as of `sample: Fe2O3`."""
     found: Any = metadata
     for part in key.split("."):
+        if part == "name" and isinstance(found, str):
+            return found
         found = found.get(part) if isinstance(found, Mapping) else None
     return found
 

@@ -232,6 +232,13 @@ class RunFollower:
         self._connector.expire(RUN_DOCUMENTS, JOURNAL_KEPT_S, uid=self.uid)
         self._tell(path, stop)
         faults.reached("writer.closed")
+        if self._file.missing:
+            self._log.warning(
+                "file_incomplete",
+                path=str(path),
+                missing=self._file.missing,
+                remedy="give what is missing with the next scan; the file is sound without",
+            )
         self._log.info("file_closed", path=str(path), exit_status=stop["exit_status"])
         self.done = True
 

@@ -52,6 +52,7 @@ def _spectrum(documents_of: Callable[..., Documents], **metadata: Any) -> Docume
         {"path": "sample/position", "from": "device samx"},
         {"path": "notes/of_nobody", "from": ["device nobody", "key nothing"]},
         {"path": "title/inner", "value": 1},
+        {"path": "instrument/mirror/mixed", "value": [1, "a", True]},
     ]
     return documents_of(
         scan([det, ic], mono, 7100, 7110, 3), baseline=[samx], scan_id=1,

@@ -83,6 +83,27 @@ def test_monitor_streams_are_logs_with_their_own_times(
         _look(opened, start, "sample")
 
 
+def test_a_device_followed_again_has_another_log_and_costs_no_point(
+    documents_of: Callable[..., Documents], write: Callable[..., Path]
+) -> None:
+    heater = Signal(name="heater", value=20.0)
+
+    @bpp.run_decorator(md={})
+    def plan() -> Any:
+        for number, name in enumerate(("a_monitor", "b_monitor", "c_monitor")):
+            yield from bps.monitor(heater, name=name)
+            heater.put(3.0 + number)
+            yield from bps.unmonitor(heater)
+            if number == 1:
+                yield from bps.trigger_and_read([Signal(name="det", value=1)])
+
+    with h5py.File(write(documents_of(plan())), "r") as file:
+        assert file["entry/collection/primary/det"].shape == (1,)
+        for number, name in enumerate(("value_log", "value_log_2", "value_log_3")):
+            found = file[f"entry/instrument/heater/{name}/value"]
+            assert found[-1] == 3.0 + number
+
+
 def test_a_device_that_is_read_at_the_points_too_has_its_log_beside_its_readings(
     documents_of: Callable[..., Documents], write: Callable[..., Path]
 ) -> None:

@@ -32,6 +32,7 @@ def test_metadata_that_says_all_is_let_through() -> None:
             "temperature_K": 4, "frames": 2, "dry": True, "scan_group": {}}  # fmt: skip
     assert faults_of(schema(), said, "grid_scan") == []
     assert faults_of(schema(), {"proposal": "p1234"}, "ct") == []
+    assert faults_of(schema(), {"proposal": "p1234", "sample": "Fe2O3"}, "scan") == []
 
 
 def test_every_fault_is_told_at_once_with_what_to_do() -> None:
