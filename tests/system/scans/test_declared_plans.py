@@ -39,6 +39,7 @@ def _runs(client: Client, scan: ScanHandle) -> list[Run]:
 
 
 def test_the_engine_publishes_the_catalogue(client: Client) -> None:
+    _until(lambda: bool(client.plans.catalogue()), "the engine publishes no plans")
     assert [plan.name for plan in client.plans.catalogue()] == list(FORMS)
 
 
