@@ -22,7 +22,7 @@ from undula.pipes.runner import Outcome, Runner
 FRAMES = 24
 DETECTOR: dict[str, Any] = {
     "width": 60, "height": 40, "frames": FRAMES, "rate_hz": 0, "pattern": "spots", "level": 300,
-    "spot_count": 4, "width_px": 1.5, "faults": {7: "missing", 11: "late"},
+    "spot_count": 4, "width_px": 1.5, "faults": {7: "missing", 11: "late", 15: "doubled"},
 }  # fmt: skip
 ROIS = {
     "a": {"shape": "box", "x": 3, "y": 4, "width": 20, "height": 10},

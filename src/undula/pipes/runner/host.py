@@ -63,7 +63,7 @@ class NodeHost:
         self._queue: deque[tuple[EdgeSpec, Receiving, Frame]] = deque()
         self._held: deque[tuple[str, Frame, int]] = deque()
         self._unconfirmed: list[tuple[Receiving, Frame]] = []
-        self._kept: dict[int, tuple[Receiving, Frame]] = {}
+        self._kept: dict[int, list[tuple[Receiving, Frame]]] = {}
         self._last: Frame | None = None
         self._viewed_at = 0.0
         self._blocked_since = 0.0
@@ -132,7 +132,7 @@ class NodeHost:
     def _work(self, edge: EdgeSpec, inlet: Receiving, frame: Frame) -> None:
         node, status = self.node, self.status
         if node.keeps and frame.seq_num in self._kept:
-            self._kept[frame.seq_num] = (inlet, frame)  # the node before made it again
+            self._kept[frame.seq_num].append((inlet, frame))  # the node before made it again
             return
         started = time.perf_counter()
         try:
@@ -140,7 +140,7 @@ class NodeHost:
             node.receive(edge.target_port, frame)
             self._last = frame
             if node.keeps:
-                self._kept[frame.seq_num] = (inlet, frame)
+                self._kept[frame.seq_num] = [(inlet, frame)]
             self._results(frame)
         except Exception as exc:
             self._kept.pop(frame.seq_num, None)
@@ -240,9 +240,7 @@ class NodeHost:
             return
         if self.node.keeps:
             for number in self.node.done():
-                found = self._kept.pop(number, None)
-                if found is not None:
-                    self._unconfirmed.append(found)
+                self._unconfirmed += self._kept.pop(number, ())
         for inlet, frame in self._unconfirmed:
             inlet.confirm(frame)
         if self._unconfirmed:
