@@ -18,6 +18,7 @@ from undula.client import Client
 from undula.core.errors import ConfigError, InputError
 from undula.devices.sim import SIMULATED_FILE
 from undula.testing.beamline import LocalBeamline, local_beamline, short_folder
+from undula.testing.law import until
 from undula.writer.rebuild import rebuild
 
 PUSHING = """
@@ -84,9 +85,9 @@ def test_a_run_that_goes_on_may_be_commented(client: Client) -> None:
     number = next(int(doc["scan_id"]) for name, doc in scan.documents() if name == "start")
     client.runs.note(number, "looks good so far")
     client.queue.abort("enough")
-    scan.wait(check=False)
+    until(lambda: client.runs[number].status == "abort", "the run is not closed")
     run = client.runs[number]
-    assert run.status == "abort"
+    until(lambda: bool(read_notes(run.path)), "the notes do not come beside the file")
     assert [n.text for n in read_notes(client.runs[number].path)] == ["looks good so far"]
     assert run.notes[0].text == "looks good so far"
 
