@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import linecache
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FunctionType, TracebackType
 from typing import Any
 
@@ -158,6 +158,32 @@ def line_of(source: PlanSource, origin: str, line: int) -> str:
         ):
             return f"{origin}, line {line}: {lines[line - part.line].strip()}"
     return ""
+
+
+def refuse_forgotten(source: PlanSource) -> None:
+    """Raise InputError for a call of `bp` or `bps` that stands alone: it would do nothing."""
+    for part in source.parts:
+        for top in _functions_of(part):
+            for node in (n for n in ast.walk(top) if isinstance(n, ast.Expr)):
+                if isinstance(node.value, ast.Call) and _is_plan_call(node.value):
+                    raise InputError(
+                        f"{ast.unparse(node)[:100]} makes a plan, which nobody runs",
+                        remedy="write yield from before it",
+                        where=line_of(source, part.origin, node.lineno) or part.name,
+                    )
+
+
+def _functions_of(part: SourcePart) -> Sequence[ast.AST]:
+    """The functions of a part that a plan may run, with the lines that they have there."""
+    if part.kind == "function":
+        return [parsed(part)]
+    return _reached(ast.parse(part.code), part.name) if part.kind == "file" else []
+
+
+def _is_plan_call(call: ast.Call) -> bool:
+    function = call.func
+    owner = function.value if isinstance(function, ast.Attribute) else None
+    return isinstance(owner, ast.Name) and owner.id in ("bp", "bps")
 
 
 def names_used(source: PlanSource, visit: Callable[[ast.AST, frozenset[str]], None]) -> None:

@@ -28,7 +28,7 @@ from undula.devices.registry import Registry
 from undula.messages import PlanSource
 from undula.plans import StepForm, listed
 from undula.plans.step import Messages
-from undula.scans.plan_code import define, names_used, where_in
+from undula.scans.plan_code import define, names_used, refuse_forgotten, where_in
 from undula.scans.try_plan import Trials
 
 EVERYTHING = "dev"
@@ -146,6 +146,7 @@ def load_plan(source: PlanSource, devices: Registry) -> LoadedPlan:
     TRIALS.need(source)
     names = shell_names(devices) | {"__name__": f"plan_{source.name}"}
     define(source, names)
+    refuse_forgotten(source)
     try:
         plan = eval(source.call, names)  # noqa: S307  # a person's plan, with the trust of a user
     except UndulaError:

@@ -250,6 +250,14 @@ def test_hooks_are_run_in_their_places(
     assert all("before scan: hook" in j[0][1]["hooks"] for j in journals(course, ended))
 
 
+def test_a_scan_that_triggers_nothing_and_stages_nothing_ends(course: Any) -> None:
+    course.place()
+    course.house.ask("count", 3, detectors=["peak"])
+    ended = course.house.wait()
+    assert ended.exit_status == "success", ended.reason
+    assert [row["peak"] for row in course.rows(ended)] == [100, 100, 100]
+
+
 def test_hooks_of_pause_resume_and_abort(course: Any, noted: Callable[[], list[str]]) -> None:
     steering = course.steering
     course.interrupt(

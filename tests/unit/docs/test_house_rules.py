@@ -118,8 +118,9 @@ def test_modules_named_in_the_walk_exist() -> None:
         assert base.is_dir() or base.with_suffix(".py").exists() or attribute_of.exists(), name
 
 
-def test_each_test_that_the_pain_points_name_is_there() -> None:
-    text = (ROOT / "docs" / "explanations" / "pain-points.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", ["pain-points.md", "pain-points-scans.md"])
+def test_each_test_that_the_pain_points_name_is_there(page: str) -> None:
+    text = (ROOT / "docs" / "explanations" / page).read_text(encoding="utf-8")
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
     assert len(named) > 10
     missing = [

@@ -234,6 +234,16 @@ def test_an_error_names_the_line_of_the_file(house: ScanHouse) -> None:
     assert "far.py, line 2: yield from bps.mv(M.samx, 9)" in ended.reason
 
 
+def test_a_forgotten_yield_from_is_refused_with_its_line(house: ScanHouse) -> None:
+    (house.plans / "lazy.py").write_text(
+        "def lazy():\n    bps.mv(M.samx, 1)\n    yield from bp.count([D.diode])\n"
+    )
+    with pytest.raises(
+        InputError, match=r"lazy\.py, line 2: bps\.mv\(M\.samx, 1\)\] .*nobody runs"
+    ):
+        house.check("lazy")
+
+
 @pytest.mark.parametrize("of", ["function", "module"])
 def test_a_package_gives_plans_by_its_entry_point(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of: str
