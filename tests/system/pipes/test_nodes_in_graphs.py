@@ -148,7 +148,7 @@ def test_positions_find_their_frames_and_a_function_of_the_beamline_its_place(
     assert all(int(value) == 0 for value in quality.values())
 
 
-def test_spots_that_become_more_than_in_the_first_frame_fit_into_their_edge(
+def test_results_may_grow_and_a_fault_of_a_node_is_shown_with_its_line(
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "nodes"
@@ -160,6 +160,8 @@ def test_spots_that_become_more_than_in_the_first_frame_fit_into_their_edge(
         "    calls.append(1)\n"
         "    made = np.zeros((60, 60), 'u2')\n"
         "    made[1::3, 1::3].flat[: 16 * (len(calls) - 1)] = 500\n"
+        "    if len(calls) == 9:\n"
+        "        made = np.concatenate([made, image[0]])\n"
         "    return made\n"
     )
     types = NodeFolder(folder)
@@ -174,8 +176,12 @@ def test_spots_that_become_more_than_in_the_first_frame_fit_into_their_edge(
         .edge("spots.spots -> tracking")
     )
     outcome = run(made, types, folder)
-    assert outcome.ok, outcome.report.text
-    assert {name: node.error for name, node in outcome.status.nodes.items() if node.error} == {}
+    assert {(m.frames.text(), m.place) for m in outcome.report.missing} == {
+        ("9", "failed in growing")
+    }
+    errors = {name: node.error for name, node in outcome.status.nodes.items() if node.error}
+    assert list(errors) == ["growing"]
+    assert "(growing.py, line 10) at frame 9" in errors["growing"]
 
 
 def test_a_writer_that_is_killed_loses_no_frame_and_leaves_sound_files(

@@ -9,6 +9,7 @@ there: so a node that is killed leaves no gap, whatever it had in hand.
 
 from __future__ import annotations
 
+import sys
 import time
 import traceback
 from collections import deque
@@ -256,7 +257,7 @@ class NodeHost:
     # ---- failing and ending --------------------------------------------------------------------
 
     def _fail(self, exc: Exception, seq_num: int) -> None:
-        place = traceback.extract_tb(exc.__traceback__)[-1]
+        place = _place(exc, self.node)
         where = f" ({place.filename.rpartition('/')[2]}, line {place.lineno})"
         at = f" at frame {seq_num}" if seq_num else ""
         self.status.error = f"{type(exc).__name__}: {exc}{where}{at}"
@@ -368,3 +369,11 @@ class NodeHost:
             inlet.close()
         for outlet in self._all_outlets():
             outlet.close()
+
+
+def _place(exc: Exception, node: Any) -> traceback.FrameSummary:
+    """Where an exception came from: the last line of the node's own file, if it went through it."""
+    frames = traceback.extract_tb(exc.__traceback__)
+    home = getattr(sys.modules.get(type(node).__module__), "__file__", None)
+    own = [frame for frame in frames if frame.filename == home]
+    return (own or frames)[-1]
