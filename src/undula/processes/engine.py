@@ -48,7 +48,7 @@ from undula.scans.motors import Motors
 from undula.scans.moves import Mover
 from undula.scans.notes import RunNotes
 from undula.scans.quick_bluesky import quicken
-from undula.scans.recovery import end_open_runs, end_started_items, make_safe
+from undula.scans.recovery import end_open_runs, end_started_items, make_safe, tell_ended_items
 from undula.scans.rights import Guard
 from undula.scans.runner import ScanRunner
 from undula.scans.safety import Touched
@@ -146,6 +146,7 @@ def _recover(
     """End what a dead engine left, and begin with what waits. Returns how many runs were open."""
     runs = end_open_runs(catalogue, connector, outbox)
     end_started_items(catalogue, connector, {run.uid for run in runs})
+    tell_ended_items(catalogue, connector)
     connector.answer_abandoned(resolve=lambda request: dropped(request, stops, catalogue))
     waiting = []
     for item, request in stored_items(catalogue):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -175,15 +175,7 @@ class Line:
                 item = QueueItem.model_validate(record.payload["item"])
             except (KeyError, ValidationError):
                 continue
-            ended = ItemFinished(
-                item_id=record.item_id,
-                exit_status=_ended_as(record),
-                run_uids=record.run_uids,
-                run_numbers=record.run_numbers,
-                reason=record.reason,
-                time=record.finished or 0.0,
-            )
-            found.append(EndedItem(item=item, ended=ended))
+            found.append(EndedItem(item=item, ended=ended_as(record)))
         return found
 
     # ---- parts ------------------------------------------------------------------------------
@@ -267,8 +259,16 @@ def _places(known: Sequence[float | None]) -> list[float]:
     return places
 
 
-def _ended_as(record: QueueItemRecord) -> Literal["success", "abort", "fail", "removed"]:
-    return "fail" if record.exit_status == "waiting" else record.exit_status
+def ended_as(record: QueueItemRecord) -> ItemFinished:
+    """How a stored item ended."""
+    return ItemFinished(
+        item_id=record.item_id,
+        exit_status="fail" if record.exit_status == "waiting" else record.exit_status,
+        run_uids=record.run_uids,
+        run_numbers=record.run_numbers,
+        reason=record.reason,
+        time=record.finished or 0.0,
+    )
 
 
 def _kept_state(queue: ScanQueue) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.devices.registry import Registry
 from undula.messages import ItemFinished, RunDocument, RunOpened
+from undula.scans.line import ended_as
 from undula.scans.ports import Documents
 from undula.scans.safety import left_behind
 from undula.scans.stop import stop_all
@@ -31,6 +32,11 @@ from undula.scans.stoppable import CANNOT, Unstoppable, stoppable
 
 MAX_STARTS = 3
 RECENT_RUNS = 200
+RECENT_ITEMS = 1000
+UNTOLD_AFTER_S = 3600.0
+"""Where nothing was told yet, an end that is older concerns nobody any more."""
+UNTOLD_MARGIN_S = 10.0
+"""Ends that are entered by several threads may be told in another order."""
 REASON = "the engine died; its successor stopped the devices and closed the run"
 
 
@@ -194,11 +200,32 @@ def end_started_items(catalogue: Catalogue, connector: Connector, open_uids: set
         catalogue.finish_item(finished)
 
 
+def tell_ended_items(catalogue: Catalogue, connector: Connector) -> list[str]:
+    """Announce items that ended just before the engine died, whose end it could not tell any more.
+
+    Returns: their ids. They are told in order, so only the last ones can be missing.
+    """
+    told = _announced(connector)
+    since = max((one.time for one in told.values()), default=now() - UNTOLD_AFTER_S)
+    missing = []
+    for record in catalogue.ended_items(RECENT_ITEMS):
+        ended = ended_as(record)
+        if ended.time >= since - UNTOLD_MARGIN_S and record.item_id not in told:
+            missing.append(ended)
+    for finished in reversed(missing):
+        connector.append(QUEUE_FINISHED, finished)
+    return [finished.item_id for finished in reversed(missing)]
+
+
 def _told(connector: Connector) -> set[str]:
     """Items whose end was announced."""
-    cursor, found = BEGIN, set[str]()
+    return set(_announced(connector))
+
+
+def _announced(connector: Connector) -> dict[str, ItemFinished]:
+    cursor, found = BEGIN, dict[str, ItemFinished]()
     while entries := connector.read(QUEUE_FINISHED, after=cursor):
-        found |= {finished.item_id for _, finished in entries}
+        found |= {finished.item_id: finished for _, finished in entries}
         cursor = entries[-1][0]
     return found
 

@@ -11,7 +11,7 @@ from undula.bus.memory import MemoryBroker, MemoryConnector
 from undula.catalogue import QueueItemRecord, RunRecord, SqliteCatalogue
 from undula.core.errors import BusError
 from undula.messages import ItemFinished, Message
-from undula.scans.recovery import MAX_STARTS, count_start, end_started_items
+from undula.scans.recovery import MAX_STARTS, count_start, end_started_items, tell_ended_items
 
 
 def _catalogue(*items: str) -> SqliteCatalogue:
@@ -99,3 +99,14 @@ def test_an_end_that_was_told_before_the_engine_died_is_not_told_twice() -> None
     end_started_items(catalogue, connector, set())
     assert len(connector.read(QUEUE_FINISHED)) == 1
     assert catalogue.items() == []
+
+
+def test_an_end_that_the_dead_engine_could_not_tell_is_told_once() -> None:
+    catalogue, connector = _catalogue("a", "b", "c"), MemoryConnector(MemoryBroker())
+    for moment, item in ((100.0, "a"), (5000.0, "b"), (5001.0, "c")):
+        catalogue.finish_item(ItemFinished(item_id=item, exit_status="abort", time=moment))
+    connector.append(QUEUE_FINISHED, ItemFinished(item_id="x", exit_status="success", time=5000.5))
+    assert tell_ended_items(catalogue, connector) == ["b", "c"]
+    assert tell_ended_items(catalogue, connector) == []
+    told = [finished.item_id for _, finished in connector.read(QUEUE_FINISHED)]
+    assert told == ["x", "b", "c"], "what ended long ago is not told again"
