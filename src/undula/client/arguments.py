@@ -27,7 +27,7 @@ def _is_array(value: Any) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """`value` as data that may travel: proxies become names, arrays become lists.
+    """`value` as data that may travel: proxies and plans become names, arrays become lists.
 
     Raises: InputError for anything that is neither a device nor plain data, for NaN and infinity.
 
@@ -41,6 +41,8 @@ def plain(value: Any) -> Any:
         return _finite(value)
     if isinstance(value, Named):
         return value.device_name
+    if isinstance(name := getattr(value, "plan_name", None), str):
+        return name  # a plan of the shell, as a part of another
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, Iterable):
@@ -104,6 +106,8 @@ def _written(value: Any) -> str:
         return str(getattr(value, "device_path", value.device_name))
     if _is_array(value):
         return repr(value.tolist())
+    if isinstance(name := getattr(value, "plan_name", None), str):
+        return name
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_written(inner) for inner in value) + "]"
     return repr(plain(value))

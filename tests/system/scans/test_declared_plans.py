@@ -199,7 +199,7 @@ def test_a_scan_is_shown_in_the_limits_before_it_moves(
     names = shell.namespace()
     names["show"](names["scan"], "samx", -20, 20, 5, time=0.1)
     names["show"](names["scans"].fermat_scan, "samx", -1, 1, "samy", -1, 1, 0.3, relative=False)
-    names["show"]("for_each", "samy", [0, 1], "scan", "samx", -1, 1, 5)
+    names["show"](names["for_each"], "samy", [0, 1], names["scan"], "samx", -1, 1, 5)
     shown = capsys.readouterr().out
     assert "samx  -50 ├" in shown
     assert "┤ 50 mm   scan -20 to 20" in shown

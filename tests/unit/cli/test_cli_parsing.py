@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,3 +102,31 @@ def test_devices_are_found_by_a_part_of_what_is_said_of_them() -> None:
     table = [info("samx", tags=["sample"]), info("gap", description="opening of the slits")]
     found = [[i.name for i in matching(table, text)] for text in ("SAM", "slit", "axis", "none")]
     assert found == [["samx"], ["gap"], ["samx", "gap"], []]
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--speed", "3"], "there is no option --speed"),
+        (["--num"], "--num has no value"),
+        (["--num", "3", "num=4"], "num is given twice"),
+        (["--num", "3", "--num=4"], "--num=4 is given twice"),
+        (["[[1,2]"], "do not match"),
+    ],
+)
+def test_a_wrong_option_of_a_plan_is_refused(words: list[str], text: str) -> None:
+    with pytest.raises(InputError, match=re.escape(text)):
+        parsing.plan_arguments(words, {"num": "int", "snake": "bool"})
+
+
+def test_options_of_a_plan_may_be_written_in_three_ways() -> None:
+    kinds = {"snake_axes": "plan", "num": "int", "relative": "bool"}
+    for words in (["--num", "3"], ["--num=3"], ["num=3"]):
+        assert parsing.plan_arguments(words, kinds) == ([], {"num": 3})
+    assert parsing.plan_arguments(["--snake-axes"], kinds)[1] == {"snake_axes": True}
+    assert parsing.plan_arguments(["--snake-axes", "samx,samy"], kinds)[1] == {
+        "snake_axes": ["samx", "samy"]
+    }
+    assert parsing.plan_arguments(["--no-relative", "--num", "3"], kinds)[1] == {
+        "relative": False, "num": 3,
+    }  # fmt: skip

@@ -112,9 +112,9 @@ PLANS: tuple[DeclaredPlan, ...] = (
     DeclaredPlan(
         "sequence",
         "bluesky",
-        "Plans one after the other, each a run of its own. In lists here; with the word then\n"
-        "between them at a command line.",
-        'sequence(["scan", samx, -1, 1, 21], ["count", 5])',
+        "Plans one after the other, each a run of its own. In lists here, where a dict at the end\n"
+        "holds what has a name; with the word then between them at a command line.",
+        "sequence([scan, samx, -1, 1, 21], [count, 5])",
         _sequence,
         arguments=(
             Argument("repeat", "int", "number of times", default=1, low=1, high=MOST_RUNS,
@@ -127,7 +127,7 @@ PLANS: tuple[DeclaredPlan, ...] = (
         "bluesky",
         "A plan at each of several conditions: the axes of the conditions go there first, and are\n"
         "read at each point. Of several conditions every combination, the last one fastest.",
-        'for_each(temperature, [20, 40], "scan", samx, -1, 1, 21)',
+        "for_each(temperature, [20, 40], scan, samx, -1, 1, 21)",
         _for_each,
         arguments=(
             Argument("settle", "float", "time at each condition before it begins", "s", 0.0,
