@@ -104,10 +104,13 @@ def _list(beamline: str | None, as_json: bool, **filters: Any) -> None:
         return
     rows = [
         [run.number, _when(run.record.start_time), run.status, run.record.num_points or "",
-         run.record.command]
+         run.record.command, ", ".join(run.tags)]
         for run in found
     ]  # fmt: skip
-    print(table(["run", "started", "status", "points", "command"], rows) if rows else "no runs")
+    names = ["run", "started", "status", "points", "command", "tags"]
+    if not any(row[-1] for row in rows):
+        names, rows = names[:-1], [row[:-1] for row in rows]
+    print(table(names, rows) if rows else "no runs")
 
 
 @kind

@@ -135,7 +135,8 @@ def test_the_command_line_tags_and_finds(beamline: LocalBeamline, client: Client
     assert "keep" in say("tag", str(number), "-good")
     say("comment", str(number), "a", "fine", "one")
     listed = say("list", "--tag", "keep", "--text", "fine one", "--where", "num_points=3")
-    assert listed.split()[5] == str(number), listed
+    assert [line.split()[0] for line in listed.splitlines()[1:]] == [str(number)], listed
+    assert listed.splitlines()[1].endswith("keep")
     assert "a fine one" in say(str(number))
 
 
