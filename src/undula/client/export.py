@@ -18,6 +18,7 @@ from undula.core.errors import InputError, StorageError, UndulaError
 
 Format = Literal["csv", "spec", "jsonl"]
 FORMATS: tuple[str, ...] = get_args(Format)
+_CHANNELS_A_LINE = 16
 _PER_LINE = 8
 """SPEC writes eight motors a line."""
 
@@ -106,9 +107,18 @@ def scan_lines(run: Run) -> Iterator[str]:
     if run.status != "success":
         yield f"#C {run.status}: {_line(record.reason)}"
     names, columns = _columns(data)
+    spectra = _spectra(data)
+    if spectra:
+        channels = max(values.shape[1] for values in spectra.values())
+        yield "#@MCA %16C"
+        yield f"#@CHANN {channels} 0 {channels - 1} 1"
+        for number, key in enumerate(spectra, 1):
+            yield f"#C spectrum {number} of each point: {_label(key)}"
     yield f"#N {len(names)}"
     yield f"#L {'  '.join(_label(name) for name in names)}"
-    for row in zip(*columns, strict=True):
+    for place, row in enumerate(zip(*columns, strict=True)):
+        for values in spectra.values():
+            yield from _spectrum_lines(values[place].tolist())
         yield " ".join(_number(value) for value in row)
 
 
@@ -126,6 +136,28 @@ def _columns(data: Data) -> tuple[list[str], list[list[Any]]]:
     length = min((len(arrays[k]) for k in order), default=0)
     names = {"time": "Epoch", "elapsed_time": "Seconds"}
     return [names.get(k, k) for k in order], [arrays[k][:length].tolist() for k in order]
+
+
+def _spectra(data: Data) -> dict[str, Any]:
+    """Arrays of one dimension a point, in the file itself: what SPEC calls MCA data."""
+    linked, points = data.linked_files, len(data)
+    return {
+        key: data[key]
+        for key, shape in data.shapes.items()
+        if shape is not None and len(shape) == 2 and key not in linked and shape[0] == points
+        and data[key].dtype.kind in "fiub"
+    }  # fmt: skip
+
+
+def _spectrum_lines(values: list[Any]) -> Iterator[str]:
+    """`@A` and the channels, 16 a line, each line but the last ended by a backslash."""
+    lines = [
+        " ".join(_number(v) for v in values[i : i + _CHANNELS_A_LINE])
+        for i in range(0, len(values), _CHANNELS_A_LINE)
+    ] or [""]
+    for place, line in enumerate(lines):
+        head = "@A " if place == 0 else ""
+        yield f"{head}{line}" + ("\\" if place < len(lines) - 1 else "")
 
 
 def _beside(data: Data) -> Iterator[tuple[list[str], list[str]]]:

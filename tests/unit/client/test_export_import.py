@@ -236,3 +236,32 @@ def test_frames_that_lie_elsewhere_are_told_even_when_their_file_is_gone(
     import_file(path, beamline)
     assert runs[1].data.shapes["frames"] is None
     assert runs[1].data.to_xarray().det.shape == (5,)
+
+
+def test_spectra_are_mca_data_of_a_spec_file(
+    importer: Importer, runs: Runs, tmp_path: Path
+) -> None:
+    class Spectrometer:
+        name, parent, place = "mca", None, 0
+
+        def trigger(self) -> Any:
+            self.place += 1
+            return HW.det.trigger()
+
+        def read(self) -> dict[str, Any]:
+            return {"mca": {"value": np.arange(40.0) + self.place, "timestamp": 0.0}}
+
+        def describe(self) -> dict[str, Any]:
+            return {"mca": {"source": "test", "dtype": "array", "shape": [40]}}
+
+        def read_configuration(self) -> dict[str, Any]:
+            return {}
+
+        describe_configuration = read_configuration
+
+    RunEngine(context_managers=[])(bp.count([HW.det, Spectrometer()], 3), importer)
+    runs[1].export(tmp_path / "mca.spec", "spec")
+    scan = SpecFile(str(tmp_path / "mca.spec"))["1.1"]
+    assert len(scan.mca) == 3
+    assert scan.mca[2].tolist() == (np.arange(40.0) + 3).tolist()
+    assert scan.data.shape[1] == 3
