@@ -96,7 +96,7 @@ def _import_lmfit() -> None:
 def main() -> None:
     """Serve until stdin ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at the prompt is for the prompt
-    os.nice(10)
+    os.nice(5)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, resource.RLIM_INFINITY))
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from undula.session.display import Display
 
 FIT_LOOK_S = 0.3
-LAST_FIT_S = 20.0
+LAST_FIT_S = 30.0
 """How long the summary of a run waits for the last fit, seconds."""
 NOBODY_FITS_S = 2.0
 """The same when nobody has begun to fit."""

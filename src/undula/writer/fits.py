@@ -30,7 +30,7 @@ PACE_S = 0.3
 IDLE_S = 1.0
 SHARE = 4.0
 """A fit that takes long is made the more seldom: the pause is so many times its duration."""
-PATIENCE_S = 20.0
+PATIENCE_S = 30.0
 """The file of a run is closed without the last fit when that takes longer."""
 BATCH = 1000
 BATCHES_A_LOOK = 20
