@@ -145,8 +145,10 @@ class Scene:
         except UndulaError:
             return
 
-    def measure(self, ask: Any, until_point: int, way: str, steering: tuple[str, ...]) -> Run:
-        """A run, interrupted when it has so many points; its file is closed."""
+    def measure(
+        self, ask: Any, until_point: int, way: str, steering: tuple[str, ...]
+    ) -> Run | None:
+        """A run, interrupted when it has so many points; its file is closed. None: none began."""
         handle = patient(ask, "no scan was accepted")
 
         def reached() -> bool:
@@ -164,6 +166,8 @@ class Scene:
             return True
 
         until(ended, "it never ended")
+        if not handle.finished.run_numbers:
+            return None
         number = handle.finished.run_numbers[-1]
         until(lambda: self.client.runs[number].status != "running", "its file is not closed")
         return self.client.runs[number]
@@ -173,21 +177,24 @@ class Scene:
         options = {"time": this.time, "detectors": list(this.detectors), "wait": False}
         ask = lambda: self.client.run_plan(this.plan, *this.args, **options)  # noqa: E731
         self.client.mv(samx=0.25)
-        whole = self.measure(ask, this.points, "", ()).data
+        first = self.measure(ask, this.points, "", ())
+        assert first is not None
         self.client.mv(samx=0.25)
         run, left = None, this.points
         for way, part in this.interruptions:
-            run = self.measure(ask, int(left * part), way, this.steering)
+            run = self.measure(ask, int(left * part), way, this.steering) or run
+            if run is None:
+                continue
             if run.status == "success":
                 break
             left = len(run.joined().missing) if run.record.num_points else left
             ask = run.continued
-        if run is not None and run.status != "success":
-            patient(lambda: self.client.mv(samx=-1), "the engine does not come back")
-            run = self.measure(run.continued, left, "", ())
+        if run is None or run.status != "success":
+            patient(lambda: self.client.mv(samx=-1 if run else 0.25), "no engine comes back")
+            run = self.measure(ask, left, "", ())
         assert run is not None
         assert run.status == "success", run.record.reason
-        check_whole(run, whole, this)
+        check_whole(run, first.data, this)
         parts = [p.number for p in run.joined().parts]
         return f"runs {parts}, {len(run.joined())} points, {len(run.joined().skipped)} skipped"
 

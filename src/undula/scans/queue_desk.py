@@ -140,6 +140,7 @@ class QueueDesk:
                 pass
             case _:
                 self._apply(_event(request))
+        did = did or _DID.get(action, "")
         return {"status": runner.status().model_copy(update={"did": did}).model_dump()}
 
     def _steer(self, request: QueueRequest, permit: Permit) -> str:
@@ -256,6 +257,13 @@ class QueueDesk:
         self._apply(event, {item.item_id: scan})
 
 
+_DID = {
+    "pause": "motion stops, it pauses",
+    "pause_at_point": "it pauses before its next point",
+    "resume": "it goes on",
+    "abort": "it ends, with its clean-up",
+}
+"""What is done, in words, where it is always the same."""
 _OF_THE_QUEUE: dict[str, Callable[[QueueRequest, dict[str, Any]], QueueEvent]] = {
     "clear": lambda _, who: Removed(item_ids=None, **who),
     "lock": lambda asked, who: Locked(reason=asked.reason, **who),

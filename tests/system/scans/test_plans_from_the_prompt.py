@@ -242,6 +242,11 @@ def test_a_plan_is_paused_resumed_and_aborted(prompt: Typist) -> None:
     prompt("RE.abort('enough')")
     assert scan.wait(PATIENCE_S, check=False).finished.reason == "enough"
     assert scan.run.status == "abort"
+    scan = prompt("queue.add(slowly)")
+    _until(lambda: prompt.client.queue.list().points_done >= 3, "it does not begin")
+    prompt("RE.stop()")
+    assert scan.wait(PATIENCE_S).run.status == "success"
+    assert scan.run.record.reason.startswith("completed by ")
 
 
 def test_subscribers_get_the_documents(prompt: Typist) -> None:

@@ -116,11 +116,16 @@ class RunEngineHere:
         return self._uids()
 
     def stop(self) -> tuple[str, ...]:
-        """As abort: what was measured is kept, and the run says that it was ended."""
-        self._shell.client.queue.abort("ended by RE.stop()")
+        """End the running or paused plan as good, at its next checkpoint or now while paused.
+
+        Returns: the uids of its runs.
+        """
+        self._shell.client.queue.complete()
         return self._uids()
 
-    halt = stop
+    def halt(self) -> tuple[str, ...]:
+        """As abort: the clean-up is never left out."""
+        return self.abort("ended by RE.halt()")
 
     def _uids(self) -> tuple[str, ...]:
         handle = self._last
