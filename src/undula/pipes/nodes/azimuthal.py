@@ -7,10 +7,11 @@ the extra `pyfai`. `radial_profile` is our own, and does much less: see there.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel
 
 from undula.core.errors import ConfigError, InputError
 from undula.pipes.frame import Frame
@@ -68,6 +69,14 @@ class RadialProfile(Node):
     )
     highest: bool = parameter(False, HIGHEST)
 
+    @classmethod
+    def checked(cls, **parameters: Any) -> BaseModel:
+        """The parameters with defaults. Raises: InputError, also for rings without width."""
+        values: Any = super().checked(**parameters)
+        if values.outer is not None and values.outer <= values.inner:
+            raise _no_width(values.inner, values.outer)
+        return cast(BaseModel, values)
+
     def clear(self) -> None:
         """Forget the last frame."""
         self._rings: npt.NDArray[np.intp] | None = None
@@ -85,11 +94,7 @@ class RadialProfile(Node):
         apart = np.hypot(np.arange(width)[None, :] - x, np.arange(height)[:, None] - y)
         outer = float(apart.max()) * (1 + 1e-12) + 1e-9 if self.outer is None else self.outer
         if outer <= self.inner:
-            raise InputError(
-                f"rings from {self.inner:g} to {outer:g} px have no width",
-                remedy="choose outer above inner",
-                where=f"{self.name}.outer",
-            )
+            raise _no_width(self.inner, outer)
         step = (outer - self.inner) / self.bins
         self._radius = self.inner + step * (np.arange(self.bins) + 0.5)
         rings: npt.NDArray[np.intp] = np.floor((apart - self.inner) / step).astype(np.intp)
@@ -108,6 +113,14 @@ class RadialProfile(Node):
     def result(self) -> Results:
         """The curve; None before the first frame."""
         return self._found
+
+
+def _no_width(inner: float, outer: float) -> InputError:
+    return InputError(
+        f"rings from {inner:g} to {outer:g} px have no width",
+        remedy="choose outer above inner",
+        where=f"{RadialProfile.name}.outer",
+    )
 
 
 class Azimuthal(Node):

@@ -31,7 +31,7 @@ undula.core.errors.InputError: [bright.above] Input should be greater than or eq
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_type_hints
 
@@ -137,9 +137,7 @@ class Node:
         cls.declared = {**cls.declared, **own}
 
     def __init__(self, **parameters: Any) -> None:
-        self._values = self.checked(**parameters)
-        for key in self._values.model_fields_set | self.declared.keys():
-            setattr(self, key, getattr(self._values, key))
+        self._use(self.checked(**parameters), self.declared)
         self.clear()
 
     @classmethod
@@ -151,7 +149,10 @@ class Node:
 
     @classmethod
     def checked(cls, **parameters: Any) -> BaseModel:
-        """The parameters with defaults; nothing is made. Raises: InputError naming which."""
+        """The parameters with defaults; nothing is made. Raises: InputError naming which.
+
+        Extend it where parameters must fit each other: a graph is checked by it before it runs.
+        """
         try:
             return cls.model().model_validate(parameters)
         except ValidationError as exc:
@@ -175,11 +176,21 @@ class Node:
 
         They hold from the next frame on. Raises: InputError naming the parameter.
         """
+        before = self._values
         given = {key: getattr(self, key) for key in self.declared} | parameters
-        self._values = self.checked(**given)
-        for key in parameters:
-            setattr(self, key, getattr(self._values, key))
-        self.changed(frozenset(parameters))
+        names = frozenset(parameters)
+        self._use(self.checked(**given), names)
+        try:
+            self.changed(names)
+        except Exception:  # e.g. a file that it names is not there
+            self._use(before, names)
+            self.changed(names)
+            raise
+
+    def _use(self, values: BaseModel, names: Collection[str]) -> None:
+        self._values = values
+        for key in names:
+            setattr(self, key, getattr(values, key))
 
     def changed(self, names: frozenset[str]) -> None:
         """Parameters were changed; a node that has made something of them makes it anew."""

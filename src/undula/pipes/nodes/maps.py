@@ -6,7 +6,8 @@ NaN where nothing has been measured yet, and where a frame is missing.
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -62,18 +63,21 @@ class GridMap(Node):
     shape: tuple[int, ...] = parameter((10,), "points of each axis, the fast one last")
     snake: bool = parameter(False, "every other row runs back")
 
+    @classmethod
+    def checked(cls, **parameters: Any) -> BaseModel:
+        """The parameters with defaults. Raises: InputError, also for a shape that no map has."""
+        values: Any = super().checked(**parameters)
+        shape = values.shape
+        if not 1 <= len(shape) <= 3 or min(shape) < 1 or math.prod(shape) > MOST_PIXELS:
+            raise InputError(
+                f"a map of shape {shape} cannot be",
+                remedy="give 1 to 3 axes with 1 point or more each",
+                where=f"{cls.name}.shape",
+            )
+        return cast(BaseModel, values)
+
     def clear(self) -> None:
         """Forget all points."""
-        if (
-            not 1 <= len(self.shape) <= 3
-            or min(self.shape) < 1
-            or np.prod(self.shape) > MOST_PIXELS
-        ):
-            raise InputError(
-                f"a map of shape {self.shape} cannot be",
-                remedy="give 1 to 3 axes with 1 point or more each",
-                where=f"{self.name}.shape",
-            )
         self.covered = Coverage()
         self._points = IntervalSet()
         self._last = -1
@@ -162,19 +166,27 @@ class PositionMap(Node):
     missing = "takes no part; its pixel shows the frames that came, or stays NaN"
     masked = "a value that is NaN is left out and not counted"
     axes: tuple[Axis, ...] = parameter(
-        (), "pixels along each axis", examples=[[{"start": -1, "stop": 1, "num": 21}]]
+        (Axis(start=0, stop=1, num=11),),
+        "pixels along each axis",
+        examples=[[{"start": -1, "stop": 1, "num": 21}]],
     )
     patience: int = parameter(1000, "frames that may wait for their other half", ge=1)
 
+    @classmethod
+    def checked(cls, **parameters: Any) -> BaseModel:
+        """The parameters with defaults. Raises: InputError, also for more axes than a map has."""
+        values: Any = super().checked(**parameters)
+        pixels = math.prod(axis.num for axis in values.axes)
+        if not 1 <= len(values.axes) <= 2 or pixels > MOST_PIXELS:
+            raise InputError(
+                f"a map over {len(values.axes)} axes with {pixels} pixels cannot be",
+                remedy="give one axis or two: {start: 0, stop: 1, num: 11}",
+                where=f"{cls.name}.axes",
+            )
+        return cast(BaseModel, values)
+
     def clear(self) -> None:
         """Forget all points."""
-        pixels = np.prod([axis.num for axis in self.axes])
-        if len(self.axes) > 2 or pixels > MOST_PIXELS:
-            raise InputError(
-                f"a map over {len(self.axes)} axes with {pixels:.0f} pixels cannot be",
-                remedy="give one axis or two",
-                where=f"{self.name}.axes",
-            )
         self.covered = Coverage()
         self._halves: dict[str, dict[int, npt.NDArray[np.float64]]] = {
             "values": {},

@@ -91,12 +91,12 @@ def region(roi: Box | Circle | Polygon, height: int, width: int) -> Region:
         left, top = roi.x, roi.y
         right, bottom = roi.x + roi.width, roi.y + roi.height
     elif isinstance(roi, Circle):
-        left, right = math.ceil(roi.x - roi.radius), math.floor(roi.x + roi.radius) + 1
-        top, bottom = math.ceil(roi.y - roi.radius), math.floor(roi.y + roi.radius) + 1
+        left, right = math.floor(roi.x - roi.radius), math.ceil(roi.x + roi.radius) + 1
+        top, bottom = math.floor(roi.y - roi.radius), math.ceil(roi.y + roi.radius) + 1
     else:
         xs, ys = zip(*roi.points, strict=True)
-        left, right = math.ceil(min(xs)), math.floor(max(xs)) + 1
-        top, bottom = math.ceil(min(ys)), math.floor(max(ys)) + 1
+        left, right = math.floor(min(xs)), math.ceil(max(xs)) + 1
+        top, bottom = math.floor(min(ys)), math.ceil(max(ys)) + 1
     left, right = (min(max(at, 0), width) for at in (left, right))
     top, bottom = (min(max(at, 0), height) for at in (top, bottom))
     x, y = np.arange(left, right)[None, :], np.arange(top, bottom)[:, None]

@@ -9,9 +9,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import deque
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+from pydantic import BaseModel
 
 from undula.core.errors import InputError
 from undula.pipes.frame import Frame
@@ -237,14 +238,20 @@ class Histogram(Node):
     high: float = parameter(65536.0, "upper edge of the last bin", unit="counts")
     highest: bool = parameter(False, HIGHEST)
 
+    @classmethod
+    def checked(cls, **parameters: Any) -> BaseModel:
+        """The parameters with defaults. Raises: InputError, also for bins without width."""
+        values: Any = super().checked(**parameters)
+        if values.high <= values.low:
+            raise InputError(
+                f"a histogram from {values.low:g} to {values.high:g} has no width",
+                remedy="choose high above low",
+                where=f"{cls.name}.high",
+            )
+        return cast(BaseModel, values)
+
     def clear(self) -> None:
         """Forget all frames."""
-        if self.high <= self.low:
-            raise InputError(
-                f"a histogram from {self.low:g} to {self.high:g} has no width",
-                remedy="choose high above low",
-                where=f"{self.name}.high",
-            )
         self.covered = Coverage()
         self._counts = np.zeros(self.bins, np.uint64)
         self._below = self._above = 0
@@ -279,6 +286,7 @@ class Histogram(Node):
 
     def _places(self, data: Array) -> Array:
         """The bin of each value, by comparison with the edges; -1 below, `bins` above."""
+        data = data.astype(np.float64)  # or it would be compared with rounded edges
         place = np.searchsorted(self._edges(), data, side="right") - 1
         place[data == self.high] = self.bins - 1
         return place

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from undula.core.errors import InputError
+from undula.core.errors import InputError, UndulaError
 from undula.pipes.frame import Frame
-from undula.pipes.nodes.base import Coverage, without_value
+from undula.pipes.nodes.azimuthal import RadialProfile
+from undula.pipes.nodes.base import Coverage, Node, without_value
+from undula.pipes.nodes.correct import Correct
+from undula.pipes.nodes.maps import GridMap, PositionMap
+from undula.pipes.nodes.rois import RoiStatistics
 from undula.pipes.nodes.simulated import SimulatedDetector
 from undula.pipes.nodes.statistics import Histogram, Rate
 
@@ -107,3 +113,25 @@ def test_patterns_are_where_the_parameters_put_them() -> None:
     assert (flat.take()[0].data == 8).all()
     bright = SimulatedDetector(width=5, height=5, pattern="flat", level=1e4, dtype="uint8")
     assert (bright.take()[0].data == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("node", "wrong"),
+    [
+        (Histogram(bins=4), {"low": 1e9}),
+        (Correct(), {"dark": "/nowhere/dark.h5"}),
+        (GridMap(shape=(2, 3)), {"shape": (0,)}),
+        (PositionMap(), {"axes": ()}),
+        (RadialProfile(outer=20), {"inner": 30}),
+        (RoiStatistics(), {"rois": {str(n): {"shape": "nothing"} for n in range(1000)}}),
+    ],
+)
+def test_parameters_that_do_not_fit_together_change_nothing(node: Node, wrong: Any) -> None:
+    before, values = node.parameters, {key: getattr(node, key) for key in node.declared}
+    with pytest.raises(UndulaError):
+        node.change(**wrong)
+    assert node.parameters == before
+    assert {key: getattr(node, key) for key in node.declared} == values
+    if "dark" not in wrong:
+        with pytest.raises(InputError):
+            type(node).checked(**before | wrong)

@@ -103,9 +103,10 @@ def test_known_rings_become_peaks_at_their_radii() -> None:
     assert curve[peaks] == pytest.approx([1000] * 3, rel=0.03)
     whole = fed(RadialProfile(bins=10), np.ones((5, 7), "u1"))
     assert whole["pixels"].sum() == 35
-    node.change(inner=300)
     with pytest.raises(InputError, match="no width"):
-        node.accumulate(Frame(2, np.ones((5, 5))))
+        node.change(inner=300)
+    with pytest.raises(InputError, match="no width"):
+        RadialProfile(inner=50).accumulate(Frame(2, np.ones((5, 5))))
 
 
 def test_the_curve_of_rings_needs_a_geometry_that_can_be_read(tmp_path: Path) -> None:
