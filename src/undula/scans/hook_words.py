@@ -112,7 +112,8 @@ def words(collected: Collected) -> dict[str, Any]:
                     f"{wrapper!r} cannot be called",
                     remedy="give a function plan -> plan, a decorator of bpp, or SupplementalData",
                 )
-            name = getattr(wrapper, "__name__", "") or type(wrapper).__name__
+            reached = getattr(wrapper, "stands_for", "")  # while the file is only read
+            name = reached or getattr(wrapper, "__name__", "") or type(wrapper).__name__
             collected.preprocessors.append((name, wrapper, chosen))
             return wrapper
 

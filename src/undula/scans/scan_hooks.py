@@ -278,10 +278,11 @@ def preprocessed(plan: Messages, wrapper: Callable[[Any], Any]) -> Messages:
 
 
 def preprocessor_name(wrapper: Any) -> str:
-    """What a preprocessor is called; a decorator of `bpp` by the wrapper in it."""
+    """What a preprocessor is called; a decorator of `bpp` by its own name."""
     if "make_decorator.<locals>" in getattr(wrapper, "__qualname__", ""):
         held = [cell.cell_contents for cell in wrapper.__closure__ or ()]
-        wrapper = next((each for each in held if inspect.isfunction(each)), wrapper)
+        inner = next((each for each in held if inspect.isfunction(each)), wrapper)
+        return str(inner.__name__).replace("_wrapper", "_decorator")
     return getattr(wrapper, "__name__", "") or type(wrapper).__name__
 
 

@@ -105,17 +105,21 @@ def _how(code: int) -> str:
 class StandIn:
     """Stands for devices and for Bluesky while a plan is only made; a decorator changes nothing."""
 
+    def __init__(self, stands_for: str = "") -> None:
+        self.stands_for = stands_for
+        """The last name by which it was reached."""
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return StandIn()
+        return StandIn(name)
 
     def __getitem__(self, key: Any) -> StandIn:
-        return StandIn()
+        return StandIn(str(key))
 
     def __call__(self, *args: Any, **_: Any) -> Any:
         """What it was given, when that is a function."""
-        return args[0] if len(args) == 1 and callable(args[0]) else StandIn()
+        return args[0] if len(args) == 1 and callable(args[0]) else StandIn(self.stands_for)
 
 
 class _Names(dict[str, Any]):

@@ -171,3 +171,47 @@ def test_plans_of_a_file_are_known_to_the_command_line_and_the_prompt(
     prompt("RE(Points({samx: [0, 1, 3]}))")
     until(lambda: client.runs[-1].status != "running", "it does not close")
     assert client.runs[-1].data["samx"].tolist() == [0, 1, 3]
+
+
+def test_hooks_and_defaults_of_the_beamline_are_shown_and_in_the_run(
+    client: Client, beamline: LocalBeamline
+) -> None:
+    def said(*words: str) -> str:
+        module = "plans" if words[0] == "plans" else "scans"
+        done = CliRunner().invoke(build((module,)), [*words, "--beamline", beamline.paths.name])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    hooks, defaults = beamline.paths.plans / "hooks.py", beamline.paths.plans / "defaults.yaml"
+    hooks.write_text(
+        "@before('scan', plan='scan')\ndef aside(scan):\n"
+        '    """Out of the way."""\n    yield from bps.mv(M.samy, 2)\n\n\n'
+        "preprocessor(bpp.SupplementalData(baseline=[M.samy]))\n"
+    )
+    defaults.write_text("scan: {time: 0.01, metadata: {technique: line}}\n")
+    try:
+        assert "before scan  aside  plan scan  fail" in said("plans", "hooks")
+        assert "preprocessor 1: SupplementalData" in said("plans", "hooks")
+        assert "{'technique': 'line'}" in said("plans", "defaults")
+        dry = said("scan", "samx", "0", "1", "3", "--dry-run")
+        assert "hook       before scan: aside" in dry
+        assert "default    count time 0.01 (by scan)" in dry
+        run = client.scan("samx", 0, 1, 3).run
+        told = run.record.metadata
+        assert told["hooks"] == ["before scan: aside"]
+        assert told["preprocessors"] == ["SupplementalData"]
+        assert (told["technique"], told["count_time_s"]) == ("line", 0.01)
+        assert client.devices.samy.position == 2
+        streams = [doc["name"] for name, doc in run.documents() if name == "descriptor"]
+        assert streams == ["baseline", "primary"]
+        hooks.write_text("def broken(:\n")
+        assert (
+            "hooks.py, line 1"
+            in CliRunner()
+            .invoke(build(("plans",)), ["plans", "--beamline", beamline.paths.name])
+            .output
+        )
+        assert client.scan("samx", 0, 1, 3).run.record.metadata["hooks"] == told["hooks"]
+    finally:
+        hooks.unlink()
+        defaults.unlink()

@@ -322,9 +322,10 @@ def test_preprocessors_of_bluesky_go_around_every_plan(
     streams = [descriptors[d["descriptor"]] for n, d in journal if n == "event"]
     assert streams == ["baseline", "primary", "primary", "primary", "baseline"]
     name = {"SupplementalData": "SupplementalData", "a function": "own"}.get(
-        given, "baseline_wrapper"
+        given, "baseline_decorator"
     )
     assert hooked.house.start(ended.run_uids[0])["preprocessors"] == [name]
+    assert hooked.house.additions.list().preprocessors == [name]
 
 
 def test_a_relative_set_shifts_every_point_and_its_limits_hold(hooked: Hooked) -> None:

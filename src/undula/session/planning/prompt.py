@@ -133,14 +133,16 @@ class Prompt:
         names.update({name: PlanModule(name) for name in MODULES})
         names["np"] = sys.modules.get("numpy") or LaterModule("numpy")
         names["RE"] = RunEngineHere(self, self._shell)
-        names["Points"] = HINTS["Points"]
+        names.update(HINTS)
         names["queue"] = PlanQueue(self._client, self.submit)
         names["run"] = self.run
         names["reload_plans"] = self.reload_plans
         names["load_script"] = self.load_script
         travels = (PlanModule, ModuleType, Group, Named)
         self._here = names
-        self._commands = {id(v): n for n, v in names.items() if not isinstance(v, travels)}
+        self._commands = {
+            id(v): n for n, v in names.items() if not isinstance(v, travels) and n not in HINTS
+        }
         self.folder.reserve(names)
 
     def run(self, plan: Any, *args: Any, **options: Any) -> ScanHandle:
