@@ -89,7 +89,10 @@ def abort(
     as_json: JsonOption = False,
     beamline: BeamlineOption = None,
 ) -> None:
-    """End the running scan, with clean-up; the file keeps what was measured."""
+    """End the running scan, with clean-up; the file keeps what was measured.
+
+    Example: undula queue abort --reason "the wrong sample"
+    """
     _act(lambda queue: queue.abort(reason), as_json, beamline)
 
 
