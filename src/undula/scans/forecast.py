@@ -89,8 +89,10 @@ def left_at(scan: CheckedScan) -> Places:
     """
     form, path, driven = scan.form, scan.trajectory, scan.driven
     if scan.parts:
-        several: Places = dict.fromkeys(scan.conditions)
-        for part in scan.parts:
+        several: Places = {}
+        for part in scan.parts:  # the real axes under a condition are not known, it itself is
+            several |= dict.fromkeys(part.conditions)
+            several |= dict(part.form.before) if part.form is not None else {}
             several |= left_at(part)
         return several
     places: Places = dict.fromkeys([*scan.axes, *driven.axes])

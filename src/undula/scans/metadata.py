@@ -58,8 +58,8 @@ def _size(value: Any) -> int:
     return sum(map(_size, value)) if isinstance(value, list | tuple) else 1
 
 
-def _of_form(form: StepForm) -> dict[str, Any]:
-    """What a declared plan was asked for: its arguments, conditions, count times by point."""
+def _of_form(form: StepForm, first: int) -> dict[str, Any]:
+    """What a declared plan was asked for: arguments, conditions, count times from a point on."""
     md: dict[str, Any] = {"plan_name": form.plan}
     if form.arguments:
         md["plan_args"] = {
@@ -68,7 +68,7 @@ def _of_form(form: StepForm) -> dict[str, Any]:
     if form.conditions:
         md["conditions"] = dict(form.conditions)
     if form.count_times_s is not None and len(form.count_times_s) <= MOST_KEPT:
-        md["count_times_s"] = form.count_times_s.tolist()
+        md["count_times_s"] = form.count_times_s[first:].tolist()
     return md
 
 
@@ -100,7 +100,7 @@ def start_metadata(
     if scan.count_time_s is not None:
         md["count_time_s"] = scan.count_time_s
     if scan.form is not None:
-        md |= _of_form(scan.form)
+        md |= _of_form(scan.form, scan.first)
     if scan.num_points is not None:
         md["num_points"] = scan.num_points
         md["num_intervals"] = scan.num_points - 1

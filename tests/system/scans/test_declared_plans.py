@@ -206,3 +206,22 @@ def test_a_scan_is_shown_in_the_limits_before_it_moves(
     assert "run 2: scan at samy 1" in shown
     assert shown.count("nothing was moved") == 3
     assert client.devices.samx.position == pytest.approx(place)
+
+
+def test_a_continued_energy_scan_keeps_the_count_times_of_its_points(client: Client) -> None:
+    words = ("xanes_scan", "energy", [-50, 0, 50], [5, 5])
+    scan = client.run_plan(
+        *words, edge=7200, count_times=[0.02, 0.03], detectors=["diode"], wait=False
+    )
+    _until(lambda: client.queue.list().points_done >= 3, "it does not begin")
+    client.queue.abort("enough")
+    scan.wait(PATIENCE_S, check=False)
+    first = scan.run
+    assert first is not None
+    rest = first.continued().wait(PATIENCE_S).run
+    assert rest is not None
+    times = [0.02] * 11 + [0.03] * 10
+    taken = len(first.data["energy"])
+    assert rest.record.metadata["count_times_s"] == times[taken:]
+    whole = np.concatenate([first.data["energy"], rest.data["energy"]])
+    assert np.allclose(whole, np.arange(7150, 7251, 5))

@@ -161,3 +161,11 @@ def test_a_form_of_bec_waits_and_counts_as_bec_does() -> None:
     assert (form.settle_s, form.settle_after_s, form.returns) == (0.1, 0.3, True)
     timed = parse_form("scans.time_scan", [5, 1.5], {"exp_time": 0.5})
     assert timed.delay_s == 1.0
+
+
+def test_what_is_made_of_several_runs_is_not_continued(house: ScanHouse) -> None:
+    rest = {"uid": "u", "number": 1, "first_point": 2, "total": 8}
+    with pytest.raises(InputError, match="run 1 cannot be continued"):
+        house.check("sequence", "count", 3, "then", "count", 5, continues=rest)
+    with pytest.raises(InputError, match="run 1 cannot be continued"):
+        house.check("scans.cont_line_scan", "samx", -1, 1, 8, relative=False, continues=rest)
