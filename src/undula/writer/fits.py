@@ -30,6 +30,8 @@ PACE_S = 0.3
 IDLE_S = 1.0
 SHARE = 4.0
 """A fit that takes long is made the more seldom: the pause is so many times its duration."""
+LONGEST_PAUSE_S = 2.0
+"""The first one waits for its process to start; the next is not to be late for that."""
 PATIENCE_S = 30.0
 """The file of a run is closed without the last fit when that takes longer."""
 BATCH = 1000
@@ -185,7 +187,8 @@ class LiveFits:
         began = self._clock()
         run.rows = len(run.view.rows)
         run.fits = [self._one(run, wish) for wish in run.wanted or []]
-        run.due = self._clock() + max(PACE_S, SHARE * (self._clock() - began))
+        ended = self._clock()
+        run.due = ended + min(max(PACE_S, SHARE * (ended - began)), LONGEST_PAUSE_S)
         fits = RunFits(uid=run.uid, number=run.number, fits=run.fits, final=final)
         self._connector.put(RUN_FITS, fits, uid=run.uid)
         if final:

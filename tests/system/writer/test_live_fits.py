@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import threading
@@ -23,7 +24,7 @@ from undula.bus.memory import MemoryBroker, MemoryConnector
 from undula.catalogue import RunRecord, SqliteCatalogue
 from undula.core.settings import BeamlineSettings
 from undula.files import read_processes
-from undula.messages import RunDocument, RunFits, RunOpened
+from undula.messages import FitResult, RunDocument, RunFits, RunOpened
 from undula.writer import WriterService, rebuild
 from undula.writer.fits import LiveFits
 
@@ -221,3 +222,37 @@ def test_a_fit_that_cannot_be_made_says_why(bench: Bench, fit: Any, problem: str
     final = bench.fits_of(uid)
     assert final is not None
     assert problem in final.fits[0].problem
+
+
+class SlowMaker:
+    """Makes a fit in no time, on a clock that says how long it took."""
+
+    def __init__(self, *durations_s: float) -> None:
+        self.now = 0.0
+        self.made: list[float] = []
+        self._durations = list(durations_s)
+
+    def start(self) -> None:
+        """It is always ready."""
+
+    def fit(self, model: str, x: list[float], y: list[float]) -> FitResult:
+        self.made.append(self.now)
+        self.now += self._durations.pop(0)
+        return FitResult(model=model, points=len(x))
+
+
+def test_a_slow_fit_is_made_seldom_but_one_slow_start_delays_nothing_for_long() -> None:
+    maker = SlowMaker(14.0, 0.4, 0.01, 0.01)
+    broker = MemoryBroker()
+    fits = LiveFits(MemoryConnector(broker), maker, clock=lambda: maker.now)
+    journal = journal_of(fit="gaussian")
+    uid = str(journal[0].doc["uid"])
+    fits.follow(uid, 1)
+    for document in journal[:-1]:  # a document each 0.1 s
+        broker.add_entry(RUN_DOCUMENTS.key(uid=uid), encode(document), f"{document.index}-0")
+        fits.step()
+        if len(maker.made) == 4:
+            break
+        maker.now += 0.1
+    pauses = [b - a for a, b in itertools.pairwise(maker.made)]
+    assert pauses == pytest.approx([14 + 2.0, 0.4 + 1.6, 0.01 + 0.3], abs=0.11)
