@@ -171,6 +171,12 @@ def test_results_may_grow_and_a_fault_of_a_node_is_shown_with_its_line(
         .node("growing", "growing", process="two")
         .node("spots", "spots", process="one", smallest=1)
         .node("tracking", "tracking", process="two")
+        .node("compress", "compress", process="two")
+        .node("decompress", "decompress", process="one")
+        .node("file", "frame_file", process="one", folder=str(tmp_path / "data"))
+        .edge("growing -> compress")
+        .edge("compress -> decompress")
+        .edge("decompress -> file")
         .edge("det -> growing")
         .edge("growing -> spots")
         .edge("spots.spots -> tracking")
@@ -182,6 +188,10 @@ def test_results_may_grow_and_a_fault_of_a_node_is_shown_with_its_line(
     errors = {name: node.error for name, node in outcome.status.nodes.items() if node.error}
     assert list(errors) == ["growing"]
     assert "(growing.py, line 10) at frame 9" in errors["growing"]
+    found = written(tmp_path / "data" / "frames_0001.h5")
+    assert [int((image > 0).sum()) for image in found.values()] == [
+        16 * n for n in (0, 1, 2, 3, 4, 5, 6, 7, 9)
+    ]
 
 
 def test_a_writer_that_is_killed_loses_no_frame_and_leaves_sound_files(

@@ -343,6 +343,6 @@ def as_image(frame: Frame, node: str) -> Array:
         what = "compressed" if frame.compression != "none" else f"of shape {frame.data.shape}"
         raise InputError(
             f"{node} takes images (y, x), and frame {frame.seq_num} is {what}",
-            remedy="put a node before it that makes an image: decompress, or a preview of one",
+            remedy="put a node before it that makes images of them, e.g. decompress",
         )
     return frame.data

@@ -16,6 +16,8 @@ SHIPPED: dict[str, str] = {
     "replay": "replay:Replay",
     "zmq_images": "zmq_images:ZmqImages",
     "pva_images": "pva_images:PvaImages",
+    "compress": "compression:Compress",
+    "decompress": "compression:Decompress",
     "correct": "correct:Correct",
     "odd_pixels": "correct:OddPixels",
     "threshold": "pixels:Threshold",

@@ -179,7 +179,8 @@ class NodeHost:
 
     def _result_frame(self, frame: Frame, value: Any) -> Frame:
         if isinstance(value, Frame):
-            return value
+            shared = np.may_share_memory(value.data, frame.data)  # whose slot is reused
+            return replace(value, data=value.data.copy()) if shared else value
         data = np.asarray(value)
         if self.node.covers != "frame" or np.may_share_memory(data, frame.data):
             data = np.array(data)  # its own: the node goes on with its array, the slot is reused
@@ -224,6 +225,10 @@ class NodeHost:
         if not any(edge.source_port == port for edge in self.out):
             return []
         largest = self.node.largest_bytes(port)
+        if frame.compression == "bslz4":  # others may compress less
+            from undula.files import bslz4
+
+            largest = max(largest, bslz4.bound_bytes(frame.shape, frame.dtype))
         size = max(self.spec.frame_bytes or 0, frame.data.nbytes, largest)
         return self._make(self.spec, port, size)
 

@@ -21,6 +21,7 @@ from undula.core.errors import ConfigError, InputError, StorageError
 from undula.files import bslz4, clear_writing_mark
 from undula.files.frame_file import DATASET, rows_of
 from undula.pipes.frame import Frame
+from undula.pipes.nodes.compression import Compress, Decompress
 from undula.pipes.nodes.frame_file import FrameFileWriter
 from undula.pipes.nodes.replay import Replay
 from undula.pipes.nodes.simulated import SimulatedDetector
@@ -89,6 +90,34 @@ def test_what_goes_through_a_file_comes_back_as_it_was(
             assert same(was, is_now)
             assert bare(was).tobytes() == bare(is_now).tobytes()
             assert is_now.compression == (compression if packed else "none")
+
+
+@given(
+    st.data(), arrays.array_shapes(min_dims=1, max_dims=3, max_side=12),
+    st.sampled_from(["u1", "u2", "i4", "f4"]),
+)  # fmt: skip
+@settings(max_examples=30, deadline=None)
+def test_what_is_compressed_and_decompressed_is_what_it_was(
+    data: st.DataObject, shape: Any, dtype: str
+) -> None:
+    array = data.draw(arrays.arrays(dtype, shape))
+    frame = Frame(7, array, trigger=3, time=5.0, hardware_time=0.5)
+    packed: Any = through(Compress(), frame)
+    assert (packed.compression, packed.shape, packed.dtype) == ("bslz4", shape, np.dtype(dtype))
+    again: Any = through(Compress(), packed)
+    assert again.data.tobytes() == packed.data.tobytes()
+    for one in (frame, packed):
+        found: Any = through(Decompress(), one)
+        assert same(found, frame)
+        assert found.compression == "none"
+        assert found.data.tobytes() == array.tobytes()
+
+
+def through(node: Any, frame: Frame) -> Frame:
+    assert node.result() is None
+    node.accumulate(frame)
+    found: Frame = node.result()["frames"]
+    return found
 
 
 def bare(frame: Frame) -> Any:
