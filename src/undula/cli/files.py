@@ -31,20 +31,9 @@ def list_layouts(as_json: JsonOption = False, beamline: BeamlineOption = None) -
 @kind
 def check(as_json: JsonOption = False, beamline: BeamlineOption = None) -> None:
     """Every fault of the YAML about files and metadata. Example: undula files check"""
-    from undula.core.described import merged
-    from undula.core.errors import ConfigError
-    from undula.scans.file_layouts import FileLayouts
-    from undula.scans.metadata_schema import FILE, MetadataCheck
+    from undula.scans.beamline_files import check_files
 
-    state = beamline_paths(beamline or default_beamline()).state
-    faults = []
-    for look in (FileLayouts(state).check, MetadataCheck(state / FILE).schema):
-        try:
-            look()
-        except ConfigError as exc:
-            faults.append(exc)
-    if faults:
-        raise merged(faults)
+    check_files(beamline_paths(beamline or default_beamline()).state)
     print_json({"faults": []}) if as_json else print("no faults")
 
 

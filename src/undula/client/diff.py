@@ -26,7 +26,7 @@ OF_THE_RUN = frozenset(
      "plan_author", "plan_call", "versions", "devices", "detectors", "count_time_s", "hints",
      "num_points", "num_intervals", "shape", "extents", "snaking", "axes_values", "motors",
      "origin", "baseline_devices", "expects_streams", "continues", "user", "item_id", "plan_args",
-     "plan_pattern", "plan_pattern_args", "plan_pattern_module"}
+     "plan_pattern", "plan_pattern_args", "plan_pattern_module", "file_layout"}
 )  # fmt: skip
 """Keys of a start document that are no free metadata."""
 NOISES = 3.0

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from undula.core.errors import UndulaError
+from undula.core.errors import ConfigError, UndulaError
 from undula.core.paths import MAX_SOCKET_PATH_BYTES, BeamlinePaths
 from undula.core.settings import BeamlineSettings, load_settings
 from undula.processes import supervisor_client
@@ -40,6 +40,7 @@ def examine(paths: BeamlinePaths) -> list[Finding]:
     findings: list[Finding] = []
     checks: tuple[Callable[[BeamlinePaths], Iterator[Finding]], ...] = (
         _python, _binary, _folders, _log_in, _disk, _services, _broker, _devices, _absent, _epics,
+        _files,
     )  # fmt: skip
     for check in checks:
         try:
@@ -56,6 +57,21 @@ def _python(_: BeamlinePaths) -> Iterator[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
     fit = sys.version_info >= (3, 11)
     yield Finding("python", "ok" if fit else "wrong", version, "" if fit else "use 3.11 or newer")
+
+
+def _files(paths: BeamlinePaths) -> Iterator[Finding]:
+    """How files and metadata are described; scans are refused while that is wrong."""
+    from undula.scans.beamline_files import check_files
+
+    try:
+        known = check_files(paths.state)
+    except ConfigError as exc:
+        more = f", {len(exc.details) - 1} more" if len(exc.details) > 1 else ""
+        remedy = "see all of them: undula files check"
+        yield Finding("file layouts", "wrong", f"{exc.where}: {exc.what}{more}", remedy)
+        return
+    own = len(known.fields().fields)
+    yield Finding("file layouts", "ok", f"{len(known.known())} layouts, {own} own fields")
 
 
 def _binary(_: BeamlinePaths) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ from undula.catalogue.scan_folder import read_notes
 from undula.client import Client
 from undula.core.errors import ConfigError, InputError
 from undula.devices.sim import SIMULATED_FILE
+from undula.processes.doctor import examine
 from undula.testing.beamline import LocalBeamline, local_beamline, short_folder
 from undula.testing.law import until
 from undula.writer.rebuild import rebuild
@@ -109,6 +110,9 @@ def test_the_command_line_lists_layouts_and_tells_every_fault(beamline: LocalBea
         assert told.returncode == 2
         assert "file_fields.yaml:1: " in told.stderr
         assert "metadata_schema.yaml:1: " in told.stderr
+        found = {f.name: f for f in examine(beamline.paths)}["file layouts"]
+        assert found.verdict == "wrong"
+        assert "file_fields.yaml:1" in found.text
     finally:
         for path in wrong:
             path.unlink()
