@@ -39,6 +39,7 @@ SHIPPED: dict[str, str] = {
     "position_map": "maps:PositionMap",
     "preview": "preview:Preview",
     "frame_file": "frame_file:FrameFileWriter",
+    "channel": "channel:Channel",
 }
 """Name: module in this folder, class. The order is that of the reference page."""
 

@@ -9,6 +9,7 @@ there: so a node that is killed leaves no gap, whatever it had in hand.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 import traceback
@@ -57,6 +58,10 @@ class NodeHost:
         self.absorbed: dict[str, IntervalSet] = {}
         self.source = not node.inputs
         self.begun = self.ended = self._finished = False
+        self.allowed: int | None = None
+        """Frames that a source may still make, where triggers are given; None: all that are due."""
+        self.safe: list[int] = []
+        """Frames that a node which keeps them is done with, since the runner heard of it."""
         self.begun_at = 0.0
         self.status = NodeStatus(spec.name, "ready", spec.process or spec.name)
         self.stopped_by = ""
@@ -99,6 +104,8 @@ class NodeHost:
                 self._fail(exc, 0)
                 return False
             self.status.busy_s += time.perf_counter() - started
+            if self.allowed is not None:
+                self.allowed -= 1
             for frame in frames:
                 self.produced.add(frame.seq_num)
                 self.status.frames += 1
@@ -109,7 +116,9 @@ class NodeHost:
         return worked
 
     def due_in_s(self) -> float:
-        """Seconds until a source's next frame is due."""
+        """Seconds until a source's next frame is due; infinite while no trigger is given."""
+        if self.allowed is not None:
+            return 0.0 if self.allowed > 0 else math.inf
         return float(self.node.due_s()) - (time.monotonic() - self.begun_at)
 
     def _worked(self) -> bool:
@@ -246,7 +255,9 @@ class NodeHost:
             return
         if self.node.keeps:
             for number in self.node.done():
-                self._unconfirmed += self._kept.pop(number, ())
+                if number in self._kept:
+                    self._unconfirmed += self._kept.pop(number)
+                    self.safe.append(number)
         for inlet, frame in self._unconfirmed:
             inlet.confirm(frame)
         if self._unconfirmed:

@@ -7,6 +7,7 @@ ends the graph, and is named.
 
 from __future__ import annotations
 
+import os
 import selectors
 import socket
 import subprocess
@@ -14,14 +15,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from undula.core.errors import UndulaError
 from undula.pipes.errors import PipeError
-from undula.pipes.graph.model import Graph
+from undula.pipes.frame import Frame
+from undula.pipes.graph.model import EdgeSpec, Graph
 from undula.pipes.intervals import IntervalSet
 from undula.pipes.ledger import Edge, EdgeLedger, Report, merged, reconciled
+from undula.pipes.link import Inlet
 from undula.pipes.runner.control import Line
 from undula.pipes.runner.status import EdgeStatus, GraphStatus, NodeStatus
 
@@ -83,14 +88,22 @@ class Runner:
         self._folder = folder or Path(self._temporary.name if self._temporary else "")
         self._nodes = None if nodes is None else str(nodes)
         self._processes: dict[str, _Process] = {}
+        self.channels = {n for n, node in graph.nodes.items() if node.kind == "channel"}
         self._where = {n: process for process, nodes in graph.processes().items() for n in nodes}
+        self._inlets: dict[str, Inlet] = {}
+        self._waker = os.eventfd(0, os.EFD_NONBLOCK)
+        self.heard: Callable[[str, Frame], object] | None = None
+        """Called with the edge's name and each frame that comes to a channel; valid until then."""
+        self.safe: dict[str, IntervalSet] = {}
+        """Frames that nodes which keep them are done with, by node."""
         self._paths: dict[str, str] = {}
         self._views: list[Views] = []
         self._produced: dict[str, IntervalSet] = {}
-        self._begun_at = 0.0
+        self._begun_at, self._triggered = 0.0, False
         self._failed = ""
         self._answers: list[str] = []
         self._selector = selectors.DefaultSelector()
+        self._selector.register(self._waker, selectors.EVENT_READ, "")
         self.status = GraphStatus(graph.name)
         for name in graph.order():
             self.status.nodes[name] = NodeStatus(name, process=self._where[name])
@@ -103,7 +116,9 @@ class Runner:
         """Start all processes; returns when they are ready, and warm. Raises: PipeError."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for name, nodes in self.graph.processes().items():
-            self._spawn(name, nodes, 0)
+            own = [node for node in nodes if node not in self.channels]
+            if own:
+                self._spawn(name, own, 0)
         end = time.monotonic() + READY_S
         while not all(p.ready for p in self._processes.values()):
             self.pump(max(0.0, end - time.monotonic()))
@@ -133,23 +148,71 @@ class Runner:
             nodes=self._nodes,
         )  # fmt: skip
 
-    def begin(self) -> None:
-        """Let the sources make frames."""
-        self._begun_at = time.monotonic()
+    def begin(self, *, triggered: bool = False) -> None:
+        """Let the sources make frames; `triggered`: one for each call of `trigger`."""
+        self._begun_at, self._triggered = time.monotonic(), triggered
         self.status.state = "running"
         for process in self._processes.values():
-            process.line.say(do="begin", at=self._begun_at)
+            process.line.say(do="begin", at=self._begun_at, triggered=triggered)
+
+    def trigger(self, source: str) -> None:
+        """Let a source make one frame, after `begin(triggered=True)`."""
+        self._processes[self._where[source]].line.say(do="trigger", name=source)
 
     # ---- while it runs -------------------------------------------------------------------------
 
     def pump(self, timeout_s: float | None = 0.0) -> None:
         """Hear the processes, start those anew that died; wait so long for the first word."""
         for key, _ in self._selector.select(timeout_s):
+            if not key.data:
+                with suppress(BlockingIOError):
+                    os.eventfd_read(self._waker)
+                continue
+            if key.data in self._inlets:
+                self._take(key.data)
+                continue
             process = self._processes[key.data]
             for words in process.line.heard():
                 self._hear(process, words)
             if process.line.ended:
                 self._died(process)
+
+    def wake(self) -> None:
+        """From any thread: let a `pump` that waits return."""
+        os.eventfd_write(self._waker, 1)
+
+    def _join(self, edge: EdgeSpec, path: str) -> None:
+        """An edge ends here, in a channel: take its frames."""
+        before = self._inlets.pop(edge.name, None)
+        if before is not None:
+            self._take_all(edge.name, before)
+            with suppress(KeyError, ValueError):
+                self._selector.unregister(before.fileno())
+            before.close()
+        ledger = None if before is None else before.ledger
+        try:
+            inlet = Inlet(Path(path), edge.name, edge.policy, ledger=ledger, wait=False)
+        except PipeError:
+            return  # it died meanwhile; its successor says so
+        self._inlets[edge.name] = inlet
+        self._selector.register(inlet.fileno(), selectors.EVENT_READ, edge.name)
+
+    def _take(self, name: str) -> None:
+        inlet = self._inlets[name]
+        self._take_all(name, inlet)
+        if inlet.ended != "no":
+            self._selector.unregister(inlet.fileno())
+
+    def _take_all(self, name: str, inlet: Inlet) -> None:
+        try:
+            while frames := inlet.take():
+                for frame in frames:
+                    if self.heard is not None:
+                        self.heard(name, frame)
+                    inlet.confirm(frame)
+                inlet.flush()
+        except UndulaError as exc:
+            self._fail(str(exc))
 
     def _hear(self, process: _Process, words: Mapping[str, Any]) -> None:
         if "ready" in words:
@@ -158,20 +221,31 @@ class Runner:
                 if edge.target in process.nodes and edge.name in self._paths:
                     process.line.say(do="connect", name=edge.name, path=self._paths[edge.name])
             if self._begun_at:
-                process.line.say(do="begin", at=self._begun_at)
+                process.line.say(do="begin", at=self._begun_at, triggered=self._triggered)
         elif "outlet" in words:
-            for name in words["edges"]:
-                self._paths[name] = words["outlet"]
-                target = next(e.target for e in self.graph.edges if e.name == name)
-                other = self._processes[self._where[target]]
-                if other.ready:
-                    other.line.say(do="connect", name=name, path=words["outlet"])
+            self._connect(words["outlet"], words["edges"])
         elif "nodes" in words:
             self._take_status(process, words)
+        elif "safe" in words:
+            safe = self.safe.setdefault(str(words["safe"]), IntervalSet())
+            for number in words["frames"]:
+                safe.add(number)
         elif "trouble" in words:
             self._fail(str(words["trouble"]))
         elif "refused" in words or "changed" in words:
             self._answers.append(str(words.get("refused", "")))
+
+    def _connect(self, path: str, edges: Sequence[str]) -> None:
+        """A producer is there: let its consumers know."""
+        for name in edges:
+            self._paths[name] = path
+            edge = next(e for e in self.graph.edges if e.name == name)
+            if edge.target in self.channels:
+                self._join(edge, path)
+                continue
+            other = self._processes[self._where[edge.target]]
+            if other.ready:
+                other.line.say(do="connect", name=name, path=path)
 
     def _take_status(self, process: _Process, words: Mapping[str, Any]) -> None:
         process.over = bool(words["over"])
@@ -240,8 +314,18 @@ class Runner:
             raise PipeError(
                 f"there is no node {node!r}", remedy=f"there are {', '.join(sorted(self._where))}"
             )
+        self._ask(node, do="change", parameters=parameters)
+        spec = self.graph.nodes[node]  # a process that is started anew has them too
+        changed = replace(spec, parameters={**spec.parameters, **parameters})
+        self.graph = replace(self.graph, nodes={**self.graph.nodes, node: changed})
+
+    def clear(self, node: str) -> None:
+        """Let a node forget what it has accumulated; a file begins anew. Raises: PipeError."""
+        self._ask(node, do="clear")
+
+    def _ask(self, node: str, **words: Any) -> None:
         self._answers.clear()
-        self._processes[self._where[node]].line.say(do="change", name=node, parameters=parameters)
+        self._processes[self._where[node]].line.say(name=node, **words)
         end = time.monotonic() + QUIT_S
         while not self._answers and time.monotonic() < end:
             self.pump(max(0.0, end - time.monotonic()))
@@ -252,10 +336,6 @@ class Runner:
                 where=node,
             )
 
-    def clear(self, node: str) -> None:
-        """Let a node forget what it has accumulated."""
-        self._processes[self._where[node]].line.say(do="clear", name=node)
-
     def stop(self) -> None:
         """Let the sources make no further frame; what is on its way is worked on."""
         for process in self._processes.values():
@@ -264,7 +344,8 @@ class Runner:
     @property
     def over(self) -> bool:
         """Whether every node has ended."""
-        return all(process.over for process in self._processes.values())
+        ends = all(inlet.ended == "end" for inlet in self._inlets.values())
+        return ends and all(process.over for process in self._processes.values())
 
     def pids(self) -> dict[str, int]:
         """Process ids by name of the process."""
@@ -300,6 +381,8 @@ class Runner:
         for found in (*self._views, *(p.views for p in self._processes.values())):
             for name, plain in found.items():
                 views.setdefault(name, []).extend(EdgeLedger.load(view) for view in plain)
+        for edge_name, inlet in self._inlets.items():
+            views.setdefault(edge_name, []).append(inlet.ledger)
         sources = {n: made for n, made in self._produced.items() if not self._inputs(n)}
         highest = max((made.intervals()[-1][1] - 1 for made in sources.values() if made), default=0)
         edges = [Edge(edge.start, edge.end) for edge in self.graph.edges]
@@ -333,7 +416,10 @@ class Runner:
                 process.process.kill()
                 process.process.wait()
             process.line.close()
+        for inlet in self._inlets.values():
+            inlet.close()
         self._selector.close()
+        os.close(self._waker)
         for edge in self._paths.values():
             Path(edge).unlink(missing_ok=True)
         if self._temporary is not None:

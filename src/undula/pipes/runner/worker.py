@@ -57,6 +57,7 @@ class Worker:
         self._told_at = 0.0
         self._told_frames: dict[str, int] = {}
         self._told_end = self._quit = False
+        self._told = ""
 
     # ---- the loop ------------------------------------------------------------------------------
 
@@ -89,7 +90,7 @@ class Worker:
             if host.source and host.hungry:
                 if host.node.fileno() >= 0:
                     poll.register(host.node.fileno(), select.POLLIN)
-                due = max(0.0, host.due_in_s())
+                due = min(TELL_S, max(0.0, host.due_in_s()))
                 wait_s = due if wait_s is None else min(wait_s, due)
             if host.hungry:
                 for inlet in host.inlets.values():
@@ -159,6 +160,7 @@ class Worker:
         if what == "begin":
             for host in self.hosts.values():
                 host.begun, host.begun_at = True, float(words["at"])
+                host.allowed = 0 if words["triggered"] else None
                 host.status.state = "running"
         elif what == "connect":
             self._to_connect[name] = Path(words["path"])
@@ -168,8 +170,11 @@ class Worker:
         elif what == "change":
             self.hosts[name].node.change(**words["parameters"])
             self._line.say(changed=name)
+        elif what == "trigger":
+            self.hosts[name].allowed = (self.hosts[name].allowed or 0) + 1
         elif what == "clear":
             self.hosts[name].node.clear()
+            self._line.say(changed=name)
         elif what == "stop":
             for host in self.hosts.values():
                 host.stop_source()
@@ -177,6 +182,10 @@ class Worker:
             self._quit = True
 
     def _tell(self) -> None:
+        for name, host in self.hosts.items():
+            if host.safe:
+                self._line.say(safe=name, frames=host.safe)
+                host.safe.clear()
         over = all(host.over for host in self.hosts.values())
         now = time.monotonic()
         if (over and self._told_end) or (now - self._told_at < TELL_S and not over):
@@ -202,7 +211,10 @@ class Worker:
                 size = sum(len(pairs) for view in plain for pairs in view.values())
                 if over or size <= MAX_TOLD_INTERVALS:
                     ledgers.setdefault(edge, []).extend(plain)
-        self._line.say(nodes=nodes, ledgers=ledgers, depths=depths, over=over)
+        told = repr((nodes, depths, over))
+        if told != self._told:
+            self._line.say(nodes=nodes, ledgers=ledgers, depths=depths, over=over)
+            self._told = told
         self._told_end = over
 
 
