@@ -76,7 +76,7 @@ class GraphDetector:
 
     def __init__(
         self, name: str, *, graph: str | Mapping[str, Any], nodes: str | None = None,
-        frame_timeout: float = 10.0,
+        frame_timeout: float = 8.0,
     ) -> None:  # fmt: skip
         self.name = name
         self._nodes = None if nodes is None else Path(nodes)
@@ -99,6 +99,7 @@ class GraphDetector:
         self._timeout_s = frame_timeout
         self._work: queue.SimpleQueue[Work] = queue.SimpleQueue()
         self._runner: Runner | None = None
+        self._starting: list[SimStatus] = []
         self._thread: threading.Thread | None = None
         self._run: Path | None = None
         self._triggers = 0
@@ -142,15 +143,22 @@ class GraphDetector:
             self._runner = runner
             runner.begin(triggered=True)
             while not runner.over:
+                self._started()
                 self._do_all(runner)
                 runner.pump(LOOK_S)
                 self._judge(runner)
         except UndulaError as exc:
+            self._started(exc)
             self._give_up(exc)
         finally:
             self._runner = None
             runner.close()
         self._give_up(DeviceError("its graph has ended", remedy="trigger it again"))
+
+    def _started(self, error: UndulaError | None = None) -> None:
+        starting, self._starting = self._starting, []
+        for status in starting:
+            status.finish(error)
 
     def _do_all(self, runner: Runner) -> None:
         while True:
@@ -258,11 +266,13 @@ class GraphDetector:
         self._run = path
         self._forget()
 
-    def stage(self) -> list[object]:
-        """Forget what was; start the graph when it does not run."""
+    def stage(self) -> SimStatus:
+        """Forget what was; done when the graph runs."""
         self._forget()
+        status = SimStatus(self)
+        self._starting.append(status)
         self._ask(lambda _: None)
-        return [self]
+        return status
 
     def _forget(self) -> None:
         self._files, self._documents, self._last = {}, [], {}

@@ -45,8 +45,10 @@ def serve(descriptor: int) -> int:
 def _first(line: Line) -> dict[str, Any] | None:
     while not line.ended:
         select.select([line], [], [])
-        for words in line.heard():
-            return words
+        heard = line.heard()
+        if heard:
+            line.unread(heard[1:])
+            return heard[0]
     return None
 
 

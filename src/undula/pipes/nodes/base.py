@@ -276,6 +276,12 @@ class Source(Node):
         """
         raise NotImplementedError
 
+    def resume(self, seq_num: int) -> None:
+        """Its process was started anew: every consumer has the frames up to `seq_num`.
+
+        One that can goes on behind it; frames that it makes again are known to the consumers.
+        """
+
     def result(self) -> Results:
         """The next frame's data; None when there is none."""
         frames = self.take()

@@ -68,6 +68,10 @@ class SimulatedDetector(Source):
         if names - {"rate_hz", "frames", "faults", "checksums"}:
             self._drawn = []
 
+    def resume(self, seq_num: int) -> None:
+        """Go on behind a frame."""
+        self._next = max(self._next, seq_num + 1)
+
     def due_s(self) -> float:
         """When the next frame is due, s after the first one."""
         return (self._next - 1) / self.rate_hz if self.rate_hz else 0.0

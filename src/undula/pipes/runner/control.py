@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterable
 from typing import Any
 
 from undula.core.errors import WireError
@@ -22,6 +21,7 @@ class Line:
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
         self._rest = b""
+        self._unread: list[dict[str, Any]] = []
         self.ended = False
 
     def fileno(self) -> int:
@@ -35,7 +35,7 @@ class Line:
         except OSError:
             self.ended = True
 
-    def heard(self) -> Iterable[dict[str, Any]]:
+    def heard(self) -> list[dict[str, Any]]:
         """What was said since; waits for nothing. Raises: WireError."""
         while True:
             try:
@@ -49,7 +49,12 @@ class Line:
                 break
             self._rest += raw
         *lines, self._rest = self._rest.split(b"\n")
-        return [_object(line) for line in lines if line]
+        unread, self._unread = self._unread, []
+        return unread + [_object(line) for line in lines if line]
+
+    def unread(self, words: list[dict[str, Any]]) -> None:
+        """Give back what somebody else is to hear."""
+        self._unread = words + self._unread
 
     def close(self) -> None:
         """Hang up."""

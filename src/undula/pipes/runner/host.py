@@ -75,6 +75,18 @@ class NodeHost:
         self._blocked_since = 0.0
         self._stop_asked = False
 
+    def begin(self, words: Mapping[str, Any]) -> None:
+        """Let it work; a source goes on where the one before it was."""
+        self.begun, self.begun_at = True, float(words["at"])
+        self.status.state = "running"
+        source = words["sources"].get(self.spec.name)
+        if source is None:
+            return
+        if source["resume"]:
+            self.node.resume(source["resume"])
+        if words["triggered"]:
+            self.allowed = max(0, source["given"] - source["resume"])
+
     # ---- a turn --------------------------------------------------------------------------------
 
     def step(self) -> bool:

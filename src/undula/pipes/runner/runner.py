@@ -100,6 +100,7 @@ class Runner:
         self._views: list[Views] = []
         self._produced: dict[str, IntervalSet] = {}
         self._begun_at, self._triggered = 0.0, False
+        self._given: dict[str, int] = {}
         self._failed = ""
         self._answers: list[str] = []
         self._selector = selectors.DefaultSelector()
@@ -153,11 +154,29 @@ class Runner:
         self._begun_at, self._triggered = time.monotonic(), triggered
         self.status.state = "running"
         for process in self._processes.values():
-            process.line.say(do="begin", at=self._begun_at, triggered=triggered)
+            self._begin(process)
+
+    def _begin(self, process: _Process) -> None:
+        sources = {
+            name: {"resume": self._passed_by_all(name), "given": self._given.get(name, 0)}
+            for name in process.nodes
+            if not self._inputs(name)
+        }
+        process.line.say(do="begin", at=self._begun_at, triggered=self._triggered, sources=sources)
+
+    def _passed_by_all(self, source: str) -> int:
+        """The frame up to which every lossless consumer of a source has done with all."""
+        edges = [e.name for e in self.graph.out_of(source) if e.policy.kind == "lossless"]
+        ledgers = self._ledgers()
+        first = [ledgers[name].passed.intervals()[:1] for name in edges]
+        return min((i[0][1] - 1 if i and i[0][0] == 1 else 0 for i in first), default=0)
 
     def trigger(self, source: str) -> None:
         """Let a source make one frame, after `begin(triggered=True)`."""
-        self._processes[self._where[source]].line.say(do="trigger", name=source)
+        self._given[source] = self._given.get(source, 0) + 1
+        process = self._processes[self._where[source]]
+        if process.ready:  # one that is just starting is told how many it owes
+            process.line.say(do="trigger", name=source)
 
     # ---- while it runs -------------------------------------------------------------------------
 
@@ -221,7 +240,7 @@ class Runner:
                 if edge.target in process.nodes and edge.name in self._paths:
                     process.line.say(do="connect", name=edge.name, path=self._paths[edge.name])
             if self._begun_at:
-                process.line.say(do="begin", at=self._begun_at, triggered=self._triggered)
+                self._begin(process)
         elif "outlet" in words:
             self._connect(words["outlet"], words["edges"])
         elif "nodes" in words:
@@ -325,9 +344,13 @@ class Runner:
 
     def _ask(self, node: str, **words: Any) -> None:
         self._answers.clear()
-        self._processes[self._where[node]].line.say(name=node, **words)
-        end = time.monotonic() + QUIT_S
+        asked: _Process | None = None
+        end = time.monotonic() + READY_S
         while not self._answers and time.monotonic() < end:
+            process = self._processes[self._where[node]]
+            if process is not asked:  # it died: ask its successor
+                asked = process
+                process.line.say(name=node, **words)
             self.pump(max(0.0, end - time.monotonic()))
         if not self._answers or self._answers[0]:
             raise PipeError(

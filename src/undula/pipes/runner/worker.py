@@ -159,9 +159,7 @@ class Worker:
         what, name = words.get("do"), str(words.get("name", ""))
         if what == "begin":
             for host in self.hosts.values():
-                host.begun, host.begun_at = True, float(words["at"])
-                host.allowed = 0 if words["triggered"] else None
-                host.status.state = "running"
+                host.begin(words)
         elif what == "connect":
             self._to_connect[name] = Path(words["path"])
         elif what == "forget":
