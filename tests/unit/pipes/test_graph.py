@@ -12,6 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from undula.pipes.detector import GraphDetector
 from undula.pipes.errors import GraphError
 from undula.pipes.graph import Graph, GraphBuilder, checked, load_graph, read_graph, svg
 from undula.pipes.graph.draw import columns
@@ -75,9 +76,11 @@ def test_a_graph_survives_being_written_and_read() -> None:
 
 def test_the_graph_of_the_documentation_has_no_fault() -> None:
     page = Path(__file__).parents[3] / "docs/reference/pipes.md"
-    (text,) = re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)
+    text, device = re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)
     graph = checked(read_graph(yaml.safe_load(text)), TYPES)
     assert graph.processes()["sums"] == ["total", "view"]
+    detector = GraphDetector("cam", **yaml.safe_load(device)["cam"]["deviceConfig"])
+    assert "out" in detector.graph.nodes
 
 
 def test_faults_of_a_file_are_told_with_its_line(tmp_path: Path) -> None:

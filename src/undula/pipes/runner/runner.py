@@ -158,18 +158,27 @@ class Runner:
 
     def _begin(self, process: _Process) -> None:
         sources = {
-            name: {"resume": self._passed_by_all(name), "given": self._given.get(name, 0)}
+            name: {"resume": self._known_to_all(name), "given": self._given.get(name, 0)}
             for name in process.nodes
             if not self._inputs(name)
         }
         process.line.say(do="begin", at=self._begun_at, triggered=self._triggered, sources=sources)
 
-    def _passed_by_all(self, source: str) -> int:
-        """The frame up to which every lossless consumer of a source has done with all."""
-        edges = [e.name for e in self.graph.out_of(source) if e.policy.kind == "lossless"]
+    def _known_to_all(self, source: str) -> int:
+        """The frame up to which the fate of all is known on each edge of a source.
+
+        A lossless consumer has done with them; of others it was told what became of them.
+        """
         ledgers = self._ledgers()
-        first = [ledgers[name].passed.intervals()[:1] for name in edges]
-        return min((i[0][1] - 1 if i and i[0][0] == 1 else 0 for i in first), default=0)
+        known = []
+        for edge in self.graph.out_of(source):
+            ledger = ledgers[edge.name]
+            fate = ledger.passed
+            if edge.policy.kind != "lossless":
+                fate = fate | ledger.dropped | ledger.lost | ledger.failed
+            first = fate.intervals()[:1]
+            known.append(first[0][1] - 1 if first and first[0][0] == 1 else 0)
+        return min(known, default=0)
 
     def trigger(self, source: str) -> None:
         """Let a source make one frame, after `begin(triggered=True)`."""
