@@ -60,4 +60,19 @@ def test_detached_scans_are_steered_and_a_file_is_rebuilt_read_only(running) -> 
     running.until(lambda: state()["state"] == "running", "the scan did not go on")
     undula("queue", "abort", "--reason", "enough")
     running.until(lambda: state()["state"] == "idle", "the scan did not end", timeout_s=20.0)
-    assert json.loads(undula("runs", "-1", "--json"))["exit_status"] == "abort"
+    aborted = json.loads(undula("runs", "-1", "--json"))
+    assert aborted["exit_status"] == "abort"
+
+    undula("runs", "continue", str(aborted["number"]), "--detach")
+    running.until(lambda: state()["points_done"] >= 1, "the scan was not continued")
+    assert "is left out, then it goes on" in undula("queue", "skip")
+    assert "it ends after this point" in undula("queue", "complete")
+    running.until(lambda: state()["state"] == "idle", "the scan did not end", timeout_s=20.0)
+    ended = json.loads(undula("runs", "-1", "--json"))
+    assert ended["exit_status"] == "success"
+    assert ended["metadata"]["continues"]["number"] == aborted["number"]
+    numbers = str(aborted["number"]), str(ended["number"])
+    found = {d["name"]: d for d in json.loads(undula("runs", "diff", *numbers, "--json"))}
+    assert (found["exit_status"]["a"], found["exit_status"]["b"]) == ("abort", "success")
+    assert "command" not in found
+    assert "exit_status" in undula("runs", "diff", *numbers)

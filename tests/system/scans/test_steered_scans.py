@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ PATIENCE_S = 20.0
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
     """One simulated beamline for all tests of this file: starting it takes some seconds."""
-    with local_beamline() as beamline, beamline.connect() as client:
+    watchdog = {"watchdog": {"margin_s": 0.3}}
+    with local_beamline(settings=watchdog) as beamline, beamline.connect() as client:
         yield client
 
 
@@ -122,3 +124,27 @@ def test_a_point_that_was_not_taken_yet_is_not_retaken(client: Client) -> None:
     assert waiting.wait(PATIENCE_S, check=False).finished.exit_status == "removed"
     with pytest.raises(BusyError, match="nothing runs"):
         client.queue.complete()
+
+
+def test_what_is_overdue_is_named_in_the_queue_and_among_the_alarms(
+    client: Client, tmp_path: Path
+) -> None:
+    flag = tmp_path / "stuck"
+    flag.touch()
+    stuck = {
+        "deviceClass": "undula.testing.faulty.StuckPositioner",
+        "deviceConfig": {"flag": str(flag), "velocity": 100},
+        "readoutPriority": "on_request",
+        "enabled": True,
+    }
+    client.config.add({"stuck": stuck})
+    scan = client.list_scan("stuck", [1, 2], detectors=["diode"], wait=False)
+    _until(lambda: bool(client.queue.list().overdue), "nothing is overdue")
+    assert "waiting for stuck" in client.queue.list().overdue[0]
+    _until(lambda: any("stuck" in a.text for a in client.alarms.list()), "there is no alarm")
+    flag.unlink()
+    client.queue.pause()
+    _until(lambda: client.queue.list().state == "paused", "it does not pause")
+    client.queue.resume()
+    assert scan.wait(PATIENCE_S).run.data["stuck"].tolist() == [1, 2]
+    client.config.remove("stuck")
