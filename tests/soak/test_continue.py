@@ -190,7 +190,8 @@ class Scene:
             left = len(run.joined().missing) if run.record.num_points else left
             ask = run.continued
         if run is None or run.status != "success":
-            patient(lambda: self.client.mv(samx=-1 if run else 0.25), "no engine comes back")
+            elsewhere = -1.0 if run and this.plan != "count" else 0.25
+            patient(lambda: self.client.mv(samx=elsewhere), "no engine comes back")
             run = self.measure(ask, left, "", ())
         assert run is not None
         assert run.status == "success", run.record.reason
