@@ -29,7 +29,9 @@ class LiveSource(Source):
     first: int | None = parameter(
         None, "the sender's number of the first frame; none: that of the first one that comes"
     )
-    frames: int = parameter(0, "ends after this number of the stream; 0: when it is stopped", ge=0)
+    frames: int = parameter(
+        0, "ends at this number of the stream, or a later one; 0: when it is stopped", ge=0
+    )
     keep_bytes: int = parameter(256_000_000, "frames that wait to be taken", ge=1, unit="B")
 
     def clear(self) -> None:
@@ -69,17 +71,17 @@ class LiveSource(Source):
         return theirs - self._origin + 1
 
     def _put(self, frame: Frame) -> None:
-        """A frame came; one from before the first one is left out."""
+        """A frame came; one from before the first one, or behind the last, is left out."""
+        last = self.frames or math.inf
         with self._lock:
-            if frame.seq_num < 1 or (self.frames and frame.seq_num > self.frames):
-                return
             self._last = max(self._last, frame.seq_num)
-            if self._bytes + frame.data.nbytes > self.keep_bytes and self._waiting:
-                self.overruns += 1
-            else:
-                self._waiting.append(frame)
-                self._bytes += frame.data.nbytes
-            self._over = self._over or bool(self.frames and self._last >= self.frames)
+            if 1 <= frame.seq_num <= last:
+                if self._bytes + frame.data.nbytes > self.keep_bytes and self._waiting:
+                    self.overruns += 1
+                else:
+                    self._waiting.append(frame)
+                    self._bytes += frame.data.nbytes
+            self._over = self._over or frame.seq_num >= last
         os.eventfd_write(self._wake, 1)
 
     def _refuse(self, exc: UndulaError) -> None:

@@ -125,6 +125,18 @@ def test_frames_that_nobody_takes_are_bounded_and_counted() -> None:
     source.close()
 
 
+def test_a_stream_ends_behind_its_last_number_though_that_one_was_lost() -> None:
+    source = ZmqImages(frames=3)
+    for number in (0, 1, 2, 4):
+        assert not source.ended
+        source._put(Frame(number, np.zeros(1)))
+    source._thread = object()  # type: ignore[assignment]  # it listens to nobody
+    assert [frame.seq_num for frame in source.take()] == [1, 2]
+    assert source.ended
+    source._thread = None
+    source.close()
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
