@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol, TextIO
 
+from undula.analysis.text import fit_lines
 from undula.analysis.view import RunView
 from undula.client import ScanHandle, Step
 from undula.client.queue_text import waits_text
@@ -142,6 +143,8 @@ class TextDisplay(Views):
 
     def _foot(self, view: RunView) -> None:
         lines = plot_lines(view, WIDTH, self._colour) if self._plot else []
+        for fit in view.fits[:1]:
+            lines += [line[:WIDTH] for line in fit_lines(fit)[:2]]
         lines.append(progress_text(view, now(), self._state_text()))
         self._write(lines)
         self._footer = len(lines)

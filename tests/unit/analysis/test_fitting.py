@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from undula.analysis.fitting import fit_curve
 from undula.analysis.models import SHAPES
+from undula.analysis.own import names
 from undula.bus.codec import decode, encode
 from undula.messages import FitResult
 
@@ -204,3 +206,15 @@ def test_any_curve_gives_a_result_and_never_a_number_that_is_none(
     assert all(p.error is None or math.isfinite(p.error) for p in found.parameters)
     assert found.points + found.left_out == len(points)
     assert decode(encode(found), FitResult) == found
+
+
+def test_the_model_that_the_page_shows_can_be_fitted(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs/how-to/fit.md").read_text(encoding="utf-8")
+    code = page.split("```python\n")[1].split("```")[0]
+    (tmp_path / "knife.py").write_text(code, encoding="utf-8")
+    y = 1 + 3 / (1 + np.exp(-(X - 0.2) / 0.05))
+    found = fit_curve("knife + constant", X, y, tmp_path)
+    assert found.problem == ""
+    assert found.parameter("knife_center").value == pytest.approx(0.2, abs=1e-3)
+    assert found.parameter("knife_width").value == pytest.approx(0.05, rel=1e-2)
+    assert names(tmp_path) == ["knife"]
