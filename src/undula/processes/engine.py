@@ -155,7 +155,7 @@ def _recover(
             waiting.append((item, request))
         else:
             runner.drop(item.item_id, f"stopped by {mark.words}")
-    runner.start(waiting)
+    runner.start(waiting, died=bool(runs))
     return len(runs)
 
 

@@ -28,7 +28,7 @@ from undula.messages import (
 )
 from undula.scans.queue import step
 from undula.scans.queue_events import Copy, Do, Dropped, EndItem, Next, QueueEvent, Start
-from undula.scans.queue_value import ScanQueue
+from undula.scans.queue_value import ScanQueue, restarted
 
 SAVED_CHANGES = 50
 """Changes that a restarted engine still knows, to tell an edit what it missed."""
@@ -76,9 +76,13 @@ class Line:
         """What an item measures. Raises: KeyError when it is not in the queue."""
         return self._requests[item_id]
 
-    def begin(self, stored: Sequence[tuple[QueueItem, ScanRequest]]) -> None:
-        """Begin with the items that were stored before a restart, in their order."""
-        state = _state_of(self._catalogue.queue_state())
+    def begin(self, stored: Sequence[tuple[QueueItem, ScanRequest]], halt: str = "") -> None:
+        """Begin with the items that were stored before a restart, in their order.
+
+        Args:
+            halt: why the queue is to wait, when something waits.
+        """
+        state = restarted(_state_of(self._catalogue.queue_state()), halt if stored else "")
         with self._lock:
             self._requests = {item.item_id: request for item, request in stored}
             self._queue = replace(state, waiting=tuple(item for item, _ in stored))

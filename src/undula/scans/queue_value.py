@@ -5,7 +5,7 @@ In: nothing; `scans.queue` makes the next one of it. Out: what comes next, and t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from undula.core.errors import InputError, StaleError
 from undula.messages import QueueChange, QueueItem, QueueLock
@@ -86,6 +86,14 @@ def _why_not(item: QueueItem) -> str:
         why = f": {item.hold_reason}" if item.hold_reason else ""
         return f"{name_of(item)} is held by {item.held_by}{why}"
     return f"{name_of(item)} waits for approval"
+
+
+def restarted(queue: ScanQueue, halt: str = "") -> ScanQueue:
+    """The queue after its engine died: what was to stop after the scan that ran waits now."""
+    halted = queue.halted or halt
+    if queue.stop_after:
+        halted = f"stopped by {queue.stop_after}; the engine died meanwhile"
+    return replace(queue, halted=halted, stop_after="")
 
 
 def told(change: QueueChange) -> str:

@@ -119,9 +119,14 @@ class ScanRunner:
 
     # ---- asked by the service -------------------------------------------------------------
 
-    def start(self, stored: list[tuple[QueueItem, ScanRequest]]) -> None:
-        """Begin with the items that were stored before a restart."""
-        self.line.begin(stored)
+    def start(self, stored: list[tuple[QueueItem, ScanRequest]], died: bool = False) -> None:
+        """Begin with the items that were stored before a restart.
+
+        Args:
+            died: the last engine died while a scan ran, which has failed by that.
+        """
+        waits = died and self._waits_after("fail")
+        self.line.begin(stored, halt="the engine died while a scan ran" if waits else "")
         self._thread.start()
 
     def status(self) -> QueueStatus:

@@ -34,7 +34,7 @@ from undula.scans.queue_events import (
     Submitted,
     Unlocked,
 )
-from undula.scans.queue_value import ScanQueue
+from undula.scans.queue_value import ScanQueue, restarted
 
 REFUSALS = (InputError, StaleError, AccessError)
 
@@ -330,6 +330,13 @@ def test_the_queue_waits_after_this_item_until_it_is_let_on() -> None:
     assert queue.next_item is None
     assert queue.blocked == "stopped by ann after a; undula queue resume lets it go on"
     assert _same(_after(GoOn(), queue=queue).next_item) == _item("b")
+
+
+def test_what_was_to_stop_after_this_scan_waits_when_the_engine_dies() -> None:
+    queue = restarted(_after(Next(), StopAfter(user="ann"), queue=_three()))
+    assert (queue.halted, queue.stop_after) == ("stopped by ann; the engine died meanwhile", "")
+    assert restarted(_three(), "the engine died").blocked.startswith("the engine died; ")
+    assert restarted(_three()) == _three()
 
 
 def test_a_halt_after_an_abort_is_only_for_what_waited() -> None:
