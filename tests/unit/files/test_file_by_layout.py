@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import h5py
 import pytest
 from bluesky.plans import grid_scan, scan
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from ophyd.sim import SynAxis, SynGauss
 
 from undula.files import NexusFile, write_archive
@@ -204,3 +207,55 @@ def test_a_layout_that_makes_no_sense_does_not_cost_the_file(
     with h5py.File(write(documents), "r") as file:
         assert "file_layout" not in file["entry/collection"]
         assert file["entry/data/det"].shape == (2,)
+
+
+PATHS = st.sampled_from(
+    ["data", "data/x", "data/det", "title", "title/a", "a", "a/b", "a/b/c", "instrument/det/det",
+     "instrument/det", "sample/name", "collection/primary/det", "end_time", "definition", "control"]
+)  # fmt: skip
+PLAIN = st.one_of(st.integers(-(2**70), 2**70), st.floats(), st.booleans(), st.text(max_size=3))
+SOURCES = st.sampled_from(
+    ["axis 0", "axis 3", "signal 0", "signal 1", "frames", "device samx", "device det", "role i0",
+     "class NXmonitor", "key mono", "key samx", "metadata note", "metadata devices", "config det.x",
+     "link data/det", "link a/b", "link a", "plot signal 0", "plot axis 0", "metadata beamline"]
+)  # fmt: skip
+FIELD = st.one_of(
+    st.builds(lambda p, c: {"path": p, "class": c}, PATHS, st.sampled_from(["NXnote", "NXdata"])),
+    st.builds(lambda p, v: {"path": p, "value": v}, PATHS, st.one_of(PLAIN, st.lists(PLAIN))),
+    st.builds(
+        lambda p, s, r: {"path": p, "from": s, "required": r},
+        PATHS, st.lists(SOURCES, min_size=1, max_size=2), st.booleans(),
+    ),
+    st.builds(lambda p, v: {"path": p, "each_point": v}, PATHS, st.sampled_from([0, 1.5])),
+)  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(fields=st.lists(FIELD, max_size=6), live=st.booleans(), note=PLAIN)
+def test_no_layout_costs_a_point_or_the_file(
+    documents_of: Callable[..., Documents],
+    tmp_path_factory: pytest.TempPathFactory,
+    fields: list[dict[str, Any]],
+    live: bool,
+    note: Any,
+) -> None:
+    kept = _documents_once(documents_of)
+    start = {**kept[0][1], "note": note, "file_layout": {"name": "l", "fields": fields}}
+    file = NexusFile.create(tmp_path_factory.mktemp("l") / "a.nxs", start, live=live)
+    for name, doc in kept[1:-1]:
+        file.write(name, doc)
+        file.flush()
+    with h5py.File(file.close(kept[-1][1]), "r") as opened:
+        entry = opened["entry"]
+        assert entry["collection/primary/det"].shape == (3,)
+        assert entry["exit_status"].asstr()[()] == "success"
+        assert entry["data"].attrs["signal"] == "det"
+        assert entry["data/det"].shape == (3,)
+
+
+@cache
+def _documents_once(documents_of: Callable[..., Documents]) -> Documents:
+    mono, samx, det, ic = _simulated()
+    about = _about("mono", "samx", "det", "ic")
+    plan = scan([det, ic], mono, 7100, 7110, 3)
+    return documents_of(plan, baseline=[samx], scan_id=1, devices=about, beamline="x10")
