@@ -142,6 +142,12 @@ def _one(plan: UserPlan) -> None:
     print(f"author   {plan.author}\nversion  {plan.edition} {plan.revision}".rstrip())
 
 
+def show_own(name: str, beamline: str | None) -> None:
+    """Show a plan of a plan file or package. Raises: UndulaError when it is not known."""
+    with connected(beamline) as client:
+        _one(client.plans[name])
+
+
 def _hooks(found: PlanList) -> None:
     rows: list[list[Any]] = [
         [h.place, h.name, _scans(h.plan, h.technique, h.detectors), h.on_error, h.line, h.help]

@@ -5,6 +5,7 @@ In: words. Out: a live table and plot, or JSON lines. Checking is the engine's.
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
@@ -258,7 +259,23 @@ class PlanCommand(TyperCommand):
         if named and "--help" in args:
             typer.echo(command_help(FORMS[named[0]]))
             ctx.exit()
+        if "--help" in args and args[0] != "--help" and _own_help(args):
+            ctx.exit()
         return super().parse_args(ctx, args)
+
+
+def _own_help(args: list[str]) -> bool:
+    """Show the arguments of a plan of the beamline's own; False when there is none of that name."""
+    from undula.cli.plans import show_own
+    from undula.core.errors import UndulaError
+
+    place = args.index("--beamline") + 1 if "--beamline" in args else len(args)
+    beamline = args[place] if place < len(args) else os.environ.get("UNDULA_BEAMLINE")
+    try:
+        show_own(args[0], beamline)
+    except UndulaError:  # it does not run, or has no such plan: the general help will do
+        return False
+    return True
 
 
 def command_help(plan: DeclaredPlan) -> str:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -74,6 +76,7 @@ class PlanLibrary:
         self._names, self._packages, self._describe = names, packages, describe
         self._files: dict[str, _Found] = {}
         self._modules: dict[str, _Found] | None = None
+        self._editions: dict[str, str] = {}
         self._lock = threading.Lock()
 
     # -- what there is ----------------------------------------------------------------------
@@ -228,17 +231,25 @@ class PlanLibrary:
         version = point.dist.version if point.dist else ""
         question = {"origin": package, "name": point.name, "value": point.value}
         answer = self._describe(question)
-        plans = [
-            UserPlan.model_validate(plan).model_copy(
-                update={"edition": version, "revision": f"{package} {version}".strip()}
-            )
-            for plan in answer["plans"]
-        ]
+        sources: dict[str, list[str]] = answer.get("sources", {})
+        plans = []
+        for given in answer["plans"]:
+            module, _, place = sources[given["name"]]
+            edition = _edition(Path(place))
+            self._forget_older(module, edition)
+            revision = " ".join(word for word in (package, version, edition) if word)
+            update = {"edition": edition, "revision": revision}
+            plans.append(UserPlan.model_validate(given).model_copy(update=update))
         if answer["fault"]:
             get_logger().warning("plan_package_faulty", package=package, fault=answer["fault"])
-        return _Found(
-            version, plans=plans, sources=answer.get("sources", {}), fault=answer["fault"]
-        )
+        return _Found(version, plans=plans, sources=sources, fault=answer["fault"])
+
+    def _forget_older(self, module: str, edition: str) -> None:
+        """Let this process import a module anew when its text is another one by now."""
+        if self._editions.setdefault(module, edition) != edition:
+            self._editions[module] = edition
+            sys.modules.pop(module, None)
+        importlib.invalidate_caches()
 
 
 def taken(name: str) -> str:
@@ -295,6 +306,14 @@ def _foreign_names(text: str) -> set[str]:
         n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
     }
     return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} - own
+
+
+def _edition(path: Path) -> str:
+    """Twelve digits that change with the text of a file; '' when it has none."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    except OSError:
+        return ""
 
 
 def written_by(path: Path) -> tuple[str, str]:

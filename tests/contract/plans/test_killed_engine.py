@@ -161,6 +161,8 @@ def test_plans_of_a_file_are_known_to_the_command_line_and_the_prompt(
 
     assert "knife AXIS [num=40]" in said("plans")
     assert "points   known before it starts" in said("plans", "knife")
+    assert "Denser in the middle." in said("plan", "knife", "--help")
+    assert "Any plan by name" in said("plan", "nonesuch", "--help")
     assert "points     40" in said("plan", "knife", "samx", "--dry-run")
     said("plan", "knife", "samx", "num=5", "--no-plot")
     prompt = Typist(client)

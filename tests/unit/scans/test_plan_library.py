@@ -248,7 +248,8 @@ def test_a_forgotten_yield_from_is_refused_with_its_line(house: ScanHouse) -> No
 def test_a_package_gives_plans_by_its_entry_point(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of: str
 ) -> None:
-    (tmp_path / "beam_plans.py").write_text(
+    package = tmp_path / f"beam_plans_{of}.py"
+    package.write_text(
         "import bluesky.plans as bp\n\n\n"
         "def shine(detectors: list, num: int = 2):\n"
         '    """Read in the light."""\n'
@@ -257,13 +258,21 @@ def test_a_package_gives_plans_by_its_entry_point(
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    value = "beam_plans:shine" if of == "function" else "beam_plans"
+    value = f"{package.stem}:shine" if of == "function" else package.stem
     point = EntryPoint("shine" if of == "function" else "anything", value, "undula.plans")
     house = ScanHouse(tmp_path, DEVICES, packages=[point])
     try:
         (plan,) = house.additions.list().plans
         assert (plan.name, plan.help) == ("shine", "Read in the light.")
-        assert house.run("shine", ["diode"]).exit_status == "success"
+        ended = house.run("shine", ["diode"])
+        assert (ended.exit_status, len(house.points(ended.run_uids[0]))) == ("success", 2)
+        before = house.start(ended.run_uids[0])["plan_revision"]
+        text = package.read_text().replace("num: int = 2", "num: int = 4")
+        _again(package, text)
+        assert house.additions.list(again=True).faults == []
+        ended = house.run("shine", ["diode"])
+        assert len(house.points(ended.run_uids[0])) == 4
+        assert house.start(ended.run_uids[0])["plan_revision"] != before
     finally:
         house.close()
 
