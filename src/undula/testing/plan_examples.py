@@ -85,8 +85,8 @@ DECLARED: dict[str, Example] = {
     "adaptive_scan": Example(_TUNE),
     "rel_adaptive_scan": Example(_TUNE),
     "monitor_scan": Example(("pushing", 3), points=3, still=True, exact=False),
-    "sweep_scan": Example(("slow", 0, 1, 0.005), exact=False),
-    "rel_sweep_scan": Example(("slow", 0, 1, 0.005), exact=False),
+    "sweep_scan": Example(("slow", 0, 0.1, 0.005), exact=False),
+    "rel_sweep_scan": Example(("slow", 0, 0.1, 0.005), exact=False),
     "round_scan": Example(("samx", "samy", 0, 0, 0, 1, 1, 3)),
     "rel_round_scan": Example(("samx", "samy", 0, 1, 1, 3)),
     "sequence": Example((["scan", "samx", 0, 1, 2], ["count", 2]), points=4, runs=2),
@@ -131,8 +131,8 @@ DECLARED: dict[str, Example] = {
     "scans.multi_region_grid_scan": Example(
         ("samx", "samy"), {"regions": [[[0, 1, 2], [0, 1, 2]]], **_REL}, 4
     ),
-    "scans.line_sweep_scan": Example(("slow", 0, 1), {"min_update": 0.005, **_ABS}, exact=False),
-    "scans.cont_line_scan": Example(("slow", 0, 1, 3), {"atol": 0.2, **_ABS}, exact=False),
+    "scans.line_sweep_scan": Example(("slow", 0, 0.1), {"min_update": 0.005, **_ABS}, exact=False),
+    "scans.cont_line_scan": Example(("slow", 0, 0.4, 3), {"atol": 0.15, **_ABS}, exact=False),
 }
 """Plans of `undula.plans.FORMS`."""
 

@@ -39,7 +39,7 @@ beam_ok: {deviceClass: undula.devices.condition.Condition, readoutPriority: on_r
 
 def _axis(name: str) -> str:
     unit = "eV" if name == "energy" else "mm"
-    velocity = 20 if name == "slow" else 1000000
+    velocity = 1 if name == "slow" else 1000000
     return AXIS.format(name=name, at=AXES[name], unit=unit, velocity=velocity)
 
 
