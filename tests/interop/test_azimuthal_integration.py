@@ -12,7 +12,12 @@ import pytest
 
 from undula.core.errors import InputError
 from undula.pipes.frame import Frame
+from undula.pipes.graph import GraphBuilder, checked
 from undula.pipes.nodes.azimuthal import Azimuthal
+from undula.pipes.nodes.replay import Replay
+from undula.pipes.nodes.simulated import SimulatedDetector
+from undula.pipes.nodes.user_nodes import NodeFolder
+from undula.pipes.runner import Runner
 
 pytestmark = pytest.mark.interop
 
@@ -87,3 +92,28 @@ def test_masked_pixels_do_not_count(poni: str, tmp_path: Path) -> None:
         assert found["intensity"][same] == pytest.approx(wanted["intensity"][same], rel=0.1, abs=20)
     with pytest.raises(InputError, match="its mask"):
         dirty["file"].accumulate(Frame(2, image[:50]))
+
+
+def test_in_a_graph_it_gives_what_it_gives_alone(poni: str, tmp_path: Path) -> None:
+    types = NodeFolder()
+    detector: dict[str, Any] = {
+        "width": SIZE, "height": SIZE, "frames": 3, "rate_hz": 0, "level": 1000, "noise": False,
+    }  # fmt: skip
+    made = (
+        GraphBuilder("rings")
+        .node("det", "simulated", **detector)
+        .node("azimuthal", "azimuthal", process="two", poni=poni, bins=400)
+        .node("file", "frame_file", process="two", folder=str(tmp_path / "data"))
+        .edge("det -> azimuthal")
+        .edge("azimuthal.intensity -> file")
+    )
+    with Runner(checked(made.graph(), types), types) as runner:
+        outcome = runner.run()
+    assert outcome.ok, outcome.report.text
+    alone = Azimuthal(poni=poni, bins=400)
+    source = Replay(file=str(tmp_path / "data" / "frames_0001.h5"), speed=0)
+    for frame, found in zip(SimulatedDetector(**detector), source, strict=True):
+        alone.accumulate(frame)
+        wanted: Any = alone.result()
+        assert np.array_equal(found.data, wanted["intensity"])
+    source.close()

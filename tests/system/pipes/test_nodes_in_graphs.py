@@ -17,7 +17,7 @@ from undula.pipes.nodes.base import Node
 from undula.pipes.nodes.replay import Replay
 from undula.pipes.nodes.simulated import SimulatedDetector
 from undula.pipes.nodes.user_nodes import NodeFolder
-from undula.pipes.runner import Outcome, Runner
+from undula.pipes.runner import GraphStatus, Outcome, Runner
 
 FRAMES = 24
 DETECTOR: dict[str, Any] = {
@@ -251,3 +251,44 @@ def test_a_detectors_stream_by_zeromq_feeds_a_graph_and_its_losses_are_named(
     }
     found = written(tmp_path / "data" / "frames_0001.h5")
     same(found, {n + 1: image for n, image in enumerate(images) if n != 4})
+
+
+def test_a_pv_of_another_process_feeds_a_graph(tmp_path: Path) -> None:
+    server = pytest.importorskip("p4p.server")
+    from p4p import Value
+    from p4p.nt import NTNDArray
+    from p4p.server.thread import SharedPV
+
+    images = {n: np.arange(20, dtype="u2").reshape(4, 5) * n for n in (1, 2, 3, 5)}
+
+    def update(number: int) -> Any:
+        value = Value(NTNDArray.buildType())
+        value["value"] = ("ushortValue", images[number].ravel())
+        value["dimension"] = [{"size": 5}, {"size": 4}]
+        value["uniqueId"] = number
+        return value
+
+    pv = SharedPV(initial=update(1), nt=None)
+    with server.Server(providers=[{"UNDULA:IMAGE": pv}], isolate=True) as serving:
+        provider = {key: str(value) for key, value in serving.conf().items()}
+        made = (
+            GraphBuilder("served")
+            .node("det", "pva_images", pv="UNDULA:IMAGE", provider=provider, first=1, frames=5)
+            .node("file", "frame_file", folder=str(tmp_path / "data"))
+            .edge("det -> file")
+        )
+        types = NodeFolder()
+        waiting = [2, 3, 5]
+
+        def post(status: GraphStatus) -> None:
+            """The others, when the first one is there."""
+            while status.nodes["det"].frames and waiting:
+                pv.post(update(waiting.pop(0)))
+
+        with Runner(checked(made.graph(), types), types) as runner:
+            outcome = runner.run(show=post)
+    assert not outcome.failed
+    assert {(m.frames.text(), m.place) for m in outcome.report.missing} == {
+        ("4", "never made by det")
+    }
+    same(written(tmp_path / "data" / "frames_0001.h5"), images)
