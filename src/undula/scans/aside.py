@@ -5,9 +5,11 @@ A paused RunEngine runs nothing else. In: the hooks of a scan. Out: what failed,
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from bluesky.run_engine import RunEngine
+from bluesky.utils import RunEngineInterrupted, TransitionError
 
 from undula.core.errors import UndulaError
 from undula.core.log import get_logger
@@ -28,6 +30,12 @@ class Aside:
             return lambda _: ""
         return lambda place: self._run(hooks, place)
 
+    def stop(self) -> None:
+        """End the hooks that run now, if any; from any thread."""
+        if self._engine is not None and self._engine.state == "running":
+            with contextlib.suppress(TransitionError):  # they have ended just now
+                self._engine.request_pause(defer=False)  # without a checkpoint that aborts
+
     def _run(self, hooks: ScanHooks, place: str) -> str:
         if not hooks.has(place):
             return ""
@@ -39,6 +47,8 @@ class Aside:
             self._engine(hooks.run(place))
         except UndulaError as error:
             return str(error)
+        except RunEngineInterrupted:
+            return f"the hooks {place} were ended"
         except Exception as exc:  # of the RunEngine itself
             get_logger().exception("hook_not_run", place=place)
             return f"the hooks {place} could not be run: {type(exc).__name__}: {exc}"

@@ -93,6 +93,7 @@ class ScanRunner:
             watchdog=Watchdog(settings.watchdog),
         )
         self._watchdog = self.steering.watchdog
+        self.steering.stop_aside = self._aside.stop
         self._lock = self.steering.lock
         self.settings = settings
         self.layouts: FileLayouts | None = None

@@ -82,6 +82,8 @@ class Steering:
         self._begun = self._in_plan = False
         self.aside: Callable[[str], str] = lambda _: ""
         """Runs the hooks of a place (`on pause`) while the plan stands; returns what failed."""
+        self.stop_aside: Callable[[], None] = lambda: None
+        """Ends the hooks that run so."""
 
     def begin(self) -> None:
         """An item begins: what was asked of the one before is over."""
@@ -258,6 +260,8 @@ class Steering:
         """
         with self.lock:
             wanted = self._pause_wanted or self._abort_wanted or self._steered
+        if self._abort_wanted and self._engine.state == "paused":
+            self.stop_aside()
         if not wanted or not self._in_plan or self._engine.state != "running":
             return
         try:
@@ -448,7 +452,8 @@ class Steering:
         return self._engine.stop if self._stops else self._resumed
 
     def _run_aside(self, place: str) -> None:
-        if not self._abort_wanted and (failed := self.aside(place)):
+        failed = "" if self._abort_wanted else self.aside(place)
+        if failed and not self._abort_wanted:
             self._ends_as = "fail"
             self.want_abort(failed)
 

@@ -272,3 +272,24 @@ def test_hooks_of_pause_resume_and_abort(course: Any, noted: Callable[[], list[s
     assert course.house.wait().exit_status == "abort"
     places = [note for note in noted() if note.startswith("on ")]
     assert places[3:] == ["on abort", "on close"]
+
+
+def test_a_hook_of_a_pause_that_waits_for_ever_is_ended_by_an_abort(course: Any) -> None:
+    steering, began = course.steering, course.house.plans / "began"
+    hooks = course.house.plans / "hooks.py"
+    hooks.write_text(
+        f"@on('pause')\ndef wait():\n    open({str(began)!r}, 'w').close()\n"
+        "    yield from bps.sleep(1000)\n"
+    )
+    try:
+        course.interrupt(
+            "scan", lambda: steering.pause(at_point=True), lambda: steering.state == "pausing"
+        )
+        course.house.until(began.exists, "the hook does not begin")
+        steering.abort("enough")
+        assert course.house.wait().exit_status == "abort"
+    finally:
+        hooks.unlink()
+    course.place()
+    course.ask("scan")
+    assert course.house.wait().exit_status == "success"
