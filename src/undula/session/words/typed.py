@@ -7,6 +7,7 @@ begins with a word of the beamline. In: the lines of a cell. Out: lines of Pytho
 
 from __future__ import annotations
 
+import ast
 import re
 import warnings
 from collections.abc import Callable
@@ -92,7 +93,16 @@ def as_call(line: str, is_word: Callable[[str], bool]) -> str | None:
         if call is None:
             return None
         calls.append(call)
-    return "; ".join(calls) + comment + line[len(body) :]
+    made = "; ".join(calls)
+    if not _is_call(made):  # e.g. a word that is given another meaning, in a line that is faulty
+        return None
+    return made + comment + line[len(body) :]
+
+
+def _is_call(text: str) -> bool:
+    """Its first statement is a call."""
+    first = ast.parse(text).body[0]
+    return isinstance(first, ast.Expr) and isinstance(first.value, ast.Call)
 
 
 def _call(words: list[str], is_word: Callable[[str], bool]) -> str | None:
