@@ -138,6 +138,17 @@ def names(folder: Path | None) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def faults(folder: Path | None) -> list[ConfigError]:
+    """Files of a folder that cannot be read as Python, with the line."""
+    found = []
+    for path in _files(folder):
+        try:
+            ast.parse(path.read_text(encoding="utf-8"))
+        except (OSError, SyntaxError, ValueError) as exc:
+            found.append(fault(path, exc))
+    return found
+
+
 def load_models(folder: Path | None, wanted: Iterable[str]) -> dict[str, OwnModel]:
     """Run the files of a folder that may have the models wanted.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from undula.analysis import own
 from undula.analysis.expression import parse
-from undula.analysis.models import require_models
+from undula.analysis.models import SHAPES, require_models
 from undula.core.errors import InputError
 
 KEY = "fit"
@@ -59,12 +59,16 @@ def checked(said: Any, folder: Path | None) -> list[dict[str, str]] | str:
     Args:
         said: see this module.
         folder: where the beamline keeps models of its own; its files are read, not run.
-    Raises: InputError, before anything has moved.
+    Raises: InputError, before anything has moved; ConfigError when the model may be in a file that
+    cannot be read.
     """
     if said == NONE:
         return NONE
     found = wishes({KEY: said})
     for wish in found:
-        terms = parse(wish.model).terms
-        require_models([term.name for term in terms], own.names(folder))
+        wanted = [term.name for term in parse(wish.model).terms]
+        faults = own.faults(folder)
+        if faults and not set(wanted) <= {*SHAPES, *own.names(folder)}:
+            raise faults[0]  # the model may well be in there
+        require_models(wanted, own.names(folder))
     return [{"model": wish.model, "signal": wish.signal} for wish in found]

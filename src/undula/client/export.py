@@ -189,7 +189,7 @@ def _line(text: str) -> str:
 
 
 def _number(value: Any) -> str:
-    return f"{value:.17g}" if isinstance(value, float) else str(int(value))
+    return repr(value) if isinstance(value, float) else str(int(value))
 
 
 def _date(stamp: float) -> str:

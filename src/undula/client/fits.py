@@ -74,7 +74,7 @@ def fitter_of(folder: Path | None) -> Fitter:
 
 
 def fit_data(data: Data, model: str, signal: str, folder: Path | None) -> Fit:
-    """Fit a model to the curve of a run. Raises: InputError when the run is no curve."""
+    """Fit a model to the curve of a run. Raises: InputError when there is no curve, or no fit."""
     axis, chosen, x, y = data.curve(signal)
     units = data.units
     found = fitter_of(folder).fit(model, x, y)
@@ -85,7 +85,14 @@ def fit_data(data: Data, model: str, signal: str, folder: Path | None) -> Fit:
         "signal_unit": units.get(chosen, ""),
         "last_seq_num": len(x),
     }
-    return Fit(found.model_copy(update=about))
+    return fit_of(found.model_copy(update=about))
+
+
+def fit_of(result: FitResult) -> Fit:
+    """A fit that has parameters, good or bad. Raises: InputError with the reason without any."""
+    if not result.parameters:
+        raise InputError(result.problem, remedy=result.remedy)
+    return Fit(result)
 
 
 def fit_metadata(said: Any, folder: Path | None) -> dict[str, Any]:

@@ -83,7 +83,8 @@ class Run:
     def fit(self, model: str = USUAL_MODEL, signal: Any = "") -> Fit:
         """Fit a curve of this run: `runs[-1].fit("gaussian + linear", "diode")["center"]`.
 
-        Raises: InputError when the run is no curve. What cannot be fitted says its `problem`.
+        Raises: InputError when the run is no curve, or cannot be fitted. A fit that must not be
+        relied on says its `problem`.
         """
         return fit_data(self.data, model, str(signal), self._runs.models)
 

@@ -14,7 +14,7 @@ from typing import Any
 from undula.analysis.edges import Edge
 from undula.analysis.edges import edge as edge_of
 from undula.analysis.view import RunView
-from undula.client.fits import USUAL_MODEL, Fit, fitter_of
+from undula.client.fits import USUAL_MODEL, Fit, fit_of, fitter_of
 from undula.core.errors import InputError
 
 NO_PLACES = frozenset(
@@ -71,7 +71,7 @@ class Fitting:
             "signal_unit": view.unit(key),
             "last_seq_num": max(view.seq_nums, default=0),
         }
-        fit = Fit(found.model_copy(update=about))
+        fit = fit_of(found.model_copy(update=about))
         self._last = view, fit
         view.fits = [fit.result]
         return fit
