@@ -138,6 +138,10 @@ class Scene:
         except UndulaError:
             return  # it has ended
 
+    def place(self, samx: float) -> None:
+        """Where the simulated axes stand before a run; a new engine has forgotten it."""
+        patient(lambda: self.client.mv(samx=samx, samy=0), "no engine comes back")
+
     def steer(self, how: str) -> None:
         """Skip or retake; it may come too early or too late."""
         try:
@@ -176,12 +180,12 @@ class Scene:
         """One round; a line about it."""
         options = {"time": this.time, "detectors": list(this.detectors), "wait": False}
         ask = lambda: self.client.run_plan(this.plan, *this.args, **options)  # noqa: E731
-        self.client.mv(samx=0.25)
+        self.place(0.25)
         first = self.measure(ask, this.points, "", ())
         assert first is not None
-        self.client.mv(samx=0.25)
         run, left = None, this.points
         for way, part in this.interruptions:
+            self.place(-1.0 if run and this.plan != "count" else 0.25)
             run = self.measure(ask, int(left * part), way, this.steering) or run
             if run is None:
                 continue
@@ -190,8 +194,7 @@ class Scene:
             left = len(run.joined().missing) if run.record.num_points else left
             ask = run.continued
         if run is None or run.status != "success":
-            elsewhere = -1.0 if run and this.plan != "count" else 0.25
-            patient(lambda: self.client.mv(samx=elsewhere), "no engine comes back")
+            self.place(-1.0 if run and this.plan != "count" else 0.25)
             run = self.measure(ask, left, "", ())
         assert run is not None
         assert run.status == "success", run.record.reason

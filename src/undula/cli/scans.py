@@ -145,7 +145,7 @@ def show_scan(client: Client, handle: ScanHandle, as_json: bool, plot: bool) -> 
     ended = handle.finished
     if as_json:
         print_json({"event": "finished", **result_dict(handle, display.views)})
-    elif ended is not None and ended.exit_status != "success":
+    elif ended is not None and (ended.exit_status != "success" or ended.reason):
         print(f"{handle.accepted.command}: {ended.exit_status}, {ended.reason}")
     return 0 if ended is not None and ended.exit_status == "success" else FAILED
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from undula.client import again, notes
+from undula.client import notes
 from undula.client.fits import USUAL_MODEL, Fit, fit_data
 from undula.client.shown import cut, html_table
 from undula.core.errors import InputError, ServiceError
@@ -113,6 +113,8 @@ class Run:
         As `data`, one row a point in the order of the trajectory, with `point`, `run` and `retaken`
         beside the data keys. Raises: InputError when no point was measured.
         """
+        from undula.client import again
+
         return again.joined_data(self.record, self._runs.catalogue)
 
     @property
@@ -132,6 +134,8 @@ class Run:
         Returns at once, as `submit`. Raises: InputError, BusyError for a run that is open or
         complete, or whose points are not known beforehand; LimitError ... as any scan.
         """
+        from undula.client import again  # with the catalogue, which most commands do not need
+
         return self._runs.ask(again.continued(self.record, self._runs.catalogue))
 
     def repeat(self) -> ScanHandle:
@@ -139,6 +143,8 @@ class Run:
 
         Raises: InputError when what was asked is not kept, and whatever the engine refuses.
         """
+        from undula.client import again
+
         return self._runs.ask(again.repeated(self.record, self._runs.catalogue))
 
     def export(self, path: Path | str, kind: str = "csv") -> None:
