@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -117,16 +117,29 @@ def keyword_conditions(given: Mapping[str, Any]) -> tuple[Condition, ...]:
     return tuple(found)
 
 
+MERGED = 2
+"""So many equalities are merged; more would each be read from one end to the other."""
 Sql = tuple[str, list[Any]]
 
 
-def number_query(wanted: RunFilter, limit: int) -> Sql:
-    """Numbers of the runs, newest first, at most `limit`: SQL and its values."""
+def equal_keys(wanted: RunFilter) -> list[tuple[str, str]]:
+    """Key and text of everything that is asked to be equal, once each."""
+    return list(dict.fromkeys([*wanted.equalities(), *_equal_texts(wanted.where)]))
+
+
+def number_query(
+    wanted: RunFilter, limit: int, rarest: Sequence[tuple[str, str]] | None = None
+) -> Sql:
+    """Numbers of the runs, newest first, at most `limit`: SQL and its values.
+
+    Args:
+        rarest: `equal_keys`, those that few runs have first: two are merged, the others looked up.
+    """
     since, bounds = _bounds(wanted)
-    merged = [*wanted.equalities(), *_equal_texts(wanted.where)]
+    equal = equal_keys(wanted) if rarest is None else list(rarest)
     parts: list[str] = []
     values: list[Any] = []
-    for key, text in dict.fromkeys(merged):
+    for key, text in equal[:MERGED]:
         parts.append(f"SELECT number FROM run_keys WHERE key=? AND text=?{since}")  # noqa: S608
         values += [key, text, *bounds]
     text = "(SELECT text FROM run_texts x WHERE x.number=base.number)"
@@ -142,6 +155,10 @@ def number_query(wanted: RunFilter, limit: int) -> Sql:
         inner = "SELECT start_time FROM runs t INDEXED BY runs_times WHERE t.number=base.number"
         conditions.append(f"({inner}) BETWEEN {low} AND {high}")
         values += [v for v in (wanted.since, wanted.until) if v is not None]
+    for pair in equal[MERGED:]:
+        inner = "SELECT 1 FROM run_keys k WHERE k.key=? AND k.text=? AND k.number=base.number"
+        conditions.append(f"EXISTS ({inner})")
+        values += pair
     for condition in wanted.where:
         sql, given = _compared(condition)
         if sql:

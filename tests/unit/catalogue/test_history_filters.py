@@ -82,7 +82,7 @@ FILTERS = {
     "user": st.sampled_from(["ada", "eve"]),
     "where": st.lists(CONDITIONS, min_size=1, max_size=2).map(tuple),
 }
-SOME = st.lists(st.sampled_from(sorted(FILTERS)), max_size=3, unique=True).flatmap(
+SOME = st.lists(st.sampled_from(sorted(FILTERS)), max_size=5, unique=True).flatmap(
     lambda names: st.fixed_dictionaries({name: FILTERS[name] for name in names})
 )
 
@@ -202,6 +202,16 @@ def old(tmp_path: Path) -> Path:
     db.executescript(Path(__file__).with_name("tables_before_filters.sql").read_text())
     db.close()
     return path
+
+
+def test_many_equalities_at_once_find_the_one_run(old: Path) -> None:
+    catalogue = SqliteCatalogue(old)
+    asked: dict[str, Any] = {"plan": "scan", "device": "samx", "status": "success", "user": "ada",
+                             "sample": "Fe2O3", "proposal": "p1", "group": "g1"}  # fmt: skip
+    assert [r.number for r in catalogue.runs(**asked)] == [1]
+    for key in asked:
+        assert catalogue.runs(**{**asked, key: "abort" if key == "status" else "other"}) == []
+    catalogue.close()
 
 
 def test_a_history_of_before_is_found_by_all_filters(old: Path) -> None:
