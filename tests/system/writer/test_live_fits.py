@@ -92,6 +92,9 @@ class Bench:
     def closed(self) -> list[Any]:
         return [message for _, message in self.connector.read(RUNS_CLOSED)]
 
+    def followed(self, uid: str) -> Any:
+        return self.fits._active.get(uid)
+
     def close(self) -> None:
         self.stop.set()
         self.thread.join()
@@ -162,12 +165,12 @@ def test_the_process_is_killed_in_mid_fit_and_the_run_has_its_fit_all_the_same(
     journal = journal_of(fit="gaussian")
     uid = bench.open(journal)
     bench.give(journal[:2], uid)
-    bench.until(lambda: bench.fitter.pid)
+    bench.until(lambda: bench.fitter.pid and bench.followed(uid) and bench.followed(uid).wanted)
     pid = bench.fitter.pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
     bench.give(journal[2:30], uid)
-    bench.until(lambda: bench.fits._active[uid].rows)  # it waits for the process now
+    bench.until(lambda: bench.followed(uid).rows)  # it waits for the process now
     os.kill(pid, signal.SIGKILL)
     bench.give(journal[30:], uid)
     bench.until(bench.closed)
