@@ -86,7 +86,7 @@ def _ways(client: Client, beamline: LocalBeamline) -> dict[str, Callable[[], obj
 def test_joined_it_is_as_a_run_that_nobody_interrupted(
     client: Client, beamline: LocalBeamline, way: str, count_time_s: float | None
 ) -> None:
-    points = 60 if count_time_s else 60_000
+    points = 60 if count_time_s else 20_000
     client.mv(samx=0)
     whole = client.rel_scan("samx", -2, 2, points, time=count_time_s).run.data
     client.rel_scan("samx", -2, 2, points, time=count_time_s, wait=False)
