@@ -153,6 +153,31 @@ def test_a_node_that_stops_at_a_failure_ends_the_graph_and_is_named() -> None:
     assert outcome.status.state == "failed"
 
 
+def test_a_lossless_edge_that_cannot_keep_up_is_named_and_a_feedback_edge_holds_nobody_up() -> None:
+    made = (
+        GraphBuilder("loop")
+        .node("det", "simulated", width=32, height=32, frames=150, rate_hz=0, budget="100 kB")
+        .node("low", "threshold")
+        .node("again", "threshold", process="low")
+        .edge("det -> low")
+        .edge("low.frames -> again")
+        .edge("again.frames -> low", feedback=True)
+    )
+    with Runner(checked(made.graph(), TYPES), TYPES) as runner:
+        os.kill(runner.pids()["low"], signal.SIGSTOP)
+        runner.begin()
+        while not runner.status.nodes["det"].blocked_by:
+            runner.pump(None)
+        assert runner.status.nodes["det"].blocked_by == [DET_LOW]
+        os.kill(runner.pids()["low"], signal.SIGCONT)
+        while not runner.over:
+            runner.pump(None)
+        outcome = runner.outcome()
+    assert outcome.ok
+    assert counts(outcome, DET_LOW)["passed"] == 150
+    assert outcome.status.nodes["det"].blocked_s > 0
+
+
 def test_a_process_that_dies_again_and_again_ends_the_graph_and_is_named() -> None:
     killed = 0
 
@@ -177,3 +202,4 @@ def test_a_runner_that_is_gone_takes_its_processes_with_it() -> None:
     for process in runner._processes.values():
         process.line.close()  # as its death would
     assert [p.wait(30) for p in processes] == [0] * len(processes)
+    assert not runner._folder.exists(), "sockets are left"

@@ -11,6 +11,7 @@ import os
 import select
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,9 @@ class Worker:
             if not host.ended:
                 host.node.close()
             host.close()
+        if not self._quit:  # the runner is dead: the last one to go leaves nothing behind
+            with suppress(OSError):
+                self._folder.rmdir()
 
     def _wait(self) -> None:
         poll = select.poll()
