@@ -67,12 +67,13 @@ class Worker:
         self._line.say(ready=os.getpid())
         while not self._quit and not self._line.ended:
             self._listen()
-            self._connect()
-            worked = False
-            for host in self.hosts.values():
-                worked = host.step() or worked
-            for outlet in self._between:
-                outlet.pump(0.0)
+            try:
+                worked = self._turn()
+            except FileNotFoundError:
+                self._listen()
+                if not self._line.ended:
+                    raise
+                break  # the runner died, and another process has removed the folder
             self._tell()
             if not worked:
                 self._wait()
@@ -83,6 +84,16 @@ class Worker:
         if not self._quit:  # the runner is dead: the last one to go leaves nothing behind
             with suppress(OSError):
                 self._folder.rmdir()
+
+    def _turn(self) -> bool:
+        """Let every node work a little; False when none has anything to do."""
+        self._connect()
+        worked = False
+        for host in self.hosts.values():
+            worked = host.step() or worked
+        for outlet in self._between:
+            outlet.pump(0.0)
+        return worked
 
     def _wait(self) -> None:
         poll = select.poll()
