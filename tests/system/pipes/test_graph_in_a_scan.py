@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from undula.client import Client
+from undula.core.procs import environment_of
 from undula.testing.beamline import local_beamline
 
 DEVICES = """
@@ -51,8 +52,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 
 def workers(client: Client) -> list[int]:
-    """Processes of the graph, by their command lines."""
+    """Processes of the graph of this very beamline, and of no other on this host."""
     del client
+    own = os.environ["XDG_STATE_HOME"]
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
@@ -60,8 +62,11 @@ def workers(client: Client) -> list[int]:
                 words = (folder / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if b"undula.processes.pipe_worker" in words:
-                found.append(int(folder.name))
+            pid = int(folder.name)
+            if b"undula.processes.pipe_worker" in words and (
+                environment_of(pid, "XDG_STATE_HOME") == own
+            ):
+                found.append(pid)
     return found
 
 
