@@ -184,7 +184,7 @@ class GraphDetector:
         number = awaited.seq_num
         if not number:
             return
-        safe = all(number in runner.safe.get(writer, ()) for writer in self._writers)
+        safe = all(runner.is_safe(writer, number) for writer in self._writers)
         if safe and all(number in values for values in self._heard.values()):
             self._awaited = None
             try:
@@ -244,7 +244,7 @@ class GraphDetector:
         errors = [f"{n.name}: {n.error}" for n in runner.status.nodes.values() if n.error]
         blocked = [f"{n.name} is held up by {', '.join(n.blocked_by)}"
                    for n in runner.status.nodes.values() if n.blocked_by]  # fmt: skip
-        late = [w for w in self._writers if number not in runner.safe.get(w, ())]
+        late = [w for w in self._writers if not runner.is_safe(w, number)]
         late += [edge for edge, values in self._heard.items() if number not in values]
         what = "; ".join([*errors, *blocked]) or "no node says why"
         return DeviceError(

@@ -106,16 +106,3 @@ def test_any_process_of_the_graph_is_killed_and_the_next_scan_is_whole(client: C
     for pid in workers(client):
         os.kill(pid, signal.SIGKILL)
         checked_run(client.scan("samx", 0, 1, 3, detectors=["cam"]).run, 3)
-
-
-def test_a_process_of_the_graph_is_killed_in_mid_scan_and_every_point_has_its_frame(
-    client: Client,
-) -> None:
-    scan = client.scan("samx", 0, 1, 300, detectors=["cam"], wait=False)
-    victims = workers(client)[-2:]
-    for event in scan.events():
-        if event["seq_num"] in (20, 150):
-            os.kill(victims.pop(), signal.SIGKILL)
-    scan.wait(100)
-    assert not victims
-    checked_run(scan.run, 300)

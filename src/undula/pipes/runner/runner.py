@@ -101,6 +101,7 @@ class Runner:
         self._produced: dict[str, IntervalSet] = {}
         self._begun_at, self._triggered = 0.0, False
         self._given: dict[str, int] = {}
+        self._merged: dict[str, EdgeLedger] = {}
         self._failed = ""
         self._answers: list[str] = []
         self._selector = selectors.DefaultSelector()
@@ -205,6 +206,16 @@ class Runner:
             if process.line.ended:
                 self._died(process)
 
+    def is_safe(self, node: str, seq_num: int) -> bool:
+        """Whether a node which keeps frames is done with one.
+
+        A node that died between confirming a frame and saying so has confirmed it all the same.
+        """
+        if seq_num in self.safe.get(node, ()):
+            return True
+        edges = [edge.name for edge in self.graph.into(node)]
+        return all(n in self._merged and seq_num in self._merged[n].passed for n in edges)
+
     def wake(self) -> None:
         """From any thread: let a `pump` that waits return."""
         os.eventfd_write(self._waker, 1)
@@ -292,7 +303,8 @@ class Runner:
                 self._give_up(name)
         for name, depth in words["depths"].items():
             self.status.edges[name].depth = depth
-        for name, ledger in self._ledgers().items():
+        self._merged = self._ledgers()
+        for name, ledger in self._merged.items():
             edge = self.status.edges[name]
             for key, count in ledger.counts.items():
                 if key != "on_the_way":
