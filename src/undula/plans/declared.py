@@ -7,7 +7,7 @@ In: names, numbers, lists. Out: a `Call` with one value for each argument, from 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from undula.core.errors import InputError
@@ -55,6 +55,7 @@ class DeclaredPlan:
         counters: further words name what is read, as in SPEC.
         words: how a usage line shows the words of a call that go to `build` as they are.
         command: its own command of the command line, beside `undula plan NAME`.
+        elsewhere: words that others have as options here, and where to find what they do.
     """
 
     name: str
@@ -71,6 +72,7 @@ class DeclaredPlan:
     counters: bool = False
     words: str = ""
     command: str = ""
+    elsewhere: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def usage(self) -> str:
@@ -121,7 +123,7 @@ class DeclaredPlan:
         if words and not self.words:
             raise InputError(f"{self.name} got {len(args)} arguments", remedy=f"use: {self.usage}")
         if options:
-            raise unknown_option(self.name, options, [*self.options, *COMMON])
+            raise unknown_option(self.name, options, [*self.options, *COMMON], self.elsewhere)
         call = Call(self, groups, values, read)
         _distinct(call.axes)
         return call

@@ -23,7 +23,8 @@ class StepForm:
     that finds them on its way (`adaptive`, `sweep`): nothing moves beyond them. `parts` are the
     runs of a plan that makes several, one after the other; before each the axes in `before` go to
     their targets and `rest_s` is waited; `conditions` are those it is taken at, `also_read` names
-    devices read beside the detectors. `units` are those
+    devices read beside the detectors, as `also_monitored` beside the
+    usual ones; `not_read` are read neither at a point nor before and after. `units` are those
     that its axes must have. `arguments` are those of the call.
     """
 
@@ -46,6 +47,8 @@ class StepForm:
     rest_s: float = 0.0
     conditions: dict[str, float] = field(default_factory=dict)
     also_read: tuple[str, ...] = ()
+    also_monitored: tuple[str, ...] = ()
+    not_read: tuple[str, ...] = ()
     units: dict[str, str] = field(default_factory=dict)
     arguments: dict[str, Any] = field(default_factory=dict)
 

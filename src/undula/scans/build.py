@@ -42,8 +42,11 @@ FIELDS = ("signal", "target_field")
 def baseline_of(scan: CheckedScan, devices: Registry) -> list[str]:
     """Devices read before and after: readout priority baseline, usable, not part of the scan."""
     names = devices.by_priority("baseline")
+    left_out = scan.form.not_read if scan.form is not None else ()
     return [
-        n for n in names if n not in scan.devices and devices[n].enabled and devices[n].connected
+        n
+        for n in names
+        if n not in (*scan.devices, *left_out) and devices[n].enabled and devices[n].connected
     ]
 
 
@@ -53,10 +56,11 @@ def pushing(scan: CheckedScan, devices: Registry) -> list[str]:
     Each change is an event of a stream of their own, `NAME_monitor`.
     """
     names = [*devices.by_priority("async"), *devices.by_priority("continuous")]
+    left_out = scan.form.not_read if scan.form is not None else ()
     return [
         n
         for n in names
-        if n not in scan.devices
+        if n not in (*scan.devices, *left_out)
         and devices[n].enabled
         and devices[n].connected
         and _tells_changes(devices[n].obj)

@@ -59,7 +59,7 @@ def check_form(form: StepForm, request: ScanRequest, devices: Registry, at: Plac
     moved_axes = [axis.name for axis in axes]
     for name in form.also_read:
         usable(devices, name, "a device that is read")
-    named = detectors_of(devices, wanted, moved_axes)
+    named = _chosen(form, devices, detectors_of(devices, wanted, moved_axes), moved_axes)
     detectors = with_sources(devices, dict.fromkeys([*form.also_read, *named]))
     if not detectors and not axes:
         raise InputError(
@@ -106,6 +106,16 @@ def check_form(form: StepForm, request: ScanRequest, devices: Registry, at: Plac
         before_timeout_s=begin_timeout_s,
         warnings=_warnings(form, request, devices, detectors, driven.axes),
     )
+
+
+def _chosen(
+    form: StepForm, devices: Registry, usual: Sequence[str], axes: Sequence[str]
+) -> list[str]:
+    """Detectors with those that the plan adds, without those that it leaves out."""
+    added = detectors_of(devices, form.also_monitored, axes)
+    for name in form.not_read:
+        usable(devices, name, "a device that is not read")
+    return [n for n in dict.fromkeys([*usual, *added]) if n not in form.not_read]
 
 
 def _origin(request: ScanRequest, axes: Sequence[LoadedDevice], at: Places) -> tuple[float, ...]:

@@ -80,6 +80,7 @@ from undula.scans.limits import usable
 from undula.scans.motors import Motors
 from undula.scans.moves import Mover
 from undula.scans.notes import RunNotes
+from undula.scans.places import with_place
 from undula.scans.ports import Documents
 from undula.scans.queue_desk import QueueDesk
 from undula.scans.rights import Guard
@@ -403,7 +404,8 @@ class EngineService:
         if request.continues is not None:  # it is to be as the run that it goes on with
             return request, []
         request, said = self.additions.completed(request)
-        return self.runner.samples.completed(self.metadata.added(request)), said
+        request = self.metadata.added(with_place(request))
+        return self.runner.samples.completed(request), said
 
     def _move(self, mover: Mover, request: MoveRequest, permit: Permit) -> None:
         def answer(reply: Reply) -> None:

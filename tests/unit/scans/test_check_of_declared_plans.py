@@ -11,9 +11,11 @@ import pytest
 from bluesky.utils import Msg
 
 from undula.core.errors import InputError, LimitError
-from undula.plans import parse_form, step_scan
+from undula.plans import FORMS, parse_form, step_scan
 from undula.plans.step import StepRun
+from undula.scans.build import baseline_of
 from undula.scans.forecast import left_at
+from undula.session.plans import make_plan
 from undula.testing.scan_house import ScanHouse
 
 AXIS = """{name}: {{deviceClass: undula.devices.sim.SimPositioner, readoutPriority: on_request,
@@ -31,6 +33,8 @@ DEVICES = (
     + """
 both: {deviceClass: undula.devices.PseudoAxis, readoutPriority: on_request, enabled: true,
   deviceConfig: {value: "(samx + samy) / 2", moves: {samx: value, samy: value}, unit: mm}}
+ion: {deviceClass: undula.devices.sim.SimMonitor, readoutPriority: on_request, enabled: true}
+heater: {deviceClass: undula.devices.sim.SimMonitor, readoutPriority: baseline, enabled: true}
 diode: {deviceClass: undula.devices.sim.SimMonitor, readoutPriority: monitored, enabled: true,
         softwareTrigger: true}
 """
@@ -42,6 +46,33 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScanHouse]:
     made = ScanHouse(Path(tmp_path_factory.mktemp("house")), DEVICES)
     yield made
     made.close()
+
+
+def test_a_scan_of_bec_reads_what_is_monitored_and_not_what_is_on_request(
+    house: ScanHouse,
+) -> None:
+    words: dict[str, Any] = {"steps": 3, "relative": False}
+    usual = house.check("scans.line_scan", "samx", 0, 1, **words)
+    assert usual.detectors == ("diode",)
+    assert baseline_of(usual, house.devices) == ["heater"]
+    more = house.check("scans.line_scan", "samx", 0, 1, **words, monitored=["ion", "samy"])
+    assert more.detectors == ("diode", "ion", "samy")
+    words |= {"monitored": "ion", "on_request": ["diode", "heater"]}
+    other = house.check("scans.line_scan", "samx", 0, 1, **words)
+    assert other.detectors == ("ion",)
+    assert baseline_of(other, house.devices) == []
+    with pytest.raises(InputError, match="'dioed'"):
+        house.check("scans.line_scan", "samx", 0, 1, steps=3, on_request=["dioed"], relative=False)
+
+
+@pytest.mark.parametrize("name", [name for name in FORMS if name.startswith("scans.")])
+def test_words_of_bec_without_a_counterpart_name_what_does_the_same(name: str) -> None:
+    assert {"monitored", "on_request", "file_suffix", "file_directory"} <= set(FORMS[name].options)
+    for word in ("hide_report", "scan_queue", "callback", "async_callback"):
+        refused = FORMS[name].elsewhere[word]
+        with pytest.raises(InputError, match=f"'{word}'") as error:
+            make_plan(name, parse_form)(**{word: True})
+        assert error.value.remedy == refused
 
 
 def test_each_run_is_checked_from_where_the_one_before_ends(house: ScanHouse) -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from undula.core.errors import BusyError, ConfigError, StorageError
+from undula.core.errors import BusyError, ConfigError, InputError, StorageError
 from undula.core.settings import BeamlineSettings
 from undula.devices.description import load_device_file
 from undula.devices.registry import Registry
+from undula.messages import ScanRequest
 from undula.scans.leases import Holding, Leases
-from undula.scans.places import check_room, run_path
+from undula.scans.places import check_room, run_path, with_place
 from undula.scans.safety import Touched
 
 
@@ -34,6 +35,33 @@ def test_a_file_name_cannot_leave_its_folder(tmp_path: Path) -> None:
     metadata = {"proposal": "../../etc", "sample": {"name": "a b/c"}}
     path = run_path(_settings(tmp_path), metadata, "scan", 7)
     assert path == tmp_path / "etc" / "a_b_c" / "dataset" / "00007_scan.nxs"
+
+
+def test_a_scan_may_name_the_folder_and_the_end_of_its_file(tmp_path: Path) -> None:
+    asked = {"file_directory": "night/late", "file_suffix": "run-a_1"}
+    path = run_path(_settings(tmp_path), asked, "scan", 7)
+    assert path == tmp_path / "night" / "late" / "00007_scan_run-a_1.nxs"
+    request = ScanRequest(request_id="r", deadline=0.0, plan="scans.acquire", kwargs=asked)
+    assert with_place(request).metadata == asked
+    assert with_place(request.model_copy(update={"plan": "count"})).metadata == {}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"file_suffix": "../a"},
+        {"file_suffix": "a b"},
+        {"file_directory": "../elsewhere"},
+        {"file_directory": "/etc"},
+        {"file_directory": "a/../../b"},
+        {"file_directory": ".hidden"},
+    ],
+)
+def test_an_asked_folder_or_ending_cannot_leave_the_data_folder(
+    tmp_path: Path, asked: dict[str, str]
+) -> None:
+    with pytest.raises(InputError, match=next(iter(asked))):
+        run_path(_settings(tmp_path), asked, "scan", 1)
 
 
 def test_a_wrong_template_names_the_fields(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def test_each_plan_shows_the_arguments_that_it_takes(shell: Shell, name: str) ->
     options = [p.name for p in shown.parameters.values() if p.kind is p.KEYWORD_ONLY]
 
     assert shown == signature(name)
-    assert options[-4:] == ["time", "detectors", "metadata", "fit"]
+    assert options[-6:] == ["time", "detectors", "metadata", "fit", "sample", "front"]
     assert all(f"\n    {a.name} " in help_text(name) for a in FORMS[name].every)
     assert "seconds" in help_text(name)
 

@@ -46,10 +46,41 @@ OPTIM = Argument(
 )  # fmt: skip
 
 
+MONITORED, ON_REQUEST = "monitored", "on_request"
+EVERY_SCAN = (
+    Argument(
+        MONITORED, "names", "devices read at each point beside those that are usual",
+        default=None, keyword=True,
+    ),
+    Argument(
+        ON_REQUEST, "names", "devices that are not read, also not before and after",
+        default=None, keyword=True,
+    ),
+    Argument(
+        "file_suffix", "text", "end of the file's name", default=None, keyword=True,
+        more="Letters, digits, - and _",
+    ),
+    Argument(
+        "file_directory", "text", "folder of the file below the data folder", default=None,
+        keyword=True, more="In place of the one that the file template says",
+    ),
+)  # fmt: skip
+"""What BEC's scans take besides."""
+ELSEWHERE = {
+    "scan_queue": "there is one queue: undula queue add has its places, e.g. front=True",
+    "callback": "RE.subscribe(f) calls f(name, document) for what runs from the prompt",
+    "async_callback": "RE.subscribe(f) calls f(name, document) for what runs from the prompt",
+    "hide_report": 'queue.add("scans.line_scan", ...) returns at once and shows nothing',
+}
+"""Words of BEC that have no counterpart among the arguments: where to find what they do."""
+
+
 def timed(call: Call) -> dict[str, Any]:
-    """The times of a form: of exposure, to settle."""
+    """What the arguments of every scan mean for a form: times, and which devices are read."""
     exposed = call["exp_time"] * call.values.get("frames_per_trigger", 1)
     return {
+        "also_monitored": tuple(call.values.get(MONITORED) or ()),
+        "not_read": tuple(call.values.get(ON_REQUEST) or ()),
         "count_time_s": exposed or None,
         "settle_s": call.values.get("settling_time", 0.0),
         "settle_after_s": call.values.get("settling_time_after_trigger", 0.0),
@@ -170,6 +201,8 @@ def _step(number: str) -> Argument:
 def _plan(
     name: str, about: str, example: str, build: Callable[[Call], StepForm], **more: Any
 ) -> DeclaredPlan:
+    more["arguments"] = (*more["arguments"], *EVERY_SCAN)
+    more["elsewhere"] = ELSEWHERE
     return DeclaredPlan(PREFIX + name, "bec", about, f"{PREFIX}{name}({example})", build, **more)
 
 

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING
 from undula.core.errors import InputError
 from undula.plans.arguments import MAX_POINTS, Argument
 from undula.plans.declared import Call, DeclaredPlan
-from undula.plans.families.bec import EXP_TIME, FRAMES, PREFIX, READOUT, RELATIVE, STEPS, timed
+from undula.plans.families.bec import (
+    ELSEWHERE,
+    EVERY_SCAN,
+    EXP_TIME,
+    FRAMES,
+    PREFIX,
+    READOUT,
+    RELATIVE,
+    STEPS,
+    timed,
+)
 from undula.plans.families.common import NUM, START, STOP
 from undula.plans.form import StepForm
 
@@ -188,7 +198,9 @@ PLANS: tuple[DeclaredPlan, ...] = (
                 "max_update", "float", "longest time between two readings", "s", 0.0, low=0,
                 keyword=True, more="Here it is read all the time, so this has no use",
             ),
+            *EVERY_SCAN,
         ),
+        elsewhere=ELSEWHERE,
     ),
     DeclaredPlan(
         PREFIX + "cont_line_scan",
@@ -210,6 +222,8 @@ PLANS: tuple[DeclaredPlan, ...] = (
             EXP_TIME,
             READOUT,
             FRAMES,
+            *EVERY_SCAN,
         ),
+        elsewhere=ELSEWHERE,
     ),
 )  # fmt: skip
