@@ -56,6 +56,10 @@ FitModel = Annotated[
     str | None,
     typer.Option("--fit", help="Fit while it runs, e.g. 'gaussian + linear'; none: not at all."),
 ]
+Sample = Annotated[
+    str | None, typer.Option("--sample", help="Mount it before, by the sample changer.")
+]
+Front = Annotated[bool, typer.Option("--front", help="Run it next, before all that wait.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and report, move nothing.")]
 Show = Annotated[
     bool, typer.Option("--show", help="Draw where it would go, in the limits; move nothing.")
@@ -64,7 +68,7 @@ NoPlot = Annotated[bool, typer.Option("--no-plot", help="Table only.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Queue it and return at once.")]
 Relative = Annotated[bool, typer.Option("--relative", help="Around the present position.")]
 
-SHOWING = ("--no-plot", "--detach", "--json")
+SHOWING = ("--no-plot", "--detach", "--json", "--front")
 """Options that change nothing of what is measured."""
 
 Parse = Callable[[Sequence[str]], tuple[list[Any], dict[str, Any]]]
@@ -187,6 +191,7 @@ def run_command(
         given = kwargs.pop(name)
         options[name] = given if options[name] is None else options[name]
     options["darks"] = options.get("darks") or 0
+    options["front"] = bool(options.get("front"))
     with connected(beamline) as client:
         if show and not as_json:
             _show(client, client.check(plan, *args, **options, **kwargs))
@@ -214,6 +219,8 @@ def scan(
     shutter: Shutter = None,
     darks: Darks = None,
     fit: FitModel = None,
+    sample: Sample = None,
+    front: Front = False,
     dry_run: DryRun = False,
     show: Show = False,
     no_plot: NoPlot = False,
@@ -224,12 +231,14 @@ def scan(
     """Scan axes in equal steps: AXIS START STOP [AXIS START STOP ...] NUM.
 
     Example: undula scan samx -1 1 21 --time 0.1 --detectors diode
+
+    Example: undula scan samx -1 1 21 --sample S3 --front
     """
     args, kwargs = parsing.line_arguments(words or [])
     run_command(
         "rel_scan" if relative else "scan", args, kwargs,
         time=time, detectors=parsing.names(detectors), shutter=shutter, darks=darks, fit=fit,
-        dry_run=dry_run, show=show, no_plot=no_plot,
+        sample=sample, front=front or None, dry_run=dry_run, show=show, no_plot=no_plot,
         as_json=as_json, detach=detach, beamline=beamline,
     )  # fmt: skip
 
@@ -303,6 +312,8 @@ def _command(plan: str | None, text: str) -> Callable[..., None]:
         shutter: Shutter = None,
         darks: Darks = None,
         fit: FitModel = None,
+        sample: Sample = None,
+        front: Front = False,
         dry_run: DryRun = False,
         show: Show = False,
         no_plot: NoPlot = False,
@@ -318,7 +329,7 @@ def _command(plan: str | None, text: str) -> Callable[..., None]:
         run_command(
             name, args, kwargs,
             time=time, detectors=parsing.names(detectors), shutter=shutter, darks=darks, fit=fit,
-            dry_run=dry_run, show=show, no_plot=no_plot,
+            sample=sample, front=front or None, dry_run=dry_run, show=show, no_plot=no_plot,
             as_json=as_json, detach=detach, beamline=beamline,
         )  # fmt: skip
 

@@ -6,7 +6,7 @@ In: calls. Out: requests to the engine, and what the bus, the history and the fi
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from undula.core.kept_token import KeptToken, token_file
 from undula.core.paths import BeamlinePaths, beamline_paths, default_beamline
 from undula.core.secret import Secret
 from undula.core.settings import load_settings
-from undula.messages import PlanSource, QueueOptions, Readback
+from undula.messages import Place, PlanSource, QueueOptions, Readback, UserPlan
 
 SCAN_TIMEOUT_S = 60.0
 """Checking a scan reads limits live and computes every point: seconds until the reply."""
@@ -109,6 +109,8 @@ class Client:
         source: PlanSource | None = None,
         queue: QueueOptions | None = None,
         fit: Any = None,
+        sample: str | None = None,
+        front: bool = False,
         **kwargs: Any,
     ) -> ScanHandle:
         """Check a plan and queue it; returns at once when it is accepted.
@@ -127,14 +129,17 @@ class Client:
             queue: where it waits, how often it runs, on which sample; see `queue.add`.
             fit: a model to be fitted while it runs, `"gaussian + linear"`, or
                 `{"model": ..., "signal": ...}`, or a list; `"none"`: not even the usual one.
+            sample: mounted by the sample changer before it runs.
+            front: it is the next one to run.
             kwargs: further arguments of the plan.
 
         Raises: InputError, LimitError, BusyError ... when the engine refuses it: nothing moved.
         """
         cursors = Cursors.now(self.link.connector)
         options = {"time": time, "detectors": detectors, "metadata": metadata, "command": command}
-        options |= {"shutter": shutter, "darks": darks, "source": source, "queue": queue}
-        options["fit"] = fit
+        options |= {"shutter": shutter, "darks": darks, "source": source, "fit": fit}
+        words = {"sample": sample, "front": front}
+        options["queue"] = self._queue_options(plan, source, words, kwargs, queue)
         return ScanHandle(self, self._scan(False, plan, args, kwargs, options), cursors)
 
     def submit_fields(self, fields: dict[str, Any]) -> ScanHandle:
@@ -155,12 +160,36 @@ class Client:
         command: str = "",
         source: PlanSource | None = None,
         fit: Any = None,
+        sample: str | None = None,
+        front: bool = False,
         **kwargs: Any,
     ) -> Accepted:
         """Check a plan and queue nothing: points (the first 1000), estimate, file, warnings."""
         options = {"time": time, "detectors": detectors, "shutter": shutter, "darks": darks}
         options |= {"command": command, "source": source, "fit": fit}
+        words = {"sample": sample, "front": front}
+        options["queue"] = self._queue_options(plan, source, words, kwargs, None)
         return self._scan(True, plan, args, kwargs, options)
+
+    def _queue_options(
+        self,
+        plan: str,
+        source: PlanSource | None,
+        words: dict[str, Any],
+        kwargs: dict[str, Any],
+        queue: QueueOptions | None,
+    ) -> QueueOptions:
+        """How it waits. A word that a plan of the beamline has itself goes to the plan."""
+        given = {word: value for word, value in words.items() if value}
+        if given and source is None and plan not in _shipped():
+            own = {name for p in self.plans.list().plans if p.name == plan for name in _names(p)}
+            kwargs.update({word: given.pop(word) for word in own & given.keys()})
+        options = queue or QueueOptions()
+        if "sample" in given:
+            options = options.model_copy(update={"sample": str(given["sample"])})
+        if "front" in given:
+            options = options.model_copy(update={"place": Place(at="front")})
+        return options
 
     def _scan(
         self,
@@ -364,6 +393,16 @@ class Client:
     def __repr__(self) -> str:
         name = self.paths.name if self.paths else f"pid {os.getpid()}"
         return f"<client of beamline {name}>"
+
+
+def _shipped() -> Collection[str]:
+    from undula.plans import FORMS
+
+    return FORMS
+
+
+def _names(plan: UserPlan) -> list[str]:
+    return [parameter.name for parameter in plan.parameters]
 
 
 def _listed(detectors: Iterable[Any] | str | None) -> list[Any] | None:

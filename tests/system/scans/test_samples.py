@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from undula.cli.application import build
 from undula.client import Client
 from undula.core.errors import BusyError, InputError, UndulaError
+from undula.session.commands import Shell
 from undula.testing.beamline import LocalBeamline, local_beamline
 
 PATIENCE_S = 30.0
@@ -80,6 +83,34 @@ def test_a_sample_that_the_changer_does_not_hold_is_refused_at_once(client: Clie
     with pytest.raises(InputError, match="no sample 'S9'"):
         client.queue.add("count", 1, sample="S9")
     assert client.queue.list().waiting == []
+
+
+def test_every_scan_takes_its_sample_and_a_place_at_the_front(client: Client) -> None:
+    commands = build(("scans",))
+
+    def undula(*words: str, code: int = 0) -> str:
+        done = CliRunner().invoke(commands, [*words, "--detach", "--beamline", "test"])
+        assert done.exit_code == code, done.output
+        return done.output
+
+    shell = Shell(client)
+    shell.namespace()
+    client.queue.lock("an edit")
+    try:
+        undula("scan", "samx", "-1", "1", "5", "--sample", "S2")
+        undula("count", "1", "--front")
+        undula("plan", "scans.acquire", "--front", "--sample", "S1")
+        shell.prompt.submit("ct", 0.01, sample="S3", front=True)
+        assert "no sample 'S9'" in undula("plan", "ct", "1", "--sample", "S9", code=2)
+        with pytest.raises(InputError, match="no sample 'S9'"):
+            client.check("count", 1, sample="S9")
+        waiting = client.queue.list().waiting
+        assert [(item.plan, item.sample) for item in waiting] == [
+            ("ct", "S3"), ("scans.acquire", "S1"), ("count", ""), ("scan", "S2"),
+        ]  # fmt: skip
+    finally:
+        client.queue.clear()
+        client.queue.unlock()
 
 
 def test_a_fault_of_the_changer_makes_the_queue_wait(client: Client, robot: Path) -> None:

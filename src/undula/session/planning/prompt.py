@@ -24,7 +24,7 @@ from undula.session.planning.pack import Packer, check_is_plan, packed
 from undula.session.planning.run_engine import RunEngineHere
 
 LONGEST_COMMAND = 500
-OPTIONS = ("time", "detectors", "metadata", "shutter", "command", "queue")
+OPTIONS = ("time", "detectors", "metadata", "shutter", "command", "queue", "sample", "front")
 """What every scan takes beside the arguments of its plan."""
 
 
