@@ -320,15 +320,17 @@ class Client:
 
         `more` are further fields of the request: `jog`, `velocity`; see `Motors.start_jog`.
         """
+        request_id = new_id()
 
         def call() -> dict[str, Any]:
             with self._watched(to, progress):
                 result = self.link.ask(
-                    ENGINE_MOVE, MOVE_TIMEOUT_S, targets=to, relative=relative, **more
-                )
+                    ENGINE_MOVE, MOVE_TIMEOUT_S, request_id=request_id, targets=to,
+                    relative=relative, **more,
+                )  # fmt: skip
             return dict(result["readbacks"])
 
-        return Background(call)
+        return Background(call, request_id)
 
     @contextmanager
     def _watched(self, devices: Iterable[str], progress: MoveProgress | None) -> Iterator[None]:

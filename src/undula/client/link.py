@@ -132,10 +132,15 @@ class Link:
 
 
 class Background:
-    """A call in its own thread, so that Ctrl-C never cuts a conversation in two."""
+    """A call in its own thread, so that Ctrl-C never cuts a conversation in two.
 
-    def __init__(self, call: Callable[[], Any]) -> None:
+    Args:
+        request_id: id of the request that it makes, where others speak of it.
+    """
+
+    def __init__(self, call: Callable[[], Any], request_id: str = "") -> None:
         self._call = call
+        self.request_id = request_id
         self._result: Any = None
         self._error: BaseException | None = None
         self._ended = threading.Event()

@@ -211,6 +211,7 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
             service.news.show_readback,
             attendant=attendant,
             velocities=Velocities(paths.velocities),
+            watch=runner.moves,
         )
         _attach(service, runner, mover, paths, opening, attendant=attendant)
         runner.layouts = layouts = FileLayouts(paths.state)

@@ -22,6 +22,7 @@ from undula.scans.jog import Speed, jog_target
 from undula.scans.leases import Leases
 from undula.scans.limits import check_limits, movable_axis, refuse_read_only
 from undula.scans.motion import MOVE_MARGIN_S
+from undula.scans.move_watch import MoveWatch
 from undula.scans.safety import Touched
 from undula.scans.stop import stop_call
 from undula.scans.stoppable import Closing, Declared, stoppable
@@ -47,8 +48,10 @@ class Mover:
         *,
         attendant: Attendant,
         velocities: Velocities,
+        watch: MoveWatch,
     ) -> None:
         self.velocities = velocities
+        self._watch = watch
         self._loop = loop
         self._devices = devices
         self._leases = leases
@@ -64,7 +67,7 @@ class Mover:
         holder = f"a move by {request.user or 'somebody'} ({request.request_id[:8]})"
         try:
             permit.check()
-            moves, limit_s = self._attendant.check(request.targets, lambda: self._moves(request))
+            moves, expected_s = self._attendant.check(request.targets, lambda: self._moves(request))
             axes, targets = [axis for axis, _ in moves], [target for _, target in moves]
             used = list(dict.fromkeys([*request.targets, *(axis.name for axis in axes)]))
             self._leases.take(used, holder)
@@ -87,7 +90,7 @@ class Mover:
                 permit,
                 axes=axes,
                 targets=targets,
-                limit_s=limit_s,
+                expected_s=expected_s,
                 holder=holder,
                 speed=speed,
                 reply=reply,
@@ -96,7 +99,10 @@ class Mover:
         )
 
     def _moves(self, request: MoveRequest) -> tuple[list[tuple[LoadedDevice, Any]], float | None]:
-        """Real axes and checked targets, and the deadline, seconds. Asks devices, sets nothing."""
+        """Real axes and checked targets, and what it should take, seconds; None: nobody knows.
+
+        Asks devices, sets nothing.
+        """
         axes = [movable_axis(self._devices, name) for name in request.targets]
         moves = list(real_moves([(axis, self._target(axis, request)) for axis in axes]))
         pseudo = pseudo_of(axes)
@@ -104,8 +110,7 @@ class Mover:
             if axis.name not in request.targets:  # under a pseudo axis
                 refuse_read_only(axis)
                 check_limits(axis, [target], pseudo)
-        limit_s = self._deadline_s(moves, request.velocity) if moves else None
-        return moves, limit_s
+        return moves, self._expected_s(moves, request.velocity) if moves else None
 
     def _speed(self, request: MoveRequest) -> Speed | None:
         """The velocity that was asked for, set until the move has ended. Raises: UndulaError."""
@@ -133,7 +138,7 @@ class Mover:
         check_limits(axis, [float(target)])
         return target
 
-    def _deadline_s(
+    def _expected_s(
         self,
         moves: Sequence[tuple[LoadedDevice, float | int | str]],
         velocity: float | None,
@@ -150,7 +155,7 @@ class Mover:
             if duration is None:
                 return None
             longest = max(longest, duration)
-        return 3.0 * longest + MOVE_MARGIN_S
+        return longest
 
     async def _move(
         self,
@@ -159,12 +164,13 @@ class Mover:
         *,
         axes: Sequence[LoadedDevice],
         targets: Sequence[float | int | str],
-        limit_s: float | None,
+        expected_s: float | None,
         holder: str,
         speed: Speed | None,
         reply: Callable[[Reply], None],
     ) -> None:
         begin, statuses = time.monotonic(), dict[str, Any]()
+        limit_s = None if expected_s is None else 3.0 * expected_s + MOVE_MARGIN_S
         done = {"duration_s": 0.0, "names": list(request.targets)}
         try:
             permit.check()
@@ -173,8 +179,9 @@ class Mover:
                 permit.check()
             late = {n: s for n, s in statuses.items() if not (s.done and s.success)}
             if late:
+                self._watch.begin(holder, late, expected_s, limit_s)
                 waiting = {n: self._awaitable(s) for n, s in late.items()}
-                await self._arrived(waiting, limit_s, permit)
+                await self._arrived(waiting, limit_s, permit, holder)
         except Exception as exc:  # drivers raise anything; the asker gets it as the one reply
             error = (
                 exc if isinstance(exc, UndulaError) else _device_error(exc, list(request.targets))
@@ -186,6 +193,7 @@ class Mover:
         else:
             answer = Reply(request_id=request.request_id, result=done)
         finally:
+            self._watch.end(holder)
             trouble = await asyncio.to_thread(speed.put_back) if speed is not None else None
             self._leases.release(holder)
             self._forget(holder)
@@ -219,7 +227,11 @@ class Mover:
         return future
 
     async def _arrived(
-        self, waiting: dict[str, asyncio.Future[None]], limit_s: float | None, permit: Permit
+        self,
+        waiting: dict[str, asyncio.Future[None]],
+        limit_s: float | None,
+        permit: Permit,
+        holder: str,
     ) -> None:
         given_up: float | None = None
         end = None if limit_s is None else time.monotonic() + limit_s
@@ -230,6 +242,7 @@ class Mover:
             if not pending:
                 return
             late = [n for n, f in waiting.items() if f in pending]
+            self._watch.waits(holder, late)
             if permit.revoked and given_up is None:
                 given_up = time.monotonic() + AFTER_STOP_S
             if given_up is not None and time.monotonic() > given_up:

@@ -39,6 +39,7 @@ from undula.scans.frames import tell_path
 from undula.scans.leases import Holding, Leases
 from undula.scans.line import Line
 from undula.scans.lost import LostDevices
+from undula.scans.move_watch import MoveWatch
 from undula.scans.places import run_path
 from undula.scans.ports import Documents
 from undula.scans.queue_events import Ended
@@ -93,6 +94,7 @@ class ScanRunner:
             watchdog=Watchdog(settings.watchdog),
         )
         self._watchdog = self.steering.watchdog
+        self.moves = MoveWatch(settings.watchdog, changed)
         self.steering.stop_aside = self._aside.stop
         self._lock = self.steering.lock
         self.settings = settings
@@ -143,7 +145,7 @@ class ScanRunner:
                 run_number=run.number if run else None,
                 points_done=points,
                 waiting_for=self._watchdog.text,
-                overdue=[late.text for late in self.steering.overdue],
+                overdue=[late.text for late in (*self.steering.overdue, *self.moves.overdue)],
                 waiting=list(queue.waiting),
                 message=self.steering.shown,
                 revision=queue.revision,

@@ -289,7 +289,7 @@ class EngineService:
             try:
                 self.runner.watch_refusals()
                 self.runner.steering.watch_conditions()
-                late = self.runner.steering.watch_overdue()
+                late = [*self.runner.steering.watch_overdue(), *self.runner.moves.look()]
                 self.alarms.see(wrong_now(self.runner.conditions.trips(), self._devices, late))
                 self.runner.steering.watch_lost()
                 self.runner.steering.watch_room(self._outbox.fill, self._broker_full)
@@ -301,7 +301,7 @@ class EngineService:
                 said = time.monotonic()
                 status = self.runner.status()
                 notify.heartbeat(f"{status.state}, {status.points_done} points")
-                if status.state != "idle":
+                if status.state != "idle" or status.overdue:
                     self.queue_changed()
 
     def _look_for_absent(self) -> None:

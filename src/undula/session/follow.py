@@ -11,15 +11,17 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from queue import SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from undula.bus.endpoints import RUN_FITS
+from undula.bus.endpoints import QUEUE_STATUS, RUN_FITS
 from undula.bus.ports import Connector
 from undula.client import Background, Client, ScanHandle, Step
 from undula.core.clock import Deadline
 from undula.core.errors import UndulaError
+from undula.messages import QueueStatus
 
 if TYPE_CHECKING:
     from undula.session.display import Display
@@ -166,7 +168,12 @@ def _paused(client: Client) -> bool:
 
 
 def wait_for_move(client: Client, move: Background, tell: Callable[[str], None]) -> Any:
-    """The readbacks of a move; Ctrl-C stops the axes at once and raises what the engine says."""
+    """The readbacks of a move; Ctrl-C stops the axes at once and raises what the engine says.
+
+    An axis that takes longer than it should is told, once.
+    """
+    told: dict[str, None] = {}
+    late: SimpleQueue[str] = SimpleQueue()
 
     def stop(_: int) -> None:
         try:
@@ -174,5 +181,15 @@ def wait_for_move(client: Client, move: Background, tell: Callable[[str], None])
         except UndulaError as exc:
             tell(str(exc))
 
-    with on_ctrl_c(stop):
+    def look(status: QueueStatus) -> None:
+        for text in status.overdue:
+            axis = text.partition(":")[0]
+            if move.request_id and move.request_id[:8] in text and axis not in told:
+                told[axis] = None
+                late.put(text)
+
+    with on_ctrl_c(stop), closing(client.link.connector.subscribe(QUEUE_STATUS, look)):
+        while not move.done(0.2):
+            while not late.empty():
+                tell(f"overdue: {late.get()}")
         return move.result()

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from undula.client import Client
-from undula.core.errors import BusyError, InputError
+from undula.core.errors import BusyError, InputError, UndulaError
+from undula.session.follow import wait_for_move
 from undula.testing.beamline import local_beamline
 
 PATIENCE_S = 20.0
@@ -147,4 +148,19 @@ def test_what_is_overdue_is_named_in_the_queue_and_among_the_alarms(
     _until(lambda: client.queue.list().state == "paused", "it does not pause")
     client.queue.resume()
     assert scan.wait(PATIENCE_S).run.data["stuck"].tolist() == [1, 2]
+    flag.touch()
+    told: list[str] = []
+    move = client.start_move({"stuck": 3})
+
+    def tell(text: str) -> None:
+        told.append(text)
+        assert any("waiting for stuck" in line for line in client.queue.list().overdue)
+        _until(lambda: any(a.source == "move, stuck" for a in client.alarms.list()), "no alarm")
+        client.stop()
+
+    with pytest.raises(UndulaError, match="stopped"):
+        wait_for_move(client, move, tell)
+    assert told[0].startswith("overdue: waiting for stuck: ")
+    assert len(told) == 1
+    _until(lambda: not client.queue.list().overdue, "it is overdue for ever")
     client.config.remove("stuck")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from undula.core.settings import WatchdogSettings
 from undula.plans.verbs import Wait
+from undula.scans.move_watch import MoveWatch
 from undula.scans.watchdog import Expected, Pace, Watchdog
 from undula.testing.scan_house import PATIENCE_S, ScanHouse
 
@@ -40,6 +41,29 @@ def dog(clock: Clock) -> Watchdog:
     dog = Watchdog(SETTINGS, clock)
     dog.begin(EXPECTED)
     return dog
+
+
+@given(st.floats(0.0, 1e4), st.none() | st.floats(1.0, 1e5), st.floats(0.0, 1e5))
+def test_a_direct_move_is_told_before_its_deadline_and_never_in_its_time(
+    expected_s: float, limit_s: float | None, took_s: float
+) -> None:
+    clock, changes = Clock(), list[int]()
+    watch = MoveWatch(SETTINGS, lambda: changes.append(1), clock)
+    watch.begin("a move by ann", ["samx", "samy"], expected_s, limit_s)
+    watch.begin("a move by ben", ["rot"], None, None)
+    watch.waits("a move by ann", ["samy"])
+    clock.now += took_s
+    late = watch.look()
+    if late:
+        assert [one.source for one in late] == ["move, samy"]
+        assert "a move by ann" in late[0].text
+        assert took_s > expected_s or (limit_s is not None and took_s > limit_s / 2)
+    else:
+        assert limit_s is None or took_s <= limit_s
+        assert took_s <= SETTINGS.factor * expected_s + SETTINGS.margin_s + 1e-6
+    watch.end("a move by ann")
+    assert watch.look() == []
+    assert len(changes) == 2 * len(late)
 
 
 @pytest.mark.parametrize(
