@@ -57,6 +57,17 @@ def fit_lines(fit: FitResult) -> list[str]:
     return lines
 
 
+def fit_line(fit: FitResult) -> str:
+    """A fit in one line, to be kept with its run and searched.
+
+    >>> c = FitParameter(name="center", value=0.1, error=0.01)
+    >>> fit_line(FitResult(model="gaussian", signal="diode", axis_unit="mm", parameters=[c]))
+    'gaussian of diode: 0 points; center 0.100 ± 0.010 mm'
+    """
+    first, *others = (line.strip() for line in fit_lines(fit))
+    return "; ".join([first.removeprefix("fit").strip(), *others])
+
+
 def _rank(parameter: FitParameter) -> int:
     last = parameter.name.rpartition("_")[2]
     return _FIRST.index(last) if last in _FIRST else len(_FIRST)

@@ -42,6 +42,8 @@ from undula.messages import (
     RunDocument,
     RunFileClosed,
     RunFits,
+    RunImportRequest,
+    RunNoted,
     RunNotesRequest,
     RunOpened,
     ScanRequest,
@@ -113,6 +115,9 @@ RUNS_OPENED = Endpoint(
 RUNS_CLOSED = Endpoint(
     "runs/closed", RunFileClosed, "stream", "runs whose file is complete", maxlen=10_000
 )
+RUNS_NOTED = Endpoint(
+    "runs/noted", RunNoted, "stream", "comments and tags as people give them", maxlen=1_000
+)
 QUEUE_STATUS = Endpoint("queue/status", QueueStatus, "latest", "the whole scan queue")
 QUEUE_FINISHED = Endpoint(
     "queue/finished", ItemFinished, "stream", "how each queue item ended", maxlen=10_000
@@ -180,6 +185,10 @@ ENGINE_METADATA = Endpoint(
 )  # fmt: skip
 ENGINE_RUNS = Endpoint(
     "requests/engine/runs", RunNotesRequest, "request", "comments and tags on runs",
+    readers=("service",), writers=_CLIENTS,
+)  # fmt: skip
+ENGINE_IMPORT = Endpoint(
+    "requests/engine/import", RunImportRequest, "request", "tell of runs that were made elsewhere",
     readers=("service",), writers=_CLIENTS,
 )  # fmt: skip
 ENGINE_MOTOR = Endpoint(

@@ -110,10 +110,10 @@ def keys_of(run: RunRecord, tags: Iterable[str]) -> set[Key]:
 
 def text_to_search(run: RunRecord, notes: Iterable[RunNote]) -> str:
     """What `text` is looked for in, in small letters: command, plan, user, path, reason, the
-    metadata's keys and values, tags and comments.
+    metadata's keys and values, tags, comments and fits.
     """
     notes = list(notes)
-    comments = [note.text for note in notes if note.kind == "comment"]
+    comments = [note.text for note in notes if note.kind in ("comment", "fit")]
     parts = [run.command, run.plan, run.user, run.path, run.reason, *tags_of(notes), *comments]
     own = {"command", "plan_name", "user"}
     said = metadata_values(run.metadata)

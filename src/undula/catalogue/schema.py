@@ -15,7 +15,7 @@ from undula.catalogue.keys import keys_of, tags_of, text_to_search
 from undula.catalogue.model import RunRecord
 from undula.messages import RunNote
 
-VERSION = 1
+VERSION = 2
 _MIGRATING_S = 120
 _FIRST = """
 CREATE TABLE IF NOT EXISTS counter (id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL);
@@ -48,6 +48,7 @@ _SECOND = (
     "text TEXT NOT NULL, author TEXT NOT NULL, time REAL NOT NULL)",
     "CREATE INDEX notes_of_run ON notes (uid, id)",
 )
+_THIRD = ("ALTER TABLE notes ADD COLUMN fit TEXT NOT NULL DEFAULT ''",)
 _JSON = frozenset({"devices", "metadata", "payload", "run_uids", "run_numbers", "tags"})
 
 
@@ -69,10 +70,14 @@ def prepare(db: sqlite3.Connection) -> None:
     db.execute(f"PRAGMA busy_timeout={_MIGRATING_S * 1000}")
     db.execute("BEGIN IMMEDIATE")
     try:
-        if _version(db) < VERSION:  # another process may have been quicker
+        version = _version(db)  # another process may have been quicker
+        if version < 1:
             for statement in _SECOND:
                 db.execute(statement)
             _index_all(db)
+        if version < VERSION:
+            for statement in _THIRD:
+                db.execute(statement)
             db.execute(f"PRAGMA user_version={VERSION}")
         db.execute("COMMIT")
     except BaseException:

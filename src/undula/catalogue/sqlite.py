@@ -195,8 +195,18 @@ class SqliteCatalogue:
             if db.execute("SELECT 1 FROM runs WHERE uid=?", (uid,)).fetchone() is None:
                 raise InputError(f"there is no run {uid}", remedy="look at the list: undula runs")
             db.executemany(
-                "INSERT INTO notes (uid, kind, text, author, time) VALUES (?, ?, ?, ?, ?)",
-                [(uid, n.kind, n.text, n.author, n.time) for n in notes],
+                "INSERT INTO notes (uid, kind, text, author, time, fit) VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (
+                        uid,
+                        n.kind,
+                        n.text,
+                        n.author,
+                        n.time,
+                        n.fit.model_dump_json() if n.fit else "",
+                    )
+                    for n in notes
+                ],
             )
             tags = json.dumps(tags_of(self.notes(uid)))
             db.execute("UPDATE runs SET tags=? WHERE uid=?", (tags, uid))
@@ -205,8 +215,9 @@ class SqliteCatalogue:
 
     def notes(self, uid: str) -> list[RunNote]:
         """See `Catalogue`."""
-        query = "SELECT kind, text, author, time FROM notes WHERE uid=? ORDER BY id"
-        return [RunNote(**row) for row in self._read(query, uid)]
+        query = "SELECT kind, text, author, time, fit FROM notes WHERE uid=? ORDER BY id"
+        rows = self._read(query, uid)
+        return [RunNote(**row | {"fit": json.loads(row["fit"] or "null")}) for row in rows]
 
     def run(self, key: int | str) -> RunRecord:
         """See `Catalogue`."""

@@ -36,11 +36,18 @@ def fit(
         str, typer.Argument(help="e.g. 'gaussian + linear', 'step(center=(0, 1)) + constant'.")
     ] = "gaussian + linear",
     signal: Annotated[str, typer.Option("--signal", help="Default: that of the plot.")] = "",
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep it with the run: undula runs show N.")
+    ] = False,
     as_json: JsonOption = False,
     beamline: BeamlineOption = None,
 ) -> None:
     """Fit a model to a run. Example: undula runs fit -1 "gaussian + linear" --signal diode"""
-    found = _runs(beamline)[number].fit(model, signal)
+    run = _runs(beamline)[number]
+    found = run.fit(model, signal)
+    if keep:
+        with connected(beamline) as client:
+            client.runs.keep_fit(run.uid, found)
     if as_json:
         print_json(found.result.model_dump(mode="json"))
     else:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from undula.messages import RunNote
 
 Number = Annotated[int, typer.Argument(help="Run number; -1 is the newest.")]
-SIGNS = {"comment": "", "tag": "+", "untag": "-"}
+SIGNS = {"comment": "", "tag": "+", "untag": "-", "fit": "fit "}
 
 
 def note_lines(notes: list[RunNote]) -> list[str]:

@@ -2,7 +2,8 @@
 
 In: JSON lines, or a live RunEngine that has an `Importer` as subscriber. Out: a number, a NeXus
 file, its archive, an entry in the history, marked as imported. All documents are checked first; a
-stream that is refused leaves nothing behind.
+stream that is refused leaves nothing behind, one that dies on the way is finished by the next
+import or by the writer at its start (`undula.writer.imported`).
 
     RE.subscribe(Importer("x07mb", origin="old beamline"))
 """
@@ -10,9 +11,11 @@ stream that is refused leaves nothing behind.
 from __future__ import annotations
 
 import json
+import socket
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -20,36 +23,28 @@ from typing import IO, Any
 import event_model
 
 from undula.bus.codec import decode, encode_document
-from undula.catalogue import Catalogue, SqliteCatalogue
+from undula.bus.endpoints import ENGINE_IMPORT
+from undula.catalogue import Catalogue, RunRecord, SqliteCatalogue
+from undula.catalogue.imported import IMPORTED
+from undula.client.client import connect
 from undula.client.link import login_name
+from undula.core.access import Access
 from undula.core.clock import now
-from undula.core.errors import InputError, StorageError, UndulaError
-from undula.core.paths import beamline_paths, default_beamline
+from undula.core.errors import AccessError, InputError, StorageError, UndulaError
+from undula.core.paths import BeamlinePaths, beamline_paths, default_beamline
 from undula.core.settings import BeamlineSettings, load_settings
-from undula.files import archive_path, sound_stop, verify, write_archive
+from undula.files import sound_stop
 from undula.messages import RunDocument
 from undula.scans.places import run_path
-from undula.writer import rebuild
-from undula.writer.follower import protect, record_of
+from undula.writer.imported import Imported, Imports
 
 Named = tuple[str, dict[str, Any]]
-IMPORTED = "imported"
-"""Key of the start document: where the run came from, its first scan_id, when and by whom."""
 _MEMORY_BYTES = 32 << 20
 KNOWN = frozenset(
     {"start", "descriptor", "event", "event_page", "stop", "resource", "datum", "datum_page",
      "stream_resource", "stream_datum"}
 )  # fmt: skip
 _STREAMED = ("event", "event_page")
-
-
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """A run that was taken over."""
-
-    number: int
-    uid: str
-    path: Path
 
 
 class Check:
@@ -183,71 +178,117 @@ class Spool:
         self._file.close()
 
 
-def _keep(spool: Spool, settings: BeamlineSettings, catalogue: Catalogue, origin: str) -> Imported:
-    """Number, file, archive, entry; what was made is removed again when a later step fails."""
+def _keep(spool: Spool, settings: BeamlineSettings, door: Door) -> Imported:
+    """Give the run its number and mark, and keep it whole."""
     spool.check.ended()
     given, stop = spool.check.start, sound_stop(spool.check.stop)
     uid = str(given["uid"])
-    known = _known(catalogue, uid)
-    if known:
+    known = door.imports.known(uid)
+    if known is not None:
         raise InputError(
-            f"run {uid} is in the history already, as run {known}",
-            remedy=f"see undula runs {known}",
+            f"run {uid} is in the history already, as run {known.number}",
+            remedy=f"see undula runs {known.number}",
         )
-    number = catalogue.allocate_number(settings.data)
-    mark = {"from": origin, "scan_id": given.get("scan_id"), "time": now(), "by": login_name()}
-    start = {**given, "scan_id": number, IMPORTED: mark}
-    wanted = run_path(settings, start, str(given.get("plan_name") or "imported"), number)
-    made: list[Path] = []
+    number = door.catalogue.allocate_number(settings.data)
+    start: dict[str, Any] = {**given, "scan_id": number}
+    wanted = run_path(settings, start, str(given.get("plan_name") or IMPORTED), number)
+    start[IMPORTED] = {
+        "from": door.origin,
+        "scan_id": given.get("scan_id"),
+        "time": now(),
+        "by": door.user,
+        "path": str(wanted),
+    }
+    return door.imports.keep(uid, spool.documents(start, stop))
+
+
+@dataclass(slots=True)
+class Door:
+    """Where runs come in: the history that gets them, in whose name, from where."""
+
+    imports: Imports
+    catalogue: Catalogue
+    origin: str
+    user: str = field(default_factory=login_name)
+
+    def missing(self, spools: list[Spool]) -> list[Spool]:
+        """Those that are not in the history.
+
+        A stream whose import died on the way is given again as a whole. All of them when there is
+        none that is new, or when one came from elsewhere: that is refused.
+        """
+        new = []
+        for spool in spools:
+            known = self.imports.known(str(spool.check.start["uid"]))
+            if known is None:
+                new.append(spool)
+            elif (known.metadata.get(IMPORTED) or {}).get("from") != self.origin:
+                return spools
+        return new or spools
+
+
+def _engine_is_up(paths: BeamlinePaths) -> bool:
+    """Somebody listens where motion is stopped: the engine, which says who may import."""
+    with socket.socket(socket.AF_UNIX) as line:
+        try:
+            line.connect(str(paths.stop_socket))
+        except OSError:
+            return False
+    return True
+
+
+def _check_unasked(paths: BeamlinePaths) -> None:
+    """Without the engine nobody can say who may import. Raises: AccessError where that matters."""
+    if Access(paths.access).required:
+        raise AccessError(
+            f"people log in at beamline {paths.name!r}, and its engine is down",
+            remedy=f"start it first: undula up --beamline {paths.name}",
+        )
+
+
+@contextmanager
+def open_door(beamline: str, origin: str) -> Iterator[Door]:
+    """The door of a beamline; while it is up, it is asked first and hears of each run.
+
+    Raises: AccessError where people log in and this one may not import; BusError, ServiceError.
+    """
+    paths = beamline_paths(beamline)
+    settings = load_settings(paths.config)
+    client = connect(beamline) if _engine_is_up(paths) else None
+    if client is None:
+        _check_unasked(paths)
+    catalogue = SqliteCatalogue(paths.catalogue)
     try:
-        path = rebuild(spool.documents(start, stop), wanted)
-        made.append(path)
-        made.append(archive_path(path))
-        if write_archive(path, spool.documents(start, stop)) != verify(archive_path(path)):
-            raise StorageError(f"the archive of {path} is incomplete", remedy="import it again")
-        for file in made:
-            protect(file, settings)
-        catalogue.open_run(
-            record_of(start, number, path).model_copy(
-                update={
-                    "exit_status": stop["exit_status"],
-                    "reason": str(stop.get("reason") or ""),
-                    "end_time": float(stop["time"]),
-                    "num_points": _points(spool.check.num_events),
-                    "archive_path": str(archive_path(path)),
-                }
+        if client is None:
+            imports = Imports(paths.importing, settings, catalogue)
+            door = Door(imports, catalogue, origin)
+        else:
+            link = client.link
+            user = str(link.ask(ENGINE_IMPORT)["user"])
+
+            def tell(run: RunRecord) -> None:
+                link.ask(ENGINE_IMPORT, run=run.uid)
+
+            door = Door(
+                Imports(paths.importing, settings, catalogue, tell), catalogue, origin, user
             )
-        )
-    except BaseException:
-        for file in made:
-            file.unlink(missing_ok=True)
-        raise
-    return Imported(number, uid, path)
-
-
-def _points(num_events: dict[str, int]) -> int:
-    others = {k: v for k, v in num_events.items() if k != "baseline"}
-    return num_events.get("primary", max(others.values(), default=0))
-
-
-def _known(catalogue: Catalogue, uid: str) -> int:
-    try:
-        record = catalogue.run(uid)
-    except InputError:
-        return 0
-    return record.number if record.uid == uid else 0
+        door.imports.finish()
+        yield door
+    finally:
+        catalogue.close()
+        if client is not None:
+            client.close()
 
 
 def import_documents(
-    documents: Iterable[Named], settings: BeamlineSettings, catalogue: Catalogue, origin: str
+    documents: Iterable[Named], settings: BeamlineSettings, door: Door
 ) -> list[Imported]:
     """Take over runs, one after the other in the stream; all are checked before the first is kept.
 
     Args:
         documents: `(name, document)`, each run from start to stop.
         settings: of the beamline that gets them.
-        catalogue: its history.
-        origin: where they come from, for the record.
+        door: where they come in.
     Raises: InputError naming the document; StorageError. What was refused leaves nothing behind.
     """
     spools: list[Spool] = []
@@ -264,22 +305,21 @@ def import_documents(
             raise InputError("there are no documents", remedy="give the stream of a run")
         for spool in spools:
             spool.check.ended()
-        return [_keep(spool, settings, catalogue, origin) for spool in spools]
+        return [_keep(spool, settings, door) for spool in door.missing(spools)]
     finally:
         for spool in spools:
             spool.close()
 
 
 def import_file(path: Path, beamline: str | None = None) -> list[Imported]:
-    """Take over the runs of a file of JSON lines; see `import_documents`."""
-    paths = beamline_paths(beamline or default_beamline())
-    settings = load_settings(paths.config)
-    catalogue = SqliteCatalogue(paths.catalogue)
-    try:
-        origin = str(path.expanduser().resolve())
-        return import_documents(read_documents(path), settings, catalogue, origin)
-    finally:
-        catalogue.close()
+    """Take over the runs of a file of JSON lines; see `import_documents`.
+
+    Raises: also AccessError, where people log in.
+    """
+    name = beamline or default_beamline()
+    settings = load_settings(beamline_paths(name).config)
+    with open_door(name, str(path.expanduser().resolve())) as door:
+        return import_documents(read_documents(path), settings, door)
 
 
 class Importer:
@@ -325,11 +365,8 @@ class Importer:
         return self._owner.get(str(link), "")
 
     def _close(self, uid: str, spool: Spool) -> None:
-        catalogue = SqliteCatalogue(self._paths.catalogue)
-        try:
-            self.imported.append(_keep(spool, self._settings, catalogue, self._origin))
-        finally:
-            catalogue.close()
+        with open_door(self._paths.name, self._origin) as door:
+            self.imported.append(_keep(spool, self._settings, door))
         self._forget(uid)
 
     def _refuse(self, uid: str, error: UndulaError) -> None:

@@ -1,4 +1,4 @@
-"""Comments and tags on a run from a client; the engine keeps them with author and time.
+"""Comments, tags and later fits of a run from a client; the engine keeps them with author and time.
 
 In: what to say about which run. Out: the run's record and all its notes.
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from undula.bus.endpoints import ENGINE_RUNS
 from undula.client.link import Link
 from undula.core.errors import InputError
-from undula.messages import RunNote
+from undula.messages import FitResult, RunNote
 
 if TYPE_CHECKING:
     from undula.catalogue import RunRecord
@@ -36,6 +36,11 @@ def tag(link: Link, run: int | str, *words: str) -> Noted:
     """Give tags (`good` or `+good`) and take tags away (`-bad`)."""
     add, remove = signs(words)
     return say(link, run, action="tag", add=add, remove=remove)
+
+
+def keep_fit(link: Link, run: int | str, fit: FitResult) -> Noted:
+    """Keep a fit that was made afterwards."""
+    return say(link, run, action="fit", fit=fit)
 
 
 def signs(words: tuple[str, ...]) -> tuple[list[str], list[str]]:

@@ -80,13 +80,23 @@ class Run:
 
         return open_data(self.path)
 
-    def fit(self, model: str = USUAL_MODEL, signal: Any = "") -> Fit:
+    def fit(self, model: str = USUAL_MODEL, signal: Any = "", *, keep: bool = False) -> Fit:
         """Fit a curve of this run: `runs[-1].fit("gaussian + linear", "diode")["center"]`.
+
+        With `keep` the fit stays with the run, as a note: `kept_fits` has it, a search finds it.
 
         Raises: InputError when the run is no curve, or cannot be fitted. A fit that must not be
         relied on says its `problem`.
         """
-        return fit_data(self.data, model, str(signal), self._runs.models)
+        found = fit_data(self.data, model, str(signal), self._runs.models)
+        if keep:
+            self.record, _ = self._runs.keep_fit(self.uid, found)
+        return found
+
+    @property
+    def kept_fits(self) -> list[Fit]:
+        """Fits that were made afterwards and kept, in order."""
+        return [Fit(note.fit) for note in self.notes if note.fit is not None]
 
     @property
     def tags(self) -> list[str]:
@@ -227,6 +237,10 @@ class Runs:
     def tag(self, run: int | str, *words: str) -> Noted:
         """Give a run tags (`good`), or take them away (`-bad`)."""
         return notes.tag(self._line(), run, *words)
+
+    def keep_fit(self, run: int | str, fit: Fit) -> Noted:
+        """Keep a fit with a run, by number or uid; its file is not touched."""
+        return notes.keep_fit(self._line(), run, fit.result)
 
     def ask(self, fields: dict[str, Any]) -> ScanHandle:
         """Ask for a scan by the fields of its request. Raises: ServiceError without a beamline."""

@@ -98,6 +98,11 @@ class BeamlinePaths:
         return self.state / "models"
 
     @property
+    def importing(self) -> Path:
+        """Documents of runs that are being imported (`writer.imported`)."""
+        return self.state / "importing"
+
+    @property
     def nodes(self) -> Path:
         """Files with nodes of pipes that the beamline wrote itself."""
         return self.state / "nodes"

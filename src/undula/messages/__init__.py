@@ -22,7 +22,7 @@ from undula.messages.devices import (
 from undula.messages.errors import ErrorReport
 from undula.messages.fits import FitParameter, FitResult, RunFits
 from undula.messages.metadata import BeamlineMetadata, MetadataRequest
-from undula.messages.notes import RunNote, RunNotesRequest
+from undula.messages.notes import RunNote, RunNoted, RunNotesRequest
 from undula.messages.plans import (
     ArgumentInfo,
     HookInfo,
@@ -58,7 +58,13 @@ from undula.messages.requests import (
     Request,
     ScanRequest,
 )
-from undula.messages.runs import JournalProgress, RunDocument, RunFileClosed, RunOpened
+from undula.messages.runs import (
+    JournalProgress,
+    RunDocument,
+    RunFileClosed,
+    RunImportRequest,
+    RunOpened,
+)
 from undula.messages.services import BrokerStatus, LogEvent
 
 __all__ = [
@@ -117,7 +123,9 @@ __all__ = [
     "RunDocument",
     "RunFileClosed",
     "RunFits",
+    "RunImportRequest",
     "RunNote",
+    "RunNoted",
     "RunNotesRequest",
     "RunOpened",
     "ScanRequest",

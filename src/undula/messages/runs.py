@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from undula.messages.base import Event
+from undula.messages.requests import Request
 
 ExitStatus = Literal["success", "abort", "fail"]
 
@@ -34,6 +35,9 @@ class RunOpened(Event):
     path: str = Field(description="path of the NeXus file to be written")
     item_id: str = Field(default="", description="the queue item that made it")
     time: float = Field(description="UTC epoch s")
+    imported: bool = Field(
+        default=False, description="made elsewhere: its file is complete, there is no journal"
+    )
 
 
 class RunFileClosed(Event):
@@ -58,3 +62,13 @@ class JournalProgress(Event):
     uid: str = Field(description="uid of the run")
     appended: int = Field(ge=0, description="highest index in the broker")
     acknowledged: int = Field(ge=0, description="highest index that survives a broker's kill -9")
+
+
+class RunImportRequest(Request):
+    """May I import runs; and: this imported run is in the history now, tell everybody."""
+
+    tag: ClassVar[str] = "run_import_request"
+
+    run: str = Field(
+        default="", description="uid of the run that is in; '' only asks for the right"
+    )

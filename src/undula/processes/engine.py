@@ -223,7 +223,7 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
             layouts,
         )
         service.attach_metadata(metadata)
-        service.attach_notes(RunNotes(catalogue))
+        service.attach_notes(RunNotes(catalogue, service.tell))
         service.attach_additions(additions)
         log.add_sink(service.log)
         stopping = StopServer(paths.stop_socket, _stop_call(stops, runner, engine))

@@ -11,19 +11,30 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from functools import partial
 
 from undula.analysis.fitter import Fitter
 from undula.bus.broker import connect
+from undula.bus.endpoints import RUNS_CLOSED, RUNS_OPENED
 from undula.bus.outgoing import LogOnBus, Outgoing
-from undula.catalogue import SqliteCatalogue
+from undula.bus.ports import Connector
+from undula.catalogue import RunRecord, SqliteCatalogue
+from undula.catalogue.imported import announcement
 from undula.core import log, notify
 from undula.core.paths import beamline_paths
 from undula.core.settings import load_settings
 from undula.writer import WriterService
 from undula.writer.fits import LiveFits
+from undula.writer.imported import Imports
 
 LIVE_FIT_S = 10.0
 """A live fit that takes longer is ended, and not tried again in this run."""
+
+
+def _tell(connector: Connector, run: RunRecord) -> None:
+    opened, closed = announcement(run)
+    connector.append(RUNS_OPENED, opened)
+    connector.append(RUNS_CLOSED, closed)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         service = WriterService(connector, catalogue, settings, fits=fits)
         fitting.start()
         service.recover()
+        Imports(paths.importing, settings, catalogue, partial(_tell, connector)).finish()
         notify.ready()
         service.run(stop, notify.heartbeat)
     finally:

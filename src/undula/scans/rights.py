@@ -27,6 +27,7 @@ from undula.messages import (
     QueueRequest,
     ReadRequest,
     Request,
+    RunImportRequest,
     RunNotesRequest,
     ScanRequest,
 )
@@ -85,6 +86,8 @@ RIGHTS: dict[str, Right] = {
         Right("runs show", _SEE, "looking at notes on runs"),
         Right("runs comment", _USE, "commenting on a run"),
         Right("runs tag", _USE, "tagging a run"),
+        Right("runs fit", _USE, "keeping a fit of a run"),
+        Right("import", _USE, "importing runs"),
         Right("queue list", _SEE, "looking at the queue"),
         Right("queue show", _SEE, "looking at the queue"),
         Right("queue history", _SEE, "looking at the queue"),
@@ -132,6 +135,7 @@ _WORDS: dict[type[Request], str] = {
     MetadataRequest: "metadata",
     QueueRequest: "queue",
     RunNotesRequest: "runs",
+    RunImportRequest: "import",
 }
 
 

@@ -22,6 +22,7 @@ from undula.bus.endpoints import (
     ENGINE_CONFIG,
     ENGINE_DEVICE_SET,
     ENGINE_DEVICES,
+    ENGINE_IMPORT,
     ENGINE_METADATA,
     ENGINE_MOTOR,
     ENGINE_MOVE,
@@ -56,6 +57,7 @@ from undula.messages import (
     ErrorReport,
     FileEvent,
     ItemFinished,
+    Message,
     MetadataRequest,
     MotorRequest,
     MoveRequest,
@@ -65,6 +67,7 @@ from undula.messages import (
     ReadRequest,
     Reply,
     Request,
+    RunImportRequest,
     RunNotesRequest,
     ScanRequest,
 )
@@ -96,6 +99,7 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     ENGINE_CONFIG,
     ENGINE_ALARMS,
     ENGINE_MOTOR,
+    ENGINE_IMPORT,
     ENGINE_METADATA,
     ENGINE_PLANS,
     ENGINE_QUEUE,
@@ -366,7 +370,7 @@ class EngineService:
                 return lambda: self.motors.answer(request)
             case MetadataRequest():
                 return lambda: self.metadata.answer(request)
-            case RunNotesRequest():
+            case RunNotesRequest() | RunImportRequest():
                 return lambda: self.notes.answer(request)
             case DevicesRequest():
                 return lambda: self._table().model_dump()
@@ -518,6 +522,14 @@ class EngineService:
     def attach_notes(self, notes: RunNotes) -> None:
         """Give it what people say about runs."""
         self._notes = notes
+
+    def tell(self, endpoint: Endpoint[Any], message: Message) -> None:
+        """Add it to what everybody hears, soon and for certain."""
+
+        def say() -> None:
+            self._connector.append(endpoint, message)
+
+        self._outgoing.say(say, must=True)
 
     @property
     def notes(self) -> RunNotes:

@@ -80,7 +80,7 @@ class WriterService:
         entries = self._connector.read(RUNS_OPENED, after=self._cursor, block_s=block_s)
         for cursor, opened in entries:
             self._cursor = cursor
-            if opened.uid in self._closed or opened.uid in self._followers:
+            if opened.imported or opened.uid in self._closed or opened.uid in self._followers:
                 continue
             if recovering and self._ended_long_ago(opened):
                 continue

@@ -9,12 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import bluesky.plans as bp
 import h5py
 import pytest
+from bluesky import RunEngine
+from bluesky.callbacks.json_writer import JSONLinesWriter
+from ophyd.sim import hw
 
+from undula.bus.endpoints import RUNS_CLOSED, RUNS_NOTED, RUNS_OPENED
 from undula.catalogue import SqliteCatalogue
 from undula.catalogue.scan_folder import read_notes
 from undula.client import Client
+from undula.client.importing import import_file
 from undula.core.errors import ConfigError, InputError
 from undula.devices.sim import SIMULATED_FILE
 from undula.processes.doctor import examine
@@ -74,11 +80,45 @@ def test_comments_and_tags_are_kept_beside_the_file_and_found(
     ):
         with pytest.raises(InputError):
             wrong()
+    said = [noted for _, noted in client.link.connector.read(RUNS_NOTED) if noted.uid == run.uid]
+    assert [[n.text for n in noted.notes] for noted in said] == [
+        ["Beam was unstable from point 2"], ["good", "alignment"], ["good"]
+    ]  # fmt: skip
+    assert said[-1].tags == ["alignment"]
     again = SqliteCatalogue(":memory:")
     assert again.rebuild_from_files(beamline.settings.data) >= 2
     assert again.run(run.number).tags == ["alignment"]
     assert again.notes(run.uid) == client.runs[-1].notes
     again.close()
+
+
+def test_a_fit_that_is_kept_stays_with_its_run(beamline: LocalBeamline, client: Client) -> None:
+    run = client.scan("samx", -2, 2, 15, detectors=["diode"]).run
+    before = run.path.read_bytes()
+    fit = run.fit("gaussian + constant", keep=True)
+    assert [found.result for found in client.runs[run.uid].kept_fits] == [fit.result]
+    assert client.runs.search(text="gaussian + constant of diode")[0].uid == run.uid
+    assert run.path.read_bytes() == before
+    again = SqliteCatalogue(":memory:")
+    again.rebuild_from_files(beamline.settings.data)
+    assert [note.fit for note in again.notes(run.uid)] == [fit.result]
+    again.close()
+
+
+def test_an_import_is_announced_like_any_run(
+    beamline: LocalBeamline, client: Client, tmp_path: Path
+) -> None:
+    engine = RunEngine({}, context_managers=[])
+    engine.subscribe(JSONLinesWriter(str(tmp_path), "old.jsonl"))
+    engine(bp.count([hw().det], 3))
+    connector = client.link.connector
+    begin, end = connector.last_id(RUNS_OPENED), connector.last_id(RUNS_CLOSED)
+    (found,) = import_file(tmp_path / "old.jsonl", "test")
+    ((_, opened),) = connector.read(RUNS_OPENED, after=begin, block_s=5.0)
+    assert (opened.uid, opened.number, opened.imported) == (found.uid, found.number, True)
+    ((_, closed),) = connector.read(RUNS_CLOSED, after=end, block_s=5.0)
+    assert (closed.path, closed.num_events) == (str(found.path), {"primary": 3})
+    assert client.scan("samx", 0, 1, 3, detectors=["diode"]).run.number == found.number + 1
 
 
 def test_a_run_that_goes_on_may_be_commented(client: Client) -> None:

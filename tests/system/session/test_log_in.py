@@ -30,6 +30,8 @@ from undula.bus.endpoints import ENGINE_MOVE
 from undula.bus.signing import signed
 from undula.client import Client, connect
 from undula.client import login as door
+from undula.client.fits import Fit
+from undula.client.importing import import_file
 from undula.client.link import acting_for
 from undula.core.clock import now
 from undula.core.errors import AccessError
@@ -39,7 +41,7 @@ from undula.core.roles import Role
 from undula.core.secret import Secret
 from undula.core.tokens import Tokens
 from undula.core.users import Users
-from undula.messages import MoveRequest
+from undula.messages import FitResult, MoveRequest
 from undula.session.kernel.link import KernelLink, Message
 from undula.session.kernel.places import KernelPlaces
 from undula.session.rpc.client import RpcClient
@@ -94,6 +96,8 @@ CHANGES: dict[str, Callable[[Client], object]] = {
     "clear": lambda c: c.queue.clear(),
     "update": lambda c: c.config.update("samx", {"readoutPriority": "baseline"}),
     "undo": lambda c: c.config.undo(),
+    "import": lambda c: import_file(Path("not there.jsonl"), c.paths.name if c.paths else None),
+    "keep a fit": lambda c: c.runs.keep_fit(1, Fit(FitResult(model="gaussian"))),
     "acknowledge": lambda c: c.alarms.acknowledge(),
 }
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +24,26 @@ from ophyd.sim import hw
 from silx.io.specfile import SpecFile
 
 from undula.catalogue import SqliteCatalogue
+from undula.catalogue.imported import announcement
 from undula.client.export import export_file
-from undula.client.importing import Importer, import_documents, import_file, read_documents
+from undula.client.importing import (
+    Door,
+    Importer,
+    import_documents,
+    import_file,
+    open_door,
+    read_documents,
+)
 from undula.client.runs import Runs
-from undula.core.errors import InputError, StorageError
+from undula.core.errors import AccessError, InputError, StorageError
+from undula.core.faults import POINTS
+from undula.core.passwords import Cost
 from undula.core.paths import beamline_paths
-from undula.core.settings import BeamlineSettings, save_settings
+from undula.core.roles import Role
+from undula.core.settings import BeamlineSettings, load_settings, save_settings
+from undula.core.users import Users
 from undula.files import read_archive
+from undula.writer.imported import Imports
 
 HW = hw()
 
@@ -51,6 +70,10 @@ def beamline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 def runs(beamline: str) -> Runs:
     return Runs(beamline_paths(beamline).catalogue)
+
+
+def door(folder: Path, catalogue: SqliteCatalogue, beamline: BeamlineSettings) -> Door:
+    return Door(Imports(folder / "importing", beamline, catalogue), catalogue, "test")
 
 
 def everything(folder: Path) -> list[Path]:
@@ -87,7 +110,8 @@ def test_what_goes_out_as_documents_comes_in_again(
     assert names == [name for name, _ in read_documents(lines)]
     other = SqliteCatalogue(":memory:")
     settings = BeamlineSettings(name="c", data=tmp_path / "other")
-    found = import_documents(read_documents(tmp_path / "again.jsonl"), settings, other, "b")
+    again = read_documents(tmp_path / "again.jsonl")
+    found = import_documents(again, settings, door(tmp_path / "other", other, settings))
     assert [run.number for run in found] == [1, 2]
     with pytest.raises(StorageError, match="is there already"):
         runs[1].export(tmp_path / "again.jsonl", "jsonl")
@@ -157,7 +181,7 @@ def test_a_stream_that_is_not_whole_is_refused_and_leaves_nothing(
     settings = BeamlineSettings(name="c", data=tmp_path)
     given = [*documents[second:], *_broken(documents[:second], kind)]  # a sound run before it
     with pytest.raises(InputError) as refused:
-        import_documents(given, settings, catalogue, "test")
+        import_documents(given, settings, door(tmp_path, catalogue, settings))
     assert refused.value.remedy
     assert everything(tmp_path) == []
     assert catalogue.runs() == []
@@ -180,13 +204,79 @@ def test_a_full_disk_leaves_no_half_run(
     def full(*_: Any) -> int:
         raise StorageError("the disk is full", remedy="free space")
 
-    monkeypatch.setattr("undula.client.importing.write_archive", full)
+    monkeypatch.setattr("undula.writer.imported.verify", full)
     catalogue = SqliteCatalogue(":memory:")
     settings = BeamlineSettings(name="c", data=tmp_path)
     with pytest.raises(StorageError, match="the disk is full"):
-        import_documents(read_documents(lines), settings, catalogue, "test")
+        import_documents(read_documents(lines), settings, door(tmp_path, catalogue, settings))
     assert everything(tmp_path) == []
     assert catalogue.runs() == []
+
+
+STEPS = sorted(point for point in POINTS if point.startswith("import."))
+
+
+@pytest.mark.parametrize(
+    ("step", "finisher"), zip(STEPS, cycle(["the next import", "the next start"]), strict=False)
+)
+def test_a_kill_at_any_step_leaves_a_run_that_whoever_comes_next_finishes(
+    lines: Path, beamline: str, runs: Runs, tmp_path: Path, step: str, finisher: str
+) -> None:
+    """A process a step: an import that is killed can only be another process."""
+    code = "import sys; from undula.client.importing import import_file; from pathlib import Path\n"
+    code += "import_file(Path(sys.argv[1]), 'b')"
+    killed = subprocess.run(
+        [sys.executable, "-c", code, str(lines)],
+        check=False,
+        timeout=60,
+        env={**os.environ, "UNDULA_TEST": "1", "UNDULA_FAULT": step},
+    )
+    assert killed.returncode == -signal.SIGKILL
+
+    if finisher == "the next import":
+        assert [run.number for run in import_file(lines, beamline)] == [2]
+    else:
+        paths, told = beamline_paths("b"), []
+        catalogue = SqliteCatalogue(paths.catalogue)
+        settings = load_settings(paths.config)
+        (found,) = Imports(paths.importing, settings, catalogue, told.append).finish()
+        assert [found.uid] == [run.uid for run in told]
+        opened, closed = announcement(told[0])
+        assert (opened.number, opened.imported, closed.path) == (1, True, str(found.path))
+        catalogue.close()
+    run = runs[1]
+    assert (run.status, run.record.num_points) == ("success", 5)
+    assert run.data["motor"] == pytest.approx(np.linspace(-1, 1, 5))
+    assert [name for name, _ in run.documents()][-1] == "stop"
+    assert not everything(beamline_paths("b").importing)
+    files = {p.name for p in everything(tmp_path / "data") if "00001" in p.name}
+    assert files == {"00001_scan.nxs", "00001_scan.nxs.docs"}
+
+
+def test_half_written_documents_are_nothing_and_a_living_import_is_left_alone(
+    lines: Path, beamline: str, runs: Runs
+) -> None:
+    paths = beamline_paths("b")
+    paths.importing.mkdir()
+    part = paths.importing / ".x.docs.part"
+    part.write_bytes(b"half")
+    catalogue = SqliteCatalogue(paths.catalogue)
+    imports = Imports(paths.importing, load_settings(paths.config), catalogue)
+    holder = os.open(paths.importing, os.O_RDONLY)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    assert imports.finish() == []
+    assert part.exists()
+    os.close(holder)
+    assert imports.finish() == []
+    assert not part.exists()
+    catalogue.close()
+
+
+def test_without_the_engine_nobody_imports_where_people_log_in(lines: Path, beamline: str) -> None:
+    folder = beamline_paths("b").access
+    Users(folder, Cost(log_n=10)).add("ann", "open sesame 7", Role.STAFF)
+    with pytest.raises(AccessError, match="people log in"), open_door(beamline, "x"):
+        pass
 
 
 @pytest.fixture

@@ -219,7 +219,8 @@ class Told:
                     RUNS_OPENED, after=cursor, block_s=POLL_S
                 ):
                     cursor = entry
-                    self._opened(opened)
+                    if not opened.imported:
+                        self._opened(opened)
             except UndulaError as error:
                 self._wait_after(error)
 

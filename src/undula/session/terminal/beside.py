@@ -87,7 +87,10 @@ class BusBeside:
             for entry, run in connector.read(
                 RUNS_OPENED, after=opened, count=100, block_s=None if uid else POLL_S
             ):
-                opened, uid, cursor = entry, run.uid, BEGIN
+                opened = entry
+                if run.imported:
+                    continue
+                uid, cursor = run.uid, BEGIN
                 with self._lock:
                     self._view = RunView(run.number, run.path)
             if not uid:
