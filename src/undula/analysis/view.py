@@ -12,6 +12,7 @@ from typing import Any
 
 from undula.analysis.rows import event_rows
 from undula.analysis.statistics import PeakStats, peak_stats
+from undula.analysis.steered import STEERING, Steered, Turn, steered, turn_of
 from undula.messages import FitResult
 
 
@@ -36,7 +37,9 @@ class RunView:
         self.rows: list[list[float]] = []
         self.times: list[float] = []
         self.seq_nums: list[int] = []
-        self._primary = ""
+        self._primary = self._steering = ""
+        self.turns: list[Turn] = []
+        """Where rows do not go on with the next point."""
         self.fits: list[FitResult] = []
         """What was fitted to it so far."""
         self.first: list[str] | None = None
@@ -52,6 +55,8 @@ class RunView:
             self._describe(doc)
         elif name in ("event", "event_page") and doc["descriptor"] == self._primary:
             return self._points(name, doc)
+        elif name in ("event", "event_page") and doc["descriptor"] == self._steering:
+            self.turns += [turn_of(row) for row in event_rows(name, doc)]
         elif name == "stop":
             self.stop = doc
         return 0
@@ -61,6 +66,8 @@ class RunView:
         return doc.get("descriptor") == self._primary
 
     def _describe(self, doc: dict[str, Any]) -> None:
+        if doc.get("name") == STEERING:
+            self._steering = doc["uid"]
         if doc.get("name", "primary") != "primary":
             return
         self._primary = doc["uid"]
@@ -134,7 +141,17 @@ class RunView:
     @property
     def progress(self) -> float | None:
         """0 to 1; None when the number of points is not known."""
-        return None if self.num_points is None else min(1.0, len(self.rows) / self.num_points)
+        return None if self.num_points is None else min(1.0, self.done / self.num_points)
+
+    @property
+    def steered(self) -> Steered:
+        """Rows of points taken again, points left out."""
+        return steered(self.turns, len(self.rows))
+
+    @property
+    def done(self) -> int:
+        """Distinct points that were taken."""
+        return len(self.rows) - self.steered.retaken
 
     def duration_s(self, now: float) -> float:
         """Seconds since the start, or from start to stop."""
@@ -144,11 +161,12 @@ class RunView:
 
     def left_s(self, now: float) -> float | None:
         """Seconds left, from the pace so far; None before the second point or without a plan."""
-        done, total = len(self.rows), self.num_points
-        if total is None or done < 2:
+        rows, total = len(self.rows), self.num_points
+        if total is None or rows < 2:
             return None
-        pace = (self.times[-1] - self.times[0]) / (done - 1)
-        return max(0.0, (total - done) * pace - max(0.0, min(pace, now - self.times[-1])))
+        pace = (self.times[-1] - self.times[0]) / (rows - 1)
+        left = total - self.done - self.steered.skipped
+        return max(0.0, left * pace - max(0.0, min(pace, now - self.times[-1])))
 
     # -- numbers ----------------------------------------------------------------------------
 

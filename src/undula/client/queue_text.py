@@ -70,7 +70,17 @@ def _head(status: QueueStatus, longest: int) -> str:
     if status.run_number is not None:
         head += f", run {status.run_number}"
     total = running.num_points
-    return head + f", {status.points_done}" + (f" of {total}" if total else "") + " points"
+    done = f", {status.points_done}" + (f" of {total}" if total else "") + " points"
+    return head + done + steered_text(status.points_retaken, status.points_skipped)
+
+
+def steered_text(retaken: int, skipped: int) -> str:
+    """What was taken again or left out; '' for nothing.
+
+    >>> steered_text(1, 0), steered_text(2, 1)
+    (', 1 retaken', ', 2 retaken, 1 skipped')
+    """
+    return f", {retaken} retaken" * bool(retaken) + f", {skipped} skipped" * bool(skipped)
 
 
 def _about(item: QueueItem) -> str:

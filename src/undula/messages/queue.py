@@ -104,7 +104,12 @@ class QueueStatus(Event):
     running: QueueItem | None = Field(default=None, description="the scan that runs or is paused")
     run_uid: str | None = Field(default=None, description="uid of the open run")
     run_number: int | None = Field(default=None, description="number of the open run")
-    points_done: int = Field(default=0, description="points taken in the open run")
+    points_done: int = Field(
+        default=0,
+        description="points of the running scan that were taken, all its runs together, each once",
+    )
+    points_retaken: int = Field(default=0, description="rows beside, of points taken again")
+    points_skipped: int = Field(default=0, description="points that were left out")
     waiting_for: str = Field(default="", description="what is waited for, and since when")
     waiting: list[QueueItem] = Field(default_factory=list, description="scans that wait, in order")
     message: str = Field(default="", description="why it is paused or what failed last")

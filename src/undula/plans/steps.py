@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from undula.core.errors import BusyError, InputError
 
@@ -41,6 +41,21 @@ class _Ask:
     point: int = 0
 
 
+class Done(NamedTuple):
+    """Points of a scan so far, those of all its runs."""
+
+    points: int = 0
+    """Distinct points that were taken: at most as many as there are."""
+    retaken: int = 0
+    """Rows beside those, of points that were taken again."""
+    skipped: int = 0
+    """Points that were left out and not taken later."""
+
+    def plus(self, other: Done) -> Done:
+        """Both together."""
+        return Done(*(a + b for a, b in zip(self, other, strict=True)))
+
+
 class Steps:
     """The place of a scan in its trajectory.
 
@@ -69,6 +84,9 @@ class Steps:
         self._asks: list[_Ask] = []
         self._last: int | None = None
         self._back: int | None = None
+        self._retaken = 0
+        self._left_out: set[int] = set()
+        self._earlier = Done()
         self._lock = threading.Lock()
 
     # ---- asked by people ------------------------------------------------------------------
@@ -129,8 +147,25 @@ class Steps:
     def begin(self, total: int | None) -> None:
         """Points of the next run of a scan of several: from its first one."""
         with self._lock:
+            self._earlier = self._earlier.plus(self._of_run())
             self.total, self.point, self.rows = total, self.first, 0
             self._last = self._back = None
+            self._retaken, self._left_out = 0, set()
+
+    @property
+    def reached(self) -> int:
+        """Points up to here that were taken, in this run and those that it continues."""
+        return (self.point if self._back is None else self._back) - len(self._left_out)
+
+    @property
+    def done(self) -> Done:
+        """How far the scan is, all its runs together."""
+        with self._lock:
+            return self._earlier.plus(self._of_run())
+
+    def _of_run(self) -> Done:
+        rows = self.rows  # read before `_retaken`, which grows first
+        return Done(rows - self._retaken, self._retaken, len(self._left_out))
 
     # ---- by the plan ----------------------------------------------------------------------
 
@@ -146,6 +181,10 @@ class Steps:
 
     def took(self, rows: int = 1) -> None:
         """So many points made a row each; one while `retaking`."""
+        if self._back is not None and self.point not in self._left_out:
+            self._retaken += 1
+        elif self._back is not None:
+            self._left_out.discard(self.point)
         self.rows += rows
         self._last = self.point + rows - 1
         if self._back is None:
@@ -170,6 +209,7 @@ class Steps:
             elif self._back is not None:
                 self._go_back("skipped")
             else:
+                self._left_out.add(self.point)
                 self.point += 1
                 self._tell("skipped", ask.point)
 

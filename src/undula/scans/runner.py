@@ -26,7 +26,7 @@ from undula.devices.registry import Registry
 from undula.messages import FileEvent, ItemFinished, QueueItem, QueueStatus, ScanRequest
 from undula.messages.runs import ExitStatus
 from undula.plans import VERBS
-from undula.plans.steps import Steps
+from undula.plans.steps import Done, Steps
 from undula.scans.aside import Aside
 from undula.scans.attendant import Attendant
 from undula.scans.build import Asked, baseline_of, build_plan, explain, pushing
@@ -136,14 +136,16 @@ class ScanRunner:
         """The whole queue now."""
         with self._lock:
             run, queue = self._gate.open, self.line.queue
-            points = run.points if run else 0
-            left_s, unknown = time_left(queue.running, points, queue.waiting)
+            done = self._done(queue.running)
+            left_s, unknown = time_left(queue.running, done.points + done.skipped, queue.waiting)
             return QueueStatus(
                 state=self.steering.state,
                 running=queue.running,
                 run_uid=run.uid if run else None,
                 run_number=run.number if run else None,
-                points_done=points,
+                points_done=done.points,
+                points_retaken=done.retaken,
+                points_skipped=done.skipped,
                 waiting_for=self._watchdog.text,
                 overdue=[late.text for late in (*self.steering.overdue, *self.moves.overdue)],
                 waiting=list(queue.waiting),
@@ -156,6 +158,15 @@ class ScanRunner:
                 left_s=left_s,
                 left_unknown=unknown,
             )
+
+    def _done(self, running: QueueItem | None) -> Done:
+        """Points of the running scan, of all its runs."""
+        if running is None or self._gate.item_id != running.item_id:
+            return Done()
+        known = self.steering.done
+        if known is not None:
+            return known
+        return Done(sum(run.points for run in (*self._gate.closed, *self._gate.still_open)))
 
     def check_continued(self, request: ScanRequest) -> None:
         """Raises: InputError, BusyError when the run that it continues is not to be continued."""

@@ -21,7 +21,7 @@ from undula.core.log import get_logger
 from undula.messages.queue import QueueState
 from undula.messages.runs import ExitStatus
 from undula.plans.step import Messages
-from undula.plans.steps import Steps
+from undula.plans.steps import Done, Steps
 from undula.plans.verbs import Wait
 from undula.scans.conditions import Conditions, Trip, told
 from undula.scans.hold import Hold
@@ -171,6 +171,12 @@ class Steering:
                 steps.complete(now=False)
             elif self._completes:
                 self._pause_wanted = True
+
+    @property
+    def done(self) -> Done | None:
+        """How far the running scan is; None when its points are not known."""
+        steps = self._steps
+        return None if steps is None else steps.done
 
     def skip(self) -> str:
         """Leave out the point under way and go on. Returns: what is done. Raises: BusyError."""
@@ -368,7 +374,7 @@ class Steering:
             return "success", f"completed by {self._completes} after {self._points()} points"
         if steps is not None and steps.completed:
             total = "" if steps.total is None else f" of {steps.total}"
-            return "success", f"completed by {self._completes} after {steps.point}{total} points"
+            return "success", f"completed by {self._completes} after {steps.reached}{total} points"
         return None, self.reason
 
     def waits(self, statuses: Any) -> None:

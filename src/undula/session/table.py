@@ -9,6 +9,7 @@ import math
 
 from undula.analysis.text import fit_lines
 from undula.analysis.view import Column, RunView
+from undula.client.queue_text import steered_text
 from undula.core.shown import duration_text
 
 WIDTH = 80
@@ -64,12 +65,13 @@ def _cell_text(value: float) -> str:
 
 def progress_text(view: RunView, now: float, note: str = "", width: int = WIDTH) -> str:
     """Bar, points and time left; or points and elapsed time when the end is not known."""
-    done, total, share = len(view.rows), view.num_points, view.progress
+    done, total, share = view.done, view.num_points, view.progress
+    told = steered_text(*view.steered)
     if total is None or share is None:
-        text = f"{done} points, {duration_text(view.duration_s(now))}"
+        text = f"{done} points{told}, {duration_text(view.duration_s(now))}"
         return f"{text}  {note}".rstrip()[:width]
     filled = int(share * 24)
-    text = f"{'█' * filled}{'░' * (24 - filled)} {done}/{total}"
+    text = f"{'█' * filled}{'░' * (24 - filled)} {done}/{total}{told}"
     left = view.left_s(now)
     if left is not None and done < total:
         text += f"  {duration_text(left)} left"
@@ -129,7 +131,8 @@ def summary_lines(view: RunView, now: float, path: str | None = None) -> list[st
     number = f"run {view.number}" if view.number is not None else "run"
     total = f" of {view.num_points}" if view.num_points else ""
     lines = [
-        f"{number}: {view.status}, {len(view.rows)}{total} points, "
+        f"{number}: {view.status}, {view.done}{total} points"
+        f"{steered_text(*view.steered)}, "
         f"{duration_text(view.duration_s(now))}"
     ]
     if view.stop.get("reason"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import numpy as np
@@ -11,9 +12,10 @@ from bluesky.utils import RunEngineInterrupted
 from hypothesis import given
 from hypothesis import strategies as st
 
+from undula.analysis import steered as seen
 from undula.core.errors import BusyError, InputError
 from undula.plans import VERBS, StepRun, block_scan, step_scan
-from undula.plans.steps import Steps, Turn
+from undula.plans.steps import Done, Steps, Turn
 from undula.testing.instant import Axis, Collected, Counter
 
 WAYS = {"message by message": step_scan, "in blocks": block_scan}
@@ -187,3 +189,38 @@ def test_the_turns_alone_tell_the_point_of_each_row(asks: list[tuple[str, int]])
         turn = next((t for t in reversed(turns) if t.row <= row), Turn("resumed", 1, 1, 1))
         told.append(turn.next + row - turn.row)
     assert told == truth
+
+
+ASKS = st.lists(
+    st.tuples(st.sampled_from(["took", "skip", "retake", "next run"]), st.integers(1, 12)),
+    max_size=40,
+)
+
+
+@given(ASKS)
+def test_points_done_are_those_that_were_taken_and_never_more_than_there_are(
+    asks: list[tuple[str, int]],
+) -> None:
+    steps, total = Steps(12), 12
+    taken: set[int] = set()
+    earlier = Done()
+    for ask, number in asks:
+        steps.open = True
+        if ask == "took" and not steps.over:
+            taken.add(steps.point)
+            steps.took()
+        elif ask == "skip":
+            steps.skip()
+        elif ask == "retake":
+            with contextlib.suppress(InputError):
+                steps.retake(number, now=True)
+        elif ask == "next run":
+            earlier, taken = steps.done, set()
+            steps.begin(total)
+        steps.turn()
+        done = steps.done
+        assert done.points == earlier.points + len(taken) <= earlier.points + total
+        assert done.points + done.skipped <= earlier.points + earlier.skipped + total
+        if earlier == Done():
+            told = [seen.Turn(turn.action, turn.point, turn.row) for turn in steps.turns]
+            assert seen.steered(told, steps.rows) == (done.retaken, done.skipped)

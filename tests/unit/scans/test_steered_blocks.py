@@ -57,6 +57,8 @@ def test_points_of_blocks_are_skipped_and_retaken_and_the_scan_completed(house: 
     again = _paused(house, skipped + 400)
     steering.retake(7)
     ended = _paused(house, again + 400)
+    status = house.runner.status()
+    assert (status.points_retaken, status.points_skipped) == (1, 1)
     steering.complete("ida")
     finished = house.wait()
     assert finished.exit_status == "success"
@@ -67,4 +69,19 @@ def test_points_of_blocks_are_skipped_and_retaken_and_the_scan_completed(house: 
         points[6],
         *points[again + 1 :],
     ]
-    assert _rows(house, finished.run_uids[0]) == expected[:ended]
+    assert _rows(house, finished.run_uids[0]) == expected[: ended + 1]
+
+
+def test_the_points_of_a_scan_of_several_runs_are_counted_together(house: ScanHouse) -> None:
+    one = ["scan", "samx", -2, 2, POINTS]
+    house.ask("sequence", *one, "then", *one, detectors=["diode"])
+    _paused(house, 100)
+    house.runner.steering.retake(3)
+    done = _paused(house, POINTS + 100)
+    status = house.runner.status()
+    assert status.running is not None
+    assert POINTS + 100 <= done < 2 * POINTS == status.running.num_points
+    assert status.points_retaken == 1
+    assert 0 < status.left_s < (status.running.estimate_s or 0.0) / 2
+    house.runner.steering.resume()
+    assert house.wait().exit_status == "success"

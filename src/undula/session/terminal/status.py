@@ -6,7 +6,7 @@ In: the queue, the run, the prompt. Out: one line of the terminal's width.
 from __future__ import annotations
 
 from undula.analysis.view import RunView
-from undula.client.queue_text import waits_text
+from undula.client.queue_text import steered_text, waits_text
 from undula.core.shown import duration_text
 from undula.messages import QueueStatus
 
@@ -56,6 +56,7 @@ def _scan(status: QueueStatus | None, view: RunView | None, now: float) -> str:
     state = "" if status.state == "running" else f" {status.state.upper()}"
     total = status.running.num_points
     done = f" {status.points_done}" + (f"/{total}" if total else " points")
+    done += steered_text(status.points_retaken, 0)
     share = f" {100 * status.points_done // total} %" if total else ""
     left = None
     if view is not None and view.number == status.run_number and state == "":
