@@ -185,7 +185,7 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
         service = EngineService(
             connector, devices, settings, outbox, stops, attendant=attendant, guard=Guard(access)
         )
-        touched, leases = Touched(paths.touched, devices), Leases()
+        touched, leases = Touched(paths.touched, devices), Leases(service.leases_changed)
         conditions = Conditions(devices)
         closing.callback(conditions.close)
         additions = Additions(paths.plans, settings, devices)

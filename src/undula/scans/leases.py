@@ -8,7 +8,7 @@ baseline): it may be moved meanwhile, but not be taken `alone`, to be exchanged 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from undula.core.errors import BusyError
@@ -55,9 +55,14 @@ class Holding:
 
 
 class Leases:
-    """Device name to holder. Safe to use from several threads."""
+    """Device name to holder. Safe to use from several threads.
 
-    def __init__(self) -> None:
+    Args:
+        changed: called when somebody takes or gives back devices, or is called otherwise; at once.
+    """
+
+    def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
+        self._tell = changed
         self._holders: dict[str, str] = {}
         self._alone: set[str] = set()
         self._readers: dict[str, frozenset[str]] = {}
@@ -73,6 +78,7 @@ class Leases:
             self._holders.update(dict.fromkeys(wanted, holder))
             if alone:
                 self._alone.add(holder)
+        self._tell()
 
     def share(self, devices: Iterable[str], holder: str) -> None:
         """Read them; all or none. Raises: BusyError where one is taken `alone`."""
@@ -86,6 +92,7 @@ class Leases:
         """From now on people are told this name of a holder, e.g. with its run's number."""
         with self._changed:
             self._called[holder] = name
+        self._tell()
 
     def release(self, holder: str) -> None:
         """Give back everything that `holder` has."""
@@ -95,6 +102,7 @@ class Leases:
             self._readers.pop(holder, None)
             self._alone.discard(holder)
             self._changed.notify_all()
+        self._tell()
 
     def wait_free(
         self,

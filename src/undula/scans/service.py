@@ -109,6 +109,8 @@ CHECKED = ("edit", "load", "check")
 """Requests about the queue that take as long as the check of a scan."""
 WATCH_EVERY_S = 0.05
 STATUS_EVERY_S = 0.5
+LEASES_AFTER_S = 0.1
+"""So soon after a change it is told who uses which device: what is over by then is not."""
 ABSENT_EVERY_S = 2.0
 
 
@@ -140,6 +142,8 @@ class EngineService:
         self._steering = ThreadPoolExecutor(1, "steer")
         self._configuring = ThreadPoolExecutor(1, "config")
         self._closing = threading.Event()
+        self._leases_changed = threading.Event()
+        self._said_table: DeviceTable | None = None
         self._broker_full = False
         self._runner: ScanRunner | None = None
         self._mover: Mover | None = None
@@ -236,7 +240,33 @@ class EngineService:
 
     def publish_table(self) -> None:
         """Publish all devices."""
-        self._outgoing.say(lambda: self._connector.put(DEVICE_TABLE, self._table()))
+        self._outgoing.say(self._put_table)
+
+    def _put_table(self) -> None:
+        table = self._table()
+        self._connector.put(DEVICE_TABLE, table)
+        self._said_table = table
+
+    def leases_changed(self) -> None:
+        """Publish soon who uses which device; never blocks."""
+        self._leases_changed.set()
+
+    def _tell_leases(self) -> None:
+        while not self._closing.is_set():
+            self._leases_changed.wait()
+            self._closing.wait(LEASES_AFTER_S)
+            self._leases_changed.clear()
+            self._outgoing.say(self._put_leases, must=True)
+
+    def _put_leases(self) -> None:
+        """The table as it was said last, with who uses what now: no device is asked for it."""
+        said, held = self._said_table, self.runner.leases.held()
+        if said is None or all(i.leased_by == held.get(i.name, "") for i in said.devices):
+            return
+        infos = [i.model_copy(update={"leased_by": held.get(i.name, "")}) for i in said.devices]
+        table = said.model_copy(update={"devices": infos})
+        self._connector.put(DEVICE_TABLE, table)
+        self._said_table = table
 
     def _table(self) -> DeviceTable:
         held = self.runner.leases.held()
@@ -254,6 +284,7 @@ class EngineService:
         watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
         watcher.start()
         threading.Thread(target=self._look_for_absent, name="absent", daemon=True).start()
+        threading.Thread(target=self._tell_leases, name="leases", daemon=True).start()
         try:
             while not self._closing.is_set():
                 try:
@@ -278,6 +309,7 @@ class EngineService:
     def close(self) -> None:
         """End `run`; safe in a signal handler."""
         self._closing.set()
+        self._leases_changed.set()
 
     def finish(self) -> None:
         """Say what waits to be said."""

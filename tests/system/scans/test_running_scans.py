@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from queue import SimpleQueue
 
 import h5py
 import numpy as np
 import pytest
 
-from undula.bus.endpoints import LOG
+from undula.bus.endpoints import DEVICE_TABLE, LOG
 from undula.client import Client
 from undula.core.errors import BusyError, DeviceError, InputError, LimitError, UndulaError
+from undula.messages import DeviceTable
 from undula.testing.beamline import local_beamline
 
 PATIENCE_S = 20.0
@@ -54,6 +58,25 @@ def test_a_paused_scan_takes_each_point_once(client: Client) -> None:
     _paused(client)
     client.queue.resume()
     assert np.allclose(scan.wait(PATIENCE_S).run.data["samx"], np.linspace(-2, 2, 60))
+
+
+def test_the_device_table_says_who_uses_which_device_while_it_is_so(client: Client) -> None:
+    tables: SimpleQueue[DeviceTable] = SimpleQueue()
+
+    def until_samx(used_by: str) -> None:
+        while True:
+            found = {i.name: i.leased_by for i in tables.get(timeout=PATIENCE_S).devices}
+            if re.fullmatch(used_by, found["samx"]):
+                assert bool(found["diode"]) == bool(used_by)
+                return
+
+    with closing(client.link.connector.subscribe(DEVICE_TABLE, tables.put)):
+        scan = client.scan("samx", -2, 2, 500, time=0.02, detectors=["diode"], wait=False)
+        until_samx(r"run \d+, scan .* of \S+")
+        assert client.devices.info("samx").leased_by.startswith("run")
+        client.queue.abort()
+        until_samx("")
+        scan.wait(PATIENCE_S, check=False)
 
 
 def test_an_aborted_scan_keeps_its_points_and_says_why(client: Client) -> None:

@@ -31,6 +31,17 @@ def _settings(folder: Path, **more: object) -> BeamlineSettings:
     return BeamlineSettings.model_validate({"name": "b", "data": folder, **more})
 
 
+def test_each_change_of_a_lease_is_told_when_it_holds() -> None:
+    seen: list[dict[str, str]] = []
+    leases = Leases(lambda: seen.append(leases.held()))
+    leases.take(["samx"], "scan of ann")
+    leases.call("scan of ann", "run 7, scan of ann")
+    with pytest.raises(BusyError):
+        leases.take(["samx"], "bob")
+    leases.release("scan of ann")
+    assert seen == [{"samx": "scan of ann"}, {"samx": "run 7, scan of ann"}, {}]
+
+
 def test_a_file_name_cannot_leave_its_folder(tmp_path: Path) -> None:
     metadata = {"proposal": "../../etc", "sample": {"name": "a b/c"}}
     path = run_path(_settings(tmp_path), metadata, "scan", 7)
