@@ -185,7 +185,7 @@ class Data(Tables):
 
     def stream(self, name: str) -> Data:
         """Another stream of the same run, e.g. `baseline`."""
-        return Data(self.path, name)
+        return Data(self._home_of(name), name)
 
     def _taken(self, points: int) -> Any:
         """Rows do not go on with the next point where one was skipped or taken again, and begin

@@ -141,9 +141,10 @@ class NexusFile:
         return self._opened and self._may_live
 
     @property
-    def handle(self) -> Any:
-        """The open h5py file, for a snapshot."""
-        return self._file
+    def open_files(self) -> dict[Path, Any]:
+        """Path to open h5py file, for snapshots; this one last, after those of late streams."""
+        late = {one.place.path: one.file for one in self._late.values() if one.place.published}
+        return {**late, self.path: self._file}
 
     def write(self, name: str, doc: Document) -> None:
         """Take one document; call `flush` from time to time."""
@@ -296,7 +297,8 @@ class NexusFile:
             return False
         check_space(self.path.parent)
         with self._storage():
-            for stream in self._streams.values():
+            # late ones first: a reader who sees a row has to see how it was steered
+            for stream in sorted(self._streams.values(), key=lambda s: s.name not in self._late):
                 rows = stream.table.flush()
                 if self._plot is not None and stream.name == self._main:
                     self._plot.fill(rows)
@@ -305,9 +307,9 @@ class NexusFile:
                 stream.table.flush_datasets()
             for log in self._all_logs():
                 log.fill()
-            self._file.flush()
             for late in self._late.values():
                 late.file.flush()
+            self._file.flush()
         self._dirty = False
         return True
 

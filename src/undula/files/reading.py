@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -132,13 +133,37 @@ class RunData:
         return found
 
     def streams(self) -> list[str]:
-        """Names of the streams that the file has now."""
+        """Names of the streams that the run has now."""
         with open_file(self.path) as file:
-            return self._streams(file)
+            return list(dict.fromkeys([*self._streams(file), *self._beside(file)]))
 
     def stream(self, name: str) -> RunData:
         """Another stream of the same run, e.g. `baseline`."""
-        return RunData(self.path, name)
+        return RunData(self._home_of(name), name)
+
+    def _home_of(self, stream: str) -> Path:
+        """The file that has a stream; this one when none has."""
+        with open_file(self.path) as file:
+            if stream in self._streams(file):
+                return self.path
+            return self._beside(file).get(stream, self.path)
+
+    def _beside(self, file: Any) -> dict[str, Path]:
+        """Streams of an open run that lie in files of their own (`files.late`), which are linked
+        at the close; {} of a closed one.
+        """
+        entry = file["entry"]
+        if "end_time" not in entry or entry["end_time"].asstr()[()]:
+            return {}
+        uid, found = entry["entry_identifier_uuid"][()], dict[str, Path]()
+        for path in self.path.parent.glob(f"{escape(self.path.stem)}_*.nxs"):
+            try:
+                with open_file(path) as late:
+                    if late["entry/entry_identifier_uuid"][()] == uid:
+                        found |= dict.fromkeys(self._streams(late), path)
+            except (StorageError, KeyError):
+                continue  # another run's, or not readable yet
+        return found
 
     @staticmethod
     def _keys(group: Any) -> list[str]:

@@ -7,6 +7,7 @@ name and renamed into place, so nobody ever sees half of it. Removed when the ru
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,31 +72,33 @@ class Snapshots:
 
     def __init__(self) -> None:
         self._next = 0.0
-        self._path: Path | None = None
+        self._paths: list[Path] = []
 
-    def update(self, source: Any, path: Path) -> bool:
-        """Write one if it is time. False: not yet, or the folder refused (the run matters more)."""
+    def update(self, files: Mapping[Path, Any]) -> bool:
+        """Write those of open files, by their paths, if it is time.
+
+        False: not yet, or the folder refused (the run matters more).
+        """
         began = time.monotonic()
         if began < self._next:
             return False
-        self._path = path
+        self._paths = list(files)
         done = True
         try:
-            write_snapshot(source, path)
+            for path, source in files.items():
+                write_snapshot(source, path)
         except StorageError:
             done = False
         ended = time.monotonic()
         self._next = ended + max(PERIOD_S, (ended - began) / MAX_SHARE)
         return done
 
-    def remove(self, path: Path | None = None) -> None:
-        """Take the snapshot away; a folder that refuses is left alone."""
-        path = path or self._path
-        if path is None:
-            return
-        target = snapshot_path(path)
-        for name in (target, target.with_name(f".{target.name}.part")):
-            try:
-                name.unlink(missing_ok=True)
-            except OSError:
-                continue
+    def remove(self, *paths: Path) -> None:
+        """Take the snapshots away, those of `paths` too; a folder that refuses is left alone."""
+        for path in (*self._paths, *paths):
+            target = snapshot_path(path)
+            for name in (target, target.with_name(f".{target.name}.part")):
+                try:
+                    name.unlink(missing_ok=True)
+                except OSError:
+                    continue

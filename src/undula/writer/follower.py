@@ -189,7 +189,7 @@ class RunFollower:
             self._hold = False
             self._log.info("file_rebuilt", path=str(self._file.path), documents=self._index)
         if self._file.readable:
-            self._snapshots.update(self._file.handle, self._file.path)
+            self._snapshots.update(self._file.open_files)
 
     def _begin_anew(self, exc: StorageError) -> None:
         self.problem = str(exc)

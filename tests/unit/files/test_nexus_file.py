@@ -333,8 +333,8 @@ def test_a_snapshot_opens_where_swmr_is_unknown(tmp_path: Path) -> None:
         file.write(name, doc)
     file.flush()
     snapshots = Snapshots()
-    assert snapshots.update(file.handle, file.path)
-    assert not snapshots.update(file.handle, file.path)  # not twice within a second
+    assert snapshots.update(file.open_files)
+    assert not snapshots.update(file.open_files)  # not twice within a second
     live = snapshot_path(file.path)
     assert nxload(str(live)).plottable_data.nxsignal.nxvalue.tolist() == [1.0, 2.0]
     snapshots.remove()
