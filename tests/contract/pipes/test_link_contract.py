@@ -1,4 +1,4 @@
-"""What every link does: between processes (sockets and slots), and within one (references)."""
+"""What every link does: between hosts, between processes, and within one (references)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from undula.pipes.errors import PipeError
 from undula.pipes.frame import Frame
 from undula.pipes.ledger import EdgeLedger
 from undula.pipes.link import Inlet, MemoryInlet, MemoryOutlet, Outlet, Receiving, Sending
+from undula.pipes.link.far_inlet import FarInlet
+from undula.pipes.link.far_outlet import FarOutlet
+from undula.pipes.link.keys import load_keys
 from undula.pipes.policy import Policy
 
 SIZE = 4096
@@ -35,11 +38,14 @@ class Links:
             "frame_bytes": SIZE, "budget_bytes": slots * SIZE, "expect": expect,
             "spill_bytes": spill * SIZE, "checked": checked,
         }  # fmt: skip
-        made: Sending = (
-            MemoryOutlet(**options)
-            if self.kind == "memory"
-            else Outlet(self.folder / "det", spill=self.folder, **options)
-        )
+        made: Sending
+        if self.kind == "memory":
+            made = MemoryOutlet(**options)
+        elif self.kind == "sockets":
+            made = Outlet(self.folder / "det", spill=self.folder, **options)
+        else:
+            keys = load_keys(self.folder / "keys")
+            made = FarOutlet("tcp://127.0.0.1:*", spill=self.folder, keys=keys, **options)
         self.made.append(made)
         return made
 
@@ -54,7 +60,13 @@ class Links:
 
             def connect() -> None:
                 try:
-                    found.append(Inlet(self.folder / "det", name, policy, ledger=ledger))
+                    if isinstance(outlet, FarOutlet):
+                        keys = load_keys(self.folder / "keys")
+                        found.append(
+                            FarInlet(outlet.address, name, policy, keys=keys, ledger=ledger)
+                        )
+                    else:
+                        found.append(Inlet(self.folder / "det", name, policy, ledger=ledger))
                 except PipeError as exc:
                     found.append(exc)
 
@@ -69,12 +81,26 @@ class Links:
         self.made.append(made)
         return made
 
+    def hand(self, outlet: Sending) -> None:
+        """Let everything that is on its way arrive, in both directions."""
+        outlet.flush()
+        outlet.pump(0.0)
+        if not isinstance(outlet, FarOutlet):
+            return
+        inlets = [made for made in self.made if isinstance(made, FarInlet)]
+        here = {made.name for made in inlets if not made.closed}
+        outlet.ask()
+        while not outlet.answered or not set(outlet.present) <= here:
+            for inlet in inlets:
+                inlet.pump()
+            outlet.pump(0.01)
+
     def close(self) -> None:
         for made in reversed(self.made):
             made.close()
 
 
-@pytest.fixture(params=["memory", "sockets"])
+@pytest.fixture(params=["memory", "sockets", "hosts"])
 def links(request: pytest.FixtureRequest) -> Iterator[Links]:
     with tempfile.TemporaryDirectory(prefix="ul-") as folder:
         made = Links(request.param, Path(folder))
@@ -84,12 +110,6 @@ def links(request: pytest.FixtureRequest) -> Iterator[Links]:
 
 def frame(seq: int) -> Frame:
     return Frame(seq, np.full((4, 8), seq, "<u2"), trigger=seq - 1)
-
-
-def hand(outlet: Sending) -> None:
-    """Let everything that is on its way arrive."""
-    outlet.flush()
-    outlet.pump(0.0)
 
 
 def numbers(frames: list[Frame]) -> list[int]:
@@ -105,14 +125,14 @@ def test_frames_arrive_in_order_and_as_they_were_sent(links: Links) -> None:
     inlet = links.inlet(outlet, "roi")
     for seq in range(1, 6):
         assert outlet.send(frame(seq))
-    hand(outlet)
+    links.hand(outlet)
     got = inlet.take()
     assert numbers(got) == [1, 2, 3, 4, 5]
     assert all(f.time > 0 for f in got)
     for each in got:
         inlet.confirm(each)
     inlet.flush()
-    hand(outlet)
+    links.hand(outlet)
     assert outlet.in_flight == 0
     assert outlet.ledgers()["roi"].counts["passed"] == 5
     assert inlet.ledger.counts["passed"] == 5
@@ -125,7 +145,7 @@ def test_a_producer_may_write_in_place_and_publish_a_part(links: Links) -> None:
     assert loan is not None
     loan.data[:] = 7
     outlet.publish(loan, Frame(1, loan.data[:2]))
-    hand(outlet)
+    links.hand(outlet)
     (got,) = inlet.take()
     assert got.data.shape == (2, 8)
     assert np.all(got.data == 7)
@@ -140,7 +160,7 @@ def test_a_consumer_cannot_write_into_a_frame(links: Links) -> None:
     outlet = links.outlet(4)
     inlet = links.inlet(outlet, "roi")
     outlet.send(frame(1))
-    hand(outlet)
+    links.hand(outlet)
     (got,) = inlet.take()
     with pytest.raises(ValueError, match="read-only"):
         got.data[:] = 0
@@ -158,10 +178,11 @@ def test_a_lossless_consumer_that_sleeps_holds_the_producer_up(links: Links) -> 
     sent = [outlet.send(frame(seq), timeout_s=0) for seq in range(1, 6)]
     assert sent == [True, True, True, False, False]
     assert outlet.blocked_by() == ["writer"]
+    links.hand(outlet)
     (first, *_) = inlet.take()
     inlet.confirm(first)
     inlet.flush()
-    hand(outlet)
+    links.hand(outlet)
     assert outlet.send(frame(4), timeout_s=0)
 
 
@@ -170,14 +191,14 @@ def test_a_viewer_gets_the_newest_frame_and_holds_nobody_up(links: Links) -> Non
     inlet = links.inlet(outlet, "view", Policy("latest"))
     for seq in range(1, 50):
         assert outlet.send(frame(seq), timeout_s=0)
-        hand(outlet)
+        links.hand(outlet)
     got = []
     for _ in range(2):
         for each in inlet.take():
             got += numbers([each])
             inlet.confirm(each)
         inlet.flush()
-        hand(outlet)
+        links.hand(outlet)
     assert got in ([1, 49], [49])  # between processes the first was on its way already
     assert outlet.ledgers()["view"].counts["dropped"] == 49 - len(got)
 
@@ -188,12 +209,12 @@ def test_a_sample_of_the_frames(links: Links) -> None:
     got = []
     for seq in range(1, 21):
         assert outlet.send(frame(seq), timeout_s=0)
-        hand(outlet)
+        links.hand(outlet)
         for each in inlet.take():
             got.append(each.seq_num)
             inlet.confirm(each)
         inlet.flush()
-        hand(outlet)
+        links.hand(outlet)
     assert got == [1, 6, 11, 16]
     assert outlet.ledgers()["some"].counts["dropped"] == 16
 
@@ -204,17 +225,17 @@ def test_what_spills_arrives_in_order_and_the_rest_is_counted(links: Links) -> N
     inlet = links.inlet(outlet, "disk", policy)
     for seq in range(1, 12):
         assert outlet.send(frame(seq), timeout_s=0)
-    hand(outlet)
+    links.hand(outlet)
     got = inlet.take()
     assert numbers(got) == [1, 2, 3, 4, 5, 6, 7, 8]
     for each in got:
         inlet.confirm(each)
     inlet.flush()
-    hand(outlet)
+    links.hand(outlet)
     counts = outlet.ledgers()["disk"].counts
     assert (counts["passed"], counts["dropped"], counts["on_the_way"]) == (8, 3, 0)
     outlet.send(frame(12))
-    hand(outlet)
+    links.hand(outlet)
     assert numbers(inlet.take()) == [12]
 
 
@@ -224,7 +245,7 @@ def test_one_frame_goes_to_all_consumers_under_the_policy_of_each(links: Links) 
     viewer = links.inlet(outlet, "view", Policy("latest"))
     for seq in (1, 2, 3):
         outlet.send(frame(seq))
-        hand(outlet)
+        links.hand(outlet)
     assert numbers(writer.take()) == [1, 2, 3]
     assert len(numbers(viewer.take())) == 1
 
@@ -234,16 +255,16 @@ def test_a_dead_lossless_consumer_leaves_all_it_had_to_its_successor(links: Link
     first = links.inlet(outlet, "writer")
     for seq in range(1, 5):
         outlet.send(frame(seq))
-    hand(outlet)
+    links.hand(outlet)
     got = first.take(3)
     first.confirm(got[0])
     first.flush()
-    hand(outlet)
+    links.hand(outlet)
     first.close()
-    hand(outlet)
+    links.hand(outlet)
     outlet.send(frame(5))
     second = links.inlet(outlet, "writer")
-    hand(outlet)
+    links.hand(outlet)
     again = second.take()
     assert numbers(again) == [2, 3, 4, 5]
     assert [f.again for f in again[:2]] == [True, True]
@@ -251,7 +272,7 @@ def test_a_dead_lossless_consumer_leaves_all_it_had_to_its_successor(links: Link
     for each in again:
         second.confirm(each)
     second.flush()
-    hand(outlet)
+    links.hand(outlet)
     assert outlet.ledgers()["writer"].counts["passed"] == 5
 
 
@@ -259,10 +280,10 @@ def test_a_dead_viewer_frees_its_slots_at_once(links: Links) -> None:
     outlet = links.outlet(5, {"view": Policy("latest")})
     viewer = links.inlet(outlet, "view", Policy("latest"))
     outlet.send(frame(1))
-    hand(outlet)
+    links.hand(outlet)
     viewer.take()
     viewer.close()
-    hand(outlet)
+    links.hand(outlet)
     assert outlet.depths()["view"] == 0
     assert outlet.ledgers()["view"].counts["lost"] == 1
     outlet.send(frame(2))
@@ -274,7 +295,7 @@ def test_a_lossless_consumer_that_is_expected_misses_nothing(links: Links) -> No
     sent = [outlet.send(frame(seq), timeout_s=0) for seq in range(1, 9)]
     assert sent == [True] * 4 + [False] * 4
     inlet = links.inlet(outlet, "writer")
-    hand(outlet)
+    links.hand(outlet)
     assert numbers(inlet.take()) == [1, 2, 3, 4]
 
 
@@ -305,13 +326,14 @@ def test_the_end_comes_behind_the_last_frame(links: Links) -> None:
     inlet = links.inlet(outlet, "roi")
     outlet.send(frame(1))
     outlet.finish()
-    hand(outlet)
-    assert inlet.ended == "no"
+    links.hand(outlet)
+    before = inlet.ended
     got = inlet.take()
     assert numbers(got) == [1]
+    assert before == "no"
     inlet.confirm(got[0])
     inlet.flush()
-    assert inlet.take() == []
+    assert inlet.take(timeout_s=None) == []
     assert inlet.ended == "end"
 
 
@@ -320,13 +342,13 @@ def test_frames_handed_on_before_a_producer_died_can_still_be_read(links: Links)
     inlet = links.inlet(outlet, "roi")
     outlet.send(frame(1))
     outlet.send(frame(2))
-    hand(outlet)
+    links.hand(outlet)
     outlet.close()
     got = inlet.take()
     assert numbers(got) == [1, 2]
     for each in got:
         inlet.confirm(each)
-    assert inlet.take() == []
+    assert inlet.take(timeout_s=None) == []
     assert inlet.ended == "lost"
 
 
@@ -334,10 +356,10 @@ def test_a_frame_that_failed_is_counted_as_such(links: Links) -> None:
     outlet = links.outlet(6)
     inlet = links.inlet(outlet, "roi")
     outlet.send(frame(1))
-    hand(outlet)
+    links.hand(outlet)
     inlet.fail(inlet.take()[0])
     inlet.flush()
-    hand(outlet)
+    links.hand(outlet)
     assert outlet.ledgers()["roi"].counts["failed"] == 1
     assert inlet.ledger.counts["failed"] == 1
 
@@ -346,7 +368,7 @@ def test_checksums_are_sent_when_asked_for(links: Links) -> None:
     outlet = links.outlet(6, checked=True)
     inlet = links.inlet(outlet, "roi")
     outlet.send(frame(1))
-    hand(outlet)
+    links.hand(outlet)
     (got,) = inlet.take()
     assert got.checksum is not None
     got.check()
@@ -357,13 +379,13 @@ def test_frames_confirmed_in_any_order_free_their_own_slots(links: Links) -> Non
     inlet = links.inlet(outlet, "roi")
     for seq in (1, 2, 3):
         outlet.send(frame(seq))
-    hand(outlet)
+    links.hand(outlet)
     first, second, third = inlet.take()
     inlet.confirm(third)
     inlet.confirm(first)
     inlet.flush()
-    hand(outlet)
+    links.hand(outlet)
     for seq in (4, 5):
         outlet.send(frame(seq), timeout_s=0)
-    hand(outlet)
+    links.hand(outlet)
     assert numbers([second, *inlet.take()]) == [2, 4, 5]

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from undula.pipes.errors import PipeError
+from undula.pipes.intervals import IntervalSet
 from undula.pipes.ledger import EdgeLedger
 from undula.pipes.policy import Policy
 
@@ -142,6 +143,36 @@ class Holding:
             consumer.sent.clear()
         else:
             self._lose(consumer)
+
+    def resume(
+        self,
+        consumer: Consumer,
+        passed: IntervalSet,
+        failed: IntervalSet,
+        have: Mapping[int, int],
+    ) -> list[int]:
+        """A consumer on another host came back, and tells what became of what it was sent.
+
+        Args:
+            passed: sequence numbers that it is done with.
+            failed: those that it could not work on.
+            have: sequence numbers by slot that it still has in hand.
+        Returns: slots of `have` that are with it as before; the others do not concern it any more.
+        """
+        kept: list[int] = []
+        waiting: deque[Entry] = deque()
+        for entry in consumer.pending:
+            if have.get(entry.slot) == entry.seq_num:
+                consumer.sent[entry.slot] = entry
+                kept.append(entry.slot)
+            elif entry.seq_num in passed or entry.seq_num in failed:
+                fate = consumer.ledger.passed if entry.seq_num in passed else consumer.ledger.failed
+                fate.add(entry.seq_num)
+                self._release(consumer, entry.slot)
+            else:
+                waiting.append(entry)
+        consumer.pending = waiting
+        return kept
 
     def forget(self, name: str) -> None:
         """A consumer will have no successor: its frames are lost, its slots free."""

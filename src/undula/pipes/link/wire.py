@@ -2,6 +2,7 @@
 
 A packet is 8 bytes of head and a body. FRAMES: descriptors one after the other. CONFIRM: slots as
 32-bit numbers, with the highest bit set for a frame that failed. The others carry a little JSON.
+Between hosts the same packets go over ZeroMQ; the data of FRAMES follow in a part of their own.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from undula.core.errors import WireError
 HEAD = struct.Struct("<3sBI")
 MARK = b"UP1"
 HELLO, WELCOME, REFUSED, FRAMES, CONFIRM, END = range(1, 7)
+LEAVE, ASK, ANSWER = range(7, 10)
+"""Between hosts only: this end hangs up; are you there, with a number; its answer."""
 FAILED = 1 << 31
 MAX_PACKET = 1 << 16
 """Bytes of a packet at most."""
@@ -36,7 +39,7 @@ def opened(raw: bytes | memoryview) -> tuple[int, int, bytes | memoryview]:
     if len(raw) < HEAD.size:
         raise nonsense(f"{len(raw)} bytes")
     mark, kind, count = HEAD.unpack_from(raw)
-    if mark != MARK or not HELLO <= kind <= END:
+    if mark != MARK or not HELLO <= kind <= ANSWER:
         raise nonsense(f"{bytes(raw[:8])!r}")
     return kind, count, raw[HEAD.size :]
 
