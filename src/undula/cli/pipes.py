@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,9 +32,10 @@ from undula.core.paths import BeamlinePaths, beamline_paths, default_beamline
 from undula.core.procs import ProcessId
 
 if TYPE_CHECKING:
+    from undula.pipes.frame import Frame
     from undula.pipes.graph import Graph
     from undula.pipes.nodes.user_nodes import NodeFolder
-    from undula.pipes.runner import GraphStatus, Outcome
+    from undula.pipes.runner import GraphStatus, Outcome, Runner
 
 GraphFile = Annotated[Path, typer.Argument(help="A graph: YAML or JSON.")]
 Nodes = Annotated[
@@ -43,14 +44,16 @@ Nodes = Annotated[
 SHOW_S = 0.5
 
 
-def _paths(beamline: str | None) -> BeamlinePaths:
+def beamline_of(beamline: str | None) -> BeamlinePaths:
+    """The folders of a beamline, by default the usual one."""
     return beamline_paths(beamline or default_beamline())
 
 
-def _types(nodes: Path | None, beamline: str | None) -> tuple[NodeFolder, Path | None]:
+def node_types(nodes: Path | None, beamline: str | None) -> tuple[NodeFolder, Path | None]:
+    """Shipped nodes and the beamline's own; the folder of the latter if there is one."""
     from undula.pipes.nodes.user_nodes import NodeFolder
 
-    folder = nodes or _paths(beamline).nodes
+    folder = nodes or beamline_of(beamline).nodes
     found = NodeFolder(folder if folder.is_dir() else None)
     for fault in found.faults.values():
         print(f"faulty: {fault}", file=sys.stderr)
@@ -71,7 +74,7 @@ def list_nodes(
 
     Example: undula pipes list
     """
-    types, _ = _types(nodes, beamline)
+    types, _ = node_types(nodes, beamline)
     rows = []
     for name in types:
         cls = types[name]
@@ -103,7 +106,7 @@ def show(
 
     Example: undula pipes show live.yaml --svg live.svg
     """
-    types, _ = _types(nodes, beamline)
+    types, _ = node_types(nodes, beamline)
     if name in types and not Path(name).is_file():
         _show_node(name, types, as_json)
         return
@@ -164,7 +167,7 @@ def check(
 
     Example: undula pipes check live.yaml
     """
-    types, _ = _types(nodes, beamline)
+    types, _ = node_types(nodes, beamline)
     graph = _graph(file, types)
     if as_json:
         print_json({"name": graph.name, "nodes": len(graph.nodes), "edges": len(graph.edges)})
@@ -195,10 +198,16 @@ def _published(folder: Path, name: str) -> Iterator[Any]:
         path.unlink(missing_ok=True)
 
 
-def _perform(
+def performed(
     graph: Graph, types: NodeFolder, folder: Path | None, paths: BeamlinePaths,
-    duration_s: float | None, quiet: bool,
+    duration_s: float | None, quiet: bool, *,
+    heard: Callable[[str, Frame], object] | None = None,
+    steps: Callable[[Runner, str], object] | None = None,
 ) -> Outcome:  # fmt: skip
+    """Run a graph to its end, shown as it runs; Ctrl-C lets it end in order.
+
+    `steps` triggers the source as it likes, and the graph ends behind it.
+    """
     from undula.pipes.runner import Runner
 
     shown_at = 0.0
@@ -206,6 +215,7 @@ def _perform(
         _published(paths.pipes, graph.name) as publish,
         Runner(graph, types, nodes=folder) as runner,
     ):
+        runner.heard = heard
 
         def look(status: GraphStatus) -> None:
             nonlocal shown_at
@@ -217,12 +227,17 @@ def _perform(
                 print(one_line(status), file=sys.stderr)
 
         try:
-            return runner.run(duration_s, show=look)
+            if steps is None:
+                return runner.run(duration_s, show=look)
+            runner.begin(triggered=True)
+            (source,) = (n for n, s in graph.nodes.items() if not types[s.kind].inputs)
+            steps(runner, source)
         except KeyboardInterrupt:
-            runner.stop()  # what is on its way is still worked on
-            while not runner.over:
-                runner.pump(None)
-            return runner.outcome()
+            pass
+        runner.stop()  # what is on its way is still worked on
+        while not runner.over:
+            runner.pump(None)
+        return runner.outcome()
 
 
 def one_line(status: GraphStatus) -> str:
@@ -251,11 +266,11 @@ def run(
 
     Example: undula pipes run live.yaml --for 20
     """
-    types, folder = _types(nodes, beamline)
+    types, folder = node_types(nodes, beamline)
     graph = _graph(file, types)
-    outcome = _perform(graph, types, folder, _paths(beamline), duration_s, quiet or as_json)
+    outcome = performed(graph, types, folder, beamline_of(beamline), duration_s, quiet or as_json)
     if as_json:
-        print_json(_plain(outcome))
+        print_json(plain_outcome(outcome))
     else:
         print(status_text(outcome.status))
         print(f"\n{outcome.report.text}")
@@ -265,7 +280,8 @@ def run(
         raise typer.Exit(FAILED)
 
 
-def _plain(outcome: Outcome) -> dict[str, Any]:
+def plain_outcome(outcome: Outcome) -> dict[str, Any]:
+    """For JSON."""
     report = outcome.report
     return {
         "complete": report.complete,
@@ -317,10 +333,10 @@ def rehearse(
     """
     from undula.pipes.runner.rehearse import rehearsal, verdict
 
-    types, folder = _types(nodes, beamline)
+    types, folder = node_types(nodes, beamline)
     graph, made = rehearsal(_graph(file, types), rate_hz, f"rehearsal-{os.getpid()}")
     try:
-        outcome = _perform(graph, types, folder, _paths(beamline), duration_s, quiet=True)
+        outcome = performed(graph, types, folder, beamline_of(beamline), duration_s, quiet=True)
     finally:
         for place in made:
             shutil.rmtree(place, ignore_errors=True)
@@ -368,7 +384,7 @@ def top(
 
     Example: undula pipes top
     """
-    folder = _paths(beamline).pipes
+    folder = beamline_of(beamline).pipes
     while True:
         found = running(folder)
         if as_json:
@@ -385,9 +401,13 @@ def top(
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     pipes = typer.Typer(
-        help="Graphs for frames: check, run, rehearse.", no_args_is_help=True, rich_markup_mode=None
+        help="Graphs for frames: check, run, rehearse, replay.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
     )
     pipes.command("list", epilog=EXIT_HELP)(list_nodes)
-    for command in (show, check, run, rehearse, top):
+    from undula.cli.pipes_replay import replay
+
+    for command in (show, check, run, rehearse, replay, top):
         pipes.command(epilog=EXIT_HELP)(command)
     app.add_typer(pipes, name="pipes")

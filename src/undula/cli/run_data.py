@@ -22,7 +22,8 @@ Number = Annotated[int, typer.Argument(help="Run number; -1 is the newest.")]
 Numbers = Annotated[list[int], typer.Argument(help="Run numbers; -1 is the newest.")]
 
 
-def _runs(beamline: str | None) -> Runs:
+def runs_of(beamline: str | None) -> Runs:
+    """The runs of a beamline, by number. Raises: ServiceError when it has none."""
     paths = beamline_paths(beamline or default_beamline())
     if not paths.catalogue.exists():
         raise ServiceError(f"beamline {paths.name!r} has no history", remedy="start it: undula up")
@@ -43,7 +44,7 @@ def fit(
     beamline: BeamlineOption = None,
 ) -> None:
     """Fit a model to a run. Example: undula runs fit -1 "gaussian + linear" --signal diode"""
-    run = _runs(beamline)[number]
+    run = runs_of(beamline)[number]
     found = run.fit(model, signal)
     if keep:
         with connected(beamline) as client:
@@ -68,7 +69,7 @@ def export(
     """Write runs for other programs. Example: undula runs export 12 13 --format spec -o n.spec"""
     from undula.client.export import export_file, export_runs
 
-    runs = _runs(beamline)
+    runs = runs_of(beamline)
     chosen = [runs[number] for number in numbers]
     if output is None:
         export_runs(chosen, as_format, sys.stdout)
@@ -107,7 +108,7 @@ def tiled(
     """Feed runs to a Tiled catalogue. Example: undula runs tiled http://localhost:8000 --follow"""
     from undula.client.tiled_feed import TiledFeed, connect_tiled
 
-    runs = _runs(beamline)
+    runs = runs_of(beamline)
     if numbers:
         chosen = [runs[number] for number in numbers]
     else:

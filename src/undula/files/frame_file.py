@@ -9,6 +9,7 @@ that `frames` links into the file of the run:
     /entry/data/time      (frames,)      host time, UTC epoch, s
     /entry/data/hardware_time (frames,)  time of the detector's own clock, s; NaN without one
     /entry/frames_closed  ()             1 when the writer closed the file, 0 while it grows
+    /entry/graph          NXnote         the graph that they came through, and the node that wrote
 
 `seq_num` and its fellows become longer only in `flush`, after the frames that they speak of: what
 they have is there, whenever the process is killed. A missing frame takes no row; its number is
@@ -66,6 +67,7 @@ class FrameFile:
         dtype: of its pixels.
         compression: how the chunks that come are made.
         live: let readers follow (SWMR); None: where the file system can.
+        graph: of pipes that the frames come through, JSON; and `node`, which writes them.
     Raises: StorageError when the name is taken, the folder is full or not there.
     """
 
@@ -77,6 +79,8 @@ class FrameFile:
         *,
         compression: Compression = "bslz4",
         live: bool | None = None,
+        graph: str = "",
+        node: str = "",
     ) -> None:
         self.path, self.shape, self.dtype = path, tuple(shape), np.dtype(dtype)
         self.compression = compression
@@ -92,6 +96,8 @@ class FrameFile:
         with self._storage():
             self._file: Any = h5py.File(path, "x", libver=("v110", "v110"))
             self._lay_out()
+            if graph:
+                self._note(graph, node)
             if can_follow_live(path.parent) if live is None else live:
                 self._file.swmr_mode = True
             self._file.flush()
@@ -120,6 +126,11 @@ class FrameFile:
         for name in ("time", "hardware_time"):
             self._columns[name].attrs["units"] = "s"
         self._closed = entry.create_dataset("frames_closed", data=np.uint8(0))
+
+    def _note(self, graph: str, node: str) -> None:
+        note = self._file["entry"].create_group("graph")
+        note.attrs.update({"NX_class": "NXnote", "node": node})
+        note["type"], note["data"] = "application/json", graph
 
     @contextmanager
     def _storage(self) -> Iterator[None]:
@@ -192,6 +203,14 @@ def read_chunk(dataset: Any, number: int) -> tuple[npt.NDArray[np.uint8], bool]:
     """
     mask, chunk = dataset.id.read_direct_chunk((number, *(0 for _ in dataset.shape[1:])))
     return np.frombuffer(chunk, np.uint8), bool(mask)
+
+
+def graph_of(file: Any) -> tuple[str, str]:
+    """The graph that an open frame file came through, JSON, and its node; empty without one."""
+    note = file.get("entry/graph")
+    if not isinstance(note, h5py.Group) or "data" not in note:
+        return "", ""
+    return str(note["data"].asstr()[()]), str(note.attrs.get("node", ""))
 
 
 def rows_of(group: Any) -> list[Row]:

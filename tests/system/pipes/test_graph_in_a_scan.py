@@ -14,6 +14,10 @@ import pytest
 
 from undula.client import Client
 from undula.core.procs import environment_of
+from undula.pipes.graph import checked
+from undula.pipes.nodes.registry import Shipped
+from undula.pipes.replaying import as_replay, chosen
+from undula.pipes.runner import Runner
 from undula.testing.beamline import local_beamline
 
 DEVICES = """
@@ -99,6 +103,21 @@ def test_the_graph_stays_warm_and_each_run_has_its_own_file(client: Client) -> N
     checked_run(first, 3)
     checked_run(second, 4)
     assert sorted(workers(client)) == before
+
+
+def test_a_run_is_replayed_through_the_graph_that_it_keeps(client: Client, tmp_path: Path) -> None:
+    client.scan("samx", 0, 1, 2, detectors=["cam"])
+    run = client.scan("samx", 0, 1, 3, detectors=["cam"]).run  # its detector had counted before
+    found = chosen(run.path, None)
+    assert found.graph is not None
+    types = Shipped()
+    made = as_replay(checked(found.graph, types), found, types, speed=0, folder=tmp_path)
+    heard: list[tuple[int, list[float]]] = []
+    with Runner(made, types) as runner:
+        runner.heard = lambda _, frame: heard.append((frame.seq_num, frame.data.tolist()))
+        outcome = runner.run()
+    assert outcome.ok, outcome.report.text
+    assert heard == [(n + 1, row) for n, row in enumerate(run.data["cam_roi_sum"].tolist())]
 
 
 def test_any_process_of_the_graph_is_killed_and_the_next_scan_is_whole(client: Client) -> None:

@@ -129,6 +129,9 @@ class Node:
     queued: bool = False
     keeps: ClassVar[bool] = False
     declared: ClassVar[Mapping[str, FieldInfo]] = {}
+    graph_text: str = ""
+    node_name: str = ""
+    """The graph it is in, as JSON, and its name there; empty without a graph."""
 
     def __init_subclass__(cls) -> None:
         own = {key: value for key, value in vars(cls).items() if isinstance(value, FieldInfo)}

@@ -140,8 +140,9 @@ class FrameFileWriter(Node):
                 continue
             try:
                 return FrameFile(
-                    path, frame.shape, frame.dtype, compression=self.compression, live=self.live
-                )
+                    path, frame.shape, frame.dtype, compression=self.compression, live=self.live,
+                    graph=self.graph_text, node=self.node_name,
+                )  # fmt: skip
             except StorageError:
                 if not path.exists():
                     raise

@@ -7,6 +7,7 @@ with the same numbers, triggers and times, so that a graph gives the same result
 from __future__ import annotations
 
 import posixpath
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,9 @@ class Replay(Source):
     rate_hz: float = parameter(10.0, "where the file has no times", gt=0, unit="Hz")
     first: int = parameter(0, "begin at this frame of the file, from 0 on", ge=0)
     frames: int = parameter(0, "end after so many; 0: at the end of the file", ge=0)
+    from_one: bool = parameter(
+        False, "number the frames from 1 on: those of a run, whose detector had counted before"
+    )
     packed: bool = parameter(
         False, "hand bitshuffle/LZ4 chunks on as they are, for nodes that take compressed frames"
     )
@@ -85,6 +89,10 @@ class Replay(Source):
                 remedy="name the dataset that holds them, (frames, ...)",
             ) from exc
         rows = self._recorded(count)
+        known = [row.seq_num for row in rows if row is not None]
+        if self.from_one and known:
+            less = min(known) - 1
+            rows = [row and replace(row, seq_num=row.seq_num - less) for row in rows]
         last = self.first + self.frames if self.frames else count
         self._rows = rows[self.first : last]
 
@@ -92,13 +100,35 @@ class Replay(Source):
         """What is known of each frame; None where there is none."""
         numbers = self._data.attrs.get("frame_numbers")
         if numbers is not None:  # a virtual dataset: one frame a point, some without
-            return [
-                Row(n + 1, n) if at != NO_FRAME else None for n, at in enumerate(numbers.tolist())
-            ]
+            return self._of_points(numbers.tolist())
         group = _group_of(self._file, self.dataset, self._data)
         if group is not None and set(COLUMNS) <= set(group):
             return [*rows_of(group)[:count]]
         return [Row(n + 1, n) for n in range(count)]
+
+    def _of_points(self, numbers: list[int]) -> list[Row | None]:
+        """One row a point, as the files that hold the frames say; by the point where they do not.
+
+        A frame that stands for two points is theirs by its number, once.
+        """
+        import h5py
+
+        by_point = [Row(n + 1, n) if at != NO_FRAME else None for n, at in enumerate(numbers)]
+        if not self._data.is_virtual:
+            return by_point
+        rows: list[Row | None] = [None] * len(numbers)
+        for part in self._data.virtual_sources():
+            path = Path(self._file.filename).parent / part.file_name
+            try:
+                with h5py.File(path, "r", swmr=True, locking=False) as file:
+                    told = rows_of(file[posixpath.dirname(part.dset_name)])
+            except (OSError, KeyError):
+                return by_point
+            begin, end = (int(bound[0]) for bound in part.vspace.get_select_bounds())
+            for point in range(begin, end + 1):
+                if 0 <= numbers[point] < len(told):
+                    rows[point] = told[numbers[point]]
+        return rows
 
     @property
     def ended(self) -> bool:
@@ -120,6 +150,8 @@ class Replay(Source):
     def take(self, time: float = 0.0) -> list[Frame]:
         """The next frame; none where one is missing, or at the end."""
         self._open()
+        while not self.speed and not self.ended and self._rows[self._at] is None:
+            self._at += 1  # nothing is due at a certain time: go on to the next one there is
         if self._at >= len(self._rows):
             return []
         row, place = self._rows[self._at], self.first + self._at

@@ -358,6 +358,9 @@ class Runner:
         spec = self.graph.nodes[node]  # a process that is started anew has them too
         changed = replace(spec, parameters={**spec.parameters, **parameters})
         self.graph = replace(self.graph, nodes={**self.graph.nodes, node: changed})
+        for process in self._processes.values():  # files that are begun now tell of it
+            if process.ready:
+                process.line.say(do="note", name=node, parameters=dict(changed.parameters))
 
     def clear(self, node: str) -> None:
         """Let a node forget what it has accumulated; a file begins anew. Raises: PipeError."""

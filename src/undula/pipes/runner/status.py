@@ -63,6 +63,14 @@ class GraphStatus:
     nodes: dict[str, NodeStatus] = field(default_factory=dict)
     edges: dict[str, EdgeStatus] = field(default_factory=dict)
 
+    def through(self, source: str, frames: int) -> bool:
+        """Whether a source made so many frames, and none is on its way any more."""
+        on_the_way = any(
+            edge.seen > edge.passed + edge.dropped + edge.lost + edge.failed
+            for edge in self.edges.values()
+        )
+        return self.nodes[source].frames >= frames and not on_the_way
+
     def plain(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)

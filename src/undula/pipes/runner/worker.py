@@ -7,12 +7,13 @@ that dies ends it.
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,13 @@ class Worker:
         self._told_frames: dict[str, int] = {}
         self._told_end = self._quit = False
         self._told = ""
+        self._note()
+
+    def _note(self) -> None:
+        """Let the nodes know which graph they are in, for the files that they begin."""
+        text = json.dumps(self._graph.plain())
+        for name, host in self.hosts.items():
+            host.node.graph_text, host.node.node_name = text, name
 
     # ---- the loop ------------------------------------------------------------------------------
 
@@ -180,19 +188,28 @@ class Worker:
         elif what == "forget":
             for host in self.hosts.values():
                 host.forget(name)
-        elif what == "change":
-            self.hosts[name].node.change(**words["parameters"])
-            self._line.say(changed=name)
-        elif what == "trigger":
-            self.hosts[name].allowed = (self.hosts[name].allowed or 0) + 1
-        elif what == "clear":
-            self.hosts[name].node.clear()
-            self._line.say(changed=name)
         elif what == "stop":
             for host in self.hosts.values():
                 host.stop_source()
         elif what == "quit":
             self._quit = True
+        else:
+            self._obey_of_node(what, name, words)
+
+    def _obey_of_node(self, what: Any, name: str, words: Mapping[str, Any]) -> None:
+        if what == "change":
+            self.hosts[name].node.change(**words["parameters"])
+            self._line.say(changed=name)
+        elif what == "note":
+            spec = self._graph.nodes[name]
+            changed = replace(spec, parameters=dict(words["parameters"]))
+            self._graph = replace(self._graph, nodes={**self._graph.nodes, name: changed})
+            self._note()
+        elif what == "trigger":
+            self.hosts[name].allowed = (self.hosts[name].allowed or 0) + 1
+        elif what == "clear":
+            self.hosts[name].node.clear()
+            self._line.say(changed=name)
 
     def _tell(self) -> None:
         for name, host in self.hosts.items():
