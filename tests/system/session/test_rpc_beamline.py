@@ -132,12 +132,30 @@ def test_a_scan_is_paused_resumed_and_aborted_by_requests(rpc) -> None:
         rpc.call("scan/pause")
         heard_until(listener, lambda m: m["typ"] == "scan/pause")
         assert rpc.call("scan/progress")["state"] == "paused"
-        rpc.call("scan/resume")
+        assert rpc.call("scan/status")["left_s"] > 0
+        before = rpc.call("scan/progress")["done"]
+        again = rpc.call("scan/retake")
+        assert again["did"] == f"point {before} is taken again, then it goes on"
         heard_until(listener, lambda m: m["typ"] == "scan/resume")
+        heard_until(listener, lambda m: m["typ"] == "scan/progress" and m["done"] > before)
+        assert rpc.call("scan/status")["retaken"] == 1
+        assert "is left out" in rpc.call("scan/skip")["did"]
         rpc.call("scan/abort", reason="enough")
         heard = heard_until(listener, lambda m: m["typ"] == "scan/stop")
     assert heard[-1]["status"] == "abort"
     assert rpc.call("cmd/wait", id=command["id"], timeout_s=30.0)["status"] in ("ok", "error")
+
+
+def test_a_scan_is_completed_and_all_is_stopped_by_requests(rpc) -> None:
+    for verb, ended in (("scan/complete", "success"), ("scan/stop_all", "abort")):
+        with rpc.listen("scan/") as listener:
+            command = rpc.call("cmd/submit", function="scan",
+                args=[{"dev": "M.samx"}, 0, 1, 100], kwargs={"time": 0.1})  # fmt: skip
+            heard_until(listener, lambda m: m["typ"] == "scan/progress")
+            assert rpc.call(verb)["did"]
+            heard = heard_until(listener, lambda m: m["typ"] == "scan/stop")
+        assert heard[-1]["status"] == ended
+        rpc.call("cmd/wait", id=command["id"], timeout_s=30.0)
 
 
 def test_a_late_joiner_gets_the_whole_state(beamline, rpc) -> None:

@@ -86,6 +86,32 @@ class PlainScans:
         self._engine.abort(reason)
         return self.status()
 
+    def skip(self) -> Fields:
+        """Not here."""
+        raise self._no_points("skipped")
+
+    def retake(self, point: int | None) -> Fields:  # noqa: ARG002  # as the twin takes it
+        """Not here."""
+        raise self._no_points("retaken")
+
+    def complete(self) -> Fields:
+        """End it as good now; when it is paused, by typing `RE.stop()`."""
+        self._must_be("running", "paused", "pausing")
+        if self._engine.state == "paused":
+            return self._typed("stop")
+        self._engine.stop()
+        return self.status() | {"did": "it ends"}
+
+    def stop_all(self, reason: str) -> Fields:
+        """As `abort`: nothing waits behind it."""
+        return self.abort(reason)
+
+    def _no_points(self, what: str) -> InputError:
+        return InputError(
+            f"a RunEngine of one's own does not say its points: none can be {what}",
+            remedy="scan/pause and scan/resume take the point under way again",
+        )
+
     def stop(self) -> Fields:
         """Abort what runs, then stop every device that can be stopped."""
         if self._engine.state == "running":
@@ -113,6 +139,11 @@ class PlainScans:
             "user": current.author.name if current and self._run else "",
             "done": self._run.get("done", 0),
             "total": self._run.get("total"),
+            "retaken": 0,
+            "left_s": 0.0,
+            "left_unknown": int(bool(self._run)),
+            "waiting_for": "",
+            "blocked": "",
             "waiting": [],
         }
 

@@ -125,6 +125,22 @@ class ClientScans:
         queue = self._client.queue
         return status_fields(queue.abort(reason or "aborted by a program"))
 
+    def skip(self) -> Fields:
+        """Leave out the point under way."""
+        return status_fields(self._client.queue.skip())
+
+    def retake(self, point: int | None) -> Fields:
+        """Take a point again."""
+        return status_fields(self._client.queue.retake(point))
+
+    def complete(self) -> Fields:
+        """End it early, as good."""
+        return status_fields(self._client.queue.complete())
+
+    def stop_all(self, reason: str) -> Fields:
+        """End it and take out all that waits."""
+        return status_fields(self._client.queue.stop_all(reason or "stopped by a program"))
+
     def stop(self) -> Fields:
         """Stop motion: what was stopped, and what could not be."""
         report = self._client.stop()
@@ -137,7 +153,7 @@ class ClientScans:
 
 
 def status_fields(status: QueueStatus) -> Fields:
-    """The queue as the verbs tell it: `id` is the run's number."""
+    """The queue as the verbs tell it: `id` is the run's number, `left_s` what is known of all."""
     running = status.running
     return {
         "state": status.state,
@@ -146,8 +162,15 @@ def status_fields(status: QueueStatus) -> Fields:
         "user": running.user if running else "",
         "done": status.points_done,
         "total": running.num_points if running else None,
+        "retaken": status.points_retaken,
+        "skipped": status.points_skipped,
+        "left_s": status.left_s,
+        "left_unknown": status.left_unknown,
         "waiting_for": status.waiting_for,
+        "overdue": status.overdue,
+        "blocked": status.blocked,
         "message": status.message,
+        "did": status.did,
         "waiting": [
             {"item": i.item_id, "command": i.command, "user": i.user} for i in status.waiting
         ],

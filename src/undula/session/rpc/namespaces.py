@@ -84,6 +84,32 @@ class Scan:
         del ask
         return self._scans.abort(reason)
 
+    @verb(needs=Role.USER)
+    def skip(self, ask: Ask) -> Fields:
+        """Leave out the point under way and go on; `did` says which."""
+        del ask
+        return self._scans.skip()
+
+    @verb(needs=Role.USER)
+    def retake(self, ask: Ask, point: int | None = None) -> Fields:
+        """Take a point again, by its number from 1 (else the last one); both are kept."""
+        del ask
+        if point is not None and point < 1:
+            raise InputError(f"point is {point}", remedy="points count from 1")
+        return self._scans.retake(point)
+
+    @verb(needs=Role.USER)
+    def complete(self, ask: Ask) -> Fields:
+        """End the scan early and count it as good, at the end of its point."""
+        del ask
+        return self._scans.complete()
+
+    @verb(needs=Role.USER)
+    def stop_all(self, ask: Ask, reason: str = "") -> Fields:
+        """End the scan, with clean-up, and take out all that waits."""
+        del ask
+        return self._scans.stop_all(reason)
+
     @verb()
     def stop(self, ask: Ask) -> Fields:
         """Stop motion, whatever is queued or busy; anybody may."""
@@ -92,7 +118,7 @@ class Scan:
 
     @verb()
     def status(self, ask: Ask) -> Fields:
-        """What runs and what waits."""
+        """What runs, what waits and for what, and how long it all takes."""
         del ask
         return self._scans.status()
 
@@ -101,7 +127,7 @@ class Scan:
         """How far the running scan is: points done of all (`total` is null when unknown)."""
         del ask
         status = self._scans.status()
-        return {name: status.get(name) for name in ("id", "state", "done", "total")}
+        return {name: status.get(name) for name in ("id", "state", "done", "total", "retaken")}
 
 
 class Mon:

@@ -50,6 +50,18 @@ class Scans(Protocol):
     def abort(self, reason: str) -> Fields:
         """End it, with clean-up."""
 
+    def skip(self) -> Fields:
+        """Leave out the point under way; the status afterwards, `did` says what was done."""
+
+    def retake(self, point: int | None) -> Fields:
+        """Take a point again, by its number from 1; None: the last one. As `skip`."""
+
+    def complete(self) -> Fields:
+        """End it early, as good. As `skip`."""
+
+    def stop_all(self, reason: str) -> Fields:
+        """End it, with clean-up, and take out all that waits. As `skip`."""
+
     def stop(self) -> Fields:
         """Stop motion, whatever is queued or busy."""
 
