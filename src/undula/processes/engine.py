@@ -145,7 +145,7 @@ def _recover(
 ) -> int:
     """End what a dead engine left, and begin with what waits. Returns how many runs were open."""
     runs = end_open_runs(catalogue, connector, outbox)
-    end_started_items(catalogue, connector, {run.uid for run in runs})
+    ended = end_started_items(catalogue, connector, {run.uid for run in runs})
     tell_ended_items(catalogue, connector)
     connector.answer_abandoned(resolve=lambda request: dropped(request, stops, catalogue))
     waiting = []
@@ -155,7 +155,8 @@ def _recover(
             waiting.append((item, request))
         else:
             runner.drop(item.item_id, f"stopped by {mark.words}")
-    runner.start(waiting, died=bool(runs))
+    died = bool(runs) or any(status == "fail" for _, status in ended)
+    runner.start(waiting, died, ended)
     return len(runs)
 
 

@@ -26,8 +26,18 @@ from undula.messages import (
     QueueLock,
     ScanRequest,
 )
+from undula.messages.runs import ExitStatus
 from undula.scans.queue import step
-from undula.scans.queue_events import Copy, Do, Dropped, EndItem, Next, QueueEvent, Start
+from undula.scans.queue_events import (
+    Copy,
+    Do,
+    Dropped,
+    Ended,
+    EndItem,
+    Next,
+    QueueEvent,
+    Start,
+)
 from undula.scans.queue_value import ScanQueue, restarted
 
 SAVED_CHANGES = 50
@@ -76,17 +86,30 @@ class Line:
         """What an item measures. Raises: KeyError when it is not in the queue."""
         return self._requests[item_id]
 
-    def begin(self, stored: Sequence[tuple[QueueItem, ScanRequest]], halt: str = "") -> None:
+    def begin(
+        self,
+        stored: Sequence[tuple[QueueItem, ScanRequest]],
+        halt: str = "",
+        ended: Sequence[tuple[QueueItem, ExitStatus]] = (),
+    ) -> None:
         """Begin with the items that were stored before a restart, in their order.
 
         Args:
             halt: why the queue is to wait, when something waits.
+            ended: what ran when the engine died, and how it ended: its further turns are held.
         """
         state = restarted(_state_of(self._catalogue.queue_state()), halt if stored else "")
-        with self._lock:
-            self._requests = {item.item_id: request for item, request in stored}
-            self._queue = replace(state, waiting=tuple(item for item, _ in stored))
-            self._lock.notify_all()
+        queue, todo = replace(state, waiting=tuple(item for item, _ in stored)), list[Do]()
+        for item, status in ended:
+            end = Ended(exit_status=status, time=now())
+            queue, more = step(replace(queue, running=item), end)
+            todo += more
+        with self._editing:
+            with self._lock:
+                self._exchange(queue, {item.item_id: request for item, request in stored})
+            if ended:
+                self._keep_quietly()
+            self._end_all(todo)
 
     # ---- changes ----------------------------------------------------------------------------
 

@@ -7,23 +7,27 @@ unstaged devices, the missing stop documents. Runs before the first request is s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from pydantic import ValidationError
+
 from undula.bus.codec import encode_document
 from undula.bus.endpoints import QUEUE_FINISHED, RUN_DOCUMENTS, RUNS_OPENED
 from undula.bus.journal import JournalReader, tail
 from undula.bus.ports import BEGIN, Connector
-from undula.catalogue import Catalogue, RunRecord
+from undula.catalogue import Catalogue, QueueItemRecord, RunRecord
 from undula.core.clock import now
 from undula.core.errors import BusError, UndulaError
 from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.devices.registry import Registry
-from undula.messages import ItemFinished, RunDocument, RunOpened
+from undula.messages import ItemFinished, QueueItem, RunDocument, RunOpened
+from undula.messages.runs import ExitStatus
 from undula.scans.line import ended_as
 from undula.scans.ports import Documents
 from undula.scans.safety import left_behind
@@ -37,6 +41,7 @@ UNTOLD_AFTER_S = 3600.0
 """Where nothing was told yet, an end that is older concerns nobody any more."""
 UNTOLD_MARGIN_S = 10.0
 """Ends that are entered by several threads may be told in another order."""
+BETWEEN = "the engine died before the scan had made all its runs"
 REASON = "the engine died; its successor stopped the devices and closed the run"
 
 
@@ -171,12 +176,18 @@ def end_open_runs(catalogue: Catalogue, connector: Connector, outbox: Documents)
     return runs
 
 
-def end_started_items(catalogue: Catalogue, connector: Connector, open_uids: set[str]) -> None:
+def end_started_items(
+    catalogue: Catalogue, connector: Connector, open_uids: set[str]
+) -> list[tuple[QueueItem, ExitStatus]]:
     """End stored items that had begun to run; the others stay in the queue.
 
-    An item with a run ends as its run did. One without, that was begun `MAX_STARTS` times, killed
-    its engine each time: it ends as failed, so that it cannot do so for ever.
+    An item whose last run closed the scan ends as its runs did; any other with a run has failed.
+    One without, that was begun `MAX_STARTS` times, killed its engine each time: it ends as failed,
+    so that it cannot do so for ever.
+
+    Returns: those items, and how each ended; without what cannot be read.
     """
+    found = list[tuple[QueueItem, ExitStatus]]()
     recent = catalogue.runs(limit=RECENT_RUNS)
     items = catalogue.items()
     told = _told(connector) if items else set()
@@ -185,11 +196,13 @@ def end_started_items(catalogue: Catalogue, connector: Connector, open_uids: set
         starts = int(record.payload.get("starts", 0))
         if not mine and starts < MAX_STARTS:
             continue
-        ended = mine[0].exit_status if mine and mine[0].uid not in open_uids else "fail"
-        reason = REASON if mine else f"the engine died {starts} times while it started this scan"
+        ended = _ended(record, mine, open_uids)
+        reason = f"the engine died {starts} times while it started this scan"
+        if mine:
+            reason = REASON if open_uids & {run.uid for run in mine} else BETWEEN
         finished = ItemFinished(
             item_id=record.item_id,
-            exit_status="fail" if ended == "open" else ended,
+            exit_status=ended,
             run_uids=[r.uid for r in mine],
             run_numbers=[r.number for r in mine],
             reason="" if ended == "success" else reason,
@@ -198,6 +211,29 @@ def end_started_items(catalogue: Catalogue, connector: Connector, open_uids: set
         if record.item_id not in told:  # told first: what is finished would not be looked at again
             connector.append(QUEUE_FINISHED, finished)
         catalogue.finish_item(finished)
+        with contextlib.suppress(KeyError, ValidationError):
+            found.append((QueueItem.model_validate(record.payload["item"]), ended))
+    return found
+
+
+def _ended(record: QueueItemRecord, runs: list[RunRecord], open_uids: set[str]) -> ExitStatus:
+    """How an item ended that had begun; `runs` are its own, the last one first."""
+    if not runs or any(run.uid in open_uids for run in runs):
+        return "fail"
+    words = [run.exit_status for run in reversed(runs)]
+    if "open" in words:
+        return "fail"
+    wrong = next((word for word in words if word not in ("open", "success")), None)
+    return wrong or ("success" if _was_last(record, runs[0]) else "fail")  # type: ignore[return-value]
+
+
+def _was_last(record: QueueItemRecord, run: RunRecord) -> bool:
+    """Whether no further run of the item was to come behind this one, as far as one can know."""
+    if "parts" in run.metadata:
+        return bool(run.metadata.get("part") == run.metadata["parts"])
+    request = record.payload.get("request") or {}
+    own_runs = request.get("source") is not None and not run.metadata.get("plan_declared")
+    return not own_runs  # a plan that a person wrote may make any number of them
 
 
 def tell_ended_items(catalogue: Catalogue, connector: Connector) -> list[str]:

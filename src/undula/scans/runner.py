@@ -122,14 +122,20 @@ class ScanRunner:
 
     # ---- asked by the service -------------------------------------------------------------
 
-    def start(self, stored: list[tuple[QueueItem, ScanRequest]], died: bool = False) -> None:
+    def start(
+        self,
+        stored: list[tuple[QueueItem, ScanRequest]],
+        died: bool = False,
+        ended: Sequence[tuple[QueueItem, ExitStatus]] = (),
+    ) -> None:
         """Begin with the items that were stored before a restart.
 
         Args:
             died: the last engine died while a scan ran, which has failed by that.
+            ended: what ran then, and how it ended.
         """
         waits = died and self._waits_after("fail")
-        self.line.begin(stored, halt="the engine died while a scan ran" if waits else "")
+        self.line.begin(stored, "the engine died while a scan ran" if waits else "", ended)
         self._thread.start()
 
     def status(self) -> QueueStatus:
@@ -347,10 +353,12 @@ class ScanRunner:
 
     def _finish(self, item: QueueItem, status: ExitStatus) -> None:
         runs = [*self._gate.closed, *self._gate.still_open]
-        if status != "fail" and runs and runs[-1].exit_status:
+        words = [run.exit_status for run in runs if run.exit_status not in (None, "success")]
+        if early := self.steering.ended_early:  # perhaps between two runs, which know nothing of it
+            status = words[0] if words and words[0] else early
+        elif status != "fail" and runs and runs[-1].exit_status:
             # the runs' own word: an abort may have come too late
-            words = [run.exit_status for run in runs if run.exit_status]
-            status = next((word for word in words if word != "success"), "success")
+            status = next((word for word in words if word), "success")
         self._unsettled.add(runs)
         own = runs[-1].reason if runs else ""
         reason = own if status == "success" else self.steering.reason

@@ -80,6 +80,7 @@ class Steering:
         self._ends_as: ExitStatus = "abort"
         self._steps: Steps | None = None
         self._begun = self._in_plan = False
+        self._returned = self._cut = False
         self.aside: Callable[[str], str] = lambda _: ""
         """Runs the hooks of a place (`on pause`) while the plan stands; returns what failed."""
         self.stop_aside: Callable[[], None] = lambda: None
@@ -94,6 +95,7 @@ class Steering:
             self._paused_for_room = self._steered = False
             self._ends_as, self._completes = "abort", ""
             self._steps, self._begun = None, False
+            self._returned = self._cut = False
             self._lost.begin(())
 
     def end(self, message: str) -> None:
@@ -107,6 +109,12 @@ class Steering:
     def aborted(self) -> bool:
         """Somebody, or something, asked the scan to end."""
         return self._abort_wanted
+
+    @property
+    def ended_early(self) -> ExitStatus | None:
+        """How an item counts whose plan was asked to end and did; None: it came to its own end."""
+        by_itself = self._returned and not self._cut
+        return self._ends_as if self._abort_wanted and not by_itself else None
 
     @property
     def shown(self) -> str:
@@ -432,7 +440,9 @@ class Steering:
         """`plan`; it is known while it runs, and from its end on that it does not."""
         self._in_plan = True
         try:
-            return (yield from plan)
+            result = yield from plan
+            self._returned = True
+            return result
         finally:
             self._in_plan = False
 
@@ -451,6 +461,7 @@ class Steering:
             self._run_aside("on resume")
         with self.lock:
             if self._abort_wanted:
+                self._cut = True
                 return lambda: self._engine.abort(self.reason)
             self._resume_wanted = False
             self.state, self.message = "running", ""
