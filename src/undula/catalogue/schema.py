@@ -64,10 +64,10 @@ def is_json(column: str) -> bool:
 
 def prepare(db: sqlite3.Connection) -> None:
     """Bring the tables up to date. Raises: sqlite3.Error, and nothing has changed then."""
-    db.executescript(_FIRST)
     if _version(db) >= VERSION:
         return
-    db.execute(f"PRAGMA busy_timeout={_MIGRATING_S * 1000}")
+    db.execute(f"PRAGMA busy_timeout={_MIGRATING_S * 1000}")  # another process may be at it
+    db.executescript(_FIRST)
     db.execute("BEGIN IMMEDIATE")
     try:
         version = _version(db)  # another process may have been quicker

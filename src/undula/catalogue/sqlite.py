@@ -24,6 +24,8 @@ from undula.messages import ItemFinished, RunNote
 
 _RUN_FIELDS = tuple(RunRecord.model_fields)
 _ITEM_FIELDS = tuple(QueueItemRecord.model_fields)
+_LARGEST = 2**63 - 1
+"""What SQLite takes as a number."""
 _BUSY_S = 10.0
 COUNTED = 20_000
 
@@ -222,7 +224,12 @@ class SqliteCatalogue:
     def run(self, key: int | str) -> RunRecord:
         """See `Catalogue`."""
         if isinstance(key, int) or key.isdecimal():
-            rows = self._read("SELECT * FROM runs WHERE number = ?", int(key))
+            number = int(key)
+            rows = (
+                self._read("SELECT * FROM runs WHERE number = ?", number)
+                if abs(number) <= _LARGEST
+                else []
+            )
         else:
             query = "SELECT * FROM runs WHERE uid >= ? AND uid < ? LIMIT 2"
             rows = self._read(query, key, key + "\U0010ffff")
@@ -234,7 +241,8 @@ class SqliteCatalogue:
     def nth_last(self, index: int) -> RunRecord:
         """See `Catalogue`."""
         rows = self._read(
-            "SELECT * FROM runs ORDER BY number DESC LIMIT 1 OFFSET ?", max(-index, 1) - 1
+            "SELECT * FROM runs ORDER BY number DESC LIMIT 1 OFFSET ?",
+            min(max(-index, 1) - 1, _LARGEST),
         )
         if index >= 0 or not rows:
             raise InputError(

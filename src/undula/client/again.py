@@ -45,7 +45,8 @@ def repeated(run: RunRecord, catalogue: Catalogue) -> dict[str, Any]:
     """The fields of a request that measures a run as it was; relative scans around where one is."""
     request = asked_for(run, catalogue)
     fields = request.model_dump(exclude=set(OF_THE_MOMENT))
-    fields["source"] = request.source
+    if request.source is not None:  # its call holds the arguments: the text of then is run again
+        fields |= {"source": request.source, "args": [], "kwargs": {}}
     fields["command"] = request.command.split(MARK)[0]
     names = run.metadata.get("detectors")
     if run.metadata.get("plan_declared") and isinstance(names, list):

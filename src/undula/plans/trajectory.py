@@ -85,6 +85,23 @@ def bounded(num: int) -> int:
     return num
 
 
+def steps_in(way: float, step: float) -> int:
+    """Whole steps that cover a way, rounded up; both in one unit. Raises: InputError.
+
+    A way that is longer than whole steps by a billionth of one only is not one step more.
+
+    >>> steps_in(0.3, 0.1), steps_in(1.0, 0.3)
+    (3, 4)
+    """
+    quotient = abs(way) / step if step > 0 else math.inf
+    if not quotient <= MAX_POINTS:
+        raise InputError(
+            f"a step of {step:g} is too small for a way of {abs(way):g}",
+            remedy=f"give a larger one: {MAX_POINTS:,} points are the most",
+        )
+    return math.ceil(quotient - 1e-9)
+
+
 def number(value: object, what: str) -> float:
     """`value` as a finite number. Raises: InputError that names `what`."""
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -18,11 +18,13 @@ from undula.devices.loaded import LoadedDevice
 from undula.devices.registry import Registry
 from undula.plans.beam import Beam
 from undula.plans.step import Messages
-from undula.plans.verbs import CHECK, Told
+from undula.plans.verbs import CHECK, MOVE, SET_OFF, TRIGGER, Told
 from undula.scans.involved import reals_under
 from undula.scans.limits import check_set, refuse_read_only, usable
 
 USES = ("set", "trigger", "stage", "kickoff", "prepare")
+SEVERAL = (MOVE, TRIGGER, SET_OFF)
+"""Verbs of our own that set or trigger several devices in one message."""
 Lease = Callable[[Sequence[str]], None]
 Sends = Callable[[str, str, float | None], None]
 
@@ -73,6 +75,8 @@ class Checks:
             return [*self._finish, self._closing(msg)]
         if msg.command == "checkpoint":
             return self._at_checkpoint(msg)
+        if msg.command in SEVERAL:
+            return self._use_several(msg)
         device = self._owner(msg) if msg.command in USES else None
         return [msg] if device is None else self._use(msg, device)
 
@@ -97,6 +101,23 @@ class Checks:
             return [msg]
         # what asks an asynchronous device, or the disk, must not hold up the RunEngine's loop
         return [Msg(CHECK, None, lambda: self._look(msg, device)), msg]
+
+    def _use_several(self, msg: Msg) -> Sequence[Msg]:
+        owned = [(part, self._owner(part)) for part in parts_of(msg)]
+        due = [
+            (part, device)
+            for part, device in owned
+            if device is not None and (part.command == "set" or device.name not in self._leased)
+        ]
+
+        def look() -> None:
+            for part, device in due:
+                self._look(part, device)
+
+        if all(device.synchronous and device.name in self._leased for _, device in due):
+            look()
+            return [msg]
+        return [Msg(CHECK, None, look), msg]
 
     def _closing(self, msg: Msg) -> Msg:
         place = self._failing_at() if msg.kwargs.get("exit_status") == "fail" else ""
@@ -131,6 +152,18 @@ class Checks:
             check_set(device, msg.args[0])
         elif msg.command == "set":
             refuse_read_only(device)
+
+
+def parts_of(msg: Msg) -> list[Msg]:
+    """What one of `SEVERAL` does, a message for each device.
+
+    >>> [part.args for part in parts_of(Msg(MOVE, None, [("x", 1.0), ("y", 2.0)], None, None))]
+    [(1.0,), (2.0,)]
+    """
+    if msg.command == TRIGGER:
+        return [Msg("trigger", detector) for detector in msg.args[0]]
+    pairs = msg.args[0] if msg.command == MOVE else [msg.args[:2]]
+    return [Msg("set", axis, target) for axis, target in pairs]
 
 
 def checked(plan: Messages, before: Callable[[Msg], Iterable[Msg]]) -> Messages:

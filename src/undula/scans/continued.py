@@ -24,10 +24,28 @@ def check_continued(request: ScanRequest, catalogue: Catalogue) -> None:
             f"run {run.number} was made by {run.plan}, not by {request.plan}",
             remedy=f"continue it as it was: undula runs continue {run.number}",
         )
+    refuse_other(run, request, catalogue)
     if later := continuation_of(run, catalogue):
         raise InputError(
             f"run {run.number} was continued by run {later.number}",
             remedy=f"continue that one: undula runs continue {later.number}",
+        )
+
+
+def refuse_other(run: RunRecord, request: ScanRequest, catalogue: Catalogue) -> None:
+    """Raises: InputError when another scan is asked for than the one that made the run."""
+    item = catalogue.item(run.item_id) if run.item_id else None
+    kept = item.payload.get("request") if item is not None else None
+    if not isinstance(kept, dict):
+        return  # what was asked then is not known any more
+    asked = request.model_dump()
+    # the call of a plan of one's own is in its source, and holds the arguments
+    what = ("source",) if request.source is not None else ("args", "kwargs")
+    other = [name for name in (*what, "count_time_s") if asked[name] != kept.get(name)]
+    if other:
+        raise InputError(
+            f"run {run.number} was made by another scan: {', '.join(other)} differ",
+            remedy=f"continue it as it was: undula runs continue {run.number}",
         )
 
 

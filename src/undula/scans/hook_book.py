@@ -15,6 +15,7 @@ from typing import Any
 
 from undula.core.errors import ConfigError, InputError, UndulaError
 from undula.core.log import get_logger
+from undula.core.stamp import Stamp, stamp_of
 from undula.devices.registry import Registry
 from undula.messages import HookInfo, PlanSource, SourcePart
 from undula.scans.checked_scan import CheckedScan
@@ -26,6 +27,9 @@ from undula.scans.user_plans import shell_names
 
 _OF_A_POINT = "instead of point"
 _NOTHING = PlanSource(name="hooks", call="None")
+
+UNSEEN = (-1, -1)
+"""Stamp of a file that could not be looked at."""
 
 
 class HookBook:
@@ -47,7 +51,7 @@ class HookBook:
         self._file, self._devices, self._describe = file, devices, describe
         self._named = list(preprocessors)
         self._lock = threading.Lock()
-        self._stamp: tuple[int, int] | None = None
+        self._stamp: Stamp | None = None
         self._source: PlanSource | None = None
         self._infos: list[HookInfo] = []
         self._listed: list[str] = []
@@ -57,12 +61,12 @@ class HookBook:
 
     def look(self, *, again: bool = False) -> None:
         """Read the file if it has changed."""
-        try:
-            status = self._file.stat()
-            stamp = (status.st_mtime_ns, status.st_size)
-        except OSError:
-            stamp = None
         with self._lock:
+            try:
+                stamp = stamp_of(self._file)
+            except OSError as exc:  # a guard may stand there: the last good version stays in force
+                self._stamp, self.fault = UNSEEN, _unreadable(self._file, exc)
+                return
             if stamp == self._stamp and not again:
                 return
             self._stamp, self.fault, self._errors = stamp, "", {}
@@ -72,7 +76,7 @@ class HookBook:
             try:
                 self._read()
             except (OSError, UnicodeDecodeError) as exc:
-                self.fault = f"[{self._file.name}] it cannot be read: {exc}"
+                self.fault = _unreadable(self._file, exc)
             if self.fault:
                 get_logger().error("hooks_faulty", fault=self.fault, kept=self._source is not None)
 
@@ -142,6 +146,10 @@ class HookBook:
 
     def _warn(self, hook: str, error: str) -> None:
         self._errors[hook] = error
+
+
+def _unreadable(file: Path, exc: Exception) -> str:
+    return f"[{file.name}] it cannot be read: {exc}"
 
 
 def _filter_of(info: HookInfo) -> Filter:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from undula.core.described import Wrong, read_described
 from undula.core.errors import ConfigError, InputError
+from undula.core.stamp import Stamp, stamp_of
 from undula.messages.layouts import Plain
 
 FILE = "metadata_schema.yaml"
@@ -154,7 +155,7 @@ class MetadataCheck:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._seen: int | None = -1
+        self._seen: Stamp | None = (-1, -1)
         self._schema: MetadataSchema | None = None
         self._wrong: ConfigError | None = None
 
@@ -162,9 +163,13 @@ class MetadataCheck:
         """As the file says now; None without one. Raises: ConfigError with all its faults."""
         with self._lock:
             try:
-                seen = self._path.stat().st_mtime_ns
-            except OSError:
-                seen = None
+                seen = stamp_of(self._path)
+            except OSError as exc:
+                raise ConfigError(
+                    f"it cannot be read, and may ask for something: {exc}",
+                    remedy="make it readable, or move it away",
+                    where=self._path.name,
+                ) from exc
             if seen != self._seen:
                 self._seen, self._schema, self._wrong = seen, None, None
                 try:

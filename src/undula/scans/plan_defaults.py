@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from undula.core.errors import ConfigError, InputError
 from undula.core.log import get_logger
+from undula.core.stamp import stamp_of
 from undula.messages import ScanRequest
 from undula.plans import FORMS, parse_form
 from undula.scans.hook_words import matches
@@ -64,12 +65,12 @@ class Defaults:
 
     def look(self) -> Mapping[str, PlanDefaults]:
         """Pattern of plan names to what holds for them; the file is read when it has changed."""
-        try:
-            status = self._file.stat()
-            stamp = (status.st_mtime_ns, status.st_size)
-        except OSError:
-            stamp = None
         with self._lock:
+            try:
+                stamp = stamp_of(self._file)
+            except OSError as exc:  # what was read last holds
+                self._stamp, self.fault = (-1, -1), f"[{self._file.name}] it cannot be read: {exc}"
+                return self._tables
             if stamp != self._stamp:
                 self._stamp, self.fault = stamp, ""
                 try:

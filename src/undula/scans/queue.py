@@ -6,7 +6,7 @@ saw. Out: the next queue, and what is to be done: start, end or copy an item. Ca
 
 - The first item that is *ready* runs next: one that is held or not approved is passed over.
 - Of an item that is repeated, the next turn is an item of its own: it waits while this one runs.
-- A change of what a scan measures takes its approval back.
+- A change of what a scan measures, or more turns of it, take its approval back.
 """
 
 from __future__ import annotations
@@ -161,6 +161,8 @@ def _marked(
     match event:
         case Repeated():
             update: dict[str, Any] = {"repeats": event.repeats}
+            if _more(event.repeats, item.repeats):  # so many turns nobody has approved
+                update |= {"approved_by": "", "approved": None}
             times = "until it is stopped" if event.repeats == UNTIL_STOPPED else f"{event.repeats}x"
             what = f"set {name_of(item)} to run {times}"
         case Held():
@@ -176,6 +178,12 @@ def _marked(
     if after == item:
         return queue, []
     return _noted(_with(queue, after), event, what, [item]), []
+
+
+def _more(repeats: int, before: int) -> bool:
+    if before == UNTIL_STOPPED:
+        return False
+    return repeats == UNTIL_STOPPED or repeats > before
 
 
 def _locked(queue: ScanQueue, event: Locked | Unlocked) -> tuple[ScanQueue, list[Do]]:

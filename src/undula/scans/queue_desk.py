@@ -245,11 +245,14 @@ class QueueDesk:
         if len(request.scans) != 1:
             raise InputError("an edit gives one scan", remedy="give the scan as it is to be")
         before = self._runner.line.request(item.item_id)
-        scan = self._completed(
-            request.scans[0].model_copy(
-                update={"request_id": item.item_id, "user": before.user, "sent": before.sent}
+        if before.continues is not None:
+            raise InputError(
+                f"it goes on with run {before.continues.number}, and is as that one was",
+                remedy="remove it, and queue another scan",
             )
-        )
+        own = {"request_id": item.item_id, "user": before.user, "sent": before.sent, "token": ""}
+        scan = self._completed(request.scans[0].model_copy(update=own))
+        self._runner.check_continued(scan)
         checked = self._attendant.check_scan(scan, self._devices, self._settings)
         edited = self._item(scan, checked)
         seen = self._runner.line.queue.revision if request.seen is None else request.seen

@@ -145,7 +145,7 @@ def key_of(request: Request) -> str:
     """
     if isinstance(request, ConfigRequest):
         return _config_key(request)
-    if isinstance(request, ScanRequest) and request.source is not None:
+    if isinstance(request, ScanRequest) and _runs_code(request):
         return "scan code"  # already the check runs what somebody wrote
     if isinstance(request, ScanRequest) and request.dry_run:
         return "scan check"
@@ -156,6 +156,13 @@ def key_of(request: Request) -> str:
         key = f"motor set {request.parameter}"
         return key if key in RIGHTS else "motor set"
     return " ".join(word for word in words if word)
+
+
+def _runs_code(request: ScanRequest) -> bool:
+    """A plan that a person wrote: sent along, or of the plan folder by its name."""
+    from undula.scans.plan_library import taken
+
+    return request.source is not None or (request.dry_run and not taken(request.plan))
 
 
 def _config_key(request: ConfigRequest) -> str:

@@ -83,6 +83,17 @@ def test_a_hexagonal_map_stays_in_its_box(
     assert np.all(np.diff(path[:, 1]) >= 0)
 
 
+@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([0.1, 0.3, 0.7, 1e-3]))
+@settings(max_examples=50)
+def test_a_hexagonal_map_reaches_a_stop_that_is_whole_steps_away(
+    nx: int, ny: int, d: float
+) -> None:
+    path = grids.hexagonal(AXES, (0.0, nx * d, d), (0.0, ny * d, d), False).points
+    even, odd = (ny // 2 + 1) * (nx + 1), ((ny + 1) // 2) * nx
+    assert len(path) == even + odd
+    assert path.max(axis=0).tolist() == [nx * d, ny * d]
+
+
 @given(
     st.lists(st.lists(Place, min_size=1, max_size=4, unique=True), min_size=1, max_size=3),
     st.booleans(),
@@ -203,6 +214,17 @@ def test_a_spiral_in_order_is_a_shorter_way(method: str) -> None:
         ("spiral", ["x", "y", 0, 0, 1, 1, 5, 1], {}, "no point lies in the range"),
         ("spiral", ["x", "y", 0, 0, 1, 1, 1e-6, 1], {}, "too many"),
         ("spiral", ["x", "y", 0, 0, 1, 1, 0, 1], {}, "more than 0"),
+        ("spiral", ["x", "y", 0, 0, 1, 1, 1e-200, 1], {}, "too small for a way"),
+        ("spiral_fermat", ["x", "y", 0, 0, 1, 1, 1e-320, 1], {}, "too small for a way"),
+        ("scans.fermat_scan", ["x", 0, 1, "y", 0, 1, 1e-200], {"relative": False}, "too many"),
+        ("scans.hexagonal_scan", ["x", 0, 1, 1e-320, "y", 0, 1, 1], {"relative": False},
+         "too small for a way"),
+        ("scans.round_roi_scan", ["x", 0, 1, "y", 0, 1, 1e-320, 3], {"relative": False},
+         "too small for a way"),
+        ("xanes_scan", ["e", [0, 1e300], [1e-300]], {}, "too small for a way"),
+        ("exafs_scan", ["e", 7112], {"k_stop": 12, "k_step": 1e-320}, "too small for a way"),
+        ("for_each", ["x", list(range(2000)), "scan", "y", 0, 1, 5], {}, "2,000 runs are too many"),
+        ("sequence", ["scan", "x", 0, 1, 5_000_000, "then", "ct"], {}, "points are too many"),
         ("spiral", ["x", "x", 0, 0, 1, 1, 0.1, 1], {}, "named twice"),
         ("log_scan", ["x", 0, 1000, 4], {}, "too large"),
         ("exafs_scan", ["e", 7112], {"k_stop": 2.0}, "below the last region"),

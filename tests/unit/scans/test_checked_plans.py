@@ -78,6 +78,33 @@ def test_a_move_beyond_the_limit_is_refused_inside_the_plan(devices: Registry) -
     assert [(m.command, *m.args) for m in sent] == [("set", 1), ("returned", "samx")]
 
 
+@pytest.mark.parametrize("verb", ["move_and_wait", "set_off"])
+def test_a_verb_that_moves_several_axes_is_checked_for_each(devices: Registry, verb: str) -> None:
+    samx, samy = devices["samx"].obj, devices["samy"].obj
+    leased: list[str] = []
+
+    def moved(target: float) -> Iterator[Msg]:
+        if verb == "set_off":
+            yield Msg(verb, None, samx, target)
+        else:
+            yield Msg(verb, None, [(samy, 1.0), (samx, target)], None, None)
+
+    with pytest.raises(LimitError, match="9 mm is above the high limit 5 mm"):
+        ran(moved(9.0), checks(devices, leased.extend))
+    assert words(ran(moved(4.0), checks(devices, leased.extend)))[-2:] == [verb, "returned"]
+    assert leased == [] if verb == "set_off" else set(leased) == {"samy"}
+
+
+def test_a_verb_that_triggers_leases_what_it_triggers(devices: Registry) -> None:
+    leased: list[str] = []
+
+    def plan() -> Iterator[Msg]:
+        yield Msg("trigger_and_wait", None, [devices["samy"].obj], None, None)
+
+    sent = ran(plan(), checks(devices, leased.extend))
+    assert (words(sent)[-2], leased) == ("trigger_and_wait", ["samy"])
+
+
 def test_each_message_gets_its_own_answer(devices: Registry) -> None:
     def plan() -> Iterator[Msg]:
         first = yield Msg("checkpoint")

@@ -287,6 +287,27 @@ def test_a_broken_hooks_file_refuses_scans_until_there_was_a_good_one(
         house.close()
 
 
+def test_a_hooks_file_that_cannot_be_looked_at_keeps_its_guard(tmp_path: Path) -> None:
+    house = ScanHouse(tmp_path, DEVICES)
+    try:
+        hooked = Hooked(house, tmp_path)
+        hooked.write("@before('scan')\ndef guard():\n    yield\n")
+        scan = house.check("count", 1)
+        assert house.additions.for_scan(scan) is not None
+        house.plans.rename(tmp_path / "away")
+        house.plans.symlink_to("plans")  # it leads to itself, as a disk that does not answer
+        kept = house.additions.for_scan(scan)
+        assert kept is not None
+        assert kept.told == ["before scan: guard"]
+        assert "cannot be read" in house.additions.list().faults[0]
+        house.plans.unlink()
+        (tmp_path / "away").rename(house.plans)
+        assert house.additions.for_scan(scan) is not None
+        assert house.additions.list().faults == []
+    finally:
+        house.close()
+
+
 def test_a_scan_without_hooks_at_its_points_stays_in_blocks(hooked: Hooked) -> None:
     def pages() -> int:
         ended = hooked.ran("scan", "samx", 0, 1, 30)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from undula.client.again import repeated
 from undula.core.errors import ConfigError, InputError, LimitError
 from undula.messages.plans import UserPlan, usage
 from undula.scans.describe_plans import describe
@@ -208,6 +209,17 @@ def test_a_changed_file_is_read_again_and_a_waiting_scan_keeps_its_version(
     file.unlink()
     with pytest.raises(InputError, match="there is no plan 'look'"):
         house.check("look")
+
+
+def test_a_repeated_run_has_the_text_that_its_plan_had(house: ScanHouse) -> None:
+    file = house.plans / "look.py"
+    file.write_text("def look(n: int):\n    yield from bp.count([D.diode], n)\n")
+    first = house.run("look", 2)
+    _again(file, "def look(n: int):\n    yield from bp.count([D.diode], 3 + n)\n")
+    again = repeated(house.catalogue.run(first.run_uids[-1]), house.catalogue)
+    words = again.pop("args")
+    second = house.run(again.pop("plan"), *words, **again.pop("kwargs"), **again)
+    assert len(house.points(second.run_uids[-1])) == 2
 
 
 def test_a_name_that_is_taken_is_left_out_with_the_reason(house: ScanHouse) -> None:

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from undula.core.errors import AccessError, InputError, StaleError
 from undula.messages import Place, QueueItem
+from undula.messages.queue import UNTIL_STOPPED
 from undula.scans.queue import step
 from undula.scans.queue_events import (
     Approved,
@@ -323,6 +324,16 @@ def test_an_edit_takes_an_approval_back() -> None:
     assert (queue.waiting[0].approved_by, queue.waiting[0].approved) == ("staff", 5.0)
     queue = _after(Edited(item=_item("a"), user="u"), queue=queue)
     assert queue.blocked == "a waits for approval"
+
+
+@pytest.mark.parametrize(("repeats", "kept"), [(2, False), (UNTIL_STOPPED, False), (1, True)])
+def test_more_turns_than_were_approved_take_the_approval_back(repeats: int, kept: bool) -> None:
+    queue = _after(
+        Submitted(items=(_item("a", needs_approval=True),)),
+        Approved(item_id="a", user="staff", time=5.0),
+        Repeated(item_id="a", repeats=repeats, user="u"),
+    )
+    assert (queue.next_item is not None) == kept
 
 
 def test_the_queue_waits_after_this_item_until_it_is_let_on() -> None:

@@ -16,9 +16,9 @@ def _regions(call: Call) -> StepForm:
 
     ends = [call["edge"] + end for end in call["ends"]]
     path = stepped(call["energy"], ends, call["steps"])
-    times = call["count_times"]
+    times, units = call["count_times"], {call["energy"]: "eV"}
     if times is None:
-        return moving(call, path)
+        return moving(call, path, units=units)
     if len(times) == 1:
         times = times * len(call["steps"])
     if len(times) != len(call["steps"]):
@@ -28,7 +28,7 @@ def _regions(call: Call) -> StepForm:
         )
     at = np.searchsorted(np.abs(np.array(ends) - ends[0]), np.abs(path.points[:, 0] - ends[0]))
     seconds = np.asarray(times)[np.clip(at - 1, 0, len(times) - 1)]
-    return moving(call, path, count_times_s=seconds, units={call["energy"]: "eV"})
+    return moving(call, path, count_times_s=seconds, units=units)
 
 
 def _exafs(call: Call) -> StepForm:

@@ -6,6 +6,7 @@ Each run is a declared plan of its own; all of them are checked before anything 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -21,11 +22,18 @@ THEN = "then"
 POSITIONS = Argument("values", "list", "values", "axis")
 
 
+def _few(runs: int) -> None:
+    if runs > MOST_RUNS:
+        raise InputError(f"{runs:,} runs are too many", remedy=f"ask for {MOST_RUNS:,} or fewer")
+
+
 def _bounded(parts: Sequence[StepForm], name: str) -> tuple[StepForm, ...]:
+    from undula.plans.trajectory import bounded  # numpy, which a command line does without
+
     if not parts:
         raise InputError("no plan was named", remedy=f"see undula plans {name}")
-    if len(parts) > MOST_RUNS:
-        raise InputError(f"{len(parts)} runs are too many", remedy=f"ask for {MOST_RUNS} or fewer")
+    _few(len(parts))
+    bounded(sum(part.num or 0 for part in parts))
     for part in parts:
         if part.num is None and part.adaptive is None and part.sweep is None and not part.watch:
             raise InputError(
@@ -94,6 +102,7 @@ def _for_each(call: Call) -> StepForm:
             raise InputError(
                 f"{min(twice)} is a condition and moved by {plan.plan}", remedy="name it once"
             )
+    _few(math.prod(len(values) for _, values in conditions) * len(plans))
     parts = []
     for values in itertools.product(*(values for _, values in conditions)):
         targets = tuple(zip(axes, values, strict=True))

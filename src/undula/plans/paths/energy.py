@@ -7,14 +7,13 @@ and Geochemistry 78 (2014) 33, equation 5; constants of CODATA 2018.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from undula.core.errors import InputError
 from undula.plans.paths.lines import stepped
-from undula.plans.trajectory import FloatArray, Trajectory, bounded
+from undula.plans.trajectory import FloatArray, Trajectory, bounded, steps_in
 
 HBAR_J_S = 1.054571817e-34
 ELECTRON_KG = 9.1093837015e-31
@@ -70,7 +69,7 @@ def exafs(
             f"k ends at {k_stop:g} 1/angstrom, below the last region at {k0:.3g}",
             remedy="give a larger k_stop, or end the regions sooner",
         )
-    num = max(1, math.ceil((k_stop - k0) / k_step - 1e-9))
+    num = max(1, steps_in(k_stop - k0, k_step))
     bounded(num + near.num_points)
     k = np.linspace(k0, k_stop, num + 1)[1:]
     points = np.concatenate([near.points[:, 0], energy_of(k)]) + edge

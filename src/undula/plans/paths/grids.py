@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from undula.core.errors import InputError
-from undula.plans.trajectory import FloatArray, Trajectory, bounded
+from undula.plans.paths.lines import SAME
+from undula.plans.trajectory import FloatArray, Trajectory, bounded, steps_in
 
 Sides = tuple[float, float, float]
 
@@ -64,16 +65,15 @@ def hexagonal(axes: tuple[str, str], first: Sides, second: Sides, snake: bool) -
     y0, y1, dy = second
     if x1 < x0 or y1 < y0:
         raise InputError("a stop lies below its start", remedy="give start, then a stop above it")
-    columns, rows = math.ceil((x1 - x0) / dx) + 2, math.ceil((y1 - y0) / dy) + 2
+    columns, rows = steps_in(x1 - x0, dx) + 2, steps_in(y1 - y0, dy) + 2
     bounded(columns * rows)
     found = []
     for row in range(rows):
         xs = x0 + (dx / 2 if row % 2 else 0.0) + np.arange(columns) * dx
         y = y0 + row * dy
-        xs = xs[(xs >= x0) & (xs <= x1)]
-        if y <= y1 and len(xs):
-            found.append(
-                np.column_stack([xs[::-1] if snake and row % 2 else xs, np.full(len(xs), y)])
-            )
+        xs = np.minimum(xs[xs <= x1 + SAME * dx], x1)  # a sum of steps is not quite the stop
+        if y <= y1 + SAME * dy and len(xs):
+            xs = xs[::-1] if snake and row % 2 else xs
+            found.append(np.column_stack([xs, np.full(len(xs), min(y, y1))]))
     points = np.vstack(found)
     return Trajectory(axes, points, (len(points),))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from undula.core.errors import InputError
-from undula.plans.trajectory import FloatArray, Trajectory, bounded, number
+from undula.plans.trajectory import FloatArray, Trajectory, bounded, number, steps_in
 
 Region = tuple[float, float, int]
 SAME = 1e-9
@@ -124,7 +124,7 @@ def stepped(axis: str, ends: Sequence[float], steps: Sequence[float]) -> Traject
         )
     if min(steps) <= 0:
         raise InputError(f"a step is {min(steps):g}", remedy="give steps of more than 0")
-    nums = [max(1, math.ceil(abs(w) / s - SAME)) for w, s in zip(away.tolist(), steps, strict=True)]
+    nums = [max(1, steps_in(way, s)) for way, s in zip(away.tolist(), steps, strict=True)]
     bounded(sum(nums) + 1)
     lines = [np.linspace(a, b, n + 1)[1:] for a, b, n in zip(ends, ends[1:], nums, strict=False)]
     points = np.concatenate([[float(ends[0])], *lines])

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from undula.core.errors import InputError
-from undula.plans.trajectory import FloatArray, Trajectory, bounded
+from undula.plans.arguments import MAX_POINTS
+from undula.plans.trajectory import FloatArray, Trajectory, bounded, steps_in
 
 Axes = tuple[str, str]
 GOLDEN_TURN = 2 * math.pi * (1 + math.sqrt(5)) / 2
@@ -52,7 +53,7 @@ def spiral(
     from bluesky.plan_patterns import spiral as pattern
 
     ratio = (dr_y or dr) / dr
-    rings = 2 + int(math.hypot(size[0] / 2, size[1] / (2 * ratio)) / dr)
+    rings = 2 + steps_in(math.hypot(size[0] / 2, size[1] / (2 * ratio)), dr)
     bounded(int(nth * rings * (rings + 1) / 2))
     return _of_pattern(axes, pattern, *centre, *size, dr, nth, dr_y=dr_y, tilt=tilt)
 
@@ -72,7 +73,7 @@ def fermat(
 
     ratio = (dr_y or dr) / dr
     diagonal = math.hypot(size[0] / 2, size[1] / (2 * ratio))
-    bounded(int((1.5 * diagonal * factor / dr) ** 2))
+    bounded(steps_in(1.5 * diagonal * factor, dr) ** 2)
     return _of_pattern(axes, pattern, *centre, *size, dr, factor, dr_y=dr_y, tilt=tilt)
 
 
@@ -108,7 +109,7 @@ def fermat_in_box(
     3
     """
     wide, high = abs(first[1] - first[0]), abs(second[1] - second[0])
-    last = bounded(math.ceil(wide * high * 3.2 / step**2))
+    last = bounded(math.ceil(wide * high * 3.2 / step**2) if step**2 else MAX_POINTS + 1)
     n = np.arange(1, last + 1)
     angle = n * (GOLDEN_TURN + turn * math.pi)
     radius = step / math.sqrt(math.pi) * np.sqrt(n)
@@ -156,7 +157,7 @@ def rings_in_box(
     4
     """
     corners = [math.hypot(x - centre[0], y - centre[1]) for x in first for y in second]
-    num = math.ceil(max(corners) / spacing) + 2
+    num = steps_in(max(corners), spacing) + 2
     bounded(in_first * num * (num + 1) // 2)
     found = np.vstack([_ring(k * spacing, k * in_first) for k in range(1, num + 1)])
     x, y = (found + np.array(centre)).T

@@ -10,6 +10,7 @@ from typing import Any
 from undula.core.described import read_described
 from undula.core.errors import ConfigError
 from undula.core.log import get_logger
+from undula.core.stamp import Stamp, stamp_of
 from undula.messages.layouts import FileFields, FileLayout
 from undula.scans.file_layouts.choose import choose
 
@@ -40,24 +41,24 @@ class FileLayouts:
     def __init__(self, state: Path) -> None:
         self._state = state
         self._lock = threading.Lock()
-        self._seen: dict[Path, int] | None = None
+        self._seen: dict[Path, Stamp] | None = None
         self._own: list[FileLayout] = []
         self._shipped = shipped()
         self._fields = FileFields(fields=[])
         self._fault: ConfigError | None = None
 
-    def _files(self) -> dict[Path, int]:
-        found = {}
-        for path in (self._state / FIELDS, *sorted((self._state / FOLDER).glob("*.yaml"))):
-            try:
-                found[path] = path.stat().st_mtime_ns
-            except OSError:
-                continue
-        return found
+    def _files(self) -> dict[Path, Stamp]:
+        paths = (self._state / FIELDS, *sorted((self._state / FOLDER).glob("*.yaml")))
+        found = {path: stamp_of(path) for path in paths}
+        return {path: stamp for path, stamp in found.items() if stamp is not None}
 
     def _look(self) -> None:
         """Read what has changed; what is wrong is kept as a fault, and the former stays."""
-        files = self._files()
+        try:
+            files = self._files()
+        except OSError as exc:  # what was read last holds
+            get_logger().warning("file_layouts_not_read", error=str(exc), remedy="the former hold")
+            return
         if files == self._seen:
             return
         self._seen, faults = files, list[str]()
