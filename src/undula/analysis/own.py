@@ -138,12 +138,20 @@ def names(folder: Path | None) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def faults(folder: Path | None) -> list[ConfigError]:
-    """Files of a folder that cannot be read as Python, with the line."""
+def faults(folder: Path | None, *, run: bool = False) -> list[ConfigError]:
+    """Files of a folder that cannot be read as Python, with the line.
+
+    Args:
+        run: also what goes wrong when they are run: for a process that may die of it.
+    """
     found = []
     for path in _files(folder):
         try:
+            if run:
+                _models_of(path)
             ast.parse(path.read_text(encoding="utf-8"))
+        except ConfigError as exc:
+            found.append(exc)
         except (OSError, SyntaxError, ValueError) as exc:
             found.append(fault(path, exc))
     return found

@@ -40,7 +40,7 @@ def examine(paths: BeamlinePaths) -> list[Finding]:
     findings: list[Finding] = []
     checks: tuple[Callable[[BeamlinePaths], Iterator[Finding]], ...] = (
         _python, _binary, _folders, _log_in, _disk, _services, _broker, _devices, _absent, _epics,
-        _files,
+        _files, _own_code,
     )  # fmt: skip
     for check in checks:
         try:
@@ -192,6 +192,46 @@ def _absent(paths: BeamlinePaths) -> Iterator[Finding]:
     for name, why in status.absent.items() if status is not None else ():
         remedy = f"switch it on: it is taken in by itself (or: undula devices enable {name})"
         yield Finding(f"device {name}", "warning", why, remedy)
+
+
+def _own_code(paths: BeamlinePaths) -> Iterator[Finding]:
+    """Plans, hooks, defaults, models and nodes of the beamline: read as they would be for use."""
+    from undula.processes.own_code import faults_of_models_and_nodes, faults_of_plans, own_files
+
+    settings = _settings(paths)
+    found = faults_of_plans(paths, settings, _device_paths(paths, settings))
+    found += faults_of_models_and_nodes(paths)
+    for fault in found:
+        what, _, remedy = fault.partition(". Remedy: ")
+        yield Finding("own code", "wrong", what, remedy.rstrip("."))
+    if not found:
+        files = len(own_files(paths, settings))
+        yield Finding("own code", "ok", f"{files} files of plans, hooks, models and nodes")
+
+
+def _device_paths(paths: BeamlinePaths, settings: BeamlineSettings) -> list[str]:
+    """Of the devices as they are, or as the device file has them while nothing runs."""
+    if supervisor_client.is_up(paths):
+        from undula.bus.broker import connect
+        from undula.bus.endpoints import DEVICE_TABLE
+
+        try:
+            connector = connect(paths, settings, role="observer", client_name="doctor")
+        except UndulaError:
+            connector = None  # told by the finding about the broker
+        if connector is not None:
+            try:
+                table = connector.get(DEVICE_TABLE)
+            finally:
+                connector.close()
+            if table is not None:
+                return [path for info in table.devices for path in (info.path, info.name)]
+    from undula.devices.description import load_device_file
+    from undula.devices.registry import Registry
+    from undula.devices.sim import SIMULATED_FILE
+
+    devices = Registry(load_device_file(settings.devices or SIMULATED_FILE))
+    return [f"{devices[name].group}.{name}" for name in devices.names()]
 
 
 def _epics(_: BeamlinePaths) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ import argparse
 import fcntl
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -32,6 +33,7 @@ from undula.devices.revisions import Revisions
 from undula.devices.settings import Settings
 from undula.devices.sim import SIMULATED_FILE
 from undula.processes.login_door import LoginDoor
+from undula.processes.own_code import faults_of_models_and_nodes
 from undula.scans.additions import Additions
 from undula.scans.alarms import Alarms
 from undula.scans.attendant import Attendant
@@ -167,6 +169,16 @@ def _live(devices: Registry, service: EngineService) -> LiveValues:
     )
 
 
+def _look_at_code(paths: BeamlinePaths, additions: Additions) -> None:
+    """Log what is faulty of a beamline's own code, before somebody uses it."""
+    try:
+        additions.list()  # logs what it cannot read
+        for fault in faults_of_models_and_nodes(paths):
+            log.get_logger().warning("own_code_faulty", fault=fault)
+    except Exception:  # whatever it is, the engine serves
+        log.get_logger().exception("own_code_not_looked_at")
+
+
 def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
     """Run the engine until SIGTERM. Raises: UndulaError when it cannot start."""
     with ExitStack() as closing:  # also when a later part fails
@@ -243,6 +255,8 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
         signal.signal(signal.SIGTERM, lambda *_: service.close())
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         notify.ready(f"{len(devices.names())} devices")
+        looking = (paths, additions)
+        threading.Thread(target=_look_at_code, args=looking, name="own-code", daemon=True).start()
         log.get_logger().info("engine_ready", devices=len(devices.names()), recovered=recovered)
         service.run()
 
