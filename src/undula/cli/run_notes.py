@@ -48,6 +48,17 @@ def comment(
 
 
 @kind
+def schema(as_json: JsonOption = False, beamline: BeamlineOption = None) -> None:
+    """Show what the beamline wants runs to say. Example: undula runs schema --json"""
+    with connected(beamline) as client:
+        found = client.metadata.schema
+    if as_json:
+        print_json(found.said)
+    else:
+        print(found)
+
+
+@kind
 def tag(
     number: Number,
     tags: Annotated[list[str], typer.Argument(help="+NAME gives one, -NAME takes one away.")],

@@ -385,7 +385,7 @@ def register(app: typer.Typer) -> None:
             )  # fmt: skip
 
     group.command("list", epilog=EXIT_HELP)(list_runs)
-    notes = (("comment", run_notes.comment), ("tag", run_notes.tag))
+    notes = (("comment", run_notes.comment), ("tag", run_notes.tag), ("schema", run_notes.schema))
     shown = (("show", show), ("data", data), ("plot", plot), ("rebuild", rebuild))
     for name, command in (*shown, *notes):
         group.command(name, context_settings=SETTINGS, epilog=EXIT_HELP)(command)

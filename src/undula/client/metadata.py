@@ -16,12 +16,41 @@ from undula.client.arguments import plain
 from undula.client.link import Link
 from undula.core.errors import InputError
 from undula.core.ids import new_id
-from undula.messages import BeamlineMetadata
+from undula.messages import BeamlineMetadata, MetadataKey, MetadataKeys
 
 WIDTH = 80
 _group: contextvars.ContextVar[dict[str, str] | None] = contextvars.ContextVar(
     "scan_group", default=None
 )
+
+
+class Schema:
+    """The keys that runs are to have, as a table for people; `keys` and `other_keys` as data."""
+
+    def __init__(self, said: MetadataKeys) -> None:
+        self.said = said
+        self.keys = said.keys
+        self.other_keys = said.other_keys
+
+    def __repr__(self) -> str:
+        others = "any other" if self.other_keys else "no other"
+        if not self.keys:
+            return f"the beamline asks for no key; {others} is allowed"
+        rows = [(k.key, _when(k), k.wanted, k.description) for k in self.keys]
+        widths = [max(len(row[i]) for row in rows) for i in range(3)]
+        lines = [
+            "  ".join(word.ljust(n) for word, n in zip(row, [*widths, 0], strict=True)).rstrip()
+            for row in rows
+        ]
+        return "\n".join([*lines, f"{others} key is allowed"])
+
+    __str__ = __repr__
+
+
+def _when(key: MetadataKey) -> str:
+    if key.required:
+        return "required"
+    return f"for {', '.join(key.required_for)}" if key.required_for else ""
 
 
 class Metadata(MutableMapping[str, Any]):
@@ -44,6 +73,14 @@ class Metadata(MutableMapping[str, Any]):
     def next_file(self) -> str:
         """Where the file of a scan would go now."""
         return self._now().next_file
+
+    @property
+    def schema(self) -> Schema:
+        """What the beamline wants runs to say: shows itself as a table; `schema.keys` for programs.
+
+        Raises: ConfigError when the beamline's file is wrong.
+        """
+        return Schema(MetadataKeys.model_validate(self._link.ask(ENGINE_METADATA, action="schema")))
 
     def change(self, values: Mapping[str, Any], remove: tuple[str, ...] = ()) -> BeamlineMetadata:
         """Remove keys and set others, in one step, all or nothing.

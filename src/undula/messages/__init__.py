@@ -21,7 +21,12 @@ from undula.messages.devices import (
 )
 from undula.messages.errors import ErrorReport
 from undula.messages.fits import FitParameter, FitResult, RunFits
-from undula.messages.metadata import BeamlineMetadata, MetadataRequest
+from undula.messages.metadata import (
+    BeamlineMetadata,
+    MetadataKey,
+    MetadataKeys,
+    MetadataRequest,
+)
 from undula.messages.notes import RunNote, RunNoted, RunNotesRequest
 from undula.messages.plans import (
     ArgumentInfo,
@@ -100,6 +105,8 @@ __all__ = [
     "JournalProgress",
     "LogEvent",
     "Message",
+    "MetadataKey",
+    "MetadataKeys",
     "MetadataRequest",
     "MotorRequest",
     "MoveRequest",

@@ -20,7 +20,7 @@ from undula.core.log import get_logger
 from undula.core.settings import BeamlineSettings
 from undula.messages import BeamlineMetadata, MetadataRequest, ScanRequest
 from undula.scans.file_layouts import FileLayouts
-from undula.scans.metadata_schema import MetadataCheck
+from undula.scans.metadata_schema import MetadataCheck, keys_of
 from undula.scans.places import run_path
 
 MAX_BYTES = 64_000
@@ -65,7 +65,11 @@ class CommonMetadata:
         return BeamlineMetadata(values=values, next_file=self._next_file(values))
 
     def answer(self, request: MetadataRequest) -> dict[str, Any]:
-        """Carry out a request. Raises: InputError, StorageError; nothing has changed then."""
+        """Carry out a request. Raises: InputError, StorageError; nothing has changed then;
+        ConfigError when the schema is wrong.
+        """
+        if request.action == "schema":
+            return keys_of(self._schema.schema() if self._schema else None).model_dump()
         if request.action == "change":
             self._change(request.values, request.remove)
         return self.shown().model_dump()

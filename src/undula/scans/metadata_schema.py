@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from undula.core.described import Wrong, read_described
 from undula.core.errors import ConfigError, InputError
 from undula.core.stamp import Stamp, stamp_of
+from undula.messages import MetadataKey, MetadataKeys
 from undula.messages.layouts import Plain
 
 FILE = "metadata_schema.yaml"
@@ -147,6 +148,17 @@ def faults_of(
                 known = f"did you mean {near[0]}" if near else f"use one of {', '.join(heads)}"
                 found.append(f"there is no key {key}. Remedy: {known}.")
     return found
+
+
+def keys_of(schema: MetadataSchema | None) -> MetadataKeys:
+    """The schema as clients get it."""
+    if schema is None:
+        return MetadataKeys()
+    keys = [
+        MetadataKey(key=key, wanted=_wanted(rule), **rule.model_dump())
+        for key, rule in schema.keys.items()
+    ]
+    return MetadataKeys(keys=keys, other_keys=schema.other_keys)
 
 
 class MetadataCheck:

@@ -82,6 +82,7 @@ RIGHTS: dict[str, Right] = {
         Right("alarms history", _SEE, "looking at alarms"),
         Right("alarms acknowledge", _USE, "acknowledging alarms"),
         Right("metadata show", _SEE, "looking at metadata"),
+        Right("metadata schema", _SEE, "looking at metadata"),
         Right("metadata change", _USE, "changing metadata"),
         Right("runs show", _SEE, "looking at notes on runs"),
         Right("runs comment", _USE, "commenting on a run"),

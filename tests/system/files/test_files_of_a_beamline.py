@@ -228,12 +228,18 @@ def test_a_scan_without_the_metadata_that_the_beamline_wants_is_refused(
         assert len(refused.value.details) == 3
         with pytest.raises(InputError, match="element is 'Ni'"):
             client.metadata["element"] = "Ni"
+        keys = {key.key: key for key in client.metadata.schema.keys}
+        assert keys["element"].choices == ["Fe", "Cu"]
+        assert keys["proposal"].required_for == ["*scan"]
+        assert "proposal  for *scan  a text of the form" in str(client.metadata.schema)
         client.metadata["proposal"] = "p1234"
         assert client.scan("samx", 0, 1, 3, detectors=["diode"]).run.status == "success"
         assert client.runs.search(proposal="p1234")
     finally:
         schema.unlink()
         client.metadata.clear()
+    assert client.metadata.schema.other_keys
+    assert "asks for no key" in str(client.metadata.schema)
 
 
 def test_each_device_of_a_scan_in_blocks_has_its_own_group(client: Client) -> None:
