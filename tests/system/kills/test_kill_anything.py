@@ -201,10 +201,22 @@ CLIENT_FAULTS = ["client.request_sent:1", "client.reply_received:1", "client.doc
 
 
 def test_every_fault_point_is_struck_by_a_test_of_this_file() -> None:
-    """Those of the shared prompt are struck in test_kill_the_prompt."""
-    prompt = ("kernel.", "session.", "terminal.")
+    """But those whose processes no scan needs: each family has a test of its own."""
+    elsewhere = {
+        "kernel.": "system/kills/test_kill_the_prompt.py",
+        "session.": "system/kills/test_kill_the_prompt.py",
+        "terminal.": "system/kills/test_kill_the_prompt.py",
+        "import.": "unit/client/test_export_import.py",
+        "analysis.": "unit/analysis/test_fitter.py",
+        "pipes.": "system/pipes/test_link_kills.py",
+        "frames.": "unit/files/test_frame_file.py",
+    }
+    tests = Path(__file__).parents[2]
+    for family, file in elsewhere.items():
+        assert f'"{family}' in (tests / file).read_text(), f"no test of {family}"
+    others = tuple(elsewhere)
     struck = {fault.split(":")[0] for _, fault in CASES} | {f.split(":")[0] for f in CLIENT_FAULTS}
-    assert struck == {p for p in POINTS_OF_THE_HOUSE if not p.startswith(prompt)}
+    assert struck == {p for p in POINTS_OF_THE_HOUSE if not p.startswith(others)}
 
 
 CLIENT = """

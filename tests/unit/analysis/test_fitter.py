@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from undula.analysis.fitter import Fitter
+from undula.testing.beamline import fault_environment
 
 X = np.linspace(-1, 1, 31)
 Y = 5 * np.exp(-((X - 0.2) ** 2) / 0.02) + 1
@@ -84,6 +85,20 @@ def test_a_process_killed_in_mid_fit_is_replaced_and_the_fit_done_again(fitter: 
     thread.join()
     assert found[0].parameter("slope").value == pytest.approx(2)
     assert fitter.pid not in (None, pid)
+
+
+def test_a_process_killed_at_the_begin_of_a_fit_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault = fault_environment(tmp_path, "fits", "analysis.fit_begun:1")
+    for name, value in fault.items():
+        monkeypatch.setenv(name, value)
+    fitter = Fitter()
+    try:
+        assert fitter.fit("linear", X, 2 * X).parameter("slope").value == pytest.approx(2)
+        assert not (tmp_path / "fault-fits").exists(), "nobody was killed"
+    finally:
+        fitter.close()
 
 
 def test_the_process_ends_when_nobody_fits() -> None:
