@@ -267,6 +267,11 @@ class Source(Node):
         return -1
 
     @property
+    def left_out(self) -> int:
+        """Frames that came to it and were not handed on."""
+        return 0
+
+    @property
     def ended(self) -> bool:
         """There will be no further frame."""
         return True
@@ -284,6 +289,24 @@ class Source(Node):
 
         One that can goes on behind it; frames that it makes again are known to the consumers.
         """
+
+    def remember(self) -> Mapping[str, int]:
+        """What a successor must know before it makes a frame; asked before frames are handed on."""
+        return {}
+
+    def recall(self, words: Mapping[str, int], made: int) -> None:
+        """Its process was started anew.
+
+        Args:
+            words: what the one before said last by `remember`.
+            made: the highest number of a frame of it that anybody has seen.
+        """
+
+    def arm(self) -> None:
+        """Frames will be triggered one by one: get ready for the first trigger."""
+
+    def drain(self) -> None:
+        """The first trigger is given: forget frames that came before it."""
 
     def result(self) -> Results:
         """The next frame's data; None when there is none."""

@@ -87,15 +87,22 @@ class PvaImages(LiveSource):
 
     def _update(self, value: Any) -> None:
         try:
-            frame = frame_of(value, self._number(int(value["uniqueId"])))
+            if _is_empty(value):
+                return  # the PV before its first image
+            old, self._armed = self._armed, False
+            if old:  # a PV says first what it had before; of triggered frames that is none
+                self.before += 1
+                return
+            number = self._number(int(value["uniqueId"]), _stamp(value))
+            if not number:
+                return
+            frame = frame_of(value, number)
         except WireError as exc:
             self._refuse_or_fail(exc)
             return
         except (KeyError, TypeError, ValueError) as exc:
             self._refuse_or_fail(_nonsense(f"{type(exc).__name__}: {exc}"))
             return
-        if frame is None:
-            return  # the PV before its first image
         frame.time = time.time()
         self._put(frame)
 
@@ -107,17 +114,25 @@ class PvaImages(LiveSource):
             self._fault = fault
 
 
-def frame_of(value: Any, number: int) -> Frame | None:
-    """The frame of an NTNDArray; None when it holds none yet. Raises: WireError."""
+def _is_empty(value: Any) -> bool:
+    return value["value"] is None or not len(value["dimension"])
+
+
+def _stamp(value: Any) -> tuple[int, int]:
+    """By which an image that is served twice is known."""
+    stamp = value["dataTimeStamp"]
+    return stamp["secondsPastEpoch"], stamp["nanoseconds"]
+
+
+def frame_of(value: Any, number: int) -> Frame:
+    """The frame of an NTNDArray that is not empty. Raises: WireError."""
     shape = tuple(int(one["size"]) for one in reversed(value["dimension"]))
     data = value["value"]
-    if data is None or not shape:
-        return None
     codec = value["codec"]
     size = int(value["uncompressedSize"])
     image = _image(np.asarray(data), shape, str(codec["name"]), codec["parameters"], size)
-    stamp = value["dataTimeStamp"]
-    at = stamp["secondsPastEpoch"] + 1e-9 * stamp["nanoseconds"]
+    seconds, nanoseconds = _stamp(value)
+    at = seconds + 1e-9 * nanoseconds
     return Frame(number, image, trigger=number - 1, hardware_time=at if at > 0 else None)
 
 

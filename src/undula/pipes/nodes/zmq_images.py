@@ -24,6 +24,8 @@ from undula.pipes.nodes.base import Port, parameter
 from undula.pipes.nodes.live import LiveSource
 
 WAIT_MS = 50
+MOST_BEHIND = 16
+"""Messages that may wait in the socket of a sender that waits for us."""
 MOST_HEADER_BYTES = 1_000_000
 ENDS = ("dseries_end", "series_end", "end")
 
@@ -49,6 +51,11 @@ class ZmqImages(LiveSource):
         False, "hand bitshuffle/LZ4 frames on as they are, for nodes that take compressed frames"
     )
 
+    @property
+    def sender_waits(self) -> bool:
+        """One that pushes does, when nobody pulls."""
+        return self.kind == "pull"
+
     def _listen(self) -> None:
         import zmq
 
@@ -57,6 +64,8 @@ class ZmqImages(LiveSource):
             context.socket(zmq.PULL if self.kind == "pull" else zmq.SUB) as listening,
         ):
             listening.linger = 0
+            if self.sender_waits:
+                listening.rcvhwm = MOST_BEHIND
             if self.kind == "subscribe":
                 listening.subscribe(b"")
             try:
@@ -68,6 +77,8 @@ class ZmqImages(LiveSource):
                     where=f"{self.name}.address",
                 ) from exc
             while not self._stopped.is_set() and not self._over:
+                if self.sender_waits and not self._wait_for_room(WAIT_MS / 1000):
+                    continue
                 if listening.poll(WAIT_MS):
                     self._hear(listening.recv_multipart(copy=False))
 

@@ -10,6 +10,7 @@ there: so a node that is killed leaves no gap, whatever it had in hand.
 from __future__ import annotations
 
 import math
+import select
 import sys
 import time
 import traceback
@@ -60,6 +61,13 @@ class NodeHost:
         self.begun = self.ended = self._finished = False
         self.allowed: int | None = None
         """Frames that a source may still make, where triggers are given; None: all that are due."""
+        self.tell: Callable[..., object] = lambda **_: None
+        """Says something to the runner, at once."""
+        self._live = self.source and node.fileno() >= 0
+        self._early: deque[Frame] = deque()
+        self._dry = False
+        self._remembered: dict[str, int] = {}
+        self._last_made = self._triggered = 0
         self.safe: list[int] = []
         """Frames that a node which keeps them is done with, since the runner heard of it."""
         self.begun_at = 0.0
@@ -82,10 +90,23 @@ class NodeHost:
         source = words["sources"].get(self.spec.name)
         if source is None:
             return
+        if words["triggered"] and not source["given"]:
+            self.node.arm()
+        if source["again"]:
+            self.node.recall(source["remembered"], source["made"])
         if source["resume"]:
             self.node.resume(source["resume"])
         if words["triggered"]:
+            self._last_made = source["resume"]
+            self._triggered = source["given"]
             self.allowed = max(0, source["given"] - source["resume"])
+
+    def trigger(self) -> None:
+        """A source may make one frame more; what it had before the first trigger is none."""
+        self.allowed = (self.allowed or 0) + 1
+        self._triggered += 1
+        if self._triggered == 1:
+            self.node.drain()
 
     # ---- a turn --------------------------------------------------------------------------------
 
@@ -108,17 +129,19 @@ class NodeHost:
         """A source: take what is due."""
         node, worked = self.node, False
         until = time.monotonic() + TURN_S
-        while not self._stop_asked and not node.ended and self.due_in_s() <= 0:
+        while not self._stop_asked and not self._over() and self.due_in_s() <= 0:
             started = time.perf_counter()
             try:
-                frames = node.take(time.time())
+                frames = [] if self._early else node.take(time.time())
             except Exception as exc:
                 self._fail(exc, 0)
                 return False
             self.status.busy_s += time.perf_counter() - started
-            if self.allowed is not None:
-                self.allowed -= 1
-            for frame in frames:
+            self._dry = self._live and not frames and not self._early
+            if self._dry:
+                break
+            self._remember()
+            for frame in self._triggered_ones(frames):
                 self.produced.add(frame.seq_num)
                 self.status.frames += 1
                 self._held.append((node.outputs[0].name, frame, 0))
@@ -129,9 +152,47 @@ class NodeHost:
 
     def due_in_s(self) -> float:
         """Seconds until a source's next frame is due; infinite while no trigger is given."""
-        if self.allowed is not None:
-            return 0.0 if self.allowed > 0 else math.inf
-        return float(self.node.due_s()) - (time.monotonic() - self.begun_at)
+        if self.allowed is None:
+            due = float(self.node.due_s()) - (time.monotonic() - self.begun_at)
+        elif self.allowed <= 0:
+            return math.inf
+        else:
+            due = float(self.node.due_s()) if self._live and not self._early else 0.0
+        if self._dry and due <= 0 and not select.select([self.node], [], [], 0)[0]:
+            return math.inf  # there was nothing the last time, and nothing came since
+        return due
+
+    @property
+    def listening(self) -> bool:
+        """Whether a source would take a frame that comes now."""
+        return self._live and (self.allowed is None or self.allowed > 0)
+
+    def _triggered_ones(self, frames: list[Frame]) -> list[Frame]:
+        """Of frames that were taken those that a trigger was given for; the others wait for theirs.
+
+        A source that hears the network has used up as many triggers as its numbers went on: frames
+        that it names as missing had theirs. Any other has used up one.
+        """
+        if self.allowed is None:
+            return frames
+        if not self._live:
+            self.allowed -= 1
+            return frames
+        self._early.extend(frames)
+        found: list[Frame] = []
+        while self._early and self.allowed > 0:
+            frame = self._early.popleft()
+            self.allowed -= max(0, frame.seq_num - self._last_made)
+            self._last_made = max(self._last_made, frame.seq_num)
+            found.append(frame)
+        return found
+
+    def _remember(self) -> None:
+        """Before its frames go anywhere: what a successor would have to know."""
+        words = dict(self.node.remember())
+        if words != self._remembered:
+            self._remembered = words
+            self.tell(remembered=words, name=self.spec.name)
 
     def _worked(self) -> bool:
         if not self._queue:
@@ -298,7 +359,7 @@ class NodeHost:
         if self._stop_asked:
             return True
         if self.source:
-            return bool(self.node.ended)
+            return bool(self.node.ended) and not self._early
         ahead = [n for n, edge in self.into.items() if not edge.feedback]
         return all(n in self.inlets and self.inlets[n].ended == "end" for n in ahead)
 

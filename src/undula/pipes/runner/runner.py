@@ -101,6 +101,7 @@ class Runner:
         self._produced: dict[str, IntervalSet] = {}
         self._begun_at, self._triggered = 0.0, False
         self._given: dict[str, int] = {}
+        self._remembered: dict[str, dict[str, int]] = {}
         self._merged: dict[str, EdgeLedger] = {}
         self._failed = ""
         self._answers: list[str] = []
@@ -159,7 +160,13 @@ class Runner:
 
     def _begin(self, process: _Process) -> None:
         sources = {
-            name: {"resume": self._known_to_all(name), "given": self._given.get(name, 0)}
+            name: {
+                "resume": self._known_to_all(name),
+                "given": self._given.get(name, 0),
+                "again": process.restarts > 0,
+                "made": self._made(name),
+                "remembered": self._remembered.get(name, {}),
+            }
             for name in process.nodes
             if not self._inputs(name)
         }
@@ -180,6 +187,13 @@ class Runner:
             first = fate.intervals()[:1]
             known.append(first[0][1] - 1 if first and first[0][0] == 1 else 0)
         return min(known, default=0)
+
+    def _made(self, source: str) -> int:
+        """The highest number of a frame of this source that anybody has seen."""
+        ledgers = self._ledgers()
+        sets = [self._produced.get(source, IntervalSet())]
+        sets += [ledgers[edge.name].seen for edge in self.graph.out_of(source)]
+        return max((found.intervals()[-1][1] - 1 for found in sets if found), default=0)
 
     def trigger(self, source: str) -> None:
         """Let a source make one frame, after `begin(triggered=True)`."""
@@ -269,6 +283,8 @@ class Runner:
             safe = self.safe.setdefault(str(words["safe"]), IntervalSet())
             for number in words["frames"]:
                 safe.add(number)
+        elif "remembered" in words:
+            self._remembered[str(words["name"])] = words["remembered"]
         elif "trouble" in words:
             self._fail(str(words["trouble"]))
         elif "refused" in words or "changed" in words:

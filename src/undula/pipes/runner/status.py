@@ -16,6 +16,7 @@ class NodeStatus:
     `frames` were worked on (or made, by a source), `failed` raised; `busy_s` is the time in its own
     code, `latency_s` from a frame's host time to its result, the last and the greatest.
     `blocked_by` names the edges that hold it up; `restarts` counts its processes after the first.
+    `left_out` came to a source that hears the network and were not handed on.
     """
 
     name: str
@@ -32,6 +33,7 @@ class NodeStatus:
     blocked_s: float = 0.0
     error: str = ""
     restarts: int = 0
+    left_out: int = 0
 
     @property
     def could_hz(self) -> float:

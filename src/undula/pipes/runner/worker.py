@@ -54,6 +54,7 @@ class Worker:
             spec = graph.nodes[name]
             node = types[spec.kind](**spec.parameters)
             self.hosts[name] = NodeHost(spec, node, graph, self._make)
+            self.hosts[name].tell = line.say
         self._between: list[Outlet] = []
         self._to_connect: dict[str, Path] = {}
         self._told_at = 0.0
@@ -111,7 +112,7 @@ class Worker:
             if host.keeping:
                 wait_s = KEEPING_S
             if host.source and host.hungry:
-                if host.node.fileno() >= 0:
+                if host.listening:
                     poll.register(host.node.fileno(), select.POLLIN)
                 due = min(TELL_S, max(0.0, host.due_in_s()))
                 wait_s = due if wait_s is None else min(wait_s, due)
@@ -206,7 +207,7 @@ class Worker:
             self._graph = replace(self._graph, nodes={**self._graph.nodes, name: changed})
             self._note()
         elif what == "trigger":
-            self.hosts[name].allowed = (self.hosts[name].allowed or 0) + 1
+            self.hosts[name].trigger()
         elif what == "clear":
             self.hosts[name].node.clear()
             self._line.say(changed=name)
@@ -227,6 +228,8 @@ class Worker:
         for name, host in self.hosts.items():
             status = host.status
             status.pid = os.getpid()
+            if host.source:
+                status.left_out = host.node.left_out
             status.rate_hz = (status.frames - self._told_frames.get(name, 0)) / span
             self._told_frames[name] = status.frames
             if not host.ended and host.begun:

@@ -112,7 +112,7 @@ def test_a_first_message_that_makes_no_sense_and_a_wrong_address_end_the_source(
 
 
 def test_frames_that_nobody_takes_are_bounded_and_counted() -> None:
-    source = ZmqImages(keep_bytes=30)
+    source = ZmqImages(keep_bytes=30, kind="subscribe")
     source._thread = None
     for number in (1, 2, 3, 4, 5):
         source._put(Frame(number, np.zeros(10, "u1")))
@@ -135,6 +135,97 @@ def test_a_stream_ends_behind_its_last_number_though_that_one_was_lost() -> None
     assert source.ended
     source._thread = None
     source.close()
+
+
+def numbered(source: LiveSource, *theirs: int, stamp: object = None) -> list[int]:
+    """The numbers of frames that the sender numbers so."""
+    source._thread = object()  # type: ignore[assignment]  # it listens to nobody
+    for number in theirs:
+        source._put(Frame(source._number(number, stamp), np.zeros(1)))
+    source._thread, frames = None, source.take() if source._waiting else []
+    return [frame.seq_num for frame in frames]
+
+
+def quiet(**parameters: Any) -> LiveSource:
+    """A source that listens to nobody."""
+
+    class Quiet(ZmqImages):
+        def start(self) -> None:
+            pass
+
+    return Quiet(**parameters)
+
+
+def test_a_sender_that_begins_to_number_anew_loses_no_frame() -> None:
+    source = quiet()
+    assert numbered(source, 100, 101, 102, 1, 2, 3, 1, 2) == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert source.epochs == 3
+    source.close()
+
+
+def test_a_frame_that_is_late_keeps_its_number() -> None:
+    source = quiet()
+    assert numbered(source, 7, 9, 8, 10) == [1, 3, 2, 4]
+    assert source.epochs == 1
+    source.close()
+
+
+def test_a_frame_that_is_sent_again_with_the_same_stamp_is_left_out_and_counted() -> None:
+    source = quiet()
+    assert numbered(source, 7, 7, stamp=(5, 0)) == [1]
+    assert numbered(source, 7, stamp=(6, 0)) == [2], "a camera that always says 7"
+    assert source.twice == 1
+    source.close()
+
+
+def test_a_source_that_is_started_anew_numbers_as_the_one_before_it() -> None:
+    before = quiet()
+    assert numbered(before, 40, 41, 42) == [1, 2, 3]
+    words = before.remember()
+    before.close()
+    source = quiet()
+    source.recall(words, made=3)
+    assert numbered(source, 45, 46) == [6, 7], "what came meanwhile is missing, and is named"
+    source.close()
+    anew = quiet()
+    anew.recall(words, made=3)
+    assert numbered(anew, 2, 3) == [4, 5], "the camera was started anew as well"
+    anew.close()
+
+
+def test_frames_from_before_the_first_trigger_are_left_out() -> None:
+    source = quiet()
+    source._put(Frame(source._number(56), np.zeros(1)))
+    source.drain()
+    assert numbered(source, 57, 58) == [1, 2]
+    assert source.before == source.left_out == 1
+    source.close()
+
+
+def test_a_sender_that_waits_is_not_listened_to_while_too_much_waits() -> None:
+    with zmq.Context() as context, context.socket(zmq.PUSH) as push:
+        push.linger, push.sndhwm, push.sndbuf = 0, 1, 1 << 16
+        port = push.bind_to_random_port("tcp://127.0.0.1")
+        image = np.ones((512, 512), "u1")
+        source = ZmqImages(address=f"tcp://127.0.0.1:{port}", keep_bytes=image.nbytes, frames=60)
+        source.start()
+        push.send_multipart(simplon(0, image))
+        assert select.select([source], [], [], WAIT_S)[0]
+        sent = 1
+        while push.poll(200, zmq.POLLOUT):
+            push.send_multipart(simplon(sent, image))
+            sent += 1
+        assert sent < 60, "it was held up"
+        frames: list[Frame] = []
+        while not source.ended:
+            assert select.select([source], [], [], WAIT_S)[0]
+            frames += source.take(1.0)
+            while sent < 60 and push.poll(0, zmq.POLLOUT):
+                push.send_multipart(simplon(sent, image))
+                sent += 1
+        source.close()
+    assert [frame.seq_num for frame in frames] == list(range(1, 61))
+    assert source.overruns == 0
 
 
 JSON = st.recursive(
