@@ -2,12 +2,14 @@
 
 In: a `RunFilter`. Out: a query for run numbers, newest first. Filters that are equalities are
 merged from an index each, in the order of the numbers, so that the first `limit` are found without
-looking at the rest; a time becomes a range of numbers; comparisons and text are looked up last.
+looking at the rest; where few runs have one of them, those are gone through instead. A time becomes
+a range of numbers; comparisons and text are looked up last.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -119,6 +121,8 @@ def keyword_conditions(given: Mapping[str, Any]) -> tuple[Condition, ...]:
 
 MERGED = 2
 """So many equalities are merged; more would each be read from one end to the other."""
+FEW = 15_000
+"""Of so many runs each is looked at by itself, without any set of runs beside."""
 Sql = tuple[str, list[Any]]
 
 
@@ -128,13 +132,20 @@ def equal_keys(wanted: RunFilter) -> list[tuple[str, str]]:
 
 
 def number_query(
-    wanted: RunFilter, limit: int, rarest: Sequence[tuple[str, str]] | None = None
+    wanted: RunFilter,
+    limit: int,
+    rarest: Sequence[tuple[str, str]] | None = None,
+    *,
+    few: bool = False,
 ) -> Sql:
     """Numbers of the runs, newest first, at most `limit`: SQL and its values.
 
     Args:
         rarest: `equal_keys`, those that few runs have first: two are merged, the others looked up.
+        few: the first of them has at most `FEW` runs: they are gone through, all else looked up.
     """
+    if few and rarest:
+        return _among_few(wanted, limit, rarest)
     since, bounds = _bounds(wanted)
     equal = equal_keys(wanted) if rarest is None else list(rarest)
     parts: list[str] = []
@@ -174,6 +185,40 @@ def number_query(
     return query, [*values, limit]
 
 
+def _among_few(wanted: RunFilter, limit: int, rarest: Sequence[tuple[str, str]]) -> Sql:
+    """Runs that have the first key, each looked up for all else, the cheapest first.
+
+    Nested, since SQLite orders the parts of a conjunction as it likes, and would first make the set
+    of all runs that fit a comparison, however many they are.
+    """
+    since, bounds = _bounds(wanted)
+    checks: list[Sql] = []
+    if wanted.text:
+        inner = "SELECT text FROM run_texts x WHERE x.number=base.number"
+        checks.append((f"instr(({inner}), ?) > 0", [wanted.text.casefold()]))
+    if wanted.since is not None or wanted.until is not None:
+        inner = "SELECT start_time FROM runs t INDEXED BY runs_times WHERE t.number=base.number"
+        low = -math.inf if wanted.since is None else wanted.since
+        high = math.inf if wanted.until is None else wanted.until
+        checks.append((f"({inner}) BETWEEN ? AND ?", [low, high]))
+    for pair in rarest[1:]:
+        inner = "SELECT 1 FROM run_keys k WHERE k.key=? AND k.text=? AND k.number=base.number"
+        checks.append((f"EXISTS ({inner})", list(pair)))
+    for condition in wanted.where:
+        sql, given = _condition(condition)
+        if sql:
+            inner = "SELECT 1 FROM run_keys k INDEXED BY run_keys_of_run WHERE k.number=base.number"
+            checks.append((f"EXISTS ({inner} AND {sql})", given))
+    nested = "1"
+    for sql, _ in reversed(checks):
+        nested = f"CASE WHEN {sql} THEN {nested} ELSE 0 END"
+    query = (
+        "SELECT base.number FROM run_keys AS base WHERE base.key=? AND base.text=?"  # noqa: S608
+        f"{since} AND {nested} ORDER BY base.number DESC LIMIT ?"
+    )
+    return query, [*rarest[0], *bounds, *(v for _, given in checks for v in given), limit]
+
+
 def _bounds(wanted: RunFilter) -> Sql:
     """Times as a range of numbers: no run outside of it can fit."""
     sql, values = "", list[Any]()
@@ -195,19 +240,24 @@ def _equal_texts(where: Iterable[Condition]) -> list[tuple[str, str]]:
 
 
 def _compared(condition: Condition) -> Sql:
-    """A condition that is no equality of texts."""
+    """A condition that is no equality of texts, as a set of runs."""
+    sql, given = _condition(condition)
+    return (f"base.number IN (SELECT number FROM run_keys WHERE {sql})" if sql else "", given)  # noqa: S608
+
+
+def _condition(condition: Condition) -> Sql:
+    """The same of a row of `run_keys`."""
     key, number = META + condition.key, number_of(condition.value)
     text = text_of(condition.value)
-    inner = "base.number IN (SELECT number FROM run_keys WHERE key=? AND "
     if condition.comparison == "contains":
-        return f"{inner}instr(lower(text), lower(?)) > 0)", [key, text]
+        return "key=? AND instr(lower(text), lower(?)) > 0", [key, text]
     if condition.comparison == "ne":
         if number is None:
-            return f"{inner}text<>?)", [key, text]
-        return f"{inner}(num IS NULL OR num<>?))", [key, number]
+            return "key=? AND text<>?", [key, text]
+        return "key=? AND (num IS NULL OR num<>?)", [key, number]
     if condition.comparison == "eq":
-        return ("", []) if number is None else (f"{inner}num=?)", [key, number])
+        return ("", []) if number is None else ("key=? AND num=?", [key, number])
     sign = _ORDER[condition.comparison]
     if number is None:
-        return f"{inner}num IS NULL AND text{sign}?)", [key, text]
-    return f"{inner}num{sign}?)", [key, number]
+        return f"key=? AND num IS NULL AND text{sign}?", [key, text]
+    return f"key=? AND num{sign}?", [key, number]

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from undula.catalogue.filters import MERGED, Condition, RunFilter, equal_keys, number_query
+from undula.catalogue.filters import FEW, Condition, RunFilter, equal_keys, number_query
 from undula.catalogue.keys import tags_of
 from undula.catalogue.model import QueueItemRecord, RunRecord, RunStatus
 from undula.catalogue.scan_folder import highest_number, read_notes, read_run
@@ -48,6 +48,7 @@ class SqliteCatalogue:
         self._path = str(path)
         self._lock = threading.RLock()
         self._folder_numbers: dict[str, int] = {}
+        self.few = FEW
         try:
             if self._path != ":memory:":
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -178,18 +179,18 @@ class SqliteCatalogue:
             text=text, device=device, plan=plan, since=since, until=until, status=status,
             group=group, tag=tag, sample=sample, proposal=proposal, user=user, where=where,
         )  # fmt: skip
-        numbers, values = number_query(wanted, limit, self._rarest(equal_keys(wanted)))
+        keys, few = self._rarest(equal_keys(wanted))
+        numbers, values = number_query(wanted, limit, keys, few=few)
         query = f"SELECT r.* FROM ({numbers}) f JOIN runs r USING (number) ORDER BY r.number DESC"  # noqa: S608
         return [RunRecord(**row) for row in self._read(query, *values)]
 
-    def _rarest(self, keys: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Those that few runs have first, counted up to a bound; two need no order."""
-        if len(keys) <= MERGED:
-            return keys
+    def _rarest(self, keys: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], bool]:
+        """Those that few runs have first, counted up to a bound; and whether few have the first."""
         inner = "SELECT 1 FROM run_keys WHERE key=? AND text=? LIMIT ?"
         query = f"SELECT COUNT(*) AS n FROM ({inner})"  # noqa: S608
         counts = {key: self._read(query, *key, COUNTED)[0]["n"] for key in keys}
-        return sorted(keys, key=counts.__getitem__)
+        keys = sorted(keys, key=counts.__getitem__)
+        return keys, bool(keys) and counts[keys[0]] <= self.few
 
     def add_notes(self, uid: str, notes: Iterable[RunNote]) -> RunRecord:
         """See `Catalogue`."""

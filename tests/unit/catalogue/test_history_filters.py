@@ -19,6 +19,7 @@ from undula.catalogue import (
     keyword_conditions,
     parse_condition,
 )
+from undula.catalogue.filters import FEW
 from undula.catalogue.scan_folder import read_notes, write_notes
 from undula.core.errors import InputError
 from undula.messages import RunNote
@@ -155,11 +156,12 @@ def fits(run: RunRecord, said: list[str], wanted: RunFilter) -> bool:
 
 
 @settings(max_examples=200, deadline=None)
-@given(runs=RUNS, wanted=st.lists(SOME, min_size=1, max_size=12))
+@given(runs=RUNS, wanted=st.lists(SOME, min_size=1, max_size=12), few=st.sampled_from([0, 2, FEW]))
 def test_a_filter_finds_what_a_look_at_each_run_finds(
-    runs: list[dict[str, Any]], wanted: list[dict[str, Any]]
+    runs: list[dict[str, Any]], wanted: list[dict[str, Any]], few: int
 ) -> None:
     catalogue = SqliteCatalogue(":memory:")
+    catalogue.few = few  # both ways of looking
     known = []
     for at, fields in enumerate(runs, start=1):
         said = fields.pop("said")
@@ -186,12 +188,17 @@ def test_a_condition_compares_numbers_with_numbers_and_texts_with_texts(
     values: list[Any], wanted: list[Condition]
 ) -> None:
     catalogue = SqliteCatalogue(":memory:")
-    runs = [RunRecord(uid=f"u{i}", number=i + 1, metadata={"x": v}) for i, v in enumerate(values)]
+    runs = [
+        RunRecord(uid=f"u{i}", number=i + 1, metadata={"x": v}, plan="scan")
+        for i, v in enumerate(values)
+    ]
     for run in runs:
         catalogue.open_run(run)
     for one in wanted:
         expected = [r.number for r in runs if fits(r, [], RunFilter(where=(one,)))]
         assert [r.number for r in catalogue.runs(where=(one,))] == expected[::-1], one
+        among_few = catalogue.runs(where=(one,), plan="scan")
+        assert [r.number for r in among_few] == expected[::-1], one
     catalogue.close()
 
 
