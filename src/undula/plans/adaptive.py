@@ -130,4 +130,3 @@ def adaptive_core(run: StepRun, rule: Adaptive) -> Messages:
             stepper.take(math.nan)
         else:
             stepper.take(signal_of(rule.signal, row))
-        steps.took()

@@ -52,7 +52,8 @@ class StepRun:
     place of each point, and takes it by `take`. `settle_s` is waited before each trigger,
     `settle_after_s` behind it. `count_times_s` has shape (number of points,), when the count time
     differs from point to point: `tell_count_time` tells the detectors one that is new, on a
-    thread; without it nobody takes one and it is waited.
+    thread; without it nobody takes one and it is waited. `rows` counts the rows of the scan that
+    were really made, where something stands around points; None: each point makes its row.
     """
 
     detectors: Sequence[Any]
@@ -76,6 +77,7 @@ class StepRun:
     losses: Losses = field(default_factory=NoLosses)
     steps: Steps | None = None
     around_point: AroundPoint | None = None
+    rows: Callable[[], int] | None = None
     settle_after_s: float = 0.0
     count_times_s: FloatArray | None = None
     tell_count_time: Callable[[float], None] | None = None
@@ -193,7 +195,7 @@ def step_core(run: StepRun) -> Messages:
         before[:] = row
         if times is not None:
             yield from times.at(steps.point)
-        yield from measured()
+        return (yield from measured())
 
     def again() -> None:  # all axes are sent anew: they may have been stopped anywhere
         before[:] = [None] * len(before)
@@ -206,18 +208,39 @@ def step_core(run: StepRun) -> Messages:
         return run.around_point(steps.point, row, partial(hooked_point, row))
 
     def hooked_point(row: Sequence[float]) -> Messages:
-        yield from retaken(partial(one, row), run.losses, again)
-        yield checkpoint  # a pause behind it repeats no point
+        yield from closed(run, steps, lambda: retaken(partial(one, row), run.losses, again))
 
-    delay = Msg("sleep", None, run.delay_s) if run.delay_s else None
-    yield from _points(steps, point, again, delay)
+    yield from _points(run, steps, point, again)
+
+
+def counted(run: StepRun, steps: Steps, point: Callable[[], Messages]) -> Messages:
+    """A point that counts if it made a row: what stands around it may have kept it from that."""
+    before = -1 if run.rows is None else run.rows()
+    row = yield from point()
+    if row is not None and (run.rows is None or run.rows() != before):
+        steps.between = True
+        steps.took()
+    return row
+
+
+def closed(run: StepRun, steps: Steps, point: Callable[[], Messages]) -> Messages:
+    """A point among hooks: counted, and a pause behind it repeats nothing of it."""
+    rows = steps.rows
+    row = yield from counted(run, steps, point)
+    if steps.rows == rows:
+        yield from given_up()
+    else:
+        yield Msg("checkpoint")
+    return row
 
 
 def _points(
-    steps: Steps, point: Callable[[], Messages], again: Callable[[], None], delay: Msg | None
+    run: StepRun, steps: Steps, point: Callable[[], Messages], again: Callable[[], None]
 ) -> Messages:
     """All points as `steps` has them; what people ask is seen to between two."""
     reader = TurnReader()
+    delay = Msg("sleep", None, run.delay_s) if run.delay_s else None
+    hooked = run.around_point is not None
     steps.open = True
     try:
         while True:
@@ -228,16 +251,23 @@ def _points(
                 yield from tell_turns(steps, reader)
             if steps.over:
                 return
+            steps.between, rows = False, steps.rows
             try:
                 yield from point()
             except SteeredError:
                 yield from given_up()
                 continue
-            steps.took()
+            if not hooked:
+                steps.took()
+            elif steps.rows == rows:
+                yield from given_up()
+                if not steps.asked:
+                    steps.missed()
+                continue
             if delay is not None:
                 yield delay
     finally:
-        steps.open = False
+        steps.open = steps.between = False
 
 
 class _CountTimes:
@@ -261,7 +291,8 @@ class _CountTimes:
 def measure_point(run: StepRun, steps: Steps) -> Callable[[], Messages]:
     """What is done at each point once the axes stand; again as long as it is spoiled.
 
-    The messages return what was read: data key to reading.
+    The messages return what was read, data key to reading; None where no row was made, because the
+    scan was ended while the point was spoiled. Raises: SteeredError when the point is given up.
     """
     create, save = Msg("create", None, name="primary"), Msg("save")
     drop, checkpoint, pause = Msg("drop"), Msg("checkpoint"), Msg("pause")
@@ -296,23 +327,29 @@ def measure_point(run: StepRun, steps: Steps) -> Callable[[], Messages]:
             yield checkpoint  # so that the pause repeats nothing: the point is taken again here
             yield pause
             if steps.asked:
-                raise SteeredError
+                return _left(steps)
 
     return point
 
 
+def _left(steps: Steps) -> None:
+    """A spoiled point is not taken again. Raises: SteeredError where the plan gives it up."""
+    if steps.open:
+        raise SteeredError
+    # a plan without a trajectory sees to it before its next point
+
+
 def point_with_hooks(run: StepRun, steps: Steps) -> Callable[[], Messages]:
-    """As `measure_point`, with what stands around each point; for plans without a trajectory."""
-    point, around = measure_point(run, steps), run.around_point
+    """As `measure_point`, counted, with what stands around each; for plans without a trajectory."""
+    measured, around = measure_point(run, steps), run.around_point
     if around is None:
-        return point
+        return partial(counted, run, steps, measured)
 
     def take() -> Messages:
         rows: list[Any] = []
 
         def one() -> Messages:
-            rows.append((yield from point()))
-            yield Msg("checkpoint")  # a pause behind it repeats no point
+            rows.append((yield from closed(run, steps, measured)))
 
         yield from around(steps.point, (), one)
         return rows[-1] if rows else {}

@@ -77,6 +77,8 @@ class Steps:
         """Something was asked that the plan has to see to before the next point."""
         self.now = False
         """The point under way is to be given up for it."""
+        self.between = False
+        """The row of the point is made and what stands behind it is done: nothing to give up."""
         self.completed = False
         """It was ended early, as good."""
         self.turns: list[Turn] = []
@@ -141,7 +143,7 @@ class Steps:
 
     def _ask(self, ask: _Ask, *, now: bool) -> None:
         self._asks.append(ask)
-        self.now = self.now or now
+        self.now = self.now or (now and not self.between)
         self.asked = True
 
     def begin(self, total: int | None) -> None:
@@ -209,9 +211,20 @@ class Steps:
             elif self._back is not None:
                 self._go_back("skipped")
             else:
-                self._left_out.add(self.point)
-                self.point += 1
-                self._tell("skipped", ask.point)
+                self._leave_out()
+
+    def missed(self) -> None:
+        """The point made no row, although nobody asked for that: it counts as left out."""
+        if self._back is not None:
+            self._go_back("skipped")
+        else:
+            self._leave_out()
+
+    def _leave_out(self) -> None:
+        point = self.point
+        self._left_out.add(point)
+        self.point += 1
+        self._tell("skipped", point)
 
     def _go_back(self, action: Action) -> None:
         point = self.point

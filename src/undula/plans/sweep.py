@@ -135,8 +135,7 @@ def _all_the_time(
             yield Msg("pause")
         halted, begun = way.halted, time.monotonic()
         row = yield from point()
-        steps.took()
-        place = place_in(run.axes[0], row)
+        place = place_in(run.axes[0], row or {})
         if halted:
             if way.arrived(place):
                 return
@@ -178,4 +177,3 @@ def _at_positions(
             way.check_time()
             yield Msg("sleep", None, LOOK_EVERY_S)
         yield from point()
-        steps.took()

@@ -119,6 +119,5 @@ def watch_core(run: StepRun, watch: Watch, device: Any) -> Messages:
             if (yield from changes.within(left)):
                 yield from point()
                 taken += 1
-                steps.took()
     finally:
         changes.end()

@@ -70,8 +70,8 @@ def pushing(scan: CheckedScan, devices: Registry) -> list[str]:
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a running plan asks whoever runs it: pause wanted, point spoiled, device lost; devices
-    that it needs beside those that were leased before; which of its points is next; and what is run
-    around it."""
+    that it needs beside those that were leased before; which of its points is next; what is run
+    around it; and how many rows its runs have."""
 
     to_pause: Callable[[], bool]
     spoiled: Callable[[], bool]
@@ -80,6 +80,7 @@ class Asked:
     steps: Steps | None = None
     hooks: ScanHooks | None = None
     sends: Sends = lambda *_: None
+    rows: Callable[[], int] | None = None
 
 
 def _beam(scan: CheckedScan, devices: Registry) -> Beam | None:
@@ -159,6 +160,7 @@ def declared_plan(scan: CheckedScan, devices: Registry, asked: Asked, told: Told
         losses=asked.losses,
         steps=asked.steps,
         around_point=hooks.around_point if hooks is not None and hooks.at_points else None,
+        rows=asked.rows if hooks is not None and hooks.at_points else None,
         monitored=[devices[n].obj for n in pushing(scan, devices)],
     )
     if (not whole and scan.axes) or form.watch is not None:

@@ -96,6 +96,10 @@ class DocumentGate:
         """Runs that have no stop document yet, in the order of their start."""
         return [run for uid, run in self._owners.items() if uid == run.uid and not run.exit_status]
 
+    def rows(self) -> int:
+        """Rows of `primary` in all runs of the item so far."""
+        return sum(run.points for run in (*self.closed, *self.still_open))
+
     def _owner(self, name: str, doc: dict[str, Any]) -> OpenRun | None:
         link = doc.get(LINK.get(name, "run_start"))
         return self.open if link is None else self._owners.get(link)

@@ -83,6 +83,12 @@ def words(collected: Collected) -> dict[str, Any]:
             on_error = options.pop("on_error", "fail")
             if on_error not in ("fail", "warn"):
                 raise InputError(f"on_error is {on_error!r}", remedy='write "fail" or "warn"')
+            if (word, what, on_error) == ("instead of", "point", "warn"):
+                raise InputError(
+                    "a hook in place of a point cannot be passed over: the point would be missing",
+                    remedy="leave on_error out, or catch the error in the hook and go on with "
+                    "yield from original()",
+                )
             chosen = _filter(options)
 
             def keep(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -172,7 +172,7 @@ class ScanRunner:
         known = self.steering.done
         if known is not None:
             return known
-        return Done(sum(run.points for run in (*self._gate.closed, *self._gate.still_open)))
+        return Done(self._gate.rows())
 
     def check_continued(self, request: ScanRequest) -> None:
         """Raises: InputError, BusyError when the run that it continues is not to be continued."""
@@ -328,6 +328,7 @@ class ScanRunner:
                 steps,
                 hooks,
                 self._watchdog.sends,
+                self._gate.rows,
             )
             plan, md = build_plan(scan, self.devices, self.settings, asked, self._watchdog.told)
             md |= self._layout(request.plan, scan, md)

@@ -7,12 +7,13 @@ the scan, or is told and passed over, as the hook says.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bluesky.utils import RequestAbort, RunEngineControlException
+from bluesky.utils import IllegalMessageSequence, Msg, RequestAbort, RunEngineControlException
 
 from undula.core.errors import InputError, UndulaError
 from undula.core.log import get_logger
@@ -227,6 +228,8 @@ class ScanHooks:
                 raise error from exc
             get_logger().warning("hook_failed", hook=hook.info.name, error=str(error))
             self._warned(hook.info.name, str(error))
+            with contextlib.suppress(IllegalMessageSequence):  # an event that it had begun
+                yield Msg("drop")
             return None
 
     def _failed(self, hook: Hook, exc: Exception) -> HookFailedError:

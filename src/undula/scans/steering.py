@@ -232,9 +232,9 @@ class Steering:
                 )
             paused = self.state == "paused"
             said = ask(self._steps, paused)
-            self._steered = now and not paused
+            self._steered = now and not paused and self._steps.now
             self._go_on_if(paused)
-        if now and not paused and self._engine.resumable:
+        if self._steered and self._engine.resumable:
             self.nudge()
         self._changed()
         return f"{said}, then it goes on"

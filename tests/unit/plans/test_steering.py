@@ -15,7 +15,11 @@ from hypothesis import strategies as st
 from undula.analysis import steered as seen
 from undula.core.errors import BusyError, InputError
 from undula.plans import VERBS, StepRun, block_scan, step_scan
+from undula.plans.adaptive import Adaptive, adaptive_core
+from undula.plans.step import measure
 from undula.plans.steps import Done, Steps, Turn
+from undula.plans.sweep import Sweep, sweep_core
+from undula.plans.watch import Watch, watch_core
 from undula.testing.instant import Axis, Collected, Counter
 
 WAYS = {"message by message": step_scan, "in blocks": block_scan}
@@ -224,3 +228,25 @@ def test_points_done_are_those_that_were_taken_and_never_more_than_there_are(
         if earlier == Done():
             told = [seen.Turn(turn.action, turn.point, turn.row) for turn in steps.turns]
             assert seen.steered(told, steps.rows) == (done.retaken, done.skipped)
+
+
+@pytest.mark.parametrize("kind", ["adaptive", "sweep", "watch"])
+def test_a_plan_that_finds_its_points_is_completed_while_one_of_them_is_held(
+    engine: RunEngine, kind: str
+) -> None:
+    steps, spoiled = Steps(None), iter([False, True])
+    axis, counter, got = Axis("x"), Counter("c"), Told()
+    run = StepRun([counter], [axis], num=None, steps=steps, spoiled=lambda: next(spoiled, False))
+    counter.trigger()
+    axis.set(0.0)
+    cores = {
+        "adaptive": lambda run: adaptive_core(run, Adaptive("c", 0, 1, 0.1, 0.2, 1.0)),
+        "sweep": lambda run: sweep_core(run, Sweep(num=5, tolerance=10.0), (0.0, 1.0)),
+        "watch": lambda run: watch_core(run, Watch("c"), counter),
+    }
+    with pytest.raises(RunEngineInterrupted):
+        engine(measure(run, cores[kind]), got)
+    steps.complete(now=True)
+    engine.resume()
+    assert got.docs["stop"][0]["exit_status"] == "success"
+    assert len(got.rows) == steps.rows == 1

@@ -380,3 +380,36 @@ def test_the_settings_name_preprocessors(tmp_path: Path, monkeypatch: pytest.Mon
         assert "No module named 'no_such_module'" in house.run("count", 2).reason
     finally:
         house.close()
+
+
+def _turns(hooked: Hooked, ended: ItemFinished) -> list[tuple[str, int, int, int]]:
+    events = [d["data"] for n, d in hooked.house.journal(ended.run_uids[0]) if n == "event"]
+    names = [f"steering_{field}" for field in ("action", "point", "row", "next")]
+    return [tuple(event[name] for name in names) for event in events if names[0] in event]  # type: ignore[misc]
+
+
+def test_a_hook_in_place_of_a_point_cannot_be_passed_over(hooked: Hooked) -> None:
+    hooked.write("@instead('point', on_error='warn')\ndef own(scan, original):\n    yield\n")
+    assert "cannot be passed over" in hooked.house.additions.list().faults[0]
+
+
+def test_a_point_whose_row_is_not_saved_is_told_as_left_out(hooked: Hooked) -> None:
+    hooked.write(
+        "count = [0]\n@preprocessor\ndef lossy(plan):\n"
+        "    def change(msg):\n"
+        "        count[0] += msg.command == 'save'\n"
+        "        return Msg('null') if msg.command == 'save' and count[0] == 3 else msg\n"
+        "    return bpp.msg_mutator(plan, change)\n"
+    )
+    ended = hooked.ran("scan", "samx", 0, 5, 6)
+    assert [row["samx"] for row in hooked.events(ended)] == [0, 1, 3, 4, 5]
+    assert _turns(hooked, ended) == [("skipped", 3, 3, 4)]
+
+
+def test_a_hook_that_fails_within_an_event_of_its_own_leaves_the_scan_whole(hooked: Hooked) -> None:
+    hooked.write(
+        "@after('point', on_error='warn')\ndef ref(scan):\n    yield from bps.create('ref')\n"
+        "    yield from bps.read(samy)\n    raise RuntimeError('no reference')\n"
+    )
+    ended = hooked.ran("scan", "samx", 0, 5, 6)
+    assert len(hooked.events(ended)) == 6

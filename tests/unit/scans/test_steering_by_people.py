@@ -93,3 +93,47 @@ def test_an_abort_between_two_runs_of_a_scan_is_no_success(scans: Steered) -> No
     assert ended[first].reason == "the sample has moved"
     assert [one.exit_status for key, one in ended.items() if key != first] == ["removed"]
     assert not house.runner.status().waiting
+
+
+SWALLOWING = """
+@instead("point")
+def stubborn(scan, original):
+    try:
+        yield from original()
+    except Exception:
+        pass
+"""
+
+
+def test_a_point_that_a_hook_would_not_give_up_is_skipped_all_the_same(scans: Steered) -> None:
+    scans.hooks(SWALLOWING)
+    scans.house.ask("count", 8, delay=0.0, count_time_s=0.3)
+    scans.taken(2)
+    said = scans.do("skip").did
+    ended = scans.house.wait()
+    left_out = int(said.split()[1])
+    turns = [
+        doc["data"]
+        for name, doc in scans.house.journal(ended.run_uids[0])
+        if name == "event" and "steering_action" in doc["data"]
+    ]
+    assert [(turn["steering_action"], turn["steering_point"]) for turn in turns] == [
+        ("skipped", left_out)
+    ]
+    assert len(scans.house.points(ended.run_uids[0])) == 7
+
+
+def test_a_skip_behind_a_saved_point_leaves_the_next_one_out_and_its_hook_whole(
+    scans: Steered,
+) -> None:
+    scans.hooks(
+        '@after("point")\ndef out(scan):\n    yield from bps.mv(samy, scan.point)\n'
+        "    if scan.point == 2:\n        yield from bps.sleep(1.0)\n"
+        "    yield from bps.mv(samy, -scan.point)\n"
+    )
+    house = scans.house
+    house.ask("scan", "samx", 0, 4, 5)
+    house.until(lambda: house.devices["samy"].position() == 2, "not behind point 2")
+    assert scans.do("skip").did.startswith("point 3 is left out")
+    ended = house.wait()
+    assert [row["samx"] for row in house.points(ended.run_uids[0])] == [0, 1, 3, 4]
