@@ -292,17 +292,34 @@ class Shell:
         _say(f"umv({axis.device_path}, {position:g})")
         self.umv(axis, position)
 
+    def _goto_found(self, position: float, signal: Any) -> None:
+        """Move there, unless the curve is noise: then the place is a chance."""
+        view = self.view
+        if view is not None and not view.is_map and view.signals:
+            from undula.analysis.noise import noise_of
+
+            key = _signal(view, signal) or view.signals[0]
+            if why := noise_of(view.x[2], view.values(key)):
+                raise InputError(
+                    f"{key} shows no peak: {why}",
+                    remedy="count longer, or scan where it is; mv goes to a place of yours",
+                )
+        self._goto(position)
+
     def goto_peak(self, signal: Any = None) -> None:
-        """goto_peak(), goto_peak(i0): move to the highest point of the last scan."""
-        self._goto(self.peak(signal))
+        """goto_peak(), goto_peak(i0): move to the highest point of the last scan.
+
+        Refused, as goto_cen and goto_com, when the curve is noise without a peak.
+        """
+        self._goto_found(self.peak(signal), signal)
 
     def goto_cen(self, signal: Any = None) -> None:
         """Move to the middle between the half heights of the last scan."""
-        self._goto(self.cen(signal))
+        self._goto_found(self.cen(signal), signal)
 
     def goto_com(self, signal: Any = None) -> None:
         """Move to the centre of mass of the last scan."""
-        self._goto(self.com(signal))
+        self._goto_found(self.com(signal), signal)
 
     # -- the names --------------------------------------------------------------------------
 

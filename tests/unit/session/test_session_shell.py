@@ -6,8 +6,10 @@ import os
 import signal
 from typing import Any
 
+import numpy as np
 import pytest
 
+from undula.analysis.view import RunView
 from undula.client import Client, Step
 from undula.core.errors import InputError
 from undula.messages import QueueStatus
@@ -30,6 +32,24 @@ def test_after_a_scan_the_peak_is_known_and_can_be_gone_to(
     assert names["fwhm"]() == pytest.approx(0.706, rel=0.02)
     assert engine.samx.position == pytest.approx(0.5, abs=0.01)
     assert "run 1: success, 31 of 31 points" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("word", ["goto_cen", "goto_com", "goto_peak"])
+def test_nobody_is_sent_to_a_chance(shell: Shell, engine: ToyEngine, word: str) -> None:
+    before = engine.samx.position
+    view = shell.view = RunView(7)
+    view.feed("start", {"uid": "r", "time": 0.0, "motors": ["samx"], "detectors": ["diode"]})
+    keys = {name: {"dtype": "number", "shape": []} for name in ("samx", "diode")}
+    view.feed("descriptor", {"uid": "d", "name": "primary", "data_keys": keys})
+    noise = np.random.default_rng(3).normal(100, 10, 41)
+    noise[[0, -1]] = noise.min()  # so that its half height is crossed
+    for n, value in enumerate(noise.tolist(), 1):
+        data = {"samx": n / 10, "diode": value}
+        view.feed("event", {"descriptor": "d", "seq_num": n, "time": float(n), "data": data,
+                            "timestamps": dict.fromkeys(data, float(n))})  # fmt: skip
+    with pytest.raises(InputError, match="diode shows no peak: its highest point stands only"):
+        getattr(shell, word)()
+    assert engine.samx.position == before
 
 
 def test_before_any_scan_there_is_no_peak(shell: Shell) -> None:
