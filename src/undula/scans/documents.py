@@ -83,7 +83,7 @@ class DocumentGate:
 
     def told_file(self, event: FileEvent) -> None:
         """A device wrote a file of its own; any thread. The runs that are open tell of it."""
-        if event.state == "closed":
+        if event.state != "open":
             self._files.append(event)
 
     def begin(self, item_id: str) -> None:
@@ -158,7 +158,13 @@ class DocumentGate:
             if self._outbox.refusal(run.key):
                 return
             run.linked.add(event.path)
-            said = {"device": event.name, "dataset": event.dataset, "frames": event.frames or 0}
+            said: dict[str, Any] = {
+                "device": event.name,
+                "dataset": event.dataset,
+                "frames": event.frames or 0,
+            }
+            if event.state == "missing":
+                said["missing"] = True
             resource = {
                 "uid": new_id(), "run_start": run.uid, "spec": "undula_file", "root": "/",
                 "resource_path": event.path.lstrip("/"), "path_semantics": "posix",

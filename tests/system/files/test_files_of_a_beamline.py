@@ -21,7 +21,7 @@ from undula.catalogue import SqliteCatalogue
 from undula.catalogue.scan_folder import read_notes
 from undula.client import Client
 from undula.client.importing import import_file
-from undula.core.errors import ConfigError, InputError
+from undula.core.errors import ConfigError, InputError, UndulaError
 from undula.devices.sim import SIMULATED_FILE
 from undula.processes.doctor import examine
 from undula.testing.beamline import LocalBeamline, local_beamline, short_folder
@@ -34,6 +34,23 @@ heater:
   readoutPriority: continuous
   enabled: true
   deviceTags: [environment]
+
+recorder:
+  deviceClass: undula.devices.sim.SimRecorder
+  deviceConfig: {role: diode, samples: 4}
+  readoutPriority: on_request
+  enabled: true
+  softwareTrigger: true
+
+lossy: &lossy
+  deviceClass: undula.devices.sim.SimRecorder
+  deviceConfig: {role: diode, folder: /proc/nowhere}
+  readoutPriority: on_request
+  enabled: true
+  softwareTrigger: true
+  onFailure: buffer
+
+strict: {<<: *lossy, onFailure: raise}
 
 eye:
   deviceClass: undula.devices.sim.bec.SimAsyncGauss2D
@@ -103,6 +120,33 @@ def test_a_fit_that_is_kept_stays_with_its_run(beamline: LocalBeamline, client: 
     again.rebuild_from_files(beamline.settings.data)
     assert [note.fit for note in again.notes(run.uid)] == [fit.result]
     again.close()
+
+
+def test_the_file_that_a_device_writes_itself_is_linked_and_leads_to_its_samples(
+    client: Client,
+) -> None:
+    run = client.scan("samx", 0, 1, 3, detectors=["recorder"]).run
+    with h5py.File(run.path) as file:
+        home = file["entry/instrument/recorder"]
+        (name,) = (n for n in home if isinstance(home.get(n, getlink=True), h5py.ExternalLink))
+        assert home.get(name, getlink=True).filename == f"{run.path.stem}_recorder.h5"
+        assert home[name].shape == (3, 4)
+        assert home[name][()].sum(axis=1).tolist() == run.data["recorder"].tolist()
+        assert f"{name}_problem" not in home
+
+
+def test_a_file_that_a_device_does_not_write_is_named_or_fails_the_run_as_the_device_says(
+    client: Client,
+) -> None:
+    run = client.scan("samx", 0, 1, 3, detectors=["lossy"]).run
+    assert run.status == "success"
+    with h5py.File(run.path) as file:
+        (problem,) = (v for k, v in file["entry/instrument/lossy"].items() if "_problem" in k)
+        assert "/proc/nowhere" in problem.asstr()[()]
+    with pytest.raises(UndulaError, match="cannot be written"):
+        client.scan("samx", 0, 1, 3, detectors=["strict"])
+    until(lambda: client.runs[-1].status == "fail", "the run is not closed")
+    assert "cannot be written" in client.runs[-1].record.reason
 
 
 def test_an_import_is_announced_like_any_run(

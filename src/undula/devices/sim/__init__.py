@@ -15,6 +15,7 @@ from undula.devices.sim.detectors import (
     SimTemperature,
     SimWaveform,
 )
+from undula.devices.sim.recorder import SimRecorder
 from undula.devices.sim.world import WORLD, SimWorld
 
 SIMULATED_FILE = Path(__file__).with_name("simulated.yaml")
@@ -26,6 +27,7 @@ __all__ = [
     "SimCamera",
     "SimMonitor",
     "SimPositioner",
+    "SimRecorder",
     "SimRing",
     "SimSampleChanger",
     "SimShutter",
