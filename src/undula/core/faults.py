@@ -76,6 +76,12 @@ def _armed() -> tuple[str, int]:
 _name, _left = _armed()
 
 
+def arm() -> None:
+    """Look at the variables again: in a process that was forked and has others."""
+    global _name, _left
+    _name, _left = _armed()
+
+
 def reached(point: str) -> None:
     """Say that `point` was passed; kill this process if it is the armed passage."""
     global _left

@@ -1,29 +1,41 @@
-"""Room: processes. One process of a graph of pipes, started by its runner with a socket.
+"""Room: processes. The processes of a graph of pipes: a parent that forks, and its workers.
 
-`python -m undula.processes.pipe_worker DESCRIPTOR`: the first line on that socket says which graph,
-and which of its processes this is. Ends when the runner says so, or dies. Exit: 0 as asked, 1 when
-a node could not be made.
+`python -m undula.processes.pipe_worker DESCRIPTOR`: the parent imports what every node needs, and
+forks a worker for each socket that comes over that descriptor. It has no threads, and ends when the
+other end is closed and its workers have ended. The first line on a worker's own socket says which
+graph, and which of its processes this is; it ends when the runner says so, or dies.
+A worker's exit: 0 as asked, 1 when a node could not be made.
 """
 
 from __future__ import annotations
 
+import gc
+import json
+import os
 import select
 import signal
 import socket
 import sys
+import traceback
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from undula.core import faults
 from undula.core.errors import UndulaError
 from undula.pipes.graph import checked, read_graph
+from undula.pipes.nodes import frame_file, live, replay, rois, simulated, statistics
 from undula.pipes.nodes.user_nodes import NodeFolder
 from undula.pipes.runner.control import Line
+from undula.pipes.runner.parent import PACKET_BYTES
 from undula.pipes.runner.worker import Worker
+
+PRELOADED = (frame_file, live, replay, rois, simulated, statistics)
+"""Nodes, and what they import, that every worker shares; others are imported when asked for."""
 
 
 def serve(descriptor: int) -> int:
     """Run the nodes of one process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the runner, which ends us in order
     line = Line(socket.socket(fileno=descriptor))
     words = _first(line)
     if words is None:
@@ -52,5 +64,76 @@ def _first(line: Line) -> dict[str, Any] | None:
     return None
 
 
+def parent(descriptor: int) -> int:
+    """Fork a worker for each socket that comes; say how each ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the runner, which ends us in order
+    control = socket.socket(fileno=descriptor)
+    workers: dict[int, int] = {}  # descriptor of a process: its number
+    poll = select.poll()
+    poll.register(control, select.POLLIN)
+    gc.collect()
+    gc.freeze()  # what was imported stays shared with the workers
+    asked = True
+    while asked or workers:
+        for ready, _ in poll.poll():
+            if ready == control.fileno():
+                asked = _fork(control, workers, poll)
+                if not asked:
+                    poll.unregister(control)
+                continue
+            pid = workers.pop(ready)
+            poll.unregister(ready)
+            os.close(ready)
+            _, status = os.waitpid(pid, 0)
+            with suppress(OSError):
+                _say(control, pid=pid, code=os.waitstatus_to_exitcode(status))
+    return 0
+
+
+def _say(control: socket.socket, **words: int) -> None:
+    control.send(json.dumps(words).encode(), socket.MSG_NOSIGNAL)
+
+
+def _fork(control: socket.socket, workers: dict[int, int], poll: select.poll) -> bool:
+    """One more worker; False when nobody will ask again."""
+    try:
+        packet, descriptors, _, _ = socket.recv_fds(control, PACKET_BYTES, 1)
+    except OSError:
+        return False
+    if not packet:
+        return False
+    (line,) = descriptors
+    pid = os.fork()
+    if pid == 0:
+        control.close()
+        for other in workers:
+            os.close(other)
+        _become_worker(line, json.loads(packet))
+    os.close(line)
+    handle = os.pidfd_open(pid)
+    workers[handle] = pid
+    poll.register(handle, select.POLLIN)
+    with suppress(OSError):
+        socket.send_fds(control, [json.dumps({"pid": pid}).encode()], [handle])
+    return True
+
+
+def _become_worker(line: int, words: dict[str, Any]) -> NoReturn:
+    """In the child: what the runner's own child would have, then its work, then the end."""
+    code = 1
+    try:
+        os.environ.clear()
+        os.environ.update(words["environment"])
+        os.chdir(words["folder"])
+        faults.arm()
+        code = serve(line)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(serve(int(sys.argv[1])))
+    sys.exit(parent(int(sys.argv[1])))

@@ -16,6 +16,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -113,6 +114,7 @@ class NodeHost:
     def step(self) -> bool:
         """Do a little work; False when there is nothing to do now."""
         if self.ended:
+            self._drain()
             self._settle()
         if self.ended or not self.begun:
             return False
@@ -319,6 +321,13 @@ class NodeHost:
             self._blocked_since = time.monotonic()
         self.status.blocked_by = names
 
+    def _drain(self) -> None:
+        """Behind the end: a source that died with its last frame sent makes it again."""
+        for inlet in self.listening():
+            with suppress(UndulaError):  # it went away meanwhile, or its successor is not there yet
+                for frame in inlet.take(AT_ONCE, 0.0):  # what is known is confirmed by itself
+                    inlet.fail(frame)
+
     def _settle(self) -> None:
         """Confirm frames whose results have reached everybody who must have them."""
         for outlets in self.outlets.values():
@@ -333,10 +342,9 @@ class NodeHost:
                     self.safe.append(number)
         for inlet, frame in self._unconfirmed:
             inlet.confirm(frame)
-        if self._unconfirmed:
-            self._unconfirmed.clear()
-            for inlet in self.inlets.values():
-                inlet.flush()
+        self._unconfirmed.clear()
+        for inlet in self.inlets.values():  # also what it knew already, from a producer before
+            inlet.flush()
 
     def _between_processes(self) -> list[Sending]:
         """Outlets whose consumers may outlive this process."""
@@ -426,12 +434,23 @@ class NodeHost:
             return True
         busy = any(i is inlet for _, i, _ in self._queue)
         busy = busy or any(i is inlet for i, _ in self._unconfirmed)
-        return inlet.ended == "lost" and not busy and not self._held
+        gone = inlet.ended == "lost" or (self.ended and inlet.ended == "end")
+        return gone and not busy and not self._held
 
     @property
     def hungry(self) -> bool:
         """Whether it would take a frame."""
         return self.begun and not self.ended and not self._held
+
+    def listening(self) -> list[Receiving]:
+        """Inlets whose next frame it would take; behind its end those that are made again."""
+        if not self.begun or self._held:
+            return []
+        return [
+            inlet
+            for name, inlet in self.inlets.items()
+            if inlet.ended == "no" and not (self.ended and self.into[name].feedback)
+        ]
 
     def views(self) -> dict[str, list[EdgeLedger]]:
         """What its ends of the edges have counted, by the edge's name."""

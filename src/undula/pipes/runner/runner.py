@@ -10,8 +10,6 @@ from __future__ import annotations
 import os
 import selectors
 import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,9 +26,9 @@ from undula.pipes.intervals import IntervalSet
 from undula.pipes.ledger import Edge, EdgeLedger, Report, merged, reconciled
 from undula.pipes.link import Inlet
 from undula.pipes.runner.control import Line
+from undula.pipes.runner.parent import Child, fork_worker
 from undula.pipes.runner.status import EdgeStatus, GraphStatus, NodeStatus
 
-WORKER = "undula.processes.pipe_worker"
 MAX_RESTARTS = 5
 READY_S = 60.0
 QUIT_S = 5.0
@@ -57,7 +55,7 @@ class _Process:
 
     name: str
     nodes: list[str]
-    process: subprocess.Popen[bytes]
+    process: Child
     line: Line
     ready: bool = False
     over: bool = False
@@ -138,10 +136,7 @@ class Runner:
     def _spawn(self, name: str, nodes: list[str], restarts: int) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            process = subprocess.Popen(
-                [sys.executable, "-m", WORKER, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
-            )  # fmt: skip
+            process = fork_worker(theirs)
         line = Line(ours)
         made = _Process(name, nodes, process, line, restarts=restarts)
         self._processes[name] = made
@@ -475,7 +470,7 @@ class Runner:
         for process in self._processes.values():
             try:
                 process.process.wait(max(0.0, end - time.monotonic()))
-            except subprocess.TimeoutExpired:
+            except TimeoutError:
                 process.process.kill()
                 process.process.wait()
             process.line.close()

@@ -84,7 +84,7 @@ class Worker:
                     raise
                 break  # the runner died, and another process has removed the folder
             self._tell()
-            if not worked:
+            if not worked and not self._quit:
                 self._wait()
         for host in self.hosts.values():
             if not host.ended:
@@ -116,10 +116,9 @@ class Worker:
                     poll.register(host.node.fileno(), select.POLLIN)
                 due = min(TELL_S, max(0.0, host.due_in_s()))
                 wait_s = due if wait_s is None else min(wait_s, due)
-            if host.hungry:
-                for inlet in host.inlets.values():
-                    if inlet.fileno() >= 0 and inlet.ended == "no":
-                        poll.register(inlet.fileno(), select.POLLIN)
+            for inlet in host.listening():
+                if inlet.fileno() >= 0:
+                    poll.register(inlet.fileno(), select.POLLIN)
         for outlet in self._between:
             poll.register(outlet.fileno(), select.POLLIN)
         poll.poll(None if wait_s is None else wait_s * 1000)

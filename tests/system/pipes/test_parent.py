@@ -1,0 +1,127 @@
+"""Workers are forked by one preloaded parent, which may die like anything else."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from undula.pipes.graph import Graph, GraphBuilder, checked
+from undula.pipes.nodes.registry import Shipped
+from undula.pipes.runner import Runner
+from undula.pipes.runner.parent import Parent
+
+TYPES = Shipped()
+RUNS_GRAPHS = """
+import sys
+from undula.pipes.graph import GraphBuilder, checked
+from undula.pipes.nodes.registry import Shipped
+from undula.pipes.runner import Runner
+types = Shipped()
+made = GraphBuilder("live").node("det", "simulated", width=8, height=8).node("total", "sum")
+with Runner(checked(made.edge("det -> total").graph(), types), types) as runner:
+    runner.begin()
+    print(*runner.pids().values(), flush=True)
+    runner.pump(None)
+    sys.stdin.read()
+"""
+
+
+def graph(frames: int, rate_hz: float = 0) -> Graph:
+    made = (
+        GraphBuilder("live")
+        .node("det", "simulated", width=16, height=16, frames=frames, rate_hz=rate_hz)
+        .node("low", "threshold")
+        .node("total", "sum")
+        .edge("det -> low")
+        .edge("low.frames -> total")
+    )
+    return checked(made.graph(), TYPES)
+
+
+def parent_of(pid: int) -> int:
+    """Of a living process. 0 when it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def ended(pid: int) -> None:
+    """Wait for the end of any process."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    assert select.select([handle], [], [], 60)[0], f"{pid} is still there"
+    os.close(handle)
+
+
+def test_a_parent_without_threads_forks_all_workers() -> None:
+    with Runner(graph(5), TYPES) as first, Runner(graph(5), TYPES) as second:
+        pids = [*first.pids().values(), *second.pids().values()]
+        parents = {parent_of(pid) for pid in pids}
+        assert len(parents) == 1
+        assert len(os.listdir(f"/proc/{parents.pop()}/task")) == 1
+        assert first.run().ok
+        assert second.run().ok
+
+
+def test_a_killed_parent_costs_no_frame_and_the_next_worker_has_another() -> None:
+    with Runner(graph(0, rate_hz=200), TYPES) as runner:
+        runner.begin()
+        parent = parent_of(runner.pids()["low"])
+        os.kill(parent, signal.SIGKILL)
+        ended(parent)
+        while runner.status.nodes["total"].frames < 20:
+            runner.pump(None)
+        os.kill(runner.pids()["low"], signal.SIGKILL)
+        while runner.status.nodes["low"].restarts == 0 or not runner.status.nodes["low"].frames:
+            runner.pump(None)
+        assert parent_of(runner.pids()["low"]) not in (0, parent)
+        runner.stop()
+        while not runner.over:
+            runner.pump(None)
+        assert runner.outcome().ok
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, None])
+def test_parent_and_workers_end_with_the_process_that_runs_graphs(
+    how: signal.Signals | None,
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUNS_GRAPHS], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with process:
+        assert process.stdout is not None
+        workers = [int(word) for word in process.stdout.readline().split()]
+        parents = {parent_of(pid) for pid in workers}
+        if how is not None:
+            process.send_signal(how)
+        else:
+            process.communicate(b"")
+    assert len(parents) == 1
+    for pid in [*workers, *parents]:
+        ended(pid)
+
+
+def test_a_worker_is_waited_for_and_asked_how_it_ended() -> None:
+    parent = Parent()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        child = parent.fork(theirs)
+        with pytest.raises(TimeoutError):
+            child.wait(0)
+        os.kill(child.pid, signal.SIGTERM)
+        assert child.wait(60) == -signal.SIGTERM
+        child.kill()  # it is gone: nothing is killed in its place
+        second = parent.fork(theirs)
+        theirs.close()
+        ours.close()
+        assert second.wait(60) == 0, "nobody speaks to it any more"
