@@ -1,4 +1,4 @@
-"""Room: analysis. Peak statistics: where a curve is highest, its centre of mass, its width.
+"""Room: analysis. Peak statistics: where a curve or map is highest, centre of mass, width.
 
 Pure numpy.
 """
@@ -64,6 +64,47 @@ def peak_stats(x: npt.ArrayLike, y: npt.ArrayLike) -> PeakStats | None:
     com = peak[0] + float(np.sum(weights * (xs - peak[0]))) / total
     cen, fwhm = _half_height(xs, ys, top, (peak[1] + minimum[1]) / 2)
     return PeakStats(peak, minimum, com, cen, fwhm)
+
+
+@dataclass(frozen=True, slots=True)
+class MapStats:
+    """Where a map is highest, and its centre of mass above the lowest value.
+
+    Places are (slow, fast). `com` is None where all values are the same.
+    """
+
+    peak: tuple[float, float]
+    height: float
+    com: tuple[float, float] | None
+
+
+def map_stats(slow: npt.ArrayLike, fast: npt.ArrayLike, values: npt.ArrayLike) -> MapStats | None:
+    """Statistics of a map; None when it has no finite point.
+
+    Args:
+        slow, fast: positions of each point, shape (points,), units of their axes.
+        values: shape (points,). Points where one of the three is not finite are left out.
+
+    >>> found = map_stats([0, 0, 1, 1], [5, 6, 5, 6], [0, 1, 0, 3])
+    >>> found.peak, found.height, found.com
+    ((1.0, 6.0), 3.0, (0.75, 6.0))
+    """
+    import numpy as np
+
+    places = np.asarray([slow, fast], dtype=np.float64)
+    zs = np.asarray(values, dtype=np.float64)
+    good = np.isfinite(places).all(axis=0) & np.isfinite(zs)
+    if not good.any():
+        return None
+    places, zs = places[:, good], zs[good]
+    top = places[:, int(np.argmax(zs))]
+    weights = zs - zs.min()
+    total = float(np.sum(weights))
+    com = None
+    if total > 0 and np.isfinite(total):
+        middle = top + (weights * (places - top[:, None])).sum(axis=1) / total
+        com = (float(middle[0]), float(middle[1]))
+    return MapStats((float(top[0]), float(top[1])), float(zs.max()), com)
 
 
 def _half_height(

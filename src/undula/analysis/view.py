@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from undula.analysis.rows import event_rows
-from undula.analysis.statistics import PeakStats, peak_stats
+from undula.analysis.statistics import MapStats, PeakStats, map_stats, peak_stats
 from undula.analysis.steered import STEERING, Steered, Turn, steered, turn_of
 from undula.messages import FitResult
 
@@ -221,6 +221,14 @@ class RunView:
         if name is None or not self.rows or not any(column.axis for column in self.columns):
             return None
         return peak_stats(self.x[2], self.values(name))
+
+    def map_stats(self, signal: str | None = None) -> MapStats | None:
+        """Peak and centre of mass of a map's signal (None: the first); None when it is no map."""
+        name = signal or next(iter(self.signals), None)
+        axes = [column.key for column in self.columns if column.axis]
+        if name is None or not self.is_map or len(axes) != 2:
+            return None
+        return map_stats(self.values(axes[0]), self.values(axes[1]), self.values(name))
 
     def grid(self, signal: str) -> list[list[float]]:
         """A map's values, shape (slow, fast), placed by the position that was meant; NaN: not yet.

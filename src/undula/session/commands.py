@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from undula.analysis.statistics import MapStats
 from undula.analysis.view import RunView
 from undula.client import (
     Background,
@@ -259,7 +260,14 @@ class Shell:
             raise InputError("there is no peak yet", remedy="scan an axis against a detector first")
         return stats
 
+    def _on_map(self, signal: Any = None) -> MapStats | None:
+        """Statistics when the last scan is a map."""
+        view = self._shown()
+        return None if view is None else view.map_stats(_signal(view, signal))
+
     def _defined(self, name: str, signal: Any = None) -> float:
+        if self._on_map(signal) is not None:
+            raise InputError(f"{name} is not defined for a map", remedy="use peak() or com()")
         value = getattr(self._stats(signal), name)
         if value is None:
             raise InputError(
@@ -271,28 +279,39 @@ class Shell:
         """cen(), cen(i0): middle between the half heights of the last scan, in the axis's unit."""
         return self._defined("cen", signal)
 
-    def com(self, signal: Any = None) -> float:
-        """com(), com(i0): centre of mass of the last scan, in the axis's unit."""
+    def com(self, signal: Any = None) -> float | tuple[float, ...]:
+        """com(), com(i0): centre of mass of the last scan; of a map (slow, fast).
+
+        It counts what is above the lowest value.
+        """
+        on_map = self._on_map(signal)
+        if on_map is not None and on_map.com is not None:
+            return on_map.com
         return self._defined("com", signal)
 
     def fwhm(self, signal: Any = None) -> float:
         """fwhm(), fwhm(i0): full width at half maximum of the last scan, in the axis's unit."""
         return self._defined("fwhm", signal)
 
-    def peak(self, signal: Any = None) -> float:
-        """peak(), peak(i0): position of the highest point of the last scan, in the axis's unit."""
+    def peak(self, signal: Any = None) -> float | tuple[float, ...]:
+        """peak(), peak(i0): place of the highest point of the last scan; of a map (slow, fast)."""
+        on_map = self._on_map(signal)
+        if on_map is not None:
+            return on_map.peak
         return self._stats(signal).peak[0]
 
-    def _goto(self, position: float) -> None:
+    def _goto(self, position: float | tuple[float, ...]) -> None:
         view = self.view
-        axes = list(view.start.get("motors") or []) if view is not None else []
-        if len(axes) != 1:
-            raise InputError(f"the last scan moved {len(axes)} axes", remedy="move them with mv")
-        axis = self.client.devices[axes[0]]
-        _say(f"umv({axis.device_path}, {position:g})")
-        self.umv(axis, position)
+        names = list(view.start.get("motors") or []) if view is not None else []
+        places = position if isinstance(position, tuple) else (position,)
+        if len(names) != len(places):
+            raise InputError(f"the last scan moved {len(names)} axes", remedy="move them with mv")
+        axes = [self.client.devices[name] for name in names]
+        pairs = list(zip(axes, places, strict=True))
+        _say(f"umv({', '.join(f'{axis.device_path}, {place:g}' for axis, place in pairs)})")
+        self.umv(*(part for pair in pairs for part in pair))
 
-    def _goto_found(self, position: float, signal: Any) -> None:
+    def _goto_found(self, position: float | tuple[float, ...], signal: Any) -> None:
         """Move there, unless the curve is noise: then the place is a chance."""
         view = self.view
         if view is not None and not view.is_map and view.signals:
@@ -307,7 +326,7 @@ class Shell:
         self._goto(position)
 
     def goto_peak(self, signal: Any = None) -> None:
-        """goto_peak(), goto_peak(i0): move to the highest point of the last scan.
+        """goto_peak(), goto_peak(i0): go to the highest point of the last scan or map.
 
         Refused, as goto_cen and goto_com, when the curve is noise without a peak.
         """

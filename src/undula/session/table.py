@@ -126,6 +126,17 @@ def _peak_place(view: RunView, signal: str) -> str:
     return ", ".join(places)
 
 
+def _map_lines(view: RunView) -> list[str]:
+    """The centre of mass of a map."""
+    found = view.map_stats()
+    if found is None or found.com is None:
+        return []
+    axes = [column for column in view.columns if column.axis]
+    places = zip(axes, found.com, strict=True)
+    shown = ", ".join(f"{axis.key} = {_with_unit(place, axis.unit)}" for axis, place in places)
+    return [f"  com     {shown}"]
+
+
 def summary_lines(view: RunView, now: float, path: str | None = None) -> list[str]:
     """The end of a run for people: status, peak, centre of mass, width, file."""
     number = f"run {view.number}" if view.number is not None else "run"
@@ -150,6 +161,7 @@ def summary_lines(view: RunView, now: float, path: str | None = None) -> list[st
             ]
             if parts:
                 lines.append(f"  along {axis}: {', '.join(parts)}")
+    lines += _map_lines(view)
     for fit in view.fits:
         lines += fit_lines(fit)
     if path or view.path:

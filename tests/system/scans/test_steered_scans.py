@@ -11,6 +11,7 @@ import pytest
 
 from undula.client import Client
 from undula.core.errors import BusyError, InputError, UndulaError
+from undula.session.commands import Shell
 from undula.session.follow import wait_for_move
 from undula.testing.beamline import local_beamline
 
@@ -88,6 +89,22 @@ def test_a_map_has_each_reading_in_the_cell_of_its_point(client: Client) -> None
     known[0, 1] = False  # taken again since then
     assert not known[skipped]
     assert live[known].tolist() == cells[known].tolist()
+
+
+def test_both_axes_of_a_map_go_to_its_highest_point(client: Client) -> None:
+    shell = Shell(client, plot=False)
+    shell.run("grid_scan", "samy", 0, 1, 4, "samx", -1, 1, 5, detectors=["diode"])
+    shell.goto_peak()
+    slow, fast = shell.peak()  # type: ignore[misc]  # of a map
+    values = client.runs[-1].data.plot()["values"]["diode"]
+    line, place = np.unravel_index(int(np.argmax(values)), values.shape)
+    assert (slow, fast) == pytest.approx((line / 3, -1 + place / 2))
+    read = client.read("samy", "samx")
+    assert read["samy"]["samy"]["value"] == pytest.approx(slow)
+    assert read["samx"]["samx"]["value"] == pytest.approx(fast)
+    com = shell.com()
+    assert isinstance(com, tuple)
+    assert 0 < com[0] < 1
 
 
 def test_a_point_that_takes_too_long_is_skipped_while_it_is_taken(client: Client) -> None:

@@ -52,6 +52,29 @@ def test_nobody_is_sent_to_a_chance(shell: Shell, engine: ToyEngine, word: str) 
     assert engine.samx.position == before
 
 
+def test_of_a_map_the_highest_point_and_the_centre_have_a_place_on_both_axes(
+    shell: Shell,
+) -> None:
+    view = shell.view = RunView(7)
+    hints = {"dimensions": [[["y"], "primary"], [["x"], "primary"]]}
+    view.feed("start", {"uid": "r", "time": 0.0, "motors": ["y"], "shape": [5, 7], "hints": hints})
+    keys = {name: {"dtype": "number", "shape": []} for name in ("y", "x", "light")}
+    view.feed("descriptor", {"uid": "d", "name": "primary", "data_keys": keys})
+    for n in range(35):
+        y, x = divmod(n, 7)
+        data = {"y": y, "x": x, "light": 100 * np.exp(-((y - 2) ** 2) - (x - 3) ** 2)}
+        view.feed("event", {"descriptor": "d", "seq_num": n + 1, "time": float(n), "data": data,
+                            "timestamps": dict.fromkeys(data, float(n))})  # fmt: skip
+    assert shell.peak() == (2.0, 3.0)
+    assert shell.com() == pytest.approx((2.0, 3.0))
+    with pytest.raises(InputError, match="fwhm is not defined for a map"):
+        shell.fwhm()
+    with pytest.raises(InputError, match="cen is not defined for a map"):
+        shell.goto_cen()
+    with pytest.raises(InputError, match="the last scan moved 1 axes"):
+        shell.goto_peak()  # its axes are not those of the place
+
+
 def test_before_any_scan_there_is_no_peak(shell: Shell) -> None:
     with pytest.raises(InputError, match="there is no peak yet"):
         shell.goto_peak()
