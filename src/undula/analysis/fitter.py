@@ -22,7 +22,7 @@ from undula.messages import FitResult
 
 DEADLINE_S = 20.0
 START_S = 60.0
-"""More for the first fit of a process: importing scipy on a busy host."""
+"""For the start of the process: importing scipy on a busy host."""
 IDLE_S = 60.0
 ATTEMPTS = 2
 _ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
@@ -79,7 +79,7 @@ class Fitter:
                     if isinstance(found, FitResult):
                         return found
                     problem = found
-                    if problem.startswith("it took"):
+                    if "longer than" in problem:
                         break
             finally:
                 self._rest()
@@ -93,15 +93,18 @@ class Fitter:
     def _ask(self, payload: bytes) -> FitResult | str:
         """The result, or why there is none; the process is gone then."""
         process = self._running()
-        deadline = Deadline(self._deadline_s + (START_S if self._fresh else 0.0))
         try:
+            if self._fresh:
+                _receive(process, Deadline(START_S))
+                self._fresh = False
+            deadline = Deadline(self._deadline_s)
             _send(process, payload, deadline)
-            reply = _receive(process, deadline)
-            self._fresh = False
-            return decode(reply, FitResult)
+            return decode(_receive(process, deadline), FitResult)
         except TimeoutError:
+            limit_s = START_S if self._fresh else self._deadline_s
+            what = "its process took" if self._fresh else "it took"
             self._end()
-            return f"it took longer than {self._deadline_s:g} s and was ended"
+            return f"{what} longer than {limit_s:g} s and was ended"
         except (OSError, ValueError, WireError):
             self._end()
             return "its process died"

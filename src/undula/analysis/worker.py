@@ -1,8 +1,8 @@
 """Room: analysis. The process in which fits run: `python -m undula.analysis.worker`.
 
-In: requests on stdin. Out: one `FitResult` for each on stdout. Frames of 4 bytes length (big
-endian) and msgpack. It ends when its parent goes: a fit that hangs outlives nobody. People's models
-run here, and only here; what they print goes to stderr.
+In: requests on stdin. Out: `READY`, then one `FitResult` for each on stdout. Frames of 4 bytes
+length (big endian) and msgpack. It ends when its parent goes: a fit that hangs outlives nobody.
+People's models run here, and only here; what they print goes to stderr.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from undula.core.faults import reached
 
 MEMORY_BYTES = 4 << 30
 """Address space that a fit may take: a model that eats memory ends alone."""
+READY = b"ready"
+"""What it says first."""
 _LENGTH_BYTES = 4
 
 
@@ -87,7 +89,13 @@ def _import_lmfit() -> None:
     if absent:
         sys.modules["pandas"] = None  # type: ignore[assignment]  # how an import is made to fail
     try:
-        import undula.analysis.fitting  # noqa: F401  # the import is what takes long
+        import numpy as np
+
+        from undula.analysis.fitting import fit_curve
+        from undula.bus.codec import encode
+
+        line = np.arange(4.0)
+        encode(fit_curve("linear", line, line, None))  # what is imported at the first one only
     finally:
         if absent:  # a person's model may want it
             del sys.modules["pandas"]
@@ -103,6 +111,8 @@ def main() -> None:
     requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_take, args=(sys.stdin.buffer, requests), daemon=True).start()
     _import_lmfit()
+    out.write(frame(READY))  # from now on a fit takes its own time only
+    out.flush()
     while True:
         out.write(frame(answer(requests.get())))
         out.flush()

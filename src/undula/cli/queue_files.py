@@ -63,10 +63,15 @@ def load(
 
 
 @kind
-def save(file: File, as_json: JsonOption = False, beamline: BeamlineOption = None) -> None:
+def save(
+    file: File,
+    replace: Annotated[bool, typer.Option("--replace", help="Also over a file of before.")] = False,
+    as_json: JsonOption = False,
+    beamline: BeamlineOption = None,
+) -> None:
     """Write what waits into a file that loads again. Example: undula queue save night.yaml"""
     with connected(beamline) as client:
-        count = client.queue.save(file)
+        count = client.queue.save(file, replace=replace)
     if as_json:
         print_json({"saved": count, "file": str(file)})
     else:

@@ -342,11 +342,8 @@ class NumberGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put `show` before the first word when that is a number."""
-        for i, word in enumerate(args):
-            if _NUMBER.fullmatch(word):
-                args = [*args[:i], "show", *args[i:]]
-            if not word.startswith("-"):
-                break
+        if args and _NUMBER.fullmatch(args[0]):  # behind an option it is that option's value
+            args = ["show", *args]
         return super().parse_args(ctx, args)
 
 

@@ -85,8 +85,16 @@ def read_batch(text: str, suffix: str) -> Batch:
 # ---- CSV --------------------------------------------------------------------------------------
 
 
+def _separator(text: str) -> str:
+    """Between cells: a comma, or what a spreadsheet of another language writes in its place."""
+    lines = (line for line in text.splitlines() if line.strip() and not line.startswith("#"))
+    head = next(lines, "")
+    return next((mark for mark in (";", "\t") if "," not in head and mark in head), ",")
+
+
 def _read_csv(text: str, batch: Batch) -> None:
-    lines = csv.reader(io.StringIO(text), skipinitialspace=True)
+    text = text.removeprefix("\ufeff")  # a spreadsheet marks its files so
+    lines = csv.reader(io.StringIO(text), skipinitialspace=True, delimiter=_separator(text))
     head: list[str] | None = None
     for cells in lines:
         if not any(cell.strip() for cell in cells) or cells[0].lstrip().startswith("#"):
@@ -226,7 +234,7 @@ def _scan(fields: Mapping[str, Any]) -> ScanRequest:
             shutter=given.get("shutter"),
             darks=given.get("darks", 0),
             metadata=plain(given.get("metadata", {})),
-            command=given.get("command", ""),
+            command=given.get("command", "") if given.get("source") else "",
             queue=options_of({k: given.get(k) for k in QUEUE_COLUMNS}, None),
         )
     except ValidationError as exc:
@@ -267,7 +275,8 @@ def _entry(found: QueuedScan) -> dict[str, Any]:
         "sample": item.sample,
         "hold": item.hold_reason or ("held" if item.held_by else None),
         "approval": item.needs_approval,
-        "command": scan.command,
+        # of other scans it is written anew from the arguments, which somebody may change
+        "command": scan.command if scan.source is not None else None,
         "source": scan.source.model_dump() if scan.source is not None else None,
     }
     usual = {"repeats": 1, "darks": 0, "sample": "", "approval": False}

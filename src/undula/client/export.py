@@ -15,6 +15,7 @@ from typing import Any, Literal, TextIO, get_args
 from undula.client.data import Data, Layout
 from undula.client.runs import Run
 from undula.core.errors import InputError, StorageError, UndulaError
+from undula.core.ids import new_id
 
 Format = Literal["csv", "spec", "jsonl"]
 FORMATS: tuple[str, ...] = get_args(Format)
@@ -50,15 +51,17 @@ def export_file(runs: Sequence[Run], kind: str, path: Path) -> None:
 
     Raises: StorageError also when a file stands there.
     """
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(f".{path.name}.{new_id()[:8]}.part")
     try:
         if path.exists():
-            raise StorageError(
-                f"{path} is there already", remedy="choose another name, or remove it yourself"
-            )
-        with temporary.open("w", encoding="utf-8", newline="") as out:
+            raise FileExistsError
+        with temporary.open("x", encoding="utf-8", newline="") as out:
             export_runs(runs, kind, out)
-        temporary.replace(path)
+        path.hardlink_to(temporary)  # unlike a replacement, never over what came meanwhile
+    except FileExistsError as exc:
+        raise StorageError(
+            f"{path} is there already", remedy="choose another name, or remove it yourself"
+        ) from exc
     except OSError as exc:
         raise StorageError(
             f"{path} cannot be written: {exc.strerror}", remedy="choose another folder"
@@ -169,7 +172,7 @@ def _beside(data: Data) -> Iterator[tuple[list[str], list[str]]]:
     except UndulaError:
         return
     found = [
-        (_label(k), _number(v[0]))
+        (_label(k), _number(v[0].item()))
         for k, v in baseline.items()
         if np.ndim(v) == 1 and len(v) and v.dtype.kind in "fiub"
         and k not in ("seq_num", "elapsed_time", "time")
@@ -189,7 +192,13 @@ def _line(text: str) -> str:
 
 
 def _number(value: Any) -> str:
-    return repr(value) if isinstance(value, float) else str(int(value))
+    """As SPEC's readers take it: a value of numpy would be written with its type.
+
+    >>> import numpy
+    >>> _number(numpy.float64(7200.0)), _number(numpy.int64(3))
+    ('7200.0', '3')
+    """
+    return repr(float(value)) if isinstance(value, float) else str(int(value))
 
 
 def _date(stamp: float) -> str:

@@ -208,12 +208,20 @@ class QueueView:
             raise error
         return checked
 
-    def save(self, path: str | Path) -> int:
-        """Write what waits into a CSV or YAML file that loads again. Returns how many scans."""
+    def save(self, path: str | Path, *, replace: bool = False) -> int:
+        """Write what waits into a CSV or YAML file that loads again. Returns how many scans.
+
+        Raises: StorageError also when a file stands there, unless it is to be replaced.
+        """
         file, scans = Path(path).expanduser(), self.stored()
         text = write_batch(scans, file.suffix)
         try:
-            file.write_text(text, encoding="utf-8")
+            with file.open("w" if replace else "x", encoding="utf-8") as out:
+                out.write(text)
+        except FileExistsError as exc:
+            raise StorageError(
+                f"{file} is there already", remedy="choose another name, or say to replace it"
+            ) from exc
         except OSError as exc:
             raise StorageError(
                 f"{file} cannot be written: {exc.strerror}", remedy="choose another place"

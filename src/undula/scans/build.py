@@ -337,7 +337,9 @@ def build_plan(
     hooks = asked.hooks
     if hooks is not None:
         hooks.checked_by(hook_checks(devices, scan, asked.lease))
-        plan = hooks.around_scan(plan, declared=scan.form is not None)
+        plan = hooks.around_scan(
+            plan, declared=scan.form is not None, baseline=bool(baseline_of(scan, devices))
+        )
     if scan.parts:
         return plan, {} if hooks is None else hooks.metadata()
     md = start_metadata(scan, devices, settings, _streams(scan, devices))

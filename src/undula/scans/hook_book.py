@@ -7,6 +7,7 @@ line, and the last good one stays; where there is none, scans are refused: a hoo
 
 from __future__ import annotations
 
+import ast
 import importlib
 import threading
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from undula.messages import HookInfo, PlanSource, SourcePart
 from undula.scans.checked_scan import CheckedScan
 from undula.scans.describe_plans import Describe, describe
 from undula.scans.hook_words import Collected, Filter, Hook, words
-from undula.scans.plan_code import define
+from undula.scans.plan_code import define, forgotten
 from undula.scans.scan_hooks import ScanHooks, preprocessor_name
 from undula.scans.user_plans import shell_names
 
@@ -86,7 +87,7 @@ class HookBook:
         known = [*shell_names(self._devices)]
         question = {"origin": name, "text": text, "names": known, "hooks": True}
         answer = self._describe(question)
-        self.fault = answer["fault"]
+        self.fault = answer["fault"] or _forgotten(text, name)
         if not self.fault:
             part = SourcePart(kind="file", name="__name__", code=text, origin=name)
             self._source = PlanSource(name="hooks", call="None", parts=[part])
@@ -146,6 +147,13 @@ class HookBook:
 
     def _warn(self, hook: str, error: str) -> None:
         self._errors[hook] = error
+
+
+def _forgotten(text: str, name: str) -> str:
+    for node in forgotten(ast.parse(text)):
+        what = f"{ast.unparse(node)[:100]} makes a plan, which nobody runs"
+        return f"{name}, line {node.lineno}: {what}. Remedy: write yield from before it."
+    return ""
 
 
 def _unreadable(file: Path, exc: Exception) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import linecache
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FunctionType, TracebackType
 from typing import Any
 
@@ -164,13 +164,19 @@ def refuse_forgotten(source: PlanSource) -> None:
     """Raise InputError for a call of `bp` or `bps` that stands alone: it would do nothing."""
     for part in source.parts:
         for top in _functions_of(part):
-            for node in (n for n in ast.walk(top) if isinstance(n, ast.Expr)):
-                if isinstance(node.value, ast.Call) and _is_plan_call(node.value):
-                    raise InputError(
-                        f"{ast.unparse(node)[:100]} makes a plan, which nobody runs",
-                        remedy="write yield from before it",
-                        where=line_of(source, part.origin, node.lineno) or part.name,
-                    )
+            for node in forgotten(top):
+                raise InputError(
+                    f"{ast.unparse(node)[:100]} makes a plan, which nobody runs",
+                    remedy="write yield from before it",
+                    where=line_of(source, part.origin, node.lineno) or part.name,
+                )
+
+
+def forgotten(tree: ast.AST) -> Iterator[ast.Expr]:
+    """Calls of `bp` or `bps` that stand alone: they make plans, which nobody runs."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and _is_plan_call(node.value):
+            yield node
 
 
 def _functions_of(part: SourcePart) -> Sequence[ast.AST]:
@@ -180,8 +186,8 @@ def _functions_of(part: SourcePart) -> Sequence[ast.AST]:
     return _reached(ast.parse(part.code), part.name) if part.kind == "file" else []
 
 
-def _is_plan_call(call: ast.Call) -> bool:
-    function = call.func
+def _is_plan_call(node: ast.expr) -> bool:
+    function = node.func if isinstance(node, ast.Call) else None
     owner = function.value if isinstance(function, ast.Attribute) else None
     return isinstance(owner, ast.Name) and owner.id in ("bp", "bps")
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import bluesky.preprocessors as bpp
 from bluesky.utils import IllegalMessageSequence, Msg, RequestAbort, RunEngineControlException
 
 from undula.core.errors import InputError, UndulaError
@@ -27,6 +28,8 @@ from undula.scans.hook_words import Hook
 from undula.scans.plan_code import where_in
 
 Preprocessor = tuple[str, Callable[[Any], Any]]
+SUPPLEMENT = "baseline_supplement"
+"""Stream of what preprocessors add to the baseline of a beamline that has its own."""
 _PASSES = (RunEngineControlException, GeneratorExit, asyncio.CancelledError, SteeredError)
 
 
@@ -131,11 +134,12 @@ class ScanHooks:
 
     # -- around the scan --------------------------------------------------------------------
 
-    def around_scan(self, plan: Messages, *, declared: bool) -> Messages:
+    def around_scan(self, plan: Messages, *, declared: bool, baseline: bool) -> Messages:
         """The plan with all that applies.
 
         Args:
             declared: its points call `around_point` themselves.
+            baseline: it reads devices of its own into the stream `baseline`.
         """
         if self.has("before point", "after point") and not declared:
             plan = pointed(plan, self._before_point, lambda: self.run("after point"))
@@ -148,9 +152,11 @@ class ScanHooks:
                 lambda: self.run("after stage"),
             )
         if self.preprocessors:
-            plan = plain(plan)
+            apart = _Apart()
+            plan = apart.noted(plain(plan)) if baseline else plain(plan)
             for _, wrapper in reversed(self.preprocessors):
                 plan = preprocessed(plan, wrapper)
+            plan = apart.renamed(plan) if baseline else plan
             plan = self._looked_at(plan)
         return self._bracketed(plan) if self._hooks else plan
 
@@ -271,6 +277,34 @@ class _Once:
             f"it stands in place of a point and {what}",
             remedy="write yield from original() once; more readings belong into another stream",
         )
+
+
+class _Apart:
+    """Readings that preprocessors add to `baseline` go into a stream of their own: those of one
+    stream are always of the same devices, and the beamline reads its own."""
+
+    def __init__(self) -> None:
+        self._own: Msg | None = None
+
+    def noted(self, plan: Messages) -> Messages:
+        """The plan inside of the preprocessors."""
+
+        def note(msg: Msg) -> Msg:
+            self._own = msg
+            return msg
+
+        return bpp.msg_mutator(plan, note)  # type: ignore[no-any-return]  # bluesky is untyped
+
+    def renamed(self, plan: Messages) -> Messages:
+        """The plan with its preprocessors."""
+
+        def rename(msg: Msg) -> Msg:
+            ours = msg is self._own or msg.command not in ("create", "declare_stream")
+            if ours or msg.kwargs.get("name") != "baseline":
+                return msg
+            return msg._replace(kwargs={**msg.kwargs, "name": SUPPLEMENT})
+
+        return bpp.msg_mutator(plan, rename)  # type: ignore[no-any-return]
 
 
 def preprocessed(plan: Messages, wrapper: Callable[[Any], Any]) -> Messages:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from undula.client.batch import read_batch, write_batch
-from undula.client.queue_edits import QueuedScan, edited, options_of
+from undula.client.queue_edits import QueuedScan, edited, options_of, written
 from undula.core.errors import InputError
 from undula.messages import PlanSource, QueueItem, ScanRequest
 
@@ -142,7 +142,8 @@ def test_what_was_saved_loads_again(scans: list[ScanRequest], suffix: str) -> No
         text, suffix = write_batch(map(_queued, scans), ".yaml"), ".yaml"
     batch = read_batch(text, suffix)
     assert batch.faults == {}
-    assert [_meant(row.scan) for row in batch.rows] == [_meant(scan) for scan in scans]
+    as_run = [scan.model_copy(update={"command": written(scan)}) for scan in scans]
+    assert [_meant(row.scan) for row in batch.rows] == [_meant(scan) for scan in as_run]
 
 
 def test_a_plan_of_ones_own_is_saved_as_yaml_only() -> None:
@@ -165,3 +166,15 @@ def test_an_edit_says_its_new_arguments_in_the_line_for_the_record() -> None:
     assert edited(mounted, (), {"sample": None}).metadata == {"note": "x"}
     with pytest.raises(InputError, match="count_time_s is -1"):
         edited(scan, (), {"time": -1})
+
+
+def test_a_file_of_a_spreadsheet_is_read_with_its_mark_and_its_separator() -> None:
+    for separator in (";", "\t"):
+        head, row = separator.join(["plan", "args", "time"]), separator.join(["ct", "", "0.5"])
+        found = read_batch(f"\ufeff{head}\n{row}\n", ".csv")
+        assert [(r.scan.plan, r.scan.count_time_s) for r in found.rows] == [("ct", 0.5)]
+
+
+def test_the_command_of_a_changed_row_says_what_is_run() -> None:
+    text = "- {plan: scan, args: [samx, -1, 1, 7], command: 'scan(samx, -1, 1, 21)'}\n"
+    assert "21" not in read_batch(text, ".yaml").rows[0].scan.command

@@ -128,6 +128,8 @@ def test_silx_reads_the_spec_file(lines: Path, beamline: str, runs: Runs, tmp_pa
     assert "Epoch" in scan.labels
     assert scan.data_column_by_name("det") == pytest.approx(runs[1].data["det"])
     assert scan.scan_header_dict["S"].startswith("1 ")
+    heads = [line for line in (tmp_path / "night.spec").read_text().splitlines() if "#" in line]
+    assert not [line for line in heads if "np." in line]
     assert file["2.1"].data.shape == (len(file["2.1"].labels), 6)
 
 

@@ -349,6 +349,28 @@ def test_preprocessors_of_bluesky_go_around_every_plan(
     assert hooked.house.additions.list().preprocessors == [name]
 
 
+@pytest.mark.parametrize("given", PREPROCESSORS)
+def test_preprocessors_read_beside_the_baseline_of_the_beamline(tmp_path: Path, given: str) -> None:
+    house = ScanHouse(tmp_path, DEVICES.replace("on_request", "baseline"))
+    try:
+        hooked = Hooked(house, tmp_path)
+        hooked.write(PREPROCESSORS[given])
+        ended = hooked.ran("scan", "samx", 0, 1, 3)
+        journal = house.journal(ended.run_uids[0])
+        streams = {d["name"]: set(d["data_keys"]) for n, d in journal if n == "descriptor"}
+        assert {"baseline", "baseline_supplement", "primary"} == streams.keys()
+        assert "samy" in streams["baseline_supplement"]
+        assert "i0" in streams["baseline"]
+    finally:
+        house.close()
+
+
+def test_a_hook_that_forgets_yield_from_is_a_fault_with_its_line(hooked: Hooked) -> None:
+    hooked.write("@before('scan')\ndef light(scan):\n    bps.mv(M.samy, 5)\n")
+    said = hooked.house.additions.list().faults[0]
+    assert "hooks.py, line 3: bps.mv(M.samy, 5) makes a plan, which nobody runs" in said
+
+
 def test_a_relative_set_shifts_every_point_and_its_limits_hold(hooked: Hooked) -> None:
     samx = hooked.house.devices["samx"]
     hooked.write("preprocessor(bpp.relative_set_decorator([M.samx]), plan='scan')")
