@@ -81,10 +81,10 @@ def test_a_source_that_hears_the_network_uses_a_trigger_only_for_a_frame() -> No
     bench.begin(given=0)
     node.came(7)
     assert bench.steps() == 0, "no trigger was given"
-    assert not bench.host.listening
+    assert not bench.host.wants_frames
     bench.host.trigger()
     assert bench.steps() == 0, "what came before the first trigger is none"
-    assert bench.host.listening
+    assert bench.host.wants_frames
     node.came(8, 9)
     assert bench.steps() == 1
     assert bench.host.produced.text() == "1"

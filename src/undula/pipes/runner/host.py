@@ -165,7 +165,7 @@ class NodeHost:
         return due
 
     @property
-    def listening(self) -> bool:
+    def wants_frames(self) -> bool:
         """Whether a source would take a frame that comes now."""
         return self._live and (self.allowed is None or self.allowed > 0)
 

@@ -112,7 +112,7 @@ class Worker:
             if host.keeping:
                 wait_s = KEEPING_S
             if host.source and host.hungry:
-                if host.listening:
+                if host.wants_frames:
                     poll.register(host.node.fileno(), select.POLLIN)
                 due = min(TELL_S, max(0.0, host.due_in_s()))
                 wait_s = due if wait_s is None else min(wait_s, due)
