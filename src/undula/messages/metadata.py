@@ -44,7 +44,7 @@ class MetadataKeys(Event):
 
     tag: ClassVar[str] = "metadata_keys"
 
-    keys: list[MetadataKey] = Field(default_factory=list, description="in the schema's order")
+    keys: list[MetadataKey] = Field(description="in the schema's order; none: no schema")
     other_keys: bool = Field(default=True, description="further keys are allowed")
 
 

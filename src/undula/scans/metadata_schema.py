@@ -153,7 +153,7 @@ def faults_of(
 def keys_of(schema: MetadataSchema | None) -> MetadataKeys:
     """The schema as clients get it."""
     if schema is None:
-        return MetadataKeys()
+        return MetadataKeys(keys=[])
     keys = [
         MetadataKey(key=key, wanted=_wanted(rule), **rule.model_dump())
         for key, rule in schema.keys.items()
