@@ -14,14 +14,20 @@ from bluesky.utils import RunEngineInterrupted, TransitionError
 from undula.core.errors import UndulaError
 from undula.core.log import get_logger
 from undula.plans import VERBS
+from undula.plans.step import Messages
 from undula.scans.scan_hooks import ScanHooks
 
 
 class Aside:
-    """Runs hooks beside the RunEngine of the scans, on the thread of the scans."""
+    """Runs hooks beside the RunEngine of the scans, on the thread of the scans.
 
-    def __init__(self, engine: RunEngine) -> None:
+    Args:
+        ended: whether the scan is to end, and its hooks with it.
+    """
+
+    def __init__(self, engine: RunEngine, ended: Callable[[], bool] = lambda: False) -> None:
         self._loop = engine.loop
+        self._ended = ended
         self._engine: RunEngine | None = None
 
     def of(self, hooks: ScanHooks | None) -> Callable[[str], str]:
@@ -44,12 +50,29 @@ class Aside:
             for verb, function in VERBS.items():
                 self._engine.register_command(verb, function)
         try:
-            self._engine(hooks.run(place))
+            self._engine(self._unless_ended(hooks.run(place)))
         except UndulaError as error:
             return str(error)
         except RunEngineInterrupted:
+            self._end_paused()
             return f"the hooks {place} were ended"
         except Exception as exc:  # of the RunEngine itself
             get_logger().exception("hook_not_run", place=place)
             return f"the hooks {place} could not be run: {type(exc).__name__}: {exc}"
         return ""
+
+    def _unless_ended(self, plan: Messages) -> Messages:
+        """Looked at when the RunEngine runs already: from then on `stop` interrupts it."""
+        if self._ended():
+            plan.close()
+            return None
+        return (yield from plan)
+
+    def _end_paused(self) -> None:
+        """Hooks with a checkpoint pause where others are ended."""
+        if self._engine is None or self._engine.state != "paused":
+            return
+        try:
+            self._engine.abort("the scan ended")
+        except Exception:  # whatever a hook does in its clean-up
+            get_logger().exception("hooks_not_ended")

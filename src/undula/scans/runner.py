@@ -81,7 +81,7 @@ class ScanRunner:
         self.conditions = conditions
         self._attendant = attendant
         self._hooks_of = hooks_of
-        self._aside = Aside(engine)
+        self._aside = Aside(engine, lambda: self.steering.aborted)
         self._shutters = Shutters(devices)
         self._lost = LostDevices(devices, settings.lost_deadline_s)
         self.steering = Steering(

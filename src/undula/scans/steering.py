@@ -27,6 +27,7 @@ from undula.scans.conditions import Conditions, Trip, told
 from undula.scans.hold import Hold
 from undula.scans.lost import LostDevices
 from undula.scans.shutters import Shutters
+from undula.scans.wanted import Wanted
 from undula.scans.watchdog import Late, Watchdog
 
 RESUME_BELOW = 0.2
@@ -70,12 +71,10 @@ class Steering:
         """An item runs, from its start to its end."""
         self.on_its_way = False
         """Its check is done and its plan may begin."""
-        self.state: QueueState = "idle"
+        self._wanted = Wanted()
         self.message = ""
         self.reason = ""
         self.closing = False
-        self._pause_wanted = self._resume_wanted = self._abort_wanted = False
-        self._paused_for_room = self._steered = False
         self._completes = ""
         self._ends_as: ExitStatus = "abort"
         self._steps: Steps | None = None
@@ -90,9 +89,7 @@ class Steering:
         """An item begins: what was asked of the one before is over."""
         with self.lock:
             self.active, self.on_its_way = True, False
-            self.state, self.message, self.reason = "running", "", ""
-            self._pause_wanted = self._resume_wanted = self._abort_wanted = False
-            self._paused_for_room = self._steered = False
+            self._wanted, self.message, self.reason = Wanted(), "", ""
             self._ends_as, self._completes = "abort", ""
             self._steps, self._begun = None, False
             self._returned = self._cut = False
@@ -102,19 +99,24 @@ class Steering:
         """The item has ended; `message` says why, '' when there is nothing to say."""
         with self.lock:
             self.active = self.on_its_way = False
-            self.state, self.message, self.overdue = "idle", message, []
+            self.message, self.overdue = message, []
             self.watchdog.end()
+
+    @property
+    def state(self) -> QueueState:
+        """What the queue does now."""
+        return self._wanted.state if self.active else "idle"
 
     @property
     def aborted(self) -> bool:
         """Somebody, or something, asked the scan to end."""
-        return self._abort_wanted
+        return self._wanted.aborting
 
     @property
     def ended_early(self) -> ExitStatus | None:
         """How an item counts whose plan was asked to end and did; None: it came to its own end."""
         by_itself = self._returned and not self._cut
-        return self._ends_as if self._abort_wanted and not by_itself else None
+        return self._ends_as if self.aborted and not by_itself else None
 
     @property
     def shown(self) -> str:
@@ -128,17 +130,23 @@ class Steering:
         self._hold.end()
 
     def pause(self, *, at_point: bool, message: str = "paused by request") -> None:
-        """Pause now, or at the next point. Raises: BusyError when nothing runs."""
+        """Pause now, or at the next point, until somebody says that it goes on.
+
+        Raises: BusyError when nothing runs.
+        """
+        self._pause(at_point, message, person=True)
+
+    def _pause(
+        self, at_point: bool, message: str, *, person: bool = False, room: bool = False
+    ) -> None:
         with self.lock:
-            if self.state == "paused":
-                self._hold.end()  # from now on somebody has to say that it goes on
-                self._lost.paused = False
-                self.message = message
-                return
-            if self.state not in ("running", "pausing"):
+            if self.state not in ("running", "pausing", "paused"):
                 raise BusyError("nothing runs that could be paused", remedy="see undula queue list")
-            self.message, self.state = message, "pausing"
-            self._pause_wanted, self._steered = True, False
+            self._wanted = self._wanted.paused_by(person=person, room=room)
+            self.message = message
+            if self._wanted.phase == "paused":
+                self._hold.end()
+                self._lost.paused = False
         if not at_point and self._engine.resumable:
             self.nudge()  # before the first checkpoint a pause would abort: the flag has to do
         self._changed()
@@ -150,17 +158,25 @@ class Steering:
                 f"it cannot go on: {told(trips)}",
                 remedy="it goes on by itself when this holds; staff may disable the condition",
             )
-        self._go_on()
-
-    def _go_on(self) -> None:
         with self.lock:
-            if self.state != "paused":
+            if not (self.active and self._wanted.stands):
                 raise BusyError(
                     f"the queue is {self.state}, not paused", remedy="see undula queue list"
                 )
-            self._resume_wanted, self._paused_for_room = True, False
+            self._ask(self._wanted.resumed())
+
+    def _ask(self, wanted: Wanted) -> None:
+        """Now this is wanted; with the lock held."""
+        self._wanted = wanted
+        if wanted.moves_on:
             self._hold.end()
-            self.lock.notify_all()
+        self.lock.notify_all()
+
+    def _go_on_by_itself(self) -> None:
+        """What it was paused for is over; not where somebody wants to say so."""
+        with self.lock:
+            if self._wanted.phase == "paused" and not self._wanted.stays:
+                self._ask(self._wanted.resumed())
 
     def abort(self, reason: str) -> None:
         """End the running scan with clean-up; what was taken is kept. Raises: BusyError."""
@@ -178,7 +194,7 @@ class Steering:
             if self._completes and steps is not None:
                 steps.complete(now=False)
             elif self._completes:
-                self._pause_wanted = True
+                self._wanted = self._wanted.completed(interrupt=True)
 
     @property
     def done(self) -> Done | None:
@@ -205,14 +221,13 @@ class Steering:
         """
         with self.lock:
             self._must_run("completed")
-            paused = self.state == "paused"
             self._completes = user or "somebody"
             if self._steps is not None:
-                said = self._steps.complete(now=paused)
+                said = self._steps.complete(now=self._wanted.stands)
             else:
                 said = "it ends at its next checkpoint"
-                self._pause_wanted = self._begun
-            self._go_on_if(paused)
+            unknown = self._begun and self._steps is None
+            self._ask(self._wanted.completed(interrupt=unknown and not self._wanted.stands))
         self._changed()
         return said
 
@@ -230,30 +245,23 @@ class Steering:
                     f"the points of this plan are not known, none can be {what}",
                     remedy="pause it, complete it (it counts as good) or abort it",
                 )
-            paused = self.state == "paused"
-            said = ask(self._steps, paused)
-            self._steered = now and not paused and self._steps.now
-            self._go_on_if(paused)
-        if self._steered and self._engine.resumable:
+            said = ask(self._steps, self._wanted.stands)
+            self._ask(self._wanted.steered_by(now=now and self._steps.now))
+            interrupts, pauses = self._wanted.steered, self._wanted.pause
+        if interrupts and self._engine.resumable:
             self.nudge()
         self._changed()
-        return f"{said}, then it goes on"
+        return f"{said}, then it {'pauses' if pauses else 'goes on'}"
 
     def _must_run(self, what: str) -> None:
         if self.state not in ("running", "pausing", "paused"):
             raise BusyError(f"nothing runs that could be {what}", remedy="see undula queue list")
 
-    def _go_on_if(self, paused: bool) -> None:
-        if paused:
-            self._resume_wanted, self._paused_for_room = True, False
-            self._hold.end()
-            self.lock.notify_all()
-
     # ---- its end, and what watches it -----------------------------------------------------
 
     def _nudge_if_possible(self) -> None:
         """Before the first checkpoint a pause would abort: then the flags have to do."""
-        if self._engine.resumable or self._abort_wanted:
+        if self._engine.resumable or self.aborted:
             self.nudge()
 
     def want_abort(self, reason: str) -> bool:
@@ -262,7 +270,7 @@ class Steering:
             if not self.active:
                 return False
             self.reason = self.message = reason
-            self._abort_wanted, self.state = True, "aborting"
+            self._wanted = self._wanted.aborted()
             self.lock.notify_all()
             return True
 
@@ -273,8 +281,8 @@ class Steering:
         RunEngine be of no use any more. Nor the next plan, which has no flag.
         """
         with self.lock:
-            wanted = self._pause_wanted or self._abort_wanted or self._steered
-        if self._abort_wanted and self._engine.state == "paused":
+            wanted = self._wanted.interrupts
+        if self.aborted and self._engine.state == "paused":
             self.stop_aside()
         if not wanted or not self._in_plan or self._engine.state != "running":
             return
@@ -288,13 +296,13 @@ class Steering:
         trips = self._trips()
         with self.lock:
             running = self.state == "running" and self.on_its_way
-            held = self.state == "paused" and self._hold.active
+            held = self._wanted.phase == "paused" and self._hold.active
             go_on = held and self._hold.see(trips, time.monotonic())
         if running and trips:
             self._tripped(trips)
             self._nudge_if_possible()
         elif go_on:
-            self._go_on()
+            self._go_on_by_itself()
 
     def _trips(self, *, now: bool = False) -> list[Trip]:
         return [t for t in self._conditions.trips(now=now) if t.action in ("pause", "abort")]
@@ -309,7 +317,7 @@ class Steering:
             if self.state not in ("running", "pausing"):
                 return
             self._hold.begin(trips, time.monotonic())
-            self.state, self._pause_wanted = "pausing", True
+            self._wanted = self._wanted.paused_by(person=False)
         get_logger().warning("scan_held", why=told(trips))
         self._changed()
 
@@ -323,16 +331,16 @@ class Steering:
     def watch_room(self, fill: float, broker_full: bool) -> None:
         """Pause while documents cannot leave; go on by itself when there is room again."""
         with self.lock:
-            running, paused_for_room = self.state == "running", self._paused_for_room
-            paused, pausing = self.state == "paused", self.state == "pausing"
+            state, room = self.state, self._wanted.room
         urgent = fill >= 0.8
-        if (running and (fill >= 0.5 or broker_full)) or (pausing and paused_for_room and urgent):
+        again = state == "pausing" and room and urgent
+        if (state == "running" and (fill >= 0.5 or broker_full)) or again:
             why = "the broker is nearly full" if broker_full else "documents wait for the broker"
-            with self.lock:
-                self._paused_for_room = True
-            self.pause(at_point=not urgent, message=f"paused by itself: {why}")
-        elif paused and paused_for_room and fill < RESUME_BELOW and not broker_full:
-            self._go_on()
+            self._pause(not urgent, f"paused by itself: {why}", room=True)
+        elif state != "paused" or not room or fill >= RESUME_BELOW or broker_full:
+            return
+        elif not (self._trips() or self._lost.look()):
+            self._go_on_by_itself()
 
     def watch_lost(self) -> None:
         """Pause while a device of the scan is out of reach; go on when it is back, or end."""
@@ -347,9 +355,9 @@ class Steering:
                     self.nudge()
             elif state == "running":
                 self._lost.paused = True
-                self.pause(at_point=False, message=f"paused by itself: {self._lost.text}")
+                self._pause(False, f"paused by itself: {self._lost.text}")
         elif state == "paused" and self._lost.paused and not self._trips():
-            self._go_on()
+            self._go_on_by_itself()
 
     def watch_overdue(self) -> list[Late]:
         """What takes longer than it should: it is told, and what the beamline chose is done."""
@@ -375,7 +383,7 @@ class Steering:
 
     def asked_to_end(self) -> tuple[ExitStatus | None, str]:
         """How a run ends that somebody asked to end, and why; None when nobody did."""
-        if self._abort_wanted:
+        if self.aborted:
             return self._ends_as, self.reason
         steps = self._steps
         if steps is None and self._completes:
@@ -395,7 +403,8 @@ class Steering:
 
     def asked_to_pause(self) -> bool:
         """Asked by the plan behind each checkpoint."""
-        return self._pause_wanted or self._abort_wanted
+        wanted = self._wanted
+        return wanted.pause or wanted.aborting
 
     def await_conditions(self) -> None:
         """Begin when all conditions hold. Raises: DeviceError where one refuses a start."""
@@ -419,7 +428,7 @@ class Steering:
 
     def stop_if_aborted(self) -> None:
         """Raises: AbortedBeforeError when the scan is not to begin any more."""
-        if self._abort_wanted or self.closing:
+        if self.aborted or self.closing:
             raise AbortedBeforeError
 
     def drive(self, plan: Any, md: dict[str, Any]) -> None:
@@ -448,29 +457,38 @@ class Steering:
 
     def _paused(self) -> Callable[[], Any]:
         """Wait for what to do next: resume, stop or abort."""
-        if self._only_steered():
-            return self._resumed
-        self._shutters.close()
-        self._changed()
-        self._run_aside("on pause")
         with self.lock:
-            self.lock.wait_for(lambda: self._resume_wanted or self._abort_wanted or self._stops)
-        if not (self._abort_wanted or self._stops):
-            self._lost.restore()
-            self._open_again()
-            self._run_aside("on resume")
+            self._wanted = self._wanted.interrupted(lost=self._lost.paused)
+            if self._wanted.stays:
+                self._hold.end()
+                self._lost.paused = False
+            elif self._wanted.phase == "paused" and self._lost.paused and self._lost.text:
+                self.message = f"paused by itself: {self._lost.text}"
+        while self._wanted.phase == "paused":
+            self._shutters.close()
+            self._changed()
+            self._run_aside("on pause")
+            with self.lock:
+                self.lock.wait_for(lambda: self._wanted.moves_on)
+                self._wanted = self._wanted.resuming()
+            if not (self.aborted or self._stops):
+                self._lost.restore()
+                self._open_again()
+                self._run_aside("on resume")
+            with self.lock:
+                self._wanted = self._wanted.off()
         with self.lock:
-            if self._abort_wanted:
+            if self.aborted:
                 self._cut = True
                 return lambda: self._engine.abort(self.reason)
-            self._resume_wanted = False
-            self.state, self.message = "running", ""
+            if self._wanted.phase == "running":
+                self.message = ""
         self._changed()
         return self._engine.stop if self._stops else self._resumed
 
     def _run_aside(self, place: str) -> None:
-        failed = "" if self._abort_wanted else self.aside(place)
-        if failed and not self._abort_wanted:
+        failed = "" if self.aborted else self.aside(place)
+        if failed and not self.aborted:
             self._ends_as = "fail"
             self.want_abort(failed)
 
@@ -478,20 +496,6 @@ class Steering:
     def _stops(self) -> bool:
         """A plan whose points nobody knows is to end where it is, as good."""
         return bool(self._completes) and self._begun and self._steps is None
-
-    def _only_steered(self) -> bool:
-        """It was interrupted to give up a point, not to pause. Otherwise it is paused now."""
-        with self.lock:
-            by_itself = self._hold.active or self._lost.paused or self._paused_for_room
-            only = self._steered and not (by_itself or self._abort_wanted)
-            self._steered = self._pause_wanted = self._resume_wanted = False
-            if only:
-                self.state, self.message = "running", ""
-            elif not self._abort_wanted:
-                self.state = "paused"
-                if self._lost.paused and self._lost.text:
-                    self.message = f"paused by itself: {self._lost.text}"
-            return only
 
     def _resumed(self) -> Any:
         """Go on; a point that is given up is not repeated by the RunEngine first."""

@@ -137,3 +137,94 @@ def test_a_skip_behind_a_saved_point_leaves_the_next_one_out_and_its_hook_whole(
     assert scans.do("skip").did.startswith("point 3 is left out")
     ended = house.wait()
     assert [row["samx"] for row in house.points(ended.run_uids[0])] == [0, 1, 3, 4]
+
+
+def test_a_pause_while_the_hooks_of_resume_run_is_taken(scans: Steered) -> None:
+    scans.hooks('@on("resume")\ndef slow(scan):\n    yield from bps.sleep(1.0)\n')
+    scans.paused()
+    scans.do("resume")
+    scans.house.until(lambda: scans.house.runner.steering._wanted.phase == "resuming", "no resume")
+    assert scans.do("pause").state == "pausing"
+    scans.until("paused")
+    scans.do("complete")
+    assert scans.house.wait().exit_status == "success"
+
+
+def test_a_retake_behind_a_skip_leaves_the_scan_running(scans: Steered) -> None:
+    house = scans.house
+    house.ask("count", 8, count_time_s=0.2)
+    scans.taken(2)
+    steering = house.runner.steering
+    with steering.lock:  # the RunEngine is interrupted, and cannot go on before both were asked
+        scans.do("skip")
+        scans.do("retake", point=1)
+    ended = house.wait()
+    assert ended.exit_status == "success"
+    assert len(house.points(ended.run_uids[0])) == 8
+
+
+@pytest.mark.parametrize("then", ["skip", "complete"])
+def test_a_pause_at_the_next_point_survives_a_skip_and_not_a_completion(
+    scans: Steered, then: str
+) -> None:
+    house = scans.house
+    house.ask("count", 8, count_time_s=0.3)
+    scans.taken(1)
+    with house.runner.steering.lock:
+        scans.do("pause_at_point")
+        scans.do(then)
+    if then == "skip":
+        scans.until("paused")
+        scans.do("resume")
+    ended = house.wait()
+    assert ended.exit_status == "success"
+    assert (len(house.points(ended.run_uids[0])) < 7) == (then == "complete")
+
+
+def test_a_pause_of_a_person_outlasts_the_pause_for_room(scans: Steered) -> None:
+    steering = scans.house.runner.steering
+    scans.house.ask("count", 400, delay=0.01)
+    scans.taken()
+    with steering.lock:
+        steering.watch_room(0.6, False)
+        scans.do("pause")
+    scans.until("paused")
+    steering.watch_room(0.1, False)
+    assert not steering._wanted.moves_on
+    scans.do("abort")
+    assert scans.house.wait().exit_status == "abort"
+
+
+def test_hooks_of_a_pause_that_were_ended_spoil_no_further_pause(scans: Steered) -> None:
+    scans.hooks(
+        '@on("pause")\ndef shut(scan):\n    yield from bps.checkpoint()\n'
+        "    yield from bps.mv(samy, 3)\n    yield from bps.sleep(60)\n"
+    )
+    house = scans.house
+    for _ in range(2):
+        house.devices["samy"].obj.set(0.0)
+        scans.paused()
+        house.until(lambda: house.devices["samy"].position() == 3, "the hook does not run")
+        scans.do("abort", reason="enough")
+        ended = house.wait()
+        assert (ended.exit_status, ended.reason) == ("abort", "enough")
+
+
+def test_an_abort_just_before_the_hooks_of_a_pause_begin_ends_them_at_once(
+    scans: Steered,
+) -> None:
+    scans.hooks('@on("pause")\ndef shut(scan):\n    yield from bps.sleep(60)\n')
+    house, aside = scans.house, scans.house.runner.steering.aside
+    house.ask("count", 400, delay=0.01)
+    scans.taken()
+    steering = house.runner.steering
+    aside = steering.aside
+
+    def late(place: str) -> str:
+        if place == "on pause":
+            scans.do("abort", reason="now")  # behind the look at the flag
+        return aside(place)
+
+    steering.aside = late
+    scans.do("pause")
+    assert house.wait().reason == "now"
