@@ -148,18 +148,16 @@ def reconciled(
         edges: of the graph.
         views: what each end of an edge counted, by the edge's name.
         produced: what a source says it made, by node.
-        follows: for each node the names of the edges whose frames it passes on one by one; none
-            for a source, and for a node whose outputs are not one a frame (its edges are then
-            judged by what came to them, not by the triggers).
+        follows: for each node, or one of its outputs as `node.port`, the names of the edges whose
+            frames it passes on one by one; none for a source, and for a node whose outputs are not
+            one a frame (edges below it are then judged by what came to them, not by the triggers).
     """
     report = Report(triggers, {edge.name: merged(views.get(edge.name, ())) for edge in edges})
     wanted = IntervalSet([(1, triggers + 1)])
     walk = _Walk({edge.name: edge for edge in edges}, report.edges, produced, follows)
     for edge in edges:
-        node = edge.source.split(".")[0]
-        one_by_one = node in produced or bool(follows.get(node))
         ledger = report.edges[edge.name]
-        due = (wanted | ledger.seen) if one_by_one else ledger.seen
+        due = (wanted | ledger.seen) if walk.is_one_by_one(edge.name) else ledger.seen
         places: dict[str, IntervalSet] = {}
         for number in due - ledger.passed - ledger.dropped:
             place = walk.up(number, edge.name)
@@ -178,6 +176,24 @@ class _Walk:
     produced: Mapping[str, IntervalSet]
     follows: Mapping[str, Sequence[str]]
 
+    def above(self, name: str) -> Sequence[str]:
+        """Names of the edges whose frames come to this one, one by one."""
+        source = self.edges[name].source
+        return self.follows.get(source) or self.follows.get(source.split(".")[0], ())
+
+    def is_one_by_one(self, name: str) -> bool:
+        """Whether each frame of a source is to come here, through whatever nodes."""
+        walked: set[str] = set()
+        while name not in walked:
+            walked.add(name)
+            if self.edges[name].source.split(".")[0] in self.produced:
+                return True
+            above = self.above(name)
+            if not above:
+                return False
+            name = above[0]
+        return False
+
     def up(self, number: int, name: str) -> str:
         """The place; empty when a policy further up left the frame out."""
         walked: set[str] = set()
@@ -187,7 +203,7 @@ class _Walk:
             if place is not None:
                 return place
             source = self.edges[name].source.split(".")[0]
-            above = self.follows.get(source, ())
+            above = self.above(name)
             if any(number in self.ledgers[edge].dropped for edge in above):
                 return ""
             gone = [edge for edge in above if number not in self.ledgers[edge].passed]

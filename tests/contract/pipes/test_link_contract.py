@@ -276,6 +276,38 @@ def test_a_dead_lossless_consumer_leaves_all_it_had_to_its_successor(links: Link
     assert outlet.ledgers()["writer"].counts["passed"] == 5
 
 
+def test_what_a_consumer_confirmed_before_it_died_does_not_come_again(tmp_path: Path) -> None:
+    links = Links("sockets", tmp_path)
+    outlet = links.outlet(8, {"w": Policy()})
+    inlet = links.inlet(outlet, "w")
+    for number in (1, 2, 3):
+        outlet.send(Frame(number, np.zeros(9)))
+    outlet.flush()
+    for frame in inlet.take(10, 5.0):
+        inlet.confirm(frame)
+    inlet.close()
+    outlet.send(Frame(4, np.zeros(9)))
+    outlet.flush()  # before it has heard of the death
+    assert outlet.ledgers()["w"].passed.text() == "1-3"
+    successor = links.inlet(outlet, "w")
+    outlet.pump(0.0)
+    assert [(f.seq_num, f.again) for f in successor.take(10, 5.0)] == [(4, True)]
+    links.close()
+
+
+def test_a_frame_in_hand_of_one_that_was_given_up_can_still_be_done_with(links: Links) -> None:
+    outlet = links.outlet(8, {"w": Policy()})
+    inlet = links.inlet(outlet, "w")
+    outlet.send(Frame(1, np.zeros(9)))
+    links.hand(outlet)
+    frames = inlet.take(10, 5.0)
+    outlet.forget("w")
+    for frame in frames:
+        inlet.confirm(frame)
+    inlet.close()
+    assert outlet.in_flight == 0
+
+
 def test_a_dead_viewer_frees_its_slots_at_once(links: Links) -> None:
     outlet = links.outlet(5, {"view": Policy("latest")})
     viewer = links.inlet(outlet, "view", Policy("latest"))

@@ -11,7 +11,8 @@ from undula.pipes.frame import Frame
 from undula.pipes.graph import GraphBuilder
 from undula.pipes.graph.model import NodeSpec
 from undula.pipes.link import MemoryInlet, MemoryOutlet, Sending
-from undula.pipes.nodes.base import Node
+from undula.pipes.nodes.base import Node, Port, Results
+from undula.pipes.nodes.join import PositionJoin
 from undula.pipes.nodes.zmq_images import ZmqImages
 from undula.pipes.policy import Policy
 from undula.pipes.runner.host import NodeHost
@@ -22,15 +23,17 @@ EDGE = "src.frames -> node.frames"
 class Bench:
     """A node between a link that the test writes into and one that it reads from."""
 
-    def __init__(self, node: Node, kind: str, source: bool = False, **options: Any) -> None:
+    def __init__(
+        self, node: Node, kind: str, source: bool = False, slots: int = 99, **options: Any
+    ) -> None:
         made = GraphBuilder("bench")
         if source:
-            made = made.node("node", kind).node("out", "preview").edge("node -> out")
+            made = made.node("node", kind).node("out", "preview").edge("node.frames -> out.frames")
         else:
             made = made.node("src", "simulated").node("node", kind, **options)
-            made = made.edge("src -> node")
+            made = made.edge(EDGE)
         self.graph = made.graph()
-        self.feed = MemoryOutlet(frame_bytes=64, expect={EDGE: Policy()})
+        self.feed = MemoryOutlet(frame_bytes=64, budget_bytes=64 * slots, expect={EDGE: Policy()})
         self.out: dict[str, MemoryInlet] = {}
         self.host = NodeHost(self.graph.nodes["node"], node, self.graph, self._make)
         if not source:
@@ -100,3 +103,110 @@ def test_a_source_that_hears_the_network_uses_a_trigger_only_for_a_frame() -> No
     assert bench.host.allowed == 0
     assert bench.told == [{"remembered": {"origin": 8}, "name": "node"}]
     node.close()
+
+
+class Keeper(Node):
+    """Keeps frames until the test says what became of them."""
+
+    name = "keeper"
+    outputs = (Port("n", "frames so far", ndim=0),)
+    covers = "start"
+    keeps = True
+
+    def clear(self) -> None:
+        self.taken = 0
+        self.says: list[int] = []
+        self.bad: list[tuple[int, Exception]] = []
+
+    def accumulate(self, frame: Frame) -> None:
+        if frame.data[0] < 0:
+            raise ValueError("negative")
+        self.taken += 1
+
+    def result(self) -> Results:
+        return {"n": self.taken}
+
+    def done(self) -> list[int]:
+        said, self.says = self.says, []
+        return said
+
+    def failed(self) -> list[tuple[int, Exception]]:
+        said, self.bad = self.bad, []
+        return said
+
+
+def fates(bench: Bench) -> tuple[str, str, int]:
+    ledger = bench.feed.ledgers()[EDGE]
+    return ledger.passed.text(), ledger.failed.text(), bench.feed.in_flight
+
+
+def test_a_frame_that_a_node_kept_and_could_not_work_on_counts_as_failed() -> None:
+    node = Keeper()
+    bench = Bench(node, "frame_file")
+    bench.begin()
+    bench.send(1, 2, 3)
+    bench.steps()
+    assert fates(bench) == ("none", "none", 3)
+    node.says, node.bad = [1, 3], [(2, ValueError("damaged"))]
+    bench.steps()
+    assert fates(bench) == ("1, 3", "2", 0)
+    assert bench.host.status.failed == 1
+    assert "damaged at frame 2" in bench.host.status.error
+
+
+def test_a_node_that_cannot_say_what_is_safe_ends_and_leaves_nobody_waiting() -> None:
+    class Broken(Keeper):
+        def done(self) -> list[int]:
+            raise RuntimeError("lost count")
+
+    bench = Bench(Broken(), "frame_file")
+    bench.begin()
+    bench.send(1, 2)
+    bench.steps()
+    assert bench.host.ended
+    assert "lost count" in bench.host.stopped_by
+    assert bench.feed.in_flight == 0
+
+
+def test_a_node_that_stops_at_a_failure_fails_what_it_has_in_hand_and_ends() -> None:
+    bench = Bench(Keeper(), "frame_file", on_failure="stop")
+    bench.begin()
+    bench.send(1, 2, 3, data=np.full(2, -1.0))
+    assert bench.steps() < 50, "it does not spin"
+    assert bench.host.ended
+    assert fates(bench) == ("none", "1-3", 0)
+
+
+def test_a_frame_that_waits_for_its_position_is_not_confirmed() -> None:
+    node = PositionJoin(patience=100)
+    bench = Bench(node, "join")
+    bench.begin()
+    bench.send(1, 2)
+    bench.steps()
+    assert fates(bench) == ("none", "none", 2), "a successor would get them"
+    node.receive("positions", Frame(1, np.zeros(1)))
+    bench.send(3)
+    bench.steps()
+    assert fates(bench) == ("1", "none", 2)
+
+
+def test_a_join_with_a_short_edge_before_it_does_not_hold_it_up() -> None:
+    bench = Bench(PositionJoin(patience=100), "join", slots=10)
+    bench.begin()
+    for number in range(1, 21):
+        bench.send(number)
+        bench.steps()
+    assert bench.feed.in_flight <= 4
+
+
+def test_a_source_that_raises_when_asked_whether_it_has_ended_fails_and_is_named() -> None:
+    class Broken(Heard):
+        @property
+        def ended(self) -> bool:
+            raise RuntimeError("no idea")
+
+    bench = Bench(Broken(), "zmq_images", source=True)
+    bench.begin()
+    bench.steps()
+    assert bench.host.ended
+    assert "no idea" in bench.host.stopped_by

@@ -69,6 +69,8 @@ class FarInlet:
         self._ready: list[Frame] = []
         self._ended: Ended = "no"
         self._welcomed = self.closed = False
+        self.room = 1
+        """Frames that it may have in hand before it holds the producer up."""
         self._missed_since = time.monotonic()
         self._asked = self._answered = 0
         self._context = zmq.Context()
@@ -182,6 +184,7 @@ class FarInlet:
             if not isinstance(producer, str) or not isinstance(kept, list):
                 raise wire.nonsense("no welcome")
             self._hand.welcomed(producer, kept)
+            self.room = wire.room_in(answer)
             self._welcomed = True
         elif kind == wire.REFUSED:
             answer = wire.content(body)

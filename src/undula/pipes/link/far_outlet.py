@@ -398,7 +398,10 @@ class FarOutlet:
         same = asked.get("producer") == self._incarnation
         kept = self._holding.resume(consumer, passed, failed, have if same else {})
         peer = self._peers[identity] = self._by_name[name] = _Peer(identity, consumer, token)
-        answer = {"producer": self._incarnation, "kept": kept, "slot_bytes": self.slot_bytes}
+        answer = {
+            "producer": self._incarnation, "kept": kept, "slot_bytes": self.slot_bytes,
+            "most": consumer.most,
+        }  # fmt: skip
         self._say(peer, wire.words(wire.WELCOME, answer))
         reached("pipes.welcomed")
 

@@ -66,6 +66,8 @@ class Inlet:
         self._spill: Any = None
         self._slots = self._slot_bytes = self._spill_slots = 0
         self._welcomed = False
+        self.room = 1
+        """Frames that it may have in hand before it holds the producer up."""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             self._connect()
@@ -126,6 +128,7 @@ class Inlet:
         if kind != wire.WELCOME or not all(isinstance(s, int) and s >= 0 for s in sizes):
             raise wire.nonsense("no welcome")
         self._slots, self._slot_bytes, self._spill_slots = (int(str(s)) for s in sizes)
+        self.room = wire.room_in(answer)
         if len(given) != 1 + bool(self._spill_slots):
             raise wire.nonsense(f"{len(given)} descriptors")
         self._memory = map_for_reading(given[0], self._slots * self._slot_bytes)

@@ -171,6 +171,8 @@ class MemoryInlet:
         self._outlet, self.name = outlet, name
         self.ledger = ledger or EdgeLedger()
         self._consumer: Consumer | None = outlet.holding.attach(name, policy or Policy())
+        self.room = self._consumer.most
+        """Frames that it may have in hand before it holds the producer up."""
 
     def take(self, most: int = 64, timeout_s: float | None = 0.0) -> list[Frame]:
         """Frames that wait, in order. Nothing to wait for: who makes them is this very thread."""
@@ -195,10 +197,14 @@ class MemoryInlet:
 
     def _finish(self, frame: Frame, *, failed: bool) -> None:
         (self.ledger.failed if failed else self.ledger.passed).add(frame.seq_num)
-        if self._consumer is not None:
+        if self._consumer is not None and self._is_known():
             self._outlet.holding.confirm(self._consumer, frame.slot, failed)
             if not self._outlet.holding.holders(frame.slot):
                 self._outlet.frames.pop(frame.slot, None)
+
+    def _is_known(self) -> bool:
+        """Whether the producer has not forgotten it."""
+        return self._outlet.holding.consumers.get(self.name) is self._consumer
 
     def flush(self) -> None:
         """Nothing waits here."""
@@ -219,7 +225,8 @@ class MemoryInlet:
     def close(self) -> None:
         """Hang up, as one that dies would."""
         if self._consumer is not None:
-            self._outlet.holding.detach(self.name)
+            if self._is_known():
+                self._outlet.holding.detach(self.name)
             self._consumer = None
             self._outlet.frames = {
                 slot: f

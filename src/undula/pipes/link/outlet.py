@@ -229,7 +229,8 @@ class Outlet:
             connection.blocked = True
             self._epoll.modify(connection.socket.fileno(), select.EPOLLIN | select.EPOLLOUT)
             return False
-        except OSError:  # it died: the end of file is read like any other
+        except OSError:  # it died: what it confirmed before is still to be read
+            self._hear(connection, select.EPOLLIN)
             self._drop(connection)
             return False
         return True
@@ -308,6 +309,7 @@ class Outlet:
             "slots": self._holding.slots,
             "slot_bytes": self.slot_bytes,
             "spill_slots": self._holding.spill_slots if self._spill else 0,
+            "most": consumer.most,
         }
         given = [self._slab.descriptor]
         if self._spill is not None:

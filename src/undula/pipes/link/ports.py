@@ -116,5 +116,9 @@ class Receiving(Protocol):
     def ledger(self) -> EdgeLedger:
         """What this end has counted."""
 
+    @property
+    def room(self) -> int:
+        """Frames that it may have in hand before it holds the producer up."""
+
     def close(self) -> None:
         """Hang up; frames not yet confirmed go to a successor, if the policy says so."""

@@ -98,3 +98,9 @@ def received(connected: socket.socket) -> bytes:
             continue
         except OSError:
             return b""
+
+
+def room_in(answer: Mapping[str, Any]) -> int:
+    """How many frames a consumer that was welcomed may have in hand; 1 when it was not told."""
+    most = answer.get("most")
+    return most if isinstance(most, int) and most >= 1 else 1

@@ -114,7 +114,11 @@ class Node:
         missing: what it does about frames that did not come.
         masked: what it does about pixels without a value.
         queued: `result` is asked again until it gives None: a frame may bring several results.
-        keeps: a frame is done with only when `done` names it; its data stay valid until then.
+        keeps: a frame at its first input is done with only when `done` or `failed` names it; its
+            data stay valid until then.
+        copies: it has copies of the frames that it keeps: where the edge is too short for all of
+            them, the oldest are given back before they are done with.
+        passes: outputs that give one result for each frame of an input, where there are several.
 
     Parameters are class attributes made by `parameter`. `clear` makes the state; it is called once
     before the first frame, and whenever the node is to forget.
@@ -128,6 +132,8 @@ class Node:
     masked: ClassVar[str] = "pixels are taken as they are"
     queued: bool = False
     keeps: ClassVar[bool] = False
+    copies: ClassVar[bool] = False
+    passes: ClassVar[Mapping[str, str]] = {}
     declared: ClassVar[Mapping[str, FieldInfo]] = {}
     graph_text: str = ""
     node_name: str = ""
@@ -215,6 +221,10 @@ class Node:
 
     def done(self) -> list[int]:
         """Sequence numbers of frames that are done with, since it was asked last (`keeps`)."""
+        return []
+
+    def failed(self) -> list[tuple[int, Exception]]:
+        """Frames that it kept and could not work on, since it was asked last, and why (`keeps`)."""
         return []
 
     def largest_bytes(self, port: str) -> int:  # noqa: ARG002  # for those whose results differ

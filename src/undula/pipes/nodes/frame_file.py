@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import h5py
+
 from undula.core.errors import InputError, StorageError
 from undula.files import bslz4
-from undula.files.frame_file import DATASET, FrameFile, Row
+from undula.files.frame_file import DATASET, FrameFile, Row, rows_of
 from undula.pipes.frame import Frame
 from undula.pipes.intervals import IntervalSet
 from undula.pipes.nodes.base import Array, Node, Port, Results, parameter
@@ -42,8 +44,9 @@ class FrameFileWriter(Node):
     flushed when `flush_bytes` wait (of the frames as they came), when the oldest has waited for
     `flush_s`, and whenever all that came is written.
 
-    A frame that comes again is left out. Frames of another shape or dtype are refused: clear the
-    node, and the next frame begins a new file.
+    A frame that comes again is left out, also when the writer before this one was killed behind it.
+    One that cannot be packed or written counts as failed, and the next one is written. Frames of
+    another shape or dtype are refused: clear the node, and the next frame begins a new file.
     """
 
     name = "frame_file"
@@ -71,14 +74,21 @@ class FrameFileWriter(Node):
         self._path: Path | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._waiting: deque[_Waiting] = deque()
+        self._done: list[int] = []
+        self._failed: list[tuple[int, Exception]] = []
         super().__init__(**parameters)
 
     def clear(self) -> None:
-        """Close the file; the next frame begins another one."""
-        self.close()
+        """Close the file; the next frame begins another one. `done` still names the last frames."""
+        try:
+            self.close()
+        finally:
+            self._forget()
+
+    def _forget(self) -> None:
         self._numbers = IntervalSet()
         self._appended: list[int] = []
-        self._done: list[int] = []
+        self._former: dict[int, float] | None = None
         self._written = 0
         self._bytes = 0
         self._since = 0.0
@@ -105,6 +115,10 @@ class FrameFileWriter(Node):
         if frame.seq_num in self._numbers:
             self._done.append(frame.seq_num)
             return
+        if frame.again and self._is_in_former_file(frame):
+            self._numbers.add(frame.seq_num)
+            self._done.append(frame.seq_num)
+            return
         file = self._file
         if file is None:
             file = self._file = self._begin(frame)
@@ -125,6 +139,26 @@ class FrameFileWriter(Node):
         if self._bytes >= self.flush_bytes:
             self._drain(0)
             self._flush()
+
+    def _is_in_former_file(self, frame: Frame) -> bool:
+        """Whether the writer before this one, which was killed, wrote it and could not say so."""
+        if self._former is None:
+            self._former = self._in_newest_file()
+        return bool(frame.time) and self._former.get(frame.seq_num) == frame.time
+
+    def _in_newest_file(self) -> dict[int, float]:
+        """The frames of the newest file that this node did not begin: their times by number."""
+        pattern = f"{self.name_of_files}_[0-9][0-9][0-9][0-9].h5"
+        paths = sorted(Path(self.folder).expanduser().glob(pattern), reverse=True)
+        for path in paths:
+            if self._file is not None and path >= self._file.path:
+                continue
+            try:
+                with h5py.File(path, "r", swmr=True, locking=False) as file:
+                    return {row.seq_num: row.time for row in rows_of(file["/entry/data"])}
+            except (OSError, KeyError):
+                return {}  # it died before anything was safe in it
+        return {}
 
     def _begin(self, frame: Frame) -> FrameFile:
         folder = Path(self.folder).expanduser()
@@ -163,28 +197,47 @@ class FrameFileWriter(Node):
         return self._pool.submit(work, frame)
 
     def _drain(self, most: int) -> None:
-        """Append what is ready, in order; wait until no more than `most` are on their way."""
+        """Append what is ready, in order; wait until no more than `most` are on their way.
+
+        A frame that cannot be packed or written is left out, and `failed` names it.
+        """
         file = self._file
         while self._waiting and file is not None:
             head = self._waiting[0]
             chunk = head.chunk
-            if isinstance(chunk, Future):
-                if not chunk.done() and len(self._waiting) <= most:
-                    return
-                chunk = chunk.result()
-            file.append(chunk, head.row)
+            if isinstance(chunk, Future) and not chunk.done() and len(self._waiting) <= most:
+                return
             self._waiting.popleft()
-            self._appended.append(head.row.seq_num)
+            try:
+                file.append(chunk.result() if isinstance(chunk, Future) else chunk, head.row)
+            except Exception as exc:  # whatever its data make of the packing
+                self._fail([head.row.seq_num], exc)
+            else:
+                self._appended.append(head.row.seq_num)
 
     def _flush(self) -> None:
         if self._file is None or not self._appended:
             return
-        self._file.flush()
-        self._written += len(self._appended)
-        self._done += self._appended
-        self._appended = []
+        appended, self._appended = self._appended, []
         self._bytes = 0
         self._since = self._clock()
+        try:
+            self._file.flush()
+        except StorageError as exc:
+            self._fail(appended, exc)
+            return
+        self._written += len(appended)
+        self._done += appended
+
+    def _fail(self, numbers: list[int], exc: Exception) -> None:
+        """They are not in the file; should they come again, they are written."""
+        self._failed += [(number, exc) for number in numbers]
+        self._numbers -= IntervalSet([(number, number + 1) for number in numbers])
+
+    def failed(self) -> list[tuple[int, Exception]]:
+        """The frames that could not be written, since it was asked last, and why."""
+        failed, self._failed = self._failed, []
+        return failed
 
     def done(self) -> list[int]:
         """The frames that are safe, since it was asked last. Ask again within `flush_s`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -58,6 +59,8 @@ class PositionJoin(Node):
     missing = "takes no part: no frame and no position is shifted to its place"
     masked = "pixels are not looked at; a position that is NaN is handed on as measured"
     queued = True
+    keeps = copies = True
+    passes = MappingProxyType({"frames": "frames", "positions": "frames", "quality": "frames"})
     by: Literal["trigger", "time"] = parameter("trigger", "what frame and position share")
     clock: Literal["host", "hardware"] = parameter("host", "whose time, by `time`")
     patience: int = parameter(100, "frames after which one goes on without position", ge=0)
@@ -72,6 +75,9 @@ class PositionJoin(Node):
         self._times: list[_At] = []
         self._axes = 0
         self._ready: deque[tuple[Frame, Positions | None, int]] = deque()
+        self._given = [*getattr(self, "_given", ()), *getattr(self, "_held", ())]
+        """Frames that wait no longer, since `done` was asked."""
+        self._held: list[int] = []
         self._finished = False
 
     def changed(self, names: frozenset[str]) -> None:
@@ -83,6 +89,7 @@ class PositionJoin(Node):
         """Take a frame, at the port `frames`."""
         self._place(frame)  # so that a frame without one is refused before it is taken
         self._frames.append(frame)
+        self._held.append(frame.seq_num)
         self._settle()
         if self._frames and self._frames[-1] is frame:  # its data are valid only until we return
             self._frames[-1] = replace(frame, data=frame.data.copy(), slot=-1)
@@ -150,6 +157,11 @@ class PositionJoin(Node):
         part = (place - before.place) / (after.place - before.place)
         return before.values + part * (after.values - before.values), INTERPOLATED
 
+    def done(self) -> list[int]:
+        """The frames that were handed on with their positions, since it was asked last."""
+        given, self._given = self._given, []
+        return given
+
     def largest_bytes(self, port: str) -> int:
         """Of as many axes as there may be: how many is known only when the first come."""
         return 8 * MOST_AXES if port == "positions" else 0
@@ -164,6 +176,8 @@ class PositionJoin(Node):
         if not self._ready:
             return None
         frame, values, quality = self._ready.popleft()
+        self._held.remove(frame.seq_num)
+        self._given.append(frame.seq_num)
         if values is None:
             values = np.full(max(self._axes, 1), np.nan)
         return {

@@ -79,6 +79,7 @@ class NodeHost:
         self._held: deque[tuple[str, Frame, int]] = deque()
         self._unconfirmed: list[tuple[Receiving, Frame]] = []
         self._kept: dict[int, list[tuple[Receiving, Frame]]] = {}
+        self._kept_port = node.inputs[0].name if node.keeps and node.inputs else None
         self._last: Frame | None = None
         self._viewed_at = 0.0
         self._blocked_since = 0.0
@@ -93,10 +94,13 @@ class NodeHost:
             return
         if words["triggered"] and not source["given"]:
             self.node.arm()
-        if source["again"]:
-            self.node.recall(source["remembered"], source["made"])
-        if source["resume"]:
-            self.node.resume(source["resume"])
+        try:
+            if source["again"]:
+                self.node.recall(source["remembered"], source["made"])
+            if source["resume"]:
+                self.node.resume(source["resume"])
+        except Exception as exc:
+            self._fail(exc, 0)
         if words["triggered"]:
             self._last_made = source["resume"]
             self._triggered = source["given"]
@@ -120,6 +124,8 @@ class NodeHost:
             return False
         if self._held and not self._hand_on():
             return False
+        if self._stop_asked and not self.source:
+            self._fail_queue()
         worked = self._made() if self.source else self._worked()
         self._settle()
         if not self._held and not self._queue and self._over():
@@ -154,6 +160,13 @@ class NodeHost:
 
     def due_in_s(self) -> float:
         """Seconds until a source's next frame is due; infinite while no trigger is given."""
+        try:
+            return self._due_in_s()
+        except Exception as exc:
+            self._fail(exc, 0)
+            return 0.0
+
+    def _due_in_s(self) -> float:
         if self.allowed is None:
             due = float(self.node.due_s()) - (time.monotonic() - self.begun_at)
         elif self.allowed <= 0:
@@ -196,8 +209,16 @@ class NodeHost:
             self._remembered = words
             self.tell(remembered=words, name=self.spec.name)
 
+    def _fail_queue(self) -> None:
+        """It stopped: what it was still to work on will not be."""
+        for _, inlet, frame in self._queue:
+            inlet.fail(frame)
+        self._queue.clear()
+        for inlet in self.inlets.values():
+            inlet.flush()
+
     def _worked(self) -> bool:
-        if not self._queue:
+        if not self._queue and not self._stop_asked:
             for name, inlet in self.inlets.items():
                 try:
                     frames = inlet.take(AT_ONCE, 0.0)
@@ -216,20 +237,27 @@ class NodeHost:
 
     def _work(self, edge: EdgeSpec, inlet: Receiving, frame: Frame) -> None:
         node, status = self.node, self.status
-        if node.keeps and frame.seq_num in self._kept:
+        keeps = edge.target_port == self._kept_port
+        if keeps and frame.seq_num in self._kept:
             self._kept[frame.seq_num].append((inlet, frame))  # the node before made it again
             return
         started = time.perf_counter()
         try:
             frame.check()
             node.receive(edge.target_port, frame)
+        except Exception as exc:
+            status.busy_s += time.perf_counter() - started
+            inlet.fail(frame)
+            self._fail(exc, frame.seq_num)
+            return
+        if keeps:
+            self._kept[frame.seq_num] = [(inlet, frame)]
+        try:
             self._last = frame
-            if node.keeps:
-                self._kept[frame.seq_num] = [(inlet, frame)]
             self._results(frame)
         except Exception as exc:
-            self._kept.pop(frame.seq_num, None)
-            inlet.fail(frame)
+            if not keeps:
+                inlet.fail(frame)
             self._fail(exc, frame.seq_num)
             return
         finally:
@@ -237,7 +265,7 @@ class NodeHost:
         status.frames += 1
         status.latency_s = time.time() - frame.time
         status.latency_max_s = max(status.latency_max_s, status.latency_s)
-        if not node.keeps:
+        if not keeps:
             self._unconfirmed.append((inlet, frame))
 
     def _results(self, frame: Frame, *, last: bool = False) -> None:
@@ -335,15 +363,43 @@ class NodeHost:
                 outlet.flush()
         if self._held or any(o.waiting for o in self._between_processes()):
             return
-        if self.node.keeps:
-            for number in self.node.done():
-                if number in self._kept:
-                    self._unconfirmed += self._kept.pop(number)
-                    self.safe.append(number)
+        if self._kept_port is not None:
+            self._settle_kept()
         for inlet, frame in self._unconfirmed:
             inlet.confirm(frame)
         self._unconfirmed.clear()
         for inlet in self.inlets.values():  # also what it knew already, from a producer before
+            inlet.flush()
+
+    def _settle_kept(self) -> None:
+        """Ask a node that keeps frames which ones it is done with."""
+        try:
+            failed, done = self.node.failed(), self.node.done()
+        except Exception as exc:  # nobody knows which frames are safe
+            self._fail(exc, 0, stop=True)
+            return
+        for number, why in failed:
+            self._fail(why, number)
+            self._give_up(number)
+        for number in done:
+            if number in self._kept:
+                self._unconfirmed += self._kept.pop(number)
+                self.safe.append(number)
+        if self.node.copies:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Give back the oldest frames that a node has copies of, before it holds the edge up."""
+        while self._kept:
+            number = next(iter(self._kept))
+            if len(self._kept) <= self._kept[number][0][0].room // 2:
+                return
+            self._unconfirmed += self._kept.pop(number)
+
+    def _give_up(self, number: int) -> None:
+        """A frame that was kept will not be worked on."""
+        for inlet, frame in self._kept.pop(number, ()):
+            inlet.fail(frame)
             inlet.flush()
 
     def _between_processes(self) -> list[Sending]:
@@ -353,13 +409,13 @@ class NodeHost:
 
     # ---- failing and ending --------------------------------------------------------------------
 
-    def _fail(self, exc: Exception, seq_num: int) -> None:
+    def _fail(self, exc: Exception, seq_num: int, *, stop: bool = False) -> None:
         place = _place(exc, self.node)
-        where = f" ({place.filename.rpartition('/')[2]}, line {place.lineno})"
+        where = f" ({place.filename.rpartition('/')[2]}, line {place.lineno})" if place else ""
         at = f" at frame {seq_num}" if seq_num else ""
         self.status.error = f"{type(exc).__name__}: {exc}{where}{at}"
         self.status.failed += 1
-        if self.spec.on_failure == "stop" or self.source:
+        if stop or self.spec.on_failure == "stop" or self.source:
             self.stopped_by = self.status.error
             self._stop_asked = True
 
@@ -367,7 +423,11 @@ class NodeHost:
         if self._stop_asked:
             return True
         if self.source:
-            return bool(self.node.ended) and not self._early
+            try:
+                return bool(self.node.ended) and not self._early
+            except Exception as exc:
+                self._fail(exc, 0)
+                return True
         ahead = [n for n, edge in self.into.items() if not edge.feedback]
         return all(n in self.inlets and self.inlets[n].ended == "end" for n in ahead)
 
@@ -377,10 +437,13 @@ class NodeHost:
             self._finish()
             if not self._hand_on():
                 return
-            self.node.close()
         except Exception as exc:
             self._fail(exc, 0)
+        self.close_node()
         self._settle()
+        if not self._held:
+            for number in list(self._kept):  # the node never said what became of them
+                self._give_up(number)
         for port in {edge.source_port for edge in self.out} - set(self.outlets):
             self.outlets[port] = self._make(self.spec, port, self.spec.frame_bytes or 64)
         for outlets in self.outlets.values():
@@ -388,6 +451,13 @@ class NodeHost:
                 outlet.finish()
         self.ended = True
         self.status.state = "failed" if self.stopped_by else "ended"
+
+    def close_node(self) -> None:
+        """The node's own end, whatever it makes of it."""
+        try:
+            self.node.close()
+        except Exception as exc:
+            self._fail(exc, 0)
 
     def _finish(self) -> None:
         """Once: let the node finish, and take its last results."""
@@ -479,9 +549,12 @@ class NodeHost:
             outlet.close()
 
 
-def _place(exc: Exception, node: Any) -> traceback.FrameSummary:
-    """Where an exception came from: the last line of the node's own file, if it went through it."""
+def _place(exc: Exception, node: Any) -> traceback.FrameSummary | None:
+    """Where an exception came from: the last line of the node's own file, if it went through it.
+
+    None when it was never raised.
+    """
     frames = traceback.extract_tb(exc.__traceback__)
     home = getattr(sys.modules.get(type(node).__module__), "__file__", None)
     own = [frame for frame in frames if frame.filename == home]
-    return (own or frames)[-1]
+    return next(reversed(own or frames), None)

@@ -446,7 +446,7 @@ class Runner:
         edges = [Edge(edge.start, edge.end) for edge in self.graph.edges]
         report = reconciled(
             triggers or highest, edges, views, sources,
-            {name: self._follows(name) for name in self.graph.nodes},
+            self._all_follows(),
         )  # fmt: skip
         if self.over and not self._failed:
             self.status.state = "ended"
@@ -454,6 +454,15 @@ class Runner:
 
     def _inputs(self, node: str) -> Sequence[Any]:
         found: Sequence[Any] = self._types[self.graph.nodes[node].kind].inputs
+        return found
+
+    def _all_follows(self) -> dict[str, list[str]]:
+        """For nodes, and for outputs of nodes with several inputs, whose frames they pass on."""
+        found = {name: self._follows(name) for name in self.graph.nodes}
+        for name, node in self.graph.nodes.items():
+            for port, source in self._types[node.kind].passes.items():
+                into = [e.name for e in self.graph.into(name) if e.target_port == source]
+                found[f"{name}.{port}"] = into
         return found
 
     def _follows(self, node: str) -> list[str]:

@@ -88,7 +88,7 @@ class Worker:
                 self._wait()
         for host in self.hosts.values():
             if not host.ended:
-                host.node.close()
+                host.close_node()
             host.close()
         if not self._quit:  # the runner is dead: the last one to go leaves nothing behind
             with suppress(OSError):

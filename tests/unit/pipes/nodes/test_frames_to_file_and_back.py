@@ -19,7 +19,7 @@ from hypothesis.extra import numpy as arrays
 from undula.core import faults
 from undula.core.errors import ConfigError, InputError, StorageError
 from undula.files import bslz4, clear_writing_mark
-from undula.files.frame_file import DATASET, rows_of
+from undula.files.frame_file import DATASET, FrameFile, rows_of
 from undula.pipes.frame import Frame
 from undula.pipes.nodes.compression import Compress, Decompress
 from undula.pipes.nodes.frame_file import FrameFileWriter
@@ -212,6 +212,68 @@ def test_frames_that_are_done_with_survive_a_kill(tmp_path: Path, point: str) ->
     successor.accumulate(Frame(40, np.zeros((50, 40), "u2"), again=True))
     successor.close()
     assert successor.path == tmp_path / "frames_0002.h5"
+
+
+def numbers_in(path: Path | None) -> list[tuple[int, int]]:
+    assert path is not None
+    with h5py.File(path) as file:
+        data = file[DATASET][:, 0, 0].tolist()
+        return list(zip(file["entry/data/seq_num"][()].tolist(), data, strict=True))
+
+
+def filled(number: int, **more: Any) -> Frame:
+    return Frame(number, np.full((4, 4), number, "u2"), time=100.0 + number, **more)
+
+
+def test_a_frame_that_the_killed_writer_had_in_its_file_is_not_written_again(
+    tmp_path: Path,
+) -> None:
+    first = FrameFileWriter(folder=str(tmp_path), compression="none")
+    for number in (1, 2, 3):
+        first.accumulate(filled(number))
+    first.close()
+    successor = FrameFileWriter(folder=str(tmp_path), compression="none")
+    for number in (3, 4, 5):
+        successor.accumulate(filled(number, again=True))
+    successor.accumulate(Frame(2, np.full((4, 4), 2, "u2"), time=900.0, again=True))
+    successor.close()
+    assert sorted(successor.done()) == [2, 3, 4, 5]
+    assert numbers_in(successor.path) == [(4, 4), (5, 5), (2, 2)], "2 is of another run"
+
+
+def test_a_frame_that_cannot_be_written_is_named_and_the_next_ones_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = FrameFileWriter(folder=str(tmp_path), compression="none", flush_s=0)
+    node.accumulate(filled(1))
+    slot = np.full((4, 4), 2, "u2")
+    with monkeypatch.context() as patch:
+        patch.setattr(FrameFile, "append", full_disk)
+        node.accumulate(Frame(2, slot))
+    assert [(number, str(why)[:9]) for number, why in node.failed()] == [(2, "disk full")]
+    slot[:] = 77  # the producer uses its slot again
+    node.accumulate(filled(3))
+    node.close()
+    assert node.done() == [1, 3]
+    assert node.failed() == []
+    assert numbers_in(node.path) == [(1, 1), (3, 3)]
+
+
+def full_disk(*_: Any) -> None:
+    raise StorageError("disk full", remedy="make room")
+
+
+def test_a_frame_whose_data_are_damaged_does_not_block_those_behind_it(tmp_path: Path) -> None:
+    node = FrameFileWriter(folder=str(tmp_path), compression="none", flush_s=0)
+    for number in (1, 2, 3):
+        packed = bslz4.compress(np.full((64, 64), number, "u2"))
+        data = packed[:50] if number == 2 else packed
+        node.accumulate(
+            Frame(number, data, compression="bslz4", shape=(64, 64), dtype=np.dtype("u2"))
+        )
+    node.clear()
+    assert node.done() == [1, 3], "those that it wrote last are named behind a clear"
+    assert [number for number, _ in node.failed()] == [2]
 
 
 def test_a_replay_is_due_as_it_was_recorded_at_any_speed(tmp_path: Path) -> None:
