@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -60,7 +59,8 @@ def node_types(nodes: Path | None, beamline: str | None) -> tuple[NodeFolder, Pa
     return found, folder if folder.is_dir() else None
 
 
-def _graph(file: Path, types: NodeFolder) -> Graph:
+def load(file: Path, types: NodeFolder) -> Graph:
+    """A graph from a file, checked. Raises: GraphError."""
     from undula.pipes.graph import checked, load_graph
 
     return checked(load_graph(file), types)
@@ -114,7 +114,7 @@ def show(
         from undula.pipes.graph.load import nearest
 
         raise InputError(f"there is no node {name!r}", remedy=nearest(name, types))
-    graph = _graph(Path(name), types)
+    graph = load(Path(name), types)
     if svg is not None:
         from undula.pipes.graph import svg as drawn
 
@@ -168,7 +168,7 @@ def check(
     Example: undula pipes check live.yaml
     """
     types, _ = node_types(nodes, beamline)
-    graph = _graph(file, types)
+    graph = load(file, types)
     if as_json:
         print_json({"name": graph.name, "nodes": len(graph.nodes), "edges": len(graph.edges)})
     else:
@@ -203,10 +203,12 @@ def performed(
     duration_s: float | None, quiet: bool, *,
     heard: Callable[[str, Frame], object] | None = None,
     steps: Callable[[Runner, str], object] | None = None,
+    watch: Callable[[Runner], object] | None = None,
 ) -> Outcome:  # fmt: skip
     """Run a graph to its end, shown as it runs; Ctrl-C lets it end in order.
 
-    `steps` triggers the source as it likes, and the graph ends behind it.
+    `steps` triggers the source as it likes, and the graph ends behind it; `watch` is called now
+    and then, and may stop it.
     """
     from undula.pipes.runner import Runner
 
@@ -223,6 +225,8 @@ def performed(
                 return
             shown_at = time.monotonic()
             publish(status)
+            if watch is not None:
+                watch(runner)
             if not quiet:
                 print(one_line(status), file=sys.stderr)
 
@@ -267,7 +271,7 @@ def run(
     Example: undula pipes run live.yaml --for 20
     """
     types, folder = node_types(nodes, beamline)
-    graph = _graph(file, types)
+    graph = load(file, types)
     outcome = performed(graph, types, folder, beamline_of(beamline), duration_s, quiet or as_json)
     if as_json:
         print_json(plain_outcome(outcome))
@@ -311,48 +315,6 @@ def status_text(status: GraphStatus) -> str:
             "blocked by", "error"]  # fmt: skip
     counted = ["edge", "policy", "seen", "passed", "dropped", "lost", "failed", "waiting"]
     return f"{table(head, nodes)}\n\n{table(counted, edges)}"
-
-
-@kind
-def rehearse(
-    file: GraphFile,
-    duration_s: Annotated[float, typer.Option("--for", help="Seconds.", min=0.5)] = 10.0,
-    rate_hz: Annotated[
-        float, typer.Option("--rate", help="Frames a second; 0: as fast as it goes.", min=0.0)
-    ] = 0.0,
-    nodes: Nodes = None,
-    as_json: JsonOption = False,
-    beamline: BeamlineOption = None,
-) -> None:
-    """Push made-up frames of the real size through the real graph to the real disk.
-
-    Says the highest rate of each node, the bottleneck by name, and what to change. Files that it
-    writes are removed again.
-
-    Example: undula pipes rehearse live.yaml --for 20 --rate 100
-    """
-    from undula.pipes.runner.rehearse import rehearsal, verdict
-
-    types, folder = node_types(nodes, beamline)
-    graph, made = rehearsal(_graph(file, types), rate_hz, f"rehearsal-{os.getpid()}")
-    try:
-        outcome = performed(graph, types, folder, beamline_of(beamline), duration_s, quiet=True)
-    finally:
-        for place in made:
-            shutil.rmtree(place, ignore_errors=True)
-    sources = [name for name, node in graph.nodes.items() if not types[node.kind].inputs]
-    found = verdict(graph, outcome.status, duration_s, sources, rate_hz)
-    if as_json:
-        print_json({
-            "sustained_hz": found.sustained_hz, "could_hz": found.could_hz,
-            "bottleneck": found.bottleneck, "advice": found.advice, "failed": outcome.failed,
-        })  # fmt: skip
-    else:
-        print(status_text(outcome.status))
-        print(f"\n{found.text}")
-    if outcome.failed:
-        print(f"failed: {outcome.failed}", file=sys.stderr)
-        raise typer.Exit(FAILED)
 
 
 def running(folder: Path) -> list[GraphStatus]:
@@ -406,6 +368,7 @@ def register(app: typer.Typer) -> None:
         rich_markup_mode=None,
     )
     pipes.command("list", epilog=EXIT_HELP)(list_nodes)
+    from undula.cli.pipes_rehearse import rehearse
     from undula.cli.pipes_replay import replay
 
     for command in (show, check, run, rehearse, replay, top):

@@ -78,6 +78,17 @@ def test_a_rehearsal_names_the_bottleneck_and_leaves_no_file(place: Path) -> Non
     assert found["advice"]
     assert not any(p for p in (place / "frames").iterdir())
     assert "no graph runs" in pipes("top", "--once")
+    full = pipes("rehearse", graph, "--for", 1e9, "--rate", 1e6, code=1)
+    assert "GB are free" in full
+    graph.write_text(
+        graph.read_text().replace(
+            "simulated, parameters: {width: 64, height: 48, frames: 40, rate_hz: 0}",
+            'zmq_images, parameters: {address: "tcp://x:1"}',
+        )
+    )
+    assert "--size 2048x2048:uint16" in pipes("rehearse", graph, code=2)
+    stood_in = json.loads(pipes("rehearse", graph, "--for", 0.5, "--size", "48x64", "--json"))
+    assert stood_in["sustained_hz"] > 0
 
 
 def test_a_graph_is_drawn_and_a_wrong_name_is_corrected(place: Path) -> None:

@@ -268,6 +268,9 @@ class Source(Node):
             remedy="use it as a source",
         )
 
+    def prepare(self) -> None:
+        """Make what the first frame would wait for; called before it is said to be ready."""
+
     def due_s(self) -> float:
         """When the next frame is due, s after the first one; 0: at once; inf: nobody knows."""
         return 0.0

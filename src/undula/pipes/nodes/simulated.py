@@ -68,6 +68,10 @@ class SimulatedDetector(Source):
         if names - {"rate_hz", "frames", "faults", "checksums"}:
             self._drawn = []
 
+    def prepare(self) -> None:
+        """Draw the frames that are used in turn."""
+        self._draw(1)
+
     def resume(self, seq_num: int) -> None:
         """Go on behind a frame."""
         self._next = max(self._next, seq_num + 1)

@@ -62,6 +62,9 @@ class Worker:
         self._told_end = self._quit = False
         self._told = ""
         self._note()
+        for host in self.hosts.values():
+            if host.source:
+                host.node.prepare()
 
     def _note(self) -> None:
         """Let the nodes know which graph they are in, for the files that they begin."""
