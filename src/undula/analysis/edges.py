@@ -21,6 +21,9 @@ MIN_POINTS = 5
 MIN_CONTRAST = 4.0
 """The steepest slope must be so many times the usual one, or there is no edge."""
 
+UNEVEN = 3.0
+"""Steps that differ by more than this factor are made even first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Edge:
@@ -69,6 +72,24 @@ def derivative(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, FloatArr
     return (xs[1:] + xs[:-1]) / 2, np.diff(ys) / np.diff(xs)
 
 
+def evened(xs: FloatArray, ys: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """A curve whose points lie closer at some places, with the means of as many even steps.
+
+    Between points that are close together the slope is all noise.
+    """
+    import numpy as np
+
+    gaps = np.diff(xs)
+    if len(xs) < MIN_POINTS or not np.max(gaps) > UNEVEN * np.min(gaps):
+        return xs, ys
+    steps = np.linspace(xs[0], xs[-1], len(xs) + 1)
+    step = np.clip(np.searchsorted(steps, xs, side="right") - 1, 0, len(xs) - 1)
+    counts = np.bincount(step, minlength=len(xs))
+    used = counts > 0
+    means = [np.bincount(step, weights=v, minlength=len(xs))[used] / counts[used] for v in (xs, ys)]
+    return means[0], means[1]
+
+
 def edge(x: npt.ArrayLike, y: npt.ArrayLike) -> Edge:
     """The edge of a curve: where its derivative is highest, and how wide it is there.
 
@@ -79,6 +100,7 @@ def edge(x: npt.ArrayLike, y: npt.ArrayLike) -> Edge:
     """
     import numpy as np
 
+    x, y = evened(*tidy(x, y))
     places, slopes = derivative(x, y)
     if len(places) < MIN_POINTS - 1:
         raise InputError(

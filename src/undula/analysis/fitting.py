@@ -221,6 +221,12 @@ def _starts(
 def _apply(params: Any, settings: Mapping[str, Setting]) -> None:
     for name, setting in settings.items():
         parameter = params[name]
+        if setting.fixed and not parameter.min <= float(setting.value or 0.0) <= parameter.max:
+            raise InputError(
+                f"{name} cannot be {setting.value:g}: it lies between {parameter.min:g} and "
+                f"{parameter.max:g}",
+                remedy="fix it at a value in there, or leave it free",
+            )
         if setting.fixed:
             parameter.set(value=setting.value, vary=False, expr="")
             continue

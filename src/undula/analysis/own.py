@@ -170,7 +170,7 @@ def load_models(folder: Path | None, wanted: Iterable[str]) -> dict[str, OwnMode
     faults: list[ConfigError] = []
     for path in _files(folder):
         try:
-            found.update(_models_of(path))
+            found.update(_models_of(path, strict=False))
         except ConfigError as error:
             faults.append(error)
     if faults and missing - set(found):
@@ -178,7 +178,8 @@ def load_models(folder: Path | None, wanted: Iterable[str]) -> dict[str, OwnMode
     return found
 
 
-def _models_of(path: Path) -> dict[str, OwnModel]:
+def _models_of(path: Path, *, strict: bool = True) -> dict[str, OwnModel]:
+    """Those of a file; a name that is taken is a fault when `strict`, else left out."""
     space: dict[str, Any] = {"__name__": f"models.{path.stem}", "__file__": str(path)}
     try:
         exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), space)  # noqa: S102  # the beamline's own code, in a process of its own
@@ -191,6 +192,8 @@ def _models_of(path: Path) -> dict[str, OwnModel]:
         if next(iter(inspect.signature(value).parameters), "") != "x":
             continue
         if value.__code__.co_filename != str(path):
+            continue
+        if name in SHAPES and not strict:
             continue
         if name in SHAPES:
             raise ConfigError(

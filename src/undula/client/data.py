@@ -118,7 +118,7 @@ class Tables(RunData):
         if any(key not in shapes for key in layout.axes):
             layout = Layout()
         dims = layout.axes if layout.shape else (self._dimension(layout),)
-        place = self._rows_at(layout.rows(), points) if layout.shape else None
+        place = self._rows_at(layout.rows(), points) if layout.shape else self._kept(points)
         variables: dict[str, Any] = {}
         coordinates: dict[str, Any] = {}
         for key, shape in shapes.items():
@@ -144,6 +144,16 @@ class Tables(RunData):
         inside = (taken >= 0) & (taken < trajectory.size)
         rows[taken[inside]] = np.flatnonzero(inside)
         return rows[trajectory]
+
+    def _kept(self, points: int) -> Any | None:
+        """The rows that count, the last of each point, by point; None when all of them do."""
+        import numpy as np
+
+        taken = self._taken(points)
+        if self.stream_name != "primary" or len(np.unique(taken)) == points:
+            return None
+        _, last = np.unique(taken[::-1], return_index=True)
+        return points - 1 - last
 
     def _taken(self, points: int) -> Any:
         """The point of each row, from 0."""
@@ -231,7 +241,9 @@ class Data(Tables):
                 f"{chosen} has shape {y.shape}", remedy="choose a signal of one number a point"
             )
         length = min(len(x), len(y))
-        return axis, chosen, x[:length], y[:length]
+        kept = self._kept(length)
+        rows = slice(length) if kept is None else kept
+        return axis, chosen, x[rows], y[rows]
 
 
 class JoinedTables(Tables, JoinedData):

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from undula.client.data import Data
 
 
+NEAR_BYTES = 1 << 16
+"""Rows no further apart are read in one piece: the bytes between them cost less than a look."""
+
+
 class FileArray(BackendArray):
     """One data key; `rows` says which row of the file is at which place of a grid."""
 
@@ -67,17 +71,22 @@ def _outer(array: Any, key: tuple[Any, ...]) -> Any:
 
 
 def _take(node: Any, rows: Any, inner: tuple[Any, ...]) -> Any:
-    """Rows in any order, read as one piece from the lowest to the highest."""
+    """Rows in any order; what lies together is read together, what lies between is left."""
     know_filters(node)
     source = node.asstr() if node.dtype.kind in "OS" else node
     if not len(rows):
         return _outer(np.empty((0, *node.shape[1:]), dtype=node.dtype), (slice(None), *inner))
-    low, high = int(rows.min()), int(rows.max()) + 1
     slices = all(isinstance(part, slice) for part in inner)
-    block = source[(slice(low, high), *inner)] if slices else source[low:high]
-    if not slices:
-        block = _outer(block, (slice(None), *inner))
-    return np.asarray(block)[rows - low]
+    wanted, place = np.unique(rows, return_inverse=True)
+    size = int(np.prod(node.shape[1:], dtype=np.int64)) * node.dtype.itemsize
+    gaps = np.flatnonzero(np.diff(wanted) > max(1, NEAR_BYTES // max(1, size))) + 1
+    blocks = []
+    for part in np.split(wanted, gaps):
+        low, high = int(part[0]), int(part[-1]) + 1
+        block = source[(slice(low, high), *inner)] if slices else source[low:high]
+        block = block if slices else _outer(block, (slice(None), *inner))
+        blocks.append(np.asarray(block)[part - low])
+    return np.concatenate(blocks)[place]
 
 
 def placed(values: Any, rows: Any | None) -> Any:

@@ -27,6 +27,15 @@ def test_the_edge_of_a_knife_in_a_gaussian_beam(
     assert found.width == pytest.approx(2.3548 * sigma, rel=0.15)
 
 
+@given(st.floats(-0.3, 0.3), st.integers(0, 1000))
+def test_points_that_lie_close_at_a_peak_are_no_edge_there(center: float, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    x = np.sort(np.concatenate([X, center + np.linspace(-0.02, 0.02, 120)]))
+    y = 1000 * np.exp(-((x - center) ** 2) / 0.125)
+    found = edge(x, y + draw.normal(0, 3, len(x)))
+    assert abs(abs(found.position - center) - 0.25) < 0.1  # a flank, which is steepest at sigma
+
+
 def test_noise_and_a_flat_line_have_no_edge() -> None:
     for y in (np.random.default_rng(3).normal(0, 1, len(X)), np.full(len(X), 2.0), 3 * X):
         with pytest.raises(InputError, match="no edge stands out"):

@@ -127,6 +127,30 @@ def test_rows_that_were_skipped_or_taken_again_go_where_they_belong(write: Write
     assert np.isnan(found[1, 1])
 
 
+def test_of_a_point_of_a_line_that_was_taken_again_the_last_reading_counts(write: Write) -> None:
+    """Points 1 2 3 of a line; point 2 was spoiled, and taken again."""
+    reader = TurnReader()
+
+    @bpp.run_decorator(md={"motors": ["motor1"], "num_points": 3, "shape": [3]})
+    def plan() -> Any:
+        def point(place: float) -> Any:
+            yield from bps.mv(HW.motor1, place)
+            yield from bps.trigger_and_read([HW.motor1])
+
+        yield from point(0)
+        yield from point(99)  # spoiled
+        reader.show(Turn("retaken", 2, 3, 2))
+        yield from bps.trigger_and_read([reader], name="steering")
+        yield from point(1)
+        yield from point(2)
+
+    data, file, stop = write(plan())
+    file.close(stop)
+    assert data["motor1"].tolist() == [0, 99, 1, 2]
+    assert data.to_xarray()["motor1"].values.tolist() == [0, 1, 2]
+    assert data.curve("motor1")[3].tolist() == [0, 1, 2]
+
+
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 2), (3, 1, 4)])
 def test_the_rows_of_a_snake_are_those_that_bluesky_drives(shape: tuple[int, ...]) -> None:
     axes = [HW.motor1, HW.motor2, HW.motor3][: len(shape)]
