@@ -102,6 +102,9 @@ class Catalogue(Protocol):
     def finish_item(self, finished: ItemFinished) -> None:
         """Enter how an item ended; it no longer waits. A repeated call is harmless."""
 
+    def finish_items(self, finished: Sequence[ItemFinished]) -> None:
+        """The same of many together, all or none. Raises: InputError where one is not known."""
+
     def rebuild_from_files(self, folder: Path) -> int:
         """Enter every run whose file is in `folder` and that is not known. Returns how many."""
 

@@ -308,23 +308,28 @@ class SqliteCatalogue:
 
     def finish_item(self, finished: ItemFinished) -> None:
         """See `Catalogue`."""
+        self.finish_items([finished])
+
+    def finish_items(self, finished: Sequence[ItemFinished]) -> None:
+        """See `Catalogue`."""
         with self.writing() as db:
-            done = db.execute(
-                "UPDATE items SET exit_status=?, run_uids=?, run_numbers=?, reason=?, finished=? "
-                "WHERE item_id=?",
-                (
-                    finished.exit_status,
-                    json.dumps(finished.run_uids),
-                    json.dumps(finished.run_numbers),
-                    finished.reason,
-                    finished.time,
-                    finished.item_id,
-                ),
-            )
-            if done.rowcount == 0:
-                raise InputError(
-                    f"there is no item {finished.item_id}", remedy="see undula queue list"
+            for one in finished:
+                done = db.execute(
+                    "UPDATE items SET exit_status=?, run_uids=?, run_numbers=?, reason=?, "
+                    "finished=? WHERE item_id=?",
+                    (
+                        one.exit_status,
+                        json.dumps(one.run_uids),
+                        json.dumps(one.run_numbers),
+                        one.reason,
+                        one.time,
+                        one.item_id,
+                    ),
                 )
+                if done.rowcount == 0:
+                    raise InputError(
+                        f"there is no item {one.item_id}", remedy="see undula queue list"
+                    )
 
     def rebuild_from_files(self, folder: Path) -> int:
         """See `Catalogue`. Files that cannot be read, or whose number is taken, are passed over."""

@@ -6,6 +6,7 @@ that it survives the engine. Who waits (the worker) is woken; items that will no
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 
 from undula.catalogue import Catalogue, QueueItemRecord
 from undula.core.clock import now
-from undula.core.errors import UndulaError
+from undula.core.errors import InputError, UndulaError
 from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.messages import (
@@ -172,13 +173,13 @@ class Line:
             self._end_all(todo)
         return started
 
-    def drop_all(self, reason: str) -> list[str]:
+    def drop_all(self, reason: str, user: str = "") -> list[str]:
         """Motion is stopped: nothing that waits will start. In memory only, never blocks.
 
         Returns: ids of the items, which `end` has to be told of.
         """
         with self._lock:
-            after, todo = step(self._queue, Dropped(reason=reason, time=now()))
+            after, todo = step(self._queue, Dropped(reason=reason, user=user, time=now()))
             self._exchange(after, dict(self._requests))
             return [do.item.item_id for do in todo if isinstance(do, EndItem)]
 
@@ -190,9 +191,23 @@ class Line:
             get_logger().exception("item_not_recorded", item=finished.item_id)
         self._finished(finished)
 
+    def end_dropped(self, item_ids: Sequence[str], reason: str) -> None:
+        """Enter that dropped items will not run, and tell it.
+
+        Raises: StorageError when they are still on the disk, and would wait there after a restart.
+        """
+        ended = [_removed(one, reason) for one in item_ids]
+        try:
+            self._enter(ended)
+        finally:
+            for one in ended:
+                self._finished(one)
+        with self._editing:
+            self._keep_quietly()
+
     def remove(self, item_id: str, reason: str) -> None:
         """Enter that an item will not run."""
-        self.end(ItemFinished(item_id=item_id, exit_status="removed", reason=reason, time=now()))
+        self.end(_removed(item_id, reason))
 
     def history(self, limit: int) -> list[EndedItem]:
         """Items that have ended, the last one first."""
@@ -224,9 +239,24 @@ class Line:
         return {item.item_id: requests[item.item_id] for item in after.items()}
 
     def _end_all(self, todo: Sequence[Do]) -> None:
-        for do in todo:
-            if isinstance(do, EndItem):
-                self.remove(do.item.item_id, do.reason)
+        ended = [_removed(do.item.item_id, do.reason) for do in todo if isinstance(do, EndItem)]
+        if not ended:
+            return
+        try:
+            self._enter(ended)
+        except UndulaError:
+            get_logger().exception("items_not_recorded", items=[one.item_id for one in ended])
+        for one in ended:
+            self._finished(one)
+
+    def _enter(self, ended: Sequence[ItemFinished]) -> None:
+        """Raises: StorageError."""
+        try:
+            self._catalogue.finish_items(ended)
+        except InputError:  # one that was never stored must not keep the others waiting there
+            for one in ended:
+                with contextlib.suppress(InputError):
+                    self._catalogue.finish_item(one)
 
     def _keep(self, queue: ScanQueue, requests: Mapping[str, ScanRequest]) -> None:
         """Write what differs from what is on the disk."""
@@ -284,6 +314,10 @@ def _places(known: Sequence[float | None]) -> list[float]:
                 return [float(n) for n in range(1, len(known) + 1)]
         places.append(place)
     return places
+
+
+def _removed(item_id: str, reason: str) -> ItemFinished:
+    return ItemFinished(item_id=item_id, exit_status="removed", reason=reason, time=now())
 
 
 def ended_as(record: QueueItemRecord) -> ItemFinished:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from undula.core.clock import now
-from undula.core.errors import InputError
+from undula.core.errors import InputError, StorageError
 from undula.core.ids import new_id
 from undula.core.settings import BeamlineSettings
 from undula.devices.registry import Registry
@@ -154,13 +154,21 @@ class QueueDesk:
         return steering.skip() if action == "skip" else steering.retake(request.point)
 
     def _stop_all(self, request: QueueRequest) -> str:
-        waiting = len(self._runner.line.queue.waiting)
-        if waiting:
-            self._apply(Removed(item_ids=None, user=request.user, time=now(), reason="stop all"))
+        """The running scan first: neither the disk nor an edit of the queue may hold that up.
+
+        Raises: StorageError when what waited is still on the disk; the scan ends all the same.
+        """
         reason = request.reason or "aborted by request, with all that waited"
-        ended = self._runner.steering.want_abort(reason)
-        self._runner.steering.nudge()
+        dropped, ended = self._runner.end_all(reason, request.user)
+        waiting = len(dropped)
         self._changed()
+        try:
+            self._runner.line.end_dropped(dropped, "stop all")
+        except StorageError as error:
+            raise StorageError(
+                f"all ends, but what waited may be there again after a restart: {error.what}",
+                remedy=error.remedy,
+            ) from error
         running = "the running scan ends" if ended else "nothing ran"
         return f"{running}, {waiting} that waited {'was' if waiting == 1 else 'were'} taken out"
 

@@ -191,6 +191,17 @@ class ScanRunner:
             self._stopped = True
         self.steering.want_abort(reason)
 
+    def end_all(self, reason: str, user: str) -> tuple[list[str], bool]:
+        """Abort what runs and drop what waits, at once; the disk is not waited for.
+
+        Returns: ids of what waited, for `Line.end_dropped`; whether something ran.
+        """
+        with self._lock:  # so that nothing starts in between
+            dropped = self.line.drop_all("stop all", user)
+            ended = self.steering.want_abort(reason)
+        self.steering.nudge()
+        return dropped, ended
+
     def watch_refusals(self) -> None:
         """Enter as failed what the broker refused after its run had ended, and show it."""
         for reason in self._unsettled.settle():

@@ -107,6 +107,10 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
 )
 CHECKED = ("edit", "load", "check")
 """Requests about the queue that take as long as the check of a scan."""
+STEERS = ("pause", "pause_at_point", "abort", "stop_all", "skip", "retake", "complete")
+"""Those that must not wait behind any other."""
+LOOKS = ("list", "show", "history")
+"""Those that change nothing, however long they take."""
 WATCH_EVERY_S = 0.05
 STATUS_EVERY_S = 0.5
 LEASES_AFTER_S = 0.1
@@ -140,6 +144,7 @@ class EngineService:
         self._pool = ThreadPoolExecutor(8, "request")
         self.news = DeviceNews(connector, self._outgoing, self._reading, self._told_file)
         self._steering = ThreadPoolExecutor(1, "steer")
+        self._edits = ThreadPoolExecutor(1, "edit")
         self._configuring = ThreadPoolExecutor(1, "config")
         self._closing = threading.Event()
         self._leases_changed = threading.Event()
@@ -303,6 +308,7 @@ class EngineService:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self.news.close()
             self._steering.shutdown(wait=False, cancel_futures=True)
+            self._edits.shutdown(wait=False, cancel_futures=True)
             self.configuration.close()
             self._configuring.shutdown(wait=False, cancel_futures=True)
 
@@ -380,7 +386,7 @@ class EngineService:
             self._pool.submit(self._answer, request, lambda: read(request.devices))
         elif isinstance(request, QueueRequest):
             permit = self._stops.permit(request.sent)
-            pool = self._checks if request.action in CHECKED else self._steering
+            pool = self._pool_for(request.action)
             pool.submit(self._answer, request, lambda: self.desk.answer(request, permit))
         elif isinstance(request, DeviceSetRequest):
             self._configuring.submit(self._answer, request, lambda: self._set_device(request))
@@ -392,6 +398,14 @@ class EngineService:
             self._checks.submit(self._answer, request, lambda: self._list_plans(request))
         elif (work := self._quick(request)) is not None:
             self._pool.submit(self._answer, request, work)
+
+    def _pool_for(self, action: str) -> ThreadPoolExecutor:
+        """Who answers a request about the queue; edits one after the other, as they come."""
+        if action in STEERS:
+            return self._steering
+        if action in LOOKS:
+            return self._pool
+        return self._checks if action in CHECKED else self._edits
 
     def _quick(self, request: Request) -> Callable[[], dict[str, Any]] | None:
         """What answers a request that takes no time."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from undula.core.errors import StorageError
 from undula.messages import QueueRequest, QueueStatus
 from undula.scans.stopped import Stops
 from undula.testing.scan_house import ScanHouse
@@ -228,3 +229,25 @@ def test_an_abort_just_before_the_hooks_of_a_pause_begin_ends_them_at_once(
     steering.aside = late
     scans.do("pause")
     assert house.wait().reason == "now"
+
+
+def test_a_full_disk_does_not_keep_the_scan_running_when_all_is_to_stop(
+    scans: Steered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = scans.house
+    first = house.ask("count", 400, delay=0.01)
+    house.ask("count", 1)
+    scans.taken()
+
+    def full(*_: object) -> None:
+        raise StorageError("the disk is full", remedy="make room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(house.catalogue, "finish_items", full)
+        patched.setattr(house.catalogue, "keep_queue", full)
+        with pytest.raises(StorageError, match=r"all ends.*the disk is full"):
+            scans.do("stop_all")
+        ended = {one.item_id: one.exit_status for one in (house.wait(), house.wait())}
+    assert ended.pop(first) == "abort"
+    assert list(ended.values()) == ["removed"]
+    assert not house.runner.status().waiting
