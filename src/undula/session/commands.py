@@ -24,11 +24,11 @@ from undula.client import (
 from undula.client.arguments import targets
 from undula.client.client import MoveProgress
 from undula.client.metadata import scan_group
-from undula.core.errors import InputError
+from undula.core.errors import BusyError, InputError
 from undula.messages import QueueStatus, Readback
 from undula.session.access import People
 from undula.session.display import TextDisplay, wants_colour
-from undula.session.follow import follow, wait_for_move
+from undula.session.follow import Held, follow, held_ctrl_c, wait_for_move
 from undula.session.groups import Group
 from undula.session.planning.prompt import Prompt
 from undula.session.plans import PLANS, ROOT, Scans, make_plan
@@ -52,6 +52,7 @@ class Shell:
         self.plot = plot
         self.view: RunView | None = None
         self._paused: ScanHandle | None = None
+        self._interrupted = ""
         self._runs: list[int] = []
         self.show_progress = _rewrite_line if sys.stdout.isatty() else None
         """What is redrawn in place while something moves; None where nothing can be."""
@@ -67,11 +68,46 @@ class Shell:
     # -- scans ------------------------------------------------------------------------------
 
     def run(self, plan: str, *args: Any, **options: Any) -> ScanHandle:
-        """Run any plan by name, live: run("spiral", samx, samy, ...)."""
-        handle = self.client.submit(plan, *args, **options)
-        for warning in handle.accepted.warnings:
-            _say(f"warning: {warning}")
-        return self.follow(handle)
+        """Run any plan by name, live: run("spiral", samx, samy, ...).
+
+        Raises: UndulaError when it ended in any other way than success; KeyboardInterrupt after a
+            Ctrl-C: whatever stands behind it in the cell does not run.
+        """
+
+        def send() -> ScanHandle:
+            handle = self.client.submit(plan, *args, **options)
+            for warning in handle.accepted.warnings:
+                _say(f"warning: {warning}")
+            return handle
+
+        return self.ended(self.ask(send))
+
+    def ask(
+        self,
+        send: Callable[[], ScanHandle],
+        listener: Callable[[str, dict[str, Any]], None] | None = None,
+    ) -> ScanHandle:
+        """Send a scan and follow it.
+
+        Raises: BusyError while another one is paused: it would wait, and nobody could go on here.
+        """
+        status = self.client.queue.last
+        if self._leave and status is not None and status.state in ("pausing", "paused"):
+            paused = status.running.command if status.running is not None else "a scan"
+            raise BusyError(
+                f"{paused} is paused, and this would wait behind it",
+                remedy="resume() or abort() first; queue.add(...) puts it into the queue",
+            )
+        with held_ctrl_c() as held:
+            return self.follow(send(), listener, held)
+
+    def ended(self, handle: ScanHandle) -> ScanHandle:
+        """A scan that was followed here, if it has ended well; see `run`."""
+        interrupted, self._interrupted = self._interrupted, ""
+        if interrupted and self._leave:
+            raise KeyboardInterrupt(interrupted)
+        handle.check()
+        return handle
 
     def show(self, plan: Any, *args: Any, **options: Any) -> None:
         """show(scan, samx, -1, 1, 21): draw where a scan would go, in the limits; move nothing.
@@ -86,20 +122,25 @@ class Shell:
         _say("\n".join(drawn(checked, limits, width, colour=wants_colour(sys.stdout))))
 
     def follow(
-        self, handle: ScanHandle, listener: Callable[[str, dict[str, Any]], None] | None = None
+        self,
+        handle: ScanHandle,
+        listener: Callable[[str, dict[str, Any]], None] | None = None,
+        held: Held | None = None,
     ) -> ScanHandle:
         """Show a scan until it has ended or was left paused.
 
         Args:
             listener: gets the documents of its runs.
+            held: a Ctrl-C that came before.
         """
         display = TextDisplay(plot=self.plot, listener=listener)
         try:
-            ended = follow(self.client, handle, display, leave_when_paused=self._leave)
+            found = follow(self.client, handle, display, self._leave, held)
         finally:
             self._runs += [view.number for view in display.views if view.number is not None]
         self.view = display.view or self.view
-        self._paused = None if ended else handle
+        self._paused = None if found.ended else handle
+        self._interrupted = found.interrupted
         return handle
 
     def take_runs(self) -> list[int]:
@@ -115,7 +156,7 @@ class Shell:
         """Go on with the paused scan, live again when it was started here."""
         self.client.queue.resume()
         if self._paused is not None:
-            self.follow(self._paused)
+            self.ended(self.follow(self._paused))
 
     def skip(self) -> None:
         """skip(): leave out the point under way, or the next one while paused, and go on."""
@@ -132,7 +173,7 @@ class Shell:
     def _steered(self, status: QueueStatus) -> None:
         _say(status.did)
         if self._paused is not None:
-            self.follow(self._paused)
+            self.ended(self.follow(self._paused))
 
     def abort(self, reason: str = "") -> None:
         """End the running or paused scan, with clean-up."""

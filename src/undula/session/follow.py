@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from queue import SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from undula.bus.endpoints import QUEUE_STATUS, RUN_FITS
 from undula.bus.ports import Connector
 from undula.client import Background, Client, ScanHandle, Step
 from undula.core.clock import Deadline
-from undula.core.errors import UndulaError
+from undula.core.errors import InputError, StaleError, UndulaError
 from undula.messages import QueueStatus
 
 if TYPE_CHECKING:
@@ -96,6 +97,52 @@ def on_ctrl_c(action: Callable[[int], None]) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+@dataclass(slots=True)
+class Held:
+    """A Ctrl-C that came while a scan was asked for, to be answered once there is a scan."""
+
+    pressed: bool = False
+
+    def take(self) -> bool:
+        """Whether it came; who takes it answers it."""
+        pressed, self.pressed = self.pressed, False
+        return pressed
+
+
+@contextmanager
+def held_ctrl_c() -> Iterator[Held]:
+    """Keep a Ctrl-C: raised at the end if nobody takes it. The second one is raised at once.
+
+    Otherwise it could fall between the request of a scan and its answer, and nobody would know the
+    scan that runs then. Only the main thread may take signals: elsewhere this does nothing.
+    """
+    held = Held()
+    if threading.current_thread() is not threading.main_thread():
+        yield held
+        return
+
+    def handler(_: int, __: FrameType | None) -> None:
+        if held.pressed:
+            raise KeyboardInterrupt
+        held.pressed = True
+
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield held
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held.take():
+        raise KeyboardInterrupt("interrupted by Ctrl-C")
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """How it came to its end: `interrupted` is what a Ctrl-C did, "" without one."""
+
+    ended: bool
+    interrupted: str = ""
+
+
 IN_A_TERMINAL = ("`undula queue resume` elsewhere", "`undula queue abort`")
 
 
@@ -118,10 +165,24 @@ class ScanInterrupt:
             self.texts.append(str(exc))
 
     def _pause(self) -> str:
-        status = self._client.queue.last
-        mine = status and status.running and status.running.item_id == self._handle.item_id
-        if not mine:
-            return "the scan still waits in the queue; Ctrl-C again takes it out"
+        """Pause the scan when it runs; take it out of the queue when it waits there."""
+        queue, item_id = self._client.queue, self._handle.item_id
+        while True:
+            status = queue.list()
+            running = status.running
+            if running is not None and item_id in (running.item_id, running.origin):
+                return self._pause_running()
+            mine = [i for i in status.waiting if item_id in (i.item_id, i.origin)]
+            if not mine:
+                return "the scan has ended already"
+            try:
+                for item in mine:
+                    queue.remove(item, reason="Ctrl-C")
+            except (InputError, StaleError):
+                continue  # it has begun meanwhile, or somebody else has taken it out
+            return "the scan was taken out of the queue before it began"
+
+    def _pause_running(self) -> str:
         self._client.queue.pause()
         how = ("resume()", "abort()") if self._in_shell else IN_A_TERMINAL
         text = f"motion stopped, scan paused: {how[0]} goes on, {how[1]} ends it"
@@ -133,7 +194,8 @@ def follow(
     handle: ScanHandle,
     display: Display,
     leave_when_paused: bool = False,
-) -> bool:
+    held: Held | None = None,
+) -> Followed:
     """Show a scan until it has ended.
 
     Args:
@@ -141,30 +203,35 @@ def follow(
         handle: the scan.
         display: where it is shown.
         leave_when_paused: return to the prompt once a Ctrl-C has paused it.
-
-    Returns: True when it has ended, False when it was left paused.
+        held: a Ctrl-C that came while the scan was asked for is answered now.
     """
     interrupt = ScanInterrupt(client, handle, in_shell=leave_when_paused)
     told = 0
     fits = FitsShown(client.link.connector, display)
     try:
         with on_ctrl_c(interrupt):
+            if held is not None and held.take():
+                interrupt(1)
             for step in handle.steps():
                 fits.before(step)
                 display.step(step, client.queue.last if step.idle else None)
                 for text in interrupt.texts[told:]:
                     display.note(text)
                     told += 1
-                if leave_when_paused and told and step.idle and _paused(client):
-                    return False
+                if leave_when_paused and told and step.idle and _paused(client, handle):
+                    return Followed(False, interrupt.texts[0])
+            for text in interrupt.texts[told:]:
+                display.note(text)
     finally:
         display.close()
-    return True
+    return Followed(True, next(iter(interrupt.texts), ""))
 
 
-def _paused(client: Client) -> bool:
+def _paused(client: Client, handle: ScanHandle) -> bool:
     status = client.queue.last
-    return status is not None and status.state == "paused"
+    if status is None or status.state != "paused" or status.running is None:
+        return False
+    return handle.item_id in (status.running.item_id, status.running.origin)
 
 
 def wait_for_move(client: Client, move: Background, tell: Callable[[str], None]) -> Any:

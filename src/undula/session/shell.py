@@ -21,12 +21,17 @@ BANNER = """Undula, {beamline}. Devices: {groups}. Plans: scan, grid_scan, count
 Try: dev    wa()    scan(samx, -1, 1, 21, time=0.1)    scan?    runs    exit
 """
 
+IN_ONE_LINE = (UndulaError, NameError, KeyboardInterrupt)
+"""What is shown without a traceback, as far as `error_text` says."""
+
 
 def error_text(shell: Any, value: BaseException, trace: Any) -> str | None:
     """One line for an `UndulaError`, and for a name that was typed and does not exist.
 
-    None for anything else, whose traceback tells more.
+    "" for a Ctrl-C that was answered already, None for anything else, whose traceback tells more.
     """
+    if isinstance(value, KeyboardInterrupt):
+        return "" if value.args else None
     if not isinstance(value, NameError):
         return str(value)
     frames = list(traceback.walk_tb(trace))
@@ -46,8 +51,9 @@ def show_error(
     if text is None:
         shell.showtraceback((kind, value, trace), tb_offset=tb_offset)
         return
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    if text:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
 
 
 def make_ipython(client: Client, plot: bool = True) -> tuple[Any, dict[str, Any]]:
@@ -67,7 +73,7 @@ def make_ipython(client: Client, plot: bool = True) -> tuple[Any, dict[str, Any]
     # The instance, because key bindings look for it by `get_ipython()`.
     TerminalInteractiveShell.clear_instance()
     shell = TerminalInteractiveShell.instance(config=config, user_ns=dict(names))
-    shell.set_custom_exc((UndulaError, NameError), show_error)
+    shell.set_custom_exc(IN_ONE_LINE, show_error)
     watch_plans(here.prompt.folder, shell)
     if fault := here.live_in(shell):
         sys.stderr.write(f"{fault}\n")

@@ -133,9 +133,10 @@ def test_the_first_ctrl_c_pauses_and_resume_goes_on(client: Client, engine: ToyE
     engine.diode.exposure_time = 0.05
     handle = client.submit("count", num=100)
 
-    ended = follow(client, handle, CtrlC(), leave_when_paused=True)
+    followed = follow(client, handle, CtrlC(), leave_when_paused=True)
 
-    assert not ended
+    assert not followed.ended
+    assert "scan paused: resume()" in followed.interrupted
     assert handle.status == "paused"
     engine.diode.exposure_time = 0
     client.queue.resume()
@@ -147,9 +148,9 @@ def test_the_second_ctrl_c_aborts(client: Client, engine: ToyEngine) -> None:
     engine.diode.exposure_time = 0.05
     handle = client.submit("count", num=100)
 
-    ended = follow(client, handle, CtrlC(twice=True))
+    followed = follow(client, handle, CtrlC(twice=True))
 
-    assert ended
+    assert followed.ended
     assert handle.status == "abort"
     assert handle.finished is not None
     assert handle.finished.reason == "Ctrl-C"

@@ -20,7 +20,6 @@ from ipykernel.kernelapp import IPKernelApp
 from traitlets.config import Config
 
 from undula.client import Client
-from undula.core.errors import UndulaError
 from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.core.procs import ProcessId
@@ -29,7 +28,7 @@ from undula.session.in_words import show_in_words
 from undula.session.kernel.app_names import PROGRESS_MESSAGE, RUNS_MESSAGE, TAKE_BACK
 from undula.session.kernel.guard import GuardedKernel, Speakers
 from undula.session.planning.files import watch as watch_plans
-from undula.session.shell import error_text
+from undula.session.shell import IN_ONE_LINE, error_text
 
 
 class SharedKernel(GuardedKernel):
@@ -140,7 +139,7 @@ def show_error(
     if text is None:
         shell.showtraceback((kind, value, trace), tb_offset=tb_offset)
     else:
-        shell._showtraceback(kind, value, [text])
+        shell._showtraceback(kind, value, [text] if text else [])
 
 
 def make_app(
@@ -161,7 +160,7 @@ def make_app(
     config.InteractiveShell.colors = "nocolor"
     app = IPKernelApp.instance(config=config, kernel_class=SharedKernel, user_ns=names.namespace())
     app.initialize([])
-    app.shell.set_custom_exc((UndulaError, NameError), show_error)
+    app.shell.set_custom_exc(IN_ONE_LINE, show_error)
     app.shell.user_ns["exit"] = app.shell.user_ns["quit"] = NoExit()
     kernel = app.kernel
     kernel.speakers = speakers

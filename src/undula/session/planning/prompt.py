@@ -41,6 +41,16 @@ class Follows(Protocol):
     ) -> ScanHandle:
         """Show a scan until it has ended, or was left paused."""
 
+    def ask(
+        self,
+        send: Callable[[], ScanHandle],
+        listener: Callable[[str, dict[str, Any]], None] | None = None,
+    ) -> ScanHandle:
+        """Send a scan and follow it; refused while another one is paused."""
+
+    def ended(self, handle: ScanHandle) -> ScanHandle:
+        """It, if it has ended well; raises otherwise."""
+
     def resume(self) -> None:
         """Go on with the paused scan."""
 
@@ -150,9 +160,13 @@ class Prompt:
 
         Options of all: time (seconds per point), metadata; with a name also detectors.
         """
-        handle = self.submit(plan, *args, **options)
-        self.warn(handle)
-        return self._shell.follow(handle)
+
+        def send() -> ScanHandle:
+            handle = self.submit(plan, *args, **options)
+            self.warn(handle)
+            return handle
+
+        return self._shell.ended(self._shell.ask(send))
 
     def warn(self, handle: ScanHandle) -> None:
         """Say what the check found, each thing once."""

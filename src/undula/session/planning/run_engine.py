@@ -50,22 +50,22 @@ class RunEngineHere:
         Raises: UndulaError when it is refused, fails, is aborted, or is left paused.
         """
         own = dict(_subscriptions(subs))
-        handle = self._prompt.submit(plan, metadata={**self.md, **metadata})
-        self._prompt.warn(handle)
-        return self._follow(handle, own)
 
-    def _follow(
-        self, handle: ScanHandle, own: Mapping[str, list[Callback]] | None = None
-    ) -> tuple[str, ...]:
+        def send() -> ScanHandle:
+            handle = self._prompt.submit(plan, metadata={**self.md, **metadata})
+            self._prompt.warn(handle)
+            self._last = handle
+            return handle
+
+        return self._result(self._shell.ask(send, self._listener(own)))
+
+    def _listener(self, own: Mapping[str, list[Callback]]) -> Callback:
         def listen(name: str, doc: dict[str, Any]) -> None:
             wanted = [f for kind, f in self._callbacks.values() if kind in ("all", name)]
-            more = own or {}
-            for callback in (*wanted, *more.get("all", ()), *more.get(name, ())):
+            for callback in (*wanted, *own.get("all", ()), *own.get(name, ())):
                 callback(name, doc)
 
-        self._last = handle
-        self._shell.follow(handle, lambda name, doc: _as_events(name, doc, listen))
-        return self._result(handle)
+        return lambda name, doc: _as_events(name, doc, listen)
 
     def _result(self, handle: ScanHandle) -> tuple[str, ...]:
         if handle.status in ("pausing", "paused"):
@@ -74,7 +74,7 @@ class RunEngineHere:
             )
         if handle.finished is None:
             raise UndulaError("the plan goes on in the engine", remedy="see queue")
-        handle.check()
+        self._shell.ended(handle)
         return tuple(handle.finished.run_uids)
 
     def check(self, plan: Any) -> Accepted:
@@ -108,7 +108,9 @@ class RunEngineHere:
         running = queue.list().running
         queue.resume()
         mine = last is not None and running is not None and running.item_id == last.item_id
-        return self._follow(last) if mine and last is not None else ()
+        if not mine or last is None:
+            return ()
+        return self._result(self._shell.follow(last, self._listener({})))
 
     def abort(self, reason: str = "") -> tuple[str, ...]:
         """End the running or paused plan, with its clean-up. Returns: the uids of its runs."""

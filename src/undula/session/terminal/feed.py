@@ -95,5 +95,6 @@ class Feed:
             return f"{before}{content['data'].get('text/plain', '')}\n"
         if kind == "error":
             self._open_line = False
-            return before + self.paint("\n".join(map(str, content["traceback"])), RED) + "\n"
+            shown = "\n".join(map(str, content["traceback"]))
+            return before + self.paint(shown, RED) + "\n" * bool(shown)
         return ""
