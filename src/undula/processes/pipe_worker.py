@@ -50,7 +50,11 @@ def serve(descriptor: int) -> int:
     except Exception as exc:  # a node's own code: whatever it raises, the runner must know
         line.say(trouble=f"{type(exc).__name__}: {exc}")
         return 1
-    worker.run()
+    try:
+        worker.run()
+    except Exception as exc:
+        line.say(fault=f"{type(exc).__name__}: {exc}")
+        raise
     return 0
 
 

@@ -13,6 +13,7 @@ import pytest
 from undula.pipes.errors import PipeError
 from undula.pipes.graph import Graph, GraphBuilder, checked
 from undula.pipes.nodes.registry import Shipped
+from undula.pipes.nodes.user_nodes import NodeFolder
 from undula.pipes.runner import GraphStatus, Outcome, Runner
 
 TYPES = Shipped()
@@ -203,3 +204,50 @@ def test_a_runner_that_is_gone_takes_its_processes_with_it() -> None:
         process.line.close()  # as its death would
     assert [p.wait(30) for p in processes] == [0] * len(processes)
     assert not runner._folder.exists(), "sockets are left"
+
+
+def test_a_source_that_dies_when_it_was_stopped_stays_stopped() -> None:
+    with Runner(graph(frames=0, rate_hz=200), TYPES) as runner:
+        runner.begin()
+        while not runner.status.nodes["det"].frames:
+            runner.pump(1.0)
+        runner.stop()
+        os.kill(runner.pids()["det"], signal.SIGKILL)
+        while not runner.over:
+            runner.pump(5.0)
+        assert runner.status.nodes["det"].restarts <= 1
+
+
+def test_a_node_that_raises_when_it_is_changed_says_so_and_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "picky.py").write_text(PICKY)
+    types = NodeFolder(tmp_path)
+    made = GraphBuilder("live").node("det", "simulated", width=8, height=8, frames=50)
+    made = made.node("picky", "picky").edge("det -> picky")
+    with Runner(checked(made.graph(), types), types, nodes=tmp_path) as runner:
+        with pytest.raises(PipeError, match="ValueError: not 13"):
+            runner.change("picky", level=13)
+        outcome = runner.run()
+    assert outcome.ok
+    assert outcome.status.nodes["picky"].restarts == 0
+
+
+PICKY = '''
+from undula.pipes.nodes.base import Node, Port, parameter
+
+class Picky(Node):
+    """Does not like 13."""
+
+    name = "picky"
+    outputs = (Port("n", "a number", ndim=0),)
+    level: int = parameter(1, "a level")
+
+    def changed(self, names):
+        if self.level == 13:
+            raise ValueError("not 13")
+
+    def accumulate(self, frame):
+        pass
+
+    def result(self):
+        return {"n": 1}
+'''

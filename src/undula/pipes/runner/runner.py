@@ -61,6 +61,7 @@ class _Process:
     over: bool = False
     restarts: int = 0
     views: Views = field(default_factory=dict)
+    given_up: bool = False
 
 
 class Runner:
@@ -97,7 +98,7 @@ class Runner:
         self._paths: dict[str, str] = {}
         self._views: list[Views] = []
         self._produced: dict[str, IntervalSet] = {}
-        self._begun_at, self._triggered = 0.0, False
+        self._begun_at, self._triggered, self._stopping = 0.0, False, False
         self._given: dict[str, int] = {}
         self._remembered: dict[str, dict[str, int]] = {}
         self._merged: dict[str, EdgeLedger] = {}
@@ -149,6 +150,7 @@ class Runner:
     def begin(self, *, triggered: bool = False) -> None:
         """Let the sources make frames; `triggered`: one for each call of `trigger`."""
         self._begun_at, self._triggered = time.monotonic(), triggered
+        self._stopping = False
         self.status.state = "running"
         for process in self._processes.values():
             self._begin(process)
@@ -166,6 +168,8 @@ class Runner:
             if not self._inputs(name)
         }
         process.line.say(do="begin", at=self._begun_at, triggered=self._triggered, sources=sources)
+        if self._stopping:  # it was asked of the one before
+            process.line.say(do="stop")
 
     def _known_to_all(self, source: str) -> int:
         """The frame up to which the fate of all is known on each edge of a source.
@@ -274,16 +278,24 @@ class Runner:
             self._connect(words["outlet"], words["edges"])
         elif "nodes" in words:
             self._take_status(process, words)
-        elif "safe" in words:
+        elif "trouble" in words:
+            self._fail(str(words["trouble"]))
+        elif "refused" in words or "changed" in words:
+            self._answers.append(str(words.get("refused", "")))
+        else:
+            self._note(process, words)
+
+    def _note(self, process: _Process, words: Mapping[str, Any]) -> None:
+        """What must be known of a process should it die."""
+        if "safe" in words:
             safe = self.safe.setdefault(str(words["safe"]), IntervalSet())
             for number in words["frames"]:
                 safe.add(number)
         elif "remembered" in words:
             self._remembered[str(words["name"])] = words["remembered"]
-        elif "trouble" in words:
-            self._fail(str(words["trouble"]))
-        elif "refused" in words or "changed" in words:
-            self._answers.append(str(words.get("refused", "")))
+        elif "fault" in words:  # its last words; a successor may do better
+            for name in process.nodes:
+                self.status.nodes[name].error = str(words["fault"])
 
     def _connect(self, path: str, edges: Sequence[str]) -> None:
         """A producer is there: let its consumers know."""
@@ -342,8 +354,12 @@ class Runner:
             for edge in self.graph.out_of(name):
                 self._paths.pop(edge.name, None)
         if process.restarts >= MAX_RESTARTS or not process.ready:
-            self._fail(f"process {process.name} ended ({how}), {process.restarts} times before")
-            process.over = True
+            said = {self.status.nodes[name].error for name in process.nodes}
+            why = "".join(f": {text}" for text in sorted(said) if text and how not in text)
+            self._fail(
+                f"process {process.name} ended ({how}), {process.restarts} times before{why}"
+            )
+            process.over = process.given_up = True
             for name in process.nodes:
                 self._give_up(name)
             return
@@ -383,6 +399,9 @@ class Runner:
         end = time.monotonic() + READY_S
         while not self._answers and time.monotonic() < end:
             process = self._processes[self._where[node]]
+            if process.given_up:
+                self._answers.append(self._failed or f"the process of {node} has ended")
+                break
             if process is not asked:  # it died: ask its successor
                 asked = process
                 process.line.say(name=node, **words)
@@ -396,6 +415,7 @@ class Runner:
 
     def stop(self) -> None:
         """Let the sources make no further frame; what is on its way is worked on."""
+        self._stopping = True
         for process in self._processes.values():
             process.line.say(do="stop")
 

@@ -180,6 +180,8 @@ class Worker:
                 self._obey(words)
             except UndulaError as exc:
                 self._line.say(refused=str(exc), what=words.get("what"))
+            except Exception as exc:  # a node's own code: it is told, and the node goes on
+                self._line.say(refused=f"{type(exc).__name__}: {exc}", what=words.get("what"))
 
     def _obey(self, words: Mapping[str, Any]) -> None:
         what, name = words.get("do"), str(words.get("name", ""))
