@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -32,6 +33,11 @@ class RunRecord(BaseModel):
     archive_path: str = Field(default="", description="the archived journal")
     tags: list[str] = Field(default_factory=list, description="given by people afterwards")
 
+    @property
+    def points(self) -> int | str:
+        """`num_points` as it is shown: '' where nobody knows it."""
+        return "" if self.num_points is None else self.num_points
+
 
 class QueueItemRecord(BaseModel):
     """One item of the scan queue, waiting or ended."""
@@ -47,3 +53,21 @@ class QueueItemRecord(BaseModel):
     run_numbers: list[int] = Field(default_factory=list, description="their numbers")
     reason: str = Field(default="", description="why it ended, when not by itself")
     finished: float | None = Field(default=None, description="UTC epoch s")
+
+
+BESIDE = frozenset({"baseline", "steering"})
+"""Streams that are no points of a run."""
+
+
+def points_of(num_events: Mapping[str, int]) -> int:
+    """Points of a run by the events of its streams.
+
+    A run without the stream `primary` has those of its longest other one; what was read at its
+    ends, how it was steered, and devices that were watched meanwhile are no points.
+
+    >>> points_of({"baseline": 2, "steering": 1, "ring_monitor": 7}), points_of({"fly": 5})
+    (0, 5)
+    """
+    beside = {n for n in num_events if n in BESIDE or n.endswith("_monitor")}
+    others = (number for name, number in num_events.items() if name not in beside)
+    return num_events.get("primary", max(others, default=0))

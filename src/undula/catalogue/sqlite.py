@@ -16,7 +16,7 @@ from typing import Any
 
 from undula.catalogue.filters import FEW, Condition, RunFilter, equal_keys, number_query
 from undula.catalogue.keys import tags_of
-from undula.catalogue.model import QueueItemRecord, RunRecord, RunStatus
+from undula.catalogue.model import QueueItemRecord, RunRecord, RunStatus, points_of
 from undula.catalogue.scan_folder import highest_number, read_notes, read_run
 from undula.catalogue.schema import fields_of, index_run, is_json, prepare
 from undula.core.errors import InputError, StorageError
@@ -141,8 +141,7 @@ class SqliteCatalogue:
         archive_path: str,
     ) -> None:
         """See `Catalogue`."""
-        streams = {k: v for k, v in num_events.items() if k != "baseline"}
-        points = num_events.get("primary", max(streams.values(), default=0))
+        points = points_of(num_events)
         with self.writing() as db:
             done = db.execute(
                 "UPDATE runs SET exit_status=?, reason=?, end_time=?, path=?, num_points=?, "

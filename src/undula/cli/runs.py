@@ -103,7 +103,7 @@ def _list(beamline: str | None, as_json: bool, **filters: Any) -> None:
         print_json([run.record.model_dump(mode="json") for run in found])
         return
     rows = [
-        [run.number, _when(run.record.start_time), run.status, run.record.num_points or "",
+        [run.number, _when(run.record.start_time), run.status, run.record.points,
          run.record.command, ", ".join(run.tags)]
         for run in found
     ]  # fmt: skip
@@ -155,7 +155,7 @@ def show(number: Number, as_json: JsonOption = False, beamline: BeamlineOption =
         "user": record.user,
         "started": _when(record.start_time),
         "duration": duration_text((record.end_time or time.time()) - record.start_time),
-        "points": "" if record.num_points is None else record.num_points,
+        "points": record.points,
         "devices": ", ".join(record.devices),
         "reason": record.reason,
         "file": record.path,

@@ -274,15 +274,14 @@ class Runs:
 
     def __repr__(self) -> str:
         rows = [
-            f"{run.number:>5}  {run.status:<8}{run.record.num_points or '':>7}  "
-            f"{cut(run.record.command, 50)}"
+            f"{run.number:>5}  {run.status:<8}{run.record.points:>7}  {cut(run.record.command, 50)}"
             for run in self.search(limit=10)
         ]
         return "\n".join(["  run  status   points  command", *rows]) if rows else "no runs"
 
     def _repr_html_(self) -> str:
         rows = [
-            (run.number, run.status, run.record.num_points or "", run.record.command, run.path)
+            (run.number, run.status, run.record.points, run.record.command, run.path)
             for run in self.search(limit=10)
         ]
         return html_table(["run", "status", "points", "command", "file"], rows)

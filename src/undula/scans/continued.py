@@ -50,17 +50,22 @@ def refuse_other(run: RunRecord, request: ScanRequest, catalogue: Catalogue) -> 
 
 
 def refuse_unfit(run: RunRecord) -> None:
-    """Raises: BusyError for a run that is open; InputError for one that is complete."""
+    """Raises: BusyError for a run that is open; InputError for one that ended as it was to."""
     if run.exit_status == "open":
         raise BusyError(
             f"run {run.number} is still open",
             remedy="resume it, or abort it first: undula queue resume, undula queue abort",
         )
     if run.exit_status == "success":
-        how = f": {run.reason}" if run.reason else ""
+        early = run.reason.startswith("completed by")
         raise InputError(
-            f"run {run.number} ended as success{how}; nothing of it is missing",
-            remedy=f"repeat it: undula runs repeat {run.number}",
+            f"run {run.number} was {run.reason}: it was ended early on purpose"
+            if early
+            else f"run {run.number} ended as success{f': {run.reason}' if run.reason else ''}; "
+            "nothing of it is missing",
+            remedy=f"measure all of it again: undula runs repeat {run.number}"
+            if early
+            else f"repeat it: undula runs repeat {run.number}",
         )
 
 

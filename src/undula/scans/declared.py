@@ -202,7 +202,9 @@ def _warnings(
     driven: Sequence[str],
 ) -> tuple[str, ...]:
     counted = _count_time_s(form, request) or form.count_times_s is not None
-    deaf = [n for n in detectors if counted and not devices[n].takes_count_time]
+    deaf = [
+        n for n in detectors if counted and devices[n].triggered and not devices[n].takes_count_time
+    ]
     loose = [
         f"{n} cannot be stopped on its way: declare stop: for it in the device file"
         for n in driven
@@ -210,7 +212,7 @@ def _warnings(
     ]
     if not deaf:
         return tuple(loose)
-    return (f"{', '.join(deaf)} cannot take the count time: read once, after it", *loose)
+    return (f"{', '.join(deaf)} cannot take the count time: triggered once, as it is set", *loose)
 
 
 @dataclass(slots=True)

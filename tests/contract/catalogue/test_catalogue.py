@@ -11,6 +11,7 @@ import pytest
 from undula.catalogue import Catalogue, QueueItemRecord, RunRecord, SqliteCatalogue
 from undula.core.errors import InputError, StorageError
 from undula.messages import ItemFinished
+from undula.scans.continued import refuse_unfit
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -163,3 +164,23 @@ def test_a_file_that_is_no_catalogue_is_named(tmp_path: Path) -> None:
     (tmp_path / "c.sqlite").write_text("something else entirely, long enough to be looked at")
     with pytest.raises(StorageError, match=r"c\.sqlite"):
         SqliteCatalogue(tmp_path / "c.sqlite")
+
+
+def test_a_run_completed_before_its_first_point_has_none_and_is_not_called_whole(
+    catalogue: Catalogue,
+) -> None:
+    catalogue.open_run(run(1, num_points=11))
+    catalogue.close_run(
+        "uid-001",
+        exit_status="success",
+        reason="completed by ann after 0 of 11 points",
+        end_time=2.0,
+        path="/d/a.nxs",
+        num_events={"baseline": 2, "steering": 1, "ring_monitor": 4},
+        archive_path="",
+    )
+    found = catalogue.run("uid-001")
+    assert found.points == 0
+    with pytest.raises(InputError, match="after 0 of 11 points: it was ended early") as refused:
+        refuse_unfit(found)
+    assert refused.value.remedy == "measure all of it again: undula runs repeat 1"

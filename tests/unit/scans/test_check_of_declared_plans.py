@@ -200,3 +200,10 @@ def test_what_is_made_of_several_runs_is_not_continued(house: ScanHouse) -> None
         house.check("sequence", "count", 3, "then", "count", 5, continues=rest)
     with pytest.raises(InputError, match="run 1 cannot be continued"):
         house.check("scans.cont_line_scan", "samx", -1, 1, 8, relative=False, continues=rest)
+
+
+def test_of_the_count_time_only_triggered_detectors_are_said_not_to_take_it(
+    house: ScanHouse,
+) -> None:
+    scan = house.check("scan", "samx", 0, 1, 3, count_time_s=0.2, detectors=["samy", "ion"])
+    assert not [text for text in scan.warnings if "count time" in text]
