@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import h5py
 
+from undula import __version__
 from undula.core.clock import iso
 from undula.files.columns import plain
 from undula.files.documents import h5_name
@@ -58,6 +59,15 @@ class ProcessSource(Protocol):
 def no_processes(_: str) -> Iterable[Process]:
     """Nobody works anything out."""
     return ()
+
+
+def ledger_of(stop: Mapping[str, Any]) -> Process | None:
+    """What became of each frame of the run, by device, as its stop document says; None if not."""
+    ledgers = stop.get("ledger")
+    if not isinstance(ledgers, Mapping) or not ledgers:
+        return None
+    time = float(stop.get("time") or 0.0)
+    return Process("ledger", "undula.pipes", ledgers, version=__version__, time=time)
 
 
 def write_process(entry: Any, process: Process) -> Any:

@@ -10,13 +10,11 @@ the first scan and kept warm; they are heard on a thread of their own.
 from __future__ import annotations
 
 import asyncio
-import math
 import queue
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,23 +29,16 @@ from undula.files.frames import frames_in
 from undula.pipes.frame import Array, Frame
 from undula.pipes.graph import Graph, checked, load_graph, read_graph
 from undula.pipes.nodes.user_nodes import NodeFolder
+from undula.pipes.run_files import RunFiles
+from undula.pipes.run_ledger import RunLedger, run_ledger
 from undula.pipes.runner.runner import Runner
+from undula.pipes.runner.status import GraphStatus
 
 LOOK_S = 0.2
-MAX_FILES = 10_000
+LEDGER_S = 2.0
+"""So long the sums at the end of a run may take to agree."""
 Work = Callable[[Runner], object]
-
-
-@dataclass(slots=True)
-class _File:
-    """A file that a node of the graph writes in this run; a second one when that node died."""
-
-    path: Path
-    shape: tuple[int, ...]
-    dtype: str
-    uid: str = field(default_factory=lambda: str(uuid.uuid4()))
-    frames: int = 0
-    told: bool = False
+Refused = Callable[[UndulaError], object]
 
 
 @dataclass(slots=True)
@@ -56,8 +47,7 @@ class _Awaited:
 
     seq_num: int
     status: SimStatus
-    end: float
-    values: dict[str, Array] = field(default_factory=dict)
+    since: float = 0.0
 
 
 class GraphDetector:
@@ -66,7 +56,8 @@ class GraphDetector:
     Args:
         graph: path of a graph file, or the graph itself.
         nodes: the beamline's folder of nodes, where the graph uses some.
-        frame_timeout: seconds that a frame may take through the graph beyond its count time.
+        frame_timeout: seconds that a frame may take to come from its source.
+        slow_after: seconds that a frame may be on its way before the scan pauses until it came.
     Raises: GraphError with every fault of the graph; ConfigError when it has not one source.
     """
 
@@ -76,7 +67,7 @@ class GraphDetector:
 
     def __init__(
         self, name: str, *, graph: str | Mapping[str, Any], nodes: str | None = None,
-        frame_timeout: float = 8.0,
+        frame_timeout: float = 8.0, slow_after: float = 3.0,
     ) -> None:  # fmt: skip
         self.name = name
         self._nodes = None if nodes is None else Path(nodes)
@@ -96,8 +87,13 @@ class GraphDetector:
         self._values = {
             e.name: self._key(e.start) for e in self.graph.edges if e.target in channels
         }
-        self._timeout_s = frame_timeout
-        self._work: queue.SimpleQueue[Work] = queue.SimpleQueue()
+        self._timeout_s, self._slow_s = frame_timeout, slow_after
+        self.held_up = ""
+        """Which edge cannot keep up, for the scan that then pauses; '' while all do."""
+        self._first = 1
+        self._ledger: RunLedger | None = None
+        self._work: queue.SimpleQueue[tuple[Work, Refused]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
         self._runner: Runner | None = None
         self._starting: list[SimStatus] = []
         self._thread: threading.Thread | None = None
@@ -107,7 +103,7 @@ class GraphDetector:
         self._heard: dict[str, dict[int, Array]] = {edge: {} for edge in self._values}
         self._last: dict[str, Array] = {}
         self._stamp, self._fresh = 0.0, True
-        self._files: dict[str, list[_File]] = {}
+        self._files: dict[str, RunFiles] = {}
         self._documents: list[tuple[str, dict[str, Any]]] = []
 
     def _key(self, end: str) -> str:
@@ -122,38 +118,79 @@ class GraphDetector:
         numbers = [k for k, value in self._last.items() if value.ndim == 0]
         return {"fields": numbers or list(self._values.values())[:1]}
 
+    @property
+    def status(self) -> GraphStatus | None:
+        """How its nodes and edges are doing; None while the graph is not running."""
+        runner = self._runner
+        return None if runner is None else runner.status
+
     # ---- the thread ----------------------------------------------------------------------------
 
-    def _ask(self, work: Work) -> None:
-        """Let the thread do something with the runner; it is started with the first work."""
-        self._work.put(work)
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._serve, name=f"{self.name}-graph")
-            self._thread.daemon = True
-            self._thread.start()
-        elif self._runner is not None:
-            self._runner.wake()
+    def _ask(self, work: Work, refused: Refused = lambda _: None) -> None:
+        """Let the thread do something with the runner; it is started with the first work.
+
+        `refused` is called in its place when the graph cannot start, or ends before it.
+        """
+        with self._lock:  # a thread that ends takes nothing more, and refuses what it has
+            self._work.put((work, refused))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name=f"{self.name}-graph")
+                self._thread.daemon = True
+                self._thread.start()
+            elif self._runner is not None:
+                self._runner.wake()
 
     def _serve(self) -> None:
+        error: UndulaError = DeviceError(
+            "its graph has ended", remedy="trigger it again: it is started anew", device=self.name
+        )
+        try:
+            error = self._serve_graph() or error
+        except UndulaError as exc:
+            error = exc
+        except Exception as exc:  # whatever it is, who waits must be told
+            get_logger().exception("graph_broke", device=self.name)
+            error = DeviceError(
+                f"its graph ended: {type(exc).__name__}: {exc}",
+                remedy="trigger it again: it is started anew; the log has more",
+                device=self.name,
+            )
+        refused: list[Refused] = []
+        with self._lock:
+            self._thread = None
+            while not self._work.empty():
+                refused.append(self._work.get_nowait()[1])
+        self._started(error)
+        self._give_up(error)
+        for refuse in refused:
+            refuse(error)
+
+    def _serve_graph(self) -> UndulaError | None:
+        """Until the graph is over; why, when it broke. Raises: whatever breaks it."""
         runner = Runner(self.graph, self._types, nodes=self._nodes)
         runner.heard = self._hear
-        self._triggers = 0
+        runner.start()  # closes itself when it cannot
         try:
-            runner.start()
+            self._triggers, self._fresh = 0, True
             self._runner = runner
             runner.begin(triggered=True)
-            while not runner.over:
+            while not runner.over and not runner.failed:
                 self._started()
                 self._do_all(runner)
                 runner.pump(LOOK_S)
                 self._judge(runner)
-        except UndulaError as exc:
-            self._started(exc)
-            self._give_up(exc)
+            if not runner.failed:
+                return None
+            return DeviceError(
+                f"its graph ended: {runner.failed}",
+                remedy="look at that node: undula pipes show, undula logs",
+                device=self.name,
+            )
         finally:
-            self._runner = None
+            with self._lock:
+                self._runner = None
+            self._keep_ledger(runner)
             runner.close()
-        self._give_up(DeviceError("its graph has ended", remedy="trigger it again"))
 
     def _started(self, error: UndulaError | None = None) -> None:
         starting, self._starting = self._starting, []
@@ -163,38 +200,53 @@ class GraphDetector:
     def _do_all(self, runner: Runner) -> None:
         while True:
             try:
-                work = self._work.get_nowait()
+                work, refused = self._work.get_nowait()
             except queue.Empty:
                 return
             try:
                 work(runner)
             except UndulaError as exc:
                 get_logger().warning("graph_not_ready", device=self.name, error=str(exc))
+                refused(exc)
                 self._give_up(exc)
+            except BaseException as exc:
+                refused(DeviceError(f"{type(exc).__name__}: {exc}", remedy="see undula logs"))
+                raise
 
     def _hear(self, edge: str, frame: Frame) -> None:
         if edge in self._heard:
             self._heard[edge][frame.seq_num] = np.array(frame.data)
 
     def _judge(self, runner: Runner) -> None:
-        """Whether the frame that is waited for is through."""
+        """Whether the frame that is waited for is through, cannot come, or is late."""
         awaited = self._awaited
-        if awaited is None:
+        if awaited is None or not awaited.seq_num:
             return
-        number = awaited.seq_num
-        if not number:
-            return
+        number, waited_s = awaited.seq_num, time.monotonic() - awaited.since
         safe = all(runner.is_safe(writer, number) for writer in self._writers)
         if safe and all(number in values for values in self._heard.values()):
-            self._awaited = None
+            self._awaited, self.held_up = None, ""
             try:
                 self._through(number)
             except UndulaError as exc:
                 awaited.status.finish(exc)
             else:
                 awaited.status.finish()
-        elif time.monotonic() > awaited.end:
-            self._give_up(self._where_it_went(runner, number))
+        elif runner.failed_on(number):
+            self._give_up(self._where_it_went(runner, number, "it failed"))
+        elif waited_s > min(self._slow_s, self._timeout_s):
+            self.held_up = self._who_is_slow(runner, number)
+            if not self.held_up and waited_s > self._timeout_s:
+                self._give_up(self._where_it_went(runner, number, f"not in {self._timeout_s:g} s"))
+
+    def _who_is_slow(self, runner: Runner, number: int) -> str:
+        """The edges where a frame is on its way, and of what lives behind them."""
+        edges = runner.waits_at(number)
+        if not edges:
+            return ""
+        dead = [n.name for n in runner.status.nodes.values() if n.state == "dead"]
+        again = f", {', '.join(dead)} is started again" if dead else ""
+        return f"edge {', '.join(edges)} cannot keep up: frame {number} is on its way{again}"
 
     def _through(self, number: int) -> None:
         """A frame is safe and its values are here: keep both for `read` and the documents."""
@@ -204,57 +256,35 @@ class GraphDetector:
             self._last[key] = value.reshape(()) if value.size == 1 else value
             self._heard[edge].clear()
         for writer in self._writers:
-            file = self._file(writer)
-            key = self._frames_key(writer)
-            if not file.told:
-                file.told = True
-                self._documents.append(("stream_resource", _resource(file, key)))
-            self._documents.append(("stream_datum", _datum(file)))
-            file.frames += 1
+            self._documents += self._files_of(writer).place(number)
 
-    def _file(self, writer: str) -> _File:
-        """The file that has the newest frame of this writer. Raises: DeviceError."""
-        files = self._files.setdefault(writer, [])
-        known = {file.path for file in files}
-        for path in reversed(self._paths(writer)):
-            if path in known:
-                break
-            opened = _opened(path)
-            if opened is not None:
-                files.append(_File(path, *opened))
-                self.tell.file(path, "open")
-                break
-        if not files:
-            raise DeviceError(
-                "its frames were written, and there is no file",
-                remedy="see whether somebody removes files in the data folder",
-                device=self.name,
-            )
-        return files[-1]
-
-    def _paths(self, writer: str) -> list[Path]:
-        if self._run is None:
-            return []
-        return sorted(self._run.parent.glob(f"{self._stem(writer)}_[0-9][0-9][0-9][0-9].h5"))
+    def _files_of(self, writer: str) -> RunFiles:
+        """The files of a writer in this run; in a script without a run, in the current folder."""
+        if writer not in self._files:
+            folder = Path() if self._run is None else self._run.parent
+            self._files[writer] = RunFiles(
+                folder, self._stem(writer), self._frames_key(writer),
+                lambda path: self.tell.file(path, "open"),
+            )  # fmt: skip
+        return self._files[writer]
 
     def _stem(self, writer: str) -> str:
         return f"{self._run.stem if self._run else 'frames'}_{self._frames_key(writer)}"
 
-    def _where_it_went(self, runner: Runner, number: int) -> DeviceError:
+    def _where_it_went(self, runner: Runner, number: int, why: str) -> DeviceError:
         errors = [f"{n.name}: {n.error}" for n in runner.status.nodes.values() if n.error]
-        blocked = [f"{n.name} is held up by {', '.join(n.blocked_by)}"
-                   for n in runner.status.nodes.values() if n.blocked_by]  # fmt: skip
         late = [w for w in self._writers if not runner.is_safe(w, number)]
         late += [edge for edge, values in self._heard.items() if number not in values]
-        what = "; ".join([*errors, *blocked]) or "no node says why"
         return DeviceError(
-            f"frame {number} did not come to {', '.join(late)} in {self._timeout_s:g} s: {what}",
+            f"frame {number} did not come to {', '.join(late)}, {why}: "
+            f"{'; '.join(errors) or 'no node says why'}",
             remedy="look at that node: undula pipes show, undula logs",
             device=self.name,
         )
 
     def _give_up(self, error: UndulaError) -> None:
         awaited, self._awaited = self._awaited, None
+        self.held_up = ""
         if awaited is not None:
             awaited.status.finish(error)
 
@@ -271,21 +301,24 @@ class GraphDetector:
         self._forget()
         status = SimStatus(self)
         self._starting.append(status)
-        self._ask(lambda _: None)
+        self._ask(lambda _: None, status.finish)
         return status
 
     def _forget(self) -> None:
         self._files, self._documents, self._last = {}, [], {}
+        self._ledger = None
         self._fresh = True
 
     def _prepare(self, runner: Runner) -> None:
+        """The first frame of a run: new files, sums from the beginning."""
+        folder = Path() if self._run is None else self._run.parent
+        self._first = self._triggers + 1
+        runner.renew()
         for node in self.graph.nodes:
             if node in runner.channels or node == self._source:
                 continue
-            if node in self._writers and self._run is not None:
-                runner.change(
-                    node, folder=str(self._run.parent), name_of_files=self._stem(node), flush_s=0.0
-                )
+            if node in self._writers:
+                runner.change(node, folder=str(folder), name_of_files=self._stem(node), flush_s=0.0)
             runner.clear(node)
 
     def unstage(self) -> list[object]:
@@ -300,15 +333,17 @@ class GraphDetector:
 
         def work(runner: Runner) -> None:
             self._give_up(DeviceError("it was triggered again", remedy="wait for it first"))
-            self._awaited = _Awaited(0, status, math.inf)
-            if self._fresh:  # the first frame of a run: new files, sums from the beginning
+            # a frame whose point is taken again belongs to none
+            self._documents = [one for one in self._documents if one[0] != "stream_datum"]
+            self._awaited = _Awaited(0, status)
+            if self._fresh:
                 self._fresh = False
                 self._prepare(runner)
             self._triggers += 1
-            self._awaited = _Awaited(self._triggers, status, time.monotonic() + self._timeout_s)
+            self._awaited = _Awaited(self._triggers, status, time.monotonic())
             runner.trigger(self._source)
 
-        self._ask(work)
+        self._ask(work, status.finish)
         return status
 
     def read(self) -> dict[str, Any]:
@@ -322,7 +357,7 @@ class GraphDetector:
         """Data keys of the frames and of the values, as far as they have been seen."""
         found: dict[str, Any] = {}
         for writer in self._writers:
-            files = self._files.get(writer)
+            files = self._files[writer].files if writer in self._files else []
             key = self._frames_key(writer)
             if files:
                 found[key] = {
@@ -359,23 +394,20 @@ class GraphDetector:
         yield from found
 
     async def finish_data(self) -> None:
-        """Close the files and compare them with the points. Raises: DeviceError."""
+        """Close the files, compare them with the points, add up the ledger.
+
+        Raises: DeviceError when a file lacks frames, or an edge lost some which may lose none.
+        """
         await asyncio.to_thread(self._finish)
 
     def _finish(self) -> None:
-        done = threading.Event()
-
         def close(runner: Runner) -> None:
-            try:
-                for writer in self._writers:
-                    runner.clear(writer)
-            finally:
-                done.set()
+            for writer in self._writers:
+                runner.clear(writer)
+            self._add_up(runner)
 
-        if self._runner is not None:
-            self._ask(close)
-            done.wait(self._timeout_s)
-        for file in (file for files in self._files.values() for file in files):
+        self._wait_for(close, self._timeout_s + LEDGER_S)
+        for file in (file for files in self._files.values() for file in files.files):
             there = frames_in(file.path, DATASET)
             missing = there is None or there < file.frames
             self.tell.file(
@@ -383,10 +415,59 @@ class GraphDetector:
             )
             if missing:
                 raise DeviceError(
-                    f"{file.path} holds {there or 0} frames, and {file.frames} points name one",
+                    f"{file.path} holds {there or 0} frames, and the points name {file.frames}",
                     remedy="see whether somebody else changed that file",
                     device=self.name,
                 )
+        if self._ledger is not None and self._ledger.broken:
+            raise DeviceError(
+                f"frames are missing: {self._ledger.text}",
+                remedy="take those points again; see why in undula logs",
+                device=self.name,
+            )
+
+    def _wait_for(self, work: Work, timeout_s: float) -> None:
+        """Let the thread do it, if the graph runs, and wait until it is done, or refused."""
+        done = threading.Event()
+
+        def do(runner: Runner) -> None:
+            try:
+                work(runner)
+            finally:
+                done.set()
+
+        if self._runner is not None:
+            self._ask(do, lambda _: done.set())
+            done.wait(timeout_s)
+
+    def _add_up(self, runner: Runner) -> None:
+        """The ledger of the run, once all that is on its way through lossless edges is through."""
+        end = time.monotonic() + LEDGER_S
+        while True:
+            heard = runner.tell(max(0.0, end - time.monotonic()))
+            self._keep_ledger(runner)
+            if not heard or self._ledger is None or self._ledger.complete:
+                return
+            if time.monotonic() >= end or not self._on_the_way():
+                return
+            runner.pump(LOOK_S / 10)
+
+    def _on_the_way(self) -> bool:
+        found = self._ledger
+        return found is not None and any(c["on_the_way"] for c in found.edges.values())
+
+    def _keep_ledger(self, runner: Runner) -> None:
+        if self._fresh or self._triggers < self._first:
+            return
+        policies = {edge.name: edge.policy.text for edge in self.graph.edges}
+        report = runner.outcome(self._triggers).report
+        self._ledger = run_ledger(report, policies, self._first, self._triggers)
+
+    def run_ledger(self) -> dict[str, Any] | None:
+        """Where the frames of this run are, for its stop document; None before the first one."""
+        if self._ledger is None:  # it was not finished: a run that failed, or was aborted
+            self._wait_for(self._add_up, LEDGER_S)
+        return None if self._ledger is None else self._ledger.plain()
 
     def stop(self, success: bool = False) -> None:
         """Give up the frame that is waited for."""
@@ -400,35 +481,3 @@ class GraphDetector:
             self._ask(lambda runner: runner.stop())
             thread.join(self._timeout_s)
         get_logger().info("graph_ended", device=self.name)
-
-
-def _opened(path: Path) -> tuple[tuple[int, ...], str] | None:
-    """Shape and dtype of the frames in a file that is being written; None before it has any."""
-    import h5py
-
-    try:
-        with h5py.File(path, "r", swmr=True, locking=False) as file:
-            data = file[DATASET]
-            return tuple(data.shape[1:]), str(data.dtype.str)
-    except (OSError, KeyError):
-        return None
-
-
-def _resource(file: _File, key: str) -> dict[str, Any]:
-    return {
-        "uid": file.uid,
-        "data_key": key,
-        "mimetype": "application/x-hdf5",
-        "uri": f"file://localhost{file.path.absolute()}",
-        "parameters": {"dataset": DATASET, "chunk_shape": [1, *file.shape]},
-    }
-
-
-def _datum(file: _File) -> dict[str, Any]:
-    return {
-        "uid": f"{file.uid}/{file.frames}",
-        "stream_resource": file.uid,
-        "descriptor": "",
-        "indices": {"start": file.frames, "stop": file.frames + 1},
-        "seq_nums": {"start": 0, "stop": 0},
-    }

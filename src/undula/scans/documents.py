@@ -61,8 +61,8 @@ class DocumentGate:
     `opening(start)` is called with each start document before anything is sent; it records the run
     and returns its file's path. `reason()` says whether somebody asked the run to end, and why it
     ends; it is put into a stop document that has none, and into that of a run which was completed
-    early. Runs may be interleaved: each document goes to the journal of its own run. `open` is the
-    newest run that is open.
+    early. `completed(stop)` adds what devices know of the run as a whole. Runs may be interleaved:
+    each document goes to the journal of its own run. `open` is the newest run that is open.
     """
 
     def __init__(
@@ -70,10 +70,12 @@ class DocumentGate:
         outbox: Documents,
         opening: Callable[[dict[str, Any]], Path],
         reason: Callable[[], tuple[ExitStatus | None, str]],
+        completed: Callable[[dict[str, Any]], dict[str, Any]] = lambda stop: stop,
     ) -> None:
         self._outbox = outbox
         self._opening = opening
         self._reason = reason
+        self._completed = completed
         self.item_id = ""
         self.open: OpenRun | None = None
         self.closed: list[OpenRun] = []
@@ -137,7 +139,7 @@ class DocumentGate:
             reached("engine.point_measured")
         elif name == "stop":
             self._tell_files(run)
-            doc = self._ending(run, doc)
+            doc = self._completed(self._ending(run, doc))
             run.exit_status, run.reason = doc["exit_status"], doc.get("reason", "")
         self._hand_over(run, name, doc)
         if name == "stop":

@@ -1,12 +1,15 @@
 """What devices that write files of their own are told: where a run's file is, what a fault does.
 
 In: the path of a run that opens, the device file's `onFailure`. Out: calls of `set_run_path`, and
-`on_failure` of the devices that have them (`devices.epics.cameras`).
+`on_failure` of the devices that have them (`devices.epics.cameras`); and at the end of a run the
+ledgers of the devices that keep one (`pipes.detector`), in its stop document.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from undula.core.errors import StorageError
 from undula.devices.registry import Registry
@@ -35,3 +38,24 @@ def tell_policies(scan: CheckedScan, devices: Registry) -> None:
         obj = devices[name].obj
         if hasattr(obj, "on_failure"):
             obj.on_failure = devices[name].entry.on_failure
+
+
+def with_ledgers(stop: dict[str, Any], names: Iterable[str], devices: Registry) -> dict[str, Any]:
+    """A stop document with the ledger of each device that keeps one.
+
+    Frames that are missing are the run's `reason` when it has none of its own.
+    """
+    ledgers: dict[str, Any] = {}
+    for name in names:
+        if name not in devices or not hasattr(devices[name].obj, "run_ledger"):
+            continue
+        found = devices[name].obj.run_ledger()
+        if found is not None:
+            ledgers[name] = found
+    if not ledgers:
+        return stop
+    gone = [f"[{n}] {found['text']}" for n, found in ledgers.items() if not found["complete"]]
+    reason = stop.get("reason") or "".join(
+        ["frames are missing: ", "; ".join(gone)] if gone else []
+    )
+    return {**stop, "ledger": ledgers} | ({"reason": reason} if reason else {})

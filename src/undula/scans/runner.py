@@ -35,7 +35,8 @@ from undula.scans.conditions import Conditions
 from undula.scans.continued import check_continued
 from undula.scans.documents import DocumentGate
 from undula.scans.file_layouts import FileLayouts
-from undula.scans.frames import tell_path
+from undula.scans.frames import tell_path, with_ledgers
+from undula.scans.held_up import HeldUp
 from undula.scans.leases import Holding, Leases
 from undula.scans.line import Line
 from undula.scans.lost import LostDevices
@@ -84,10 +85,12 @@ class ScanRunner:
         self._aside = Aside(engine, lambda: self.steering.aborted)
         self._shutters = Shutters(devices)
         self._lost = LostDevices(devices, settings.lost_deadline_s)
+        self._held_up = HeldUp(devices)
         self.steering = Steering(
             engine,
             shutters=self._shutters,
             lost=self._lost,
+            held_up=self._held_up,
             conditions=conditions,
             changed=changed,
             points=lambda: self._gate.open.points if self._gate.open else 0,
@@ -103,7 +106,9 @@ class ScanRunner:
         self._catalogue = catalogue
         self._touched = touched
         self._changed = changed
-        self._gate = DocumentGate(outbox, self._opening, self.steering.asked_to_end)
+        self._gate = DocumentGate(
+            outbox, self._opening, self.steering.asked_to_end, self._with_ledgers
+        )
         self._unsettled = Unsettled(outbox, catalogue)
         self._engine = engine
         engine.scan_id_source = self._next_number
@@ -275,6 +280,10 @@ class ScanRunner:
         )
         return path
 
+    def _with_ledgers(self, stop: dict[str, Any]) -> dict[str, Any]:
+        scan = self._checked
+        return stop if scan is None else with_ledgers(stop, scan.devices, self.devices)
+
     # ---- the thread -----------------------------------------------------------------------
 
     def _work(self) -> None:
@@ -321,6 +330,7 @@ class ScanRunner:
             self.steering.on_its_way = True
             self._lease(scan, holder)
             self._lost.begin(scan.devices)
+            self._held_up.begin(scan.devices)
             self._touched.add(item.item_id, scan.devices)
             self.steering.await_conditions()
             self.samples.mount(request.queue.sample, holder, self.steering)

@@ -334,6 +334,7 @@ class EngineService:
                 late = [*self.runner.steering.watch_overdue(), *self.runner.moves.look()]
                 self.alarms.see(wrong_now(self.runner.conditions.trips(), self._devices, late))
                 self.runner.steering.watch_lost()
+                self.runner.steering.watch_held_up()
                 self.runner.steering.watch_room(self._outbox.fill, self._broker_full)
             except BusyError as error:
                 get_logger().info("pause_not_possible", error=str(error))

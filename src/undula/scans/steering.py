@@ -24,6 +24,7 @@ from undula.plans.step import Messages
 from undula.plans.steps import Done, Steps
 from undula.plans.verbs import Wait
 from undula.scans.conditions import Conditions, Trip, told
+from undula.scans.held_up import HeldUp
 from undula.scans.hold import Hold
 from undula.scans.lost import LostDevices
 from undula.scans.shutters import Shutters
@@ -51,6 +52,7 @@ class Steering:
         *,
         shutters: Shutters,
         lost: LostDevices,
+        held_up: HeldUp,
         conditions: Conditions,
         changed: Callable[[], None],
         points: Callable[[], int],
@@ -59,6 +61,7 @@ class Steering:
         self._engine = engine
         self._shutters = shutters
         self._lost = lost
+        self._held_up = held_up
         self._conditions = conditions
         self._changed = changed
         self._points = points
@@ -94,6 +97,7 @@ class Steering:
             self._steps, self._begun = None, False
             self._returned = self._cut = False
             self._lost.begin(())
+            self._held_up.begin(())
 
     def end(self, message: str) -> None:
         """The item has ended; `message` says why, '' when there is nothing to say."""
@@ -357,6 +361,19 @@ class Steering:
                 self._lost.paused = True
                 self._pause(False, f"paused by itself: {self._lost.text}")
         elif state == "paused" and self._lost.paused and not self._trips():
+            self._go_on_by_itself()
+
+    def watch_held_up(self) -> None:
+        """Pause while a device cannot keep up, and go on by itself when it has caught up."""
+        why = self._held_up.text
+        with self.lock:
+            running = self.state == "running" and self._in_plan
+            waits = self.state == "paused" and self._held_up.paused
+        if running and why:
+            self._held_up.paused = True
+            self._pause(False, f"paused by itself: {why}")
+        elif waits and not why and not (self._trips() or self._lost.look()):
+            self._held_up.paused = False
             self._go_on_by_itself()
 
     def watch_overdue(self) -> list[Late]:

@@ -65,7 +65,7 @@ class Inlet:
         self._memory: Any = None
         self._spill: Any = None
         self._slots = self._slot_bytes = self._spill_slots = 0
-        self._welcomed = False
+        self._welcomed = self._died = False
         self.room = 1
         """Frames that it may have in hand before it holds the producer up."""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -93,6 +93,10 @@ class Inlet:
         except OSError as exc:
             raise self._out_of_reach(exc) from exc
 
+    def _hung_up(self, exc: OSError) -> PipeError:
+        self._died = True
+        return self._out_of_reach(exc)
+
     def _out_of_reach(self, exc: OSError) -> PipeError:
         return PipeError(
             f"the producer {self._path.name} cannot be reached: {exc.strerror or exc}",
@@ -107,7 +111,7 @@ class Inlet:
         except BlockingIOError:
             raise
         except OSError as exc:
-            raise self._out_of_reach(exc) from exc
+            raise self._hung_up(exc) from exc
         try:
             self._enter(raw, given)
         finally:
@@ -117,7 +121,7 @@ class Inlet:
 
     def _enter(self, raw: bytes, given: list[int]) -> None:
         if not raw:
-            raise self._out_of_reach(OSError(0, "it hung up"))
+            raise self._hung_up(OSError(0, "it hung up"))
         kind, _, body = wire.opened(raw)
         answer = wire.content(body)
         if kind == wire.REFUSED:
@@ -174,6 +178,8 @@ class Inlet:
             return False
         except UndulaError:
             self._ended = "lost"
+            if self._died:  # before its welcome: its successor says that it is there
+                return False
             raise
         try:
             if not raw:

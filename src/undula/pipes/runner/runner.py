@@ -60,6 +60,8 @@ class _Process:
     ready: bool = False
     over: bool = False
     restarts: int = 0
+    forgiven: int = 0
+    told: bool = False
     views: Views = field(default_factory=dict)
     given_up: bool = False
 
@@ -229,6 +231,48 @@ class Runner:
         edges = [edge.name for edge in self.graph.into(node)]
         return all(n in self._merged and seq_num in self._merged[n].passed for n in edges)
 
+    @property
+    def failed(self) -> str:
+        """Why the graph ends; '' while it does not, or when it was asked to."""
+        return self._failed
+
+    def failed_on(self, seq_num: int) -> list[str]:
+        """Edges that may lose nothing, and whose node raised on this frame."""
+        lossless = [e.name for e in self.graph.edges if e.policy.kind == "lossless"]
+        return [n for n in lossless if n in self._merged and seq_num in self._merged[n].failed]
+
+    def waits_at(self, seq_num: int) -> list[str]:
+        """Edges that may lose nothing, where this frame is on its way, and not beyond."""
+        there = {
+            edge.name: edge for edge in self.graph.edges
+            if edge.policy.kind == "lossless" and edge.name in self._merged
+            and seq_num in self._merged[edge.name].on_the_way
+        }  # fmt: skip
+        beyond = {edge.source for edge in there.values()}
+        return [name for name, edge in there.items() if edge.target not in beyond]
+
+    def renew(self) -> None:
+        """Another run begins: each process may be started anew as often as in the first one."""
+        for process in self._processes.values():
+            process.forgiven = process.restarts
+
+    def tell(self, timeout_s: float) -> bool:
+        """Hear now how all processes are doing; False when one does not say so in time."""
+        end = time.monotonic() + timeout_s
+        asked: dict[str, _Process] = {}
+        for process in self._processes.values():
+            process.told = process.over
+        while time.monotonic() < end and not self._failed:
+            waiting = [p for p in self._processes.values() if not p.told and not p.over]
+            if not waiting:
+                return True
+            for process in waiting:  # one that died meanwhile: its successor
+                if process.ready and asked.get(process.name) is not process:
+                    asked[process.name] = process
+                    process.line.say(do="tell")
+            self.pump(max(0.0, end - time.monotonic()))
+        return False
+
     def wake(self) -> None:
         """From any thread: let a `pump` that waits return."""
         os.eventfd_write(self._waker, 1)
@@ -311,6 +355,7 @@ class Runner:
 
     def _take_status(self, process: _Process, words: Mapping[str, Any]) -> None:
         process.over = bool(words["over"])
+        process.told = process.told or bool(words.get("asked"))
         for edge, views in words["ledgers"].items():
             process.views[edge] = views
         for name, plain in words["nodes"].items():
@@ -353,7 +398,8 @@ class Runner:
             status.state, status.error = "dead", status.error or f"its process ended: {how}"
             for edge in self.graph.out_of(name):
                 self._paths.pop(edge.name, None)
-        if process.restarts >= MAX_RESTARTS or not process.ready:
+        often = process.restarts - process.forgiven >= MAX_RESTARTS
+        if often or (not process.ready and code >= 0):  # killed at its start: start it again
             said = {self.status.nodes[name].error for name in process.nodes}
             why = "".join(f": {text}" for text in sorted(said) if text and how not in text)
             self._fail(
@@ -364,6 +410,7 @@ class Runner:
                 self._give_up(name)
             return
         self._spawn(process.name, process.nodes, process.restarts + 1)
+        self._processes[process.name].forgiven = process.forgiven
 
     def _give_up(self, node: str) -> None:
         """Nobody will take its frames: let those before it go on to the end."""
@@ -397,7 +444,7 @@ class Runner:
         self._answers.clear()
         asked: _Process | None = None
         end = time.monotonic() + READY_S
-        while not self._answers and time.monotonic() < end:
+        while not self._answers and not self._failed and time.monotonic() < end:
             process = self._processes[self._where[node]]
             if process.given_up:
                 self._answers.append(self._failed or f"the process of {node} has ended")
@@ -408,7 +455,7 @@ class Runner:
             self.pump(max(0.0, end - time.monotonic()))
         if not self._answers or self._answers[0]:
             raise PipeError(
-                self._answers[0] if self._answers else f"{node} did not answer",
+                self._answers[0] if self._answers else self._failed or f"{node} did not answer",
                 remedy="see the parameters of this node, `undula pipes show`",
                 where=node,
             )

@@ -61,6 +61,7 @@ class Worker:
         self._told_frames: dict[str, int] = {}
         self._told_end = self._quit = False
         self._told = ""
+        self._asked = False
         self._note()
         for host in self.hosts.values():
             if host.source:
@@ -193,6 +194,8 @@ class Worker:
         elif what == "forget":
             for host in self.hosts.values():
                 host.forget(name)
+        elif what == "tell":
+            self._asked = True
         elif what == "stop":
             for host in self.hosts.values():
                 host.stop_source()
@@ -223,9 +226,11 @@ class Worker:
                 host.safe.clear()
         over = all(host.over for host in self.hosts.values())
         now = time.monotonic()
-        if (over and self._told_end) or (now - self._told_at < TELL_S and not over):
+        asked, self._asked = self._asked, False
+        due = not self._told_end if over else now - self._told_at >= TELL_S
+        if not due and not asked:
             return
-        span, self._told_at = now - self._told_at, now
+        span, self._told_at = max(1e-6, now - self._told_at), now
         nodes: dict[str, Any] = {}
         ledgers: dict[str, list[Any]] = {}
         depths: dict[str, int] = {}
@@ -246,11 +251,11 @@ class Worker:
             for edge, views in host.views().items():
                 plain = [view.dump() for view in views]
                 size = sum(len(pairs) for view in plain for pairs in view.values())
-                if over or size <= MAX_TOLD_INTERVALS:
+                if over or asked or size <= MAX_TOLD_INTERVALS:
                     ledgers.setdefault(edge, []).extend(plain)
         told = repr((nodes, depths, over))
-        if told != self._told:
-            self._line.say(nodes=nodes, ledgers=ledgers, depths=depths, over=over)
+        if told != self._told or asked:
+            self._line.say(nodes=nodes, ledgers=ledgers, depths=depths, over=over, asked=asked)
             self._told = told
         self._told_end = over
 

@@ -1,0 +1,126 @@
+"""Room: pipes. The files that the writers of a detector's graph make in one run, frame by frame.
+
+In: where the run's file is, and the number of a frame that is safe. Out: the file and the row in
+it, as Bluesky documents. A writer that died has left a file, its successor writes the next one; a
+frame that belongs to no point (it was taken again) has a row all the same. Called by: `detector`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from undula.core.errors import DeviceError
+from undula.files.frame_file import DATASET
+
+NUMBERS = "/entry/data/seq_num"
+Documents = list[tuple[str, dict[str, Any]]]
+
+
+@dataclass(slots=True)
+class RunFile:
+    """A file of this run. `frames` are the rows up to the last one that a document names."""
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: str
+    uid: str = field(default_factory=lambda: str(uuid.uuid4()))
+    frames: int = 0
+    told: int = 0
+    newest: int = 0
+
+
+class RunFiles:
+    """Files of one writer in one run: `FOLDER/STEM_0001.h5` and so on.
+
+    Args:
+        key: the data key of its frames.
+        found: called with the path of each new file.
+    """
+
+    def __init__(self, folder: Path, stem: str, key: str, found: Callable[[Path], object]) -> None:
+        self._folder, self._stem, self._key, self._found = folder, stem, key, found
+        self.files: list[RunFile] = []
+
+    def place(self, number: int) -> Documents:
+        """Documents that name frame `number`, which is safe. Raises: DeviceError."""
+        self._look()
+        file = self.files[-1] if self.files else None
+        if file is not None and file.newest and file.newest == number - 1:
+            row: int | None = file.frames
+        else:  # the first one, or some were taken that no point has: the file knows
+            row = None
+            for file in reversed(self.files):
+                row = _row(file.path, number)
+                if row is not None:
+                    break
+        if file is None or row is None:
+            raise DeviceError(
+                f"its frame {number} was written, and no file {self._stem}_*.h5 has it",
+                remedy="see whether somebody removes files in the data folder",
+            )
+        documents: Documents = []
+        if not file.told:
+            documents.append(("stream_resource", _resource(file, self._key)))
+        documents.append(("stream_datum", _datum(file, row)))
+        file.frames, file.newest = row + 1, number
+        file.told += 1
+        return documents
+
+    def _look(self) -> None:
+        known = {file.path for file in self.files}
+        for path in sorted(self._folder.glob(f"{self._stem}_[0-9][0-9][0-9][0-9].h5")):
+            if path in known:
+                continue
+            opened = _opened(path)
+            if opened is not None:
+                self.files.append(RunFile(path, *opened))
+                self._found(path)
+
+
+def _opened(path: Path) -> tuple[tuple[int, ...], str] | None:
+    """Shape and dtype of the frames in a file that is being written; None before it has any."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r", swmr=True, locking=False) as file:
+            data = file[DATASET]
+            return tuple(data.shape[1:]), str(data.dtype.str)
+    except (OSError, KeyError):
+        return None
+
+
+def _row(path: Path, number: int) -> int | None:
+    """The row of a frame in a file that is being written; None when it is not there."""
+    import h5py
+    import numpy as np
+
+    try:
+        with h5py.File(path, "r", swmr=True, locking=False) as file:
+            rows = np.flatnonzero(file[NUMBERS][()] == number)
+    except (OSError, KeyError):
+        return None
+    return int(rows[0]) if len(rows) else None
+
+
+def _resource(file: RunFile, key: str) -> dict[str, Any]:
+    return {
+        "uid": file.uid,
+        "data_key": key,
+        "mimetype": "application/x-hdf5",
+        "uri": f"file://localhost{file.path.absolute()}",
+        "parameters": {"dataset": DATASET, "chunk_shape": [1, *file.shape]},
+    }
+
+
+def _datum(file: RunFile, row: int) -> dict[str, Any]:
+    return {
+        "uid": f"{file.uid}/{row}",
+        "stream_resource": file.uid,
+        "descriptor": "",
+        "indices": {"start": row, "stop": row + 1},
+        "seq_nums": {"start": 0, "stop": 0},
+    }

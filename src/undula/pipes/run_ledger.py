@@ -1,0 +1,84 @@
+"""Room: pipes. The ledger of one scan, of a graph that is kept warm from scan to scan. Pure.
+
+In: the graph's report, and which frames the scan triggered. Out: sums of each edge and the frames
+that are missing, as plain values for the run's stop document and its file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from undula.pipes.intervals import IntervalSet
+from undula.pipes.ledger import FATES, Missing, Report
+
+
+@dataclass(slots=True)
+class RunLedger:
+    """What became of the frames `first` to `last`.
+
+    `broken` are frames that an edge lost which may lose none; `left` those that others lost. A
+    frame still on its way to a viewer is neither: it may sleep as long as it likes.
+    """
+
+    first: int
+    last: int
+    edges: dict[str, dict[str, int]] = field(default_factory=dict)
+    policies: dict[str, str] = field(default_factory=dict)
+    broken: list[Missing] = field(default_factory=list)
+    left: list[Missing] = field(default_factory=list)
+
+    @property
+    def triggers(self) -> int:
+        """Frames that the scan asked for."""
+        return self.last - self.first + 1
+
+    @property
+    def complete(self) -> bool:
+        """Every frame passed each edge, or its policy left it out."""
+        return not self.broken and not self.left
+
+    @property
+    def text(self) -> str:
+        """One line for people."""
+        if self.complete:
+            many = f"{len(self.edges)} edge{'s' * (len(self.edges) != 1)}"
+            return f"complete: {self.triggers} frames, each accounted for on {many}"
+        return "; ".join(missing.text for missing in (*self.broken, *self.left))
+
+    def plain(self) -> dict[str, Any]:
+        """For a stop document: edges as a table."""
+        found: dict[str, Any] = {
+            "triggers": self.triggers,
+            "first_frame": self.first,
+            "complete": self.complete,
+            "text": self.text,
+            "edge": list(self.edges),
+            "policy": [self.policies.get(name, "") for name in self.edges],
+        }
+        for name in ("seen", *FATES, "on_the_way"):
+            found[name] = [counts[name] for counts in self.edges.values()]
+        return found
+
+
+def run_ledger(report: Report, policies: Mapping[str, str], first: int, last: int) -> RunLedger:
+    """The part of a graph's report that is about the frames `first` to `last`.
+
+    `policies` has the policy of each edge by its name.
+    """
+    found = RunLedger(first, last, policies=dict(policies))
+    span = IntervalSet([(first, last + 1)])
+    for name, ledger in report.edges.items():
+        counts = {fate: len(getattr(ledger, fate) & span) for fate in ("seen", *FATES)}
+        found.edges[name] = counts | {"on_the_way": len(ledger.on_the_way & span)}
+    for missing in report.missing:
+        lossless = policies.get(missing.edge) == "lossless"
+        frames = missing.frames & span
+        if not lossless:
+            frames = frames - report.edges[missing.edge].on_the_way
+        if frames:
+            (found.broken if lossless else found.left).append(
+                Missing(missing.edge, frames, missing.place)
+            )
+    return found
