@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 
+from undula.bus.endpoints import QUEUE_STATUS
 from undula.client import Client
 from undula.core.procs import environment_of
+from undula.messages import QueueStatus
 from undula.pipes.graph import checked
 from undula.pipes.nodes.registry import Shipped
 from undula.pipes.replaying import as_replay, chosen
@@ -43,14 +48,72 @@ cam:
       edges: [det -> roi, det -> file, det -> view: latest, roi.sum -> out]
   readoutPriority: monitored
   enabled: true
+slow:
+  deviceClass: undula.pipes.detector.GraphDetector
+  deviceConfig:
+    slow_after: 0.5
+    nodes: FOLDER
+    graph:
+      nodes:
+        det: {node: simulated, parameters: {width: 8, height: 8, rate_hz: 0}}
+        gate: {node: gate, parameters: {folder: FOLDER}}
+        out: channel
+      edges: [det -> gate, gate.total -> out]
+  readoutPriority: on_request
+  enabled: true
+holes:
+  deviceClass: undula.pipes.detector.GraphDetector
+  deviceConfig:
+    frame_timeout: 1.0
+    graph:
+      nodes:
+        det: {node: simulated, parameters: {width: 4, height: 4, rate_hz: 0, faults: {"3": missing}}}
+        out: channel
+      edges: [det -> out]
+  readoutPriority: on_request
+  enabled: true
 """
+GATE = '''"""A node that is slow on request."""
+
+import time
+from pathlib import Path
+
+from undula.pipes.nodes.base import Node, Port, parameter
+
+
+class Gate(Node):
+    """Waits while there is a file `shut`."""
+
+    outputs = (Port("total", "the sum of a frame", ndim=0, kinds="f", unit="counts"),)
+    covers = "frame"
+    folder: str = parameter("", "where the file is")
+
+    def clear(self):
+        self.total = 0.0
+
+    def accumulate(self, frame):
+        while Path(self.folder, "shut").exists():
+            time.sleep(0.02)
+        self.total = float(frame.data.sum())
+
+    def result(self):
+        return {"total": self.total}
+'''
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With the node that is slow on request, and the file that makes it so."""
+    made = tmp_path_factory.mktemp("gate")
+    (made / "gate.py").write_text(GATE)
+    return made
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Iterator[Client]:
     """One beamline for all tests of this file."""
     devices = tmp_path_factory.mktemp("graph") / "devices.yaml"
-    devices.write_text(DEVICES)
+    devices.write_text(DEVICES.replace("FOLDER", str(folder)))
     with local_beamline(devices=devices) as beamline, beamline.connect() as client:
         yield client
 
@@ -125,3 +188,76 @@ def test_any_process_of_the_graph_is_killed_and_the_next_scan_is_whole(client: C
     for pid in workers(client):
         os.kill(pid, signal.SIGKILL)
         checked_run(client.scan("samx", 0, 1, 3, detectors=["cam"]).run, 3)
+
+
+LOSSLESS = ["det.frames -> roi.frames", "det.frames -> file.frames", "roi.sum -> out.values"]
+
+
+def passed(path: Path, device: str) -> tuple[int, dict[str, int]]:
+    """Triggers and frames that passed each edge, as the file of a run says."""
+    with h5py.File(path) as file:
+        ledger = file[f"entry/ledger/results/{device}"]
+        edges = json.loads(ledger["edge"].asstr()[()])
+        counts = dict(zip(edges, ledger["passed"][()].tolist(), strict=True))
+        return int(ledger["triggers"][()]), counts
+
+
+def test_each_process_is_killed_in_mid_scan_and_every_point_has_its_frame(client: Client) -> None:
+    checked_run(client.scan("samx", 0, 1, 2, detectors=["cam"]).run, 2)
+    victims = workers(client)
+    kills = [10 + 25 * n for n in range(len(victims))]
+    scan = client.scan("samx", 0, 1, kills[-1] + 15, detectors=["cam"], wait=False)
+    for event in scan.events():
+        if event["seq_num"] in kills:
+            os.kill(victims.pop(), signal.SIGKILL)
+    scan.wait(100)
+    assert not victims
+    checked_run(scan.run, kills[-1] + 15)
+    triggers, counts = passed(scan.run.path, "cam")
+    assert triggers >= kills[-1] + 15
+    assert {edge: counts[edge] for edge in LOSSLESS} == dict.fromkeys(LOSSLESS, triggers)
+
+
+def test_an_edge_that_cannot_keep_up_pauses_the_scan_which_goes_on_by_itself(
+    client: Client, folder: Path
+) -> None:
+    shut = folder / "shut"
+    told: SimpleQueue[QueueStatus] = SimpleQueue()
+    with closing(client.link.connector.subscribe(QUEUE_STATUS, told.put)):
+        scan = client.scan("samx", 0, 1, 400, detectors=["slow"], wait=False)
+        for event in scan.events():
+            if event["seq_num"] == 5:
+                shut.touch()
+                break
+        while not (said := told.get(timeout=60).message).startswith("paused by itself"):
+            pass
+    assert "[slow] edge det.frames -> gate.frames cannot keep up" in said
+    shut.unlink()
+    scan.wait(60)
+    assert scan.run.status == "success", scan.run.record.reason
+    assert len(scan.run.data["slow_gate_total"]) == 400
+    triggers, counts = passed(scan.run.path, "slow")
+    assert set(counts.values()) == {triggers}
+
+
+def test_a_frame_that_went_missing_is_named_in_the_run_and_its_file(client: Client) -> None:
+    scan = client.scan("samx", 0, 1, 4, detectors=["holes"], wait=False)
+    scan.wait(60, check=False)
+    assert scan.run is not None and scan.run.status == "fail"
+    assert "frame 3 did not come to det.frames -> out.values" in scan.run.record.reason
+    triggers, counts = passed(scan.run.path, "holes")
+    assert (triggers, counts) == (3, {"det.frames -> out.values": 2})
+    with h5py.File(scan.run.path) as file:
+        text = file["entry/ledger/results/holes/text"].asstr()[()]
+    assert text == "det.frames -> out.values: 1 frame 3 never made by det"
+
+
+def test_the_ledger_of_a_run_is_in_its_file(client: Client) -> None:
+    run = client.scan("samx", 0, 1, 4, detectors=["cam"]).run
+    triggers, counts = passed(run.path, "cam")
+    assert triggers == 4
+    assert {edge: counts[edge] for edge in LOSSLESS} == dict.fromkeys(LOSSLESS, 4)
+    with h5py.File(run.path) as file:
+        assert file["entry/ledger"].attrs["NX_class"] == "NXprocess"
+        text = file["entry/ledger/results/cam/text"].asstr()[()]
+    assert text == "complete: 4 frames, each accounted for on 4 edges"

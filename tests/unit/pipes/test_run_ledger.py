@@ -1,0 +1,47 @@
+"""The ledger of one scan, of a graph that was warm before it; pure."""
+
+from __future__ import annotations
+
+from undula.pipes.intervals import IntervalSet
+from undula.pipes.ledger import Edge, EdgeLedger, reconciled
+from undula.pipes.run_ledger import RunLedger, run_ledger
+
+FILE, VIEW = "det.frames -> file.frames", "det.frames -> view.frames"
+EDGES = [Edge("det.frames", "file.frames"), Edge("det.frames", "view.frames")]
+
+
+def of(first: int, last: int, **views: EdgeLedger) -> RunLedger:
+    named = {FILE: [views["file"]], VIEW: [views["view"]]}
+    produced = {"det": IntervalSet([(1, 21)])}
+    report = reconciled(20, EDGES, named, produced, {})
+    return run_ledger(report, {FILE: "lossless", VIEW: "latest"}, first, last)
+
+
+def ledger(**fates: tuple[int, int]) -> EdgeLedger:
+    found = EdgeLedger()
+    found.seen.add_range(1, 21)
+    for fate, (first, last) in fates.items():
+        getattr(found, fate).add_range(first, last + 1)
+    return found
+
+
+def test_only_the_frames_of_the_scan_count() -> None:
+    found = of(11, 20, file=ledger(passed=(5, 20)), view=ledger(passed=(11, 14), dropped=(15, 20)))
+    assert found.complete
+    assert found.text == "complete: 10 frames, each accounted for on 2 edges"
+    plain = found.plain()
+    assert plain["edge"] == [FILE, VIEW]
+    assert (plain["seen"], plain["passed"]) == ([10, 10], [10, 4])
+
+
+def test_a_frame_on_its_way_to_a_viewer_is_not_missing_and_one_to_a_file_is() -> None:
+    found = of(1, 20, file=ledger(passed=(1, 18)), view=ledger(passed=(1, 9)))
+    assert not found.left
+    assert found.text == f"{FILE}: 2 frames 19-20 still on the way to file"
+
+
+def test_what_a_viewer_took_along_is_named_and_breaks_nothing() -> None:
+    found = of(1, 20, file=ledger(passed=(1, 20)), view=ledger(passed=(1, 19), lost=(20, 20)))
+    assert not found.broken
+    assert not found.complete
+    assert found.text == f"{VIEW}: 1 frame 20 went with view when it died"
