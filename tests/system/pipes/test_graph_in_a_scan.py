@@ -67,7 +67,9 @@ holes:
     frame_timeout: 1.0
     graph:
       nodes:
-        det: {node: simulated, parameters: {width: 4, height: 4, rate_hz: 0, faults: {"3": missing}}}
+        det:
+          node: simulated
+          parameters: {width: 4, height: 4, rate_hz: 0, faults: {"3": missing}}
         out: channel
       edges: [det -> out]
   readoutPriority: on_request
@@ -243,7 +245,8 @@ def test_an_edge_that_cannot_keep_up_pauses_the_scan_which_goes_on_by_itself(
 def test_a_frame_that_went_missing_is_named_in_the_run_and_its_file(client: Client) -> None:
     scan = client.scan("samx", 0, 1, 4, detectors=["holes"], wait=False)
     scan.wait(60, check=False)
-    assert scan.run is not None and scan.run.status == "fail"
+    assert scan.run is not None
+    assert scan.run.status == "fail"
     assert "frame 3 did not come to det.frames -> out.values" in scan.run.record.reason
     triggers, counts = passed(scan.run.path, "holes")
     assert (triggers, counts) == (3, {"det.frames -> out.values": 2})

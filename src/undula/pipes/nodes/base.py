@@ -260,6 +260,7 @@ class Source(Node):
     """A node without input: it makes frames. Whoever runs it waits until the next one is due."""
 
     inputs = ()
+
     def accumulate(self, frame: Frame) -> None:
         """Raises: InputError: it has no input."""
         raise InputError(
