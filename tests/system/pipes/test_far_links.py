@@ -1,0 +1,287 @@
+"""Links between hosts, over loopback: cuts, deaths and keys."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from undula.pipes.errors import PipeError
+from undula.pipes.frame import Frame
+from undula.pipes.ledger import EdgeLedger, merged
+from undula.pipes.link.far import Liveness
+from undula.pipes.link.far_inlet import FarInlet
+from undula.pipes.link.far_outlet import FarOutlet
+from undula.pipes.link.keys import Keys, load_keys, trust
+from undula.pipes.policy import Policy
+
+LARGE = 200_000
+QUICK = Liveness(beat_s=0.1, dead_s=0.5, patience_s=30.0)
+PATIENCE_S = 30.0
+
+
+class Cable:
+    """A TCP connection through here, that can be pulled out."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self.address = f"tcp://127.0.0.1:{self._door.getsockname()[1]}"
+        self._ends: list[socket.socket] = []
+        self._plugged = threading.Event()
+        self._plugged.set()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                near, _ = self._door.accept()
+            except OSError:
+                return
+            if not self._plugged.is_set():
+                near.close()
+                continue
+            far = socket.create_connection(("127.0.0.1", self._port))
+            self._ends += [near, far]
+            for one, other in ((near, far), (far, near)):
+                threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
+
+    def _carry(self, one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while raw := one.recv(1 << 16):
+                other.sendall(raw)
+        for end in (one, other):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def pull(self) -> None:
+        """What is under way is lost."""
+        self._plugged.clear()
+        ends, self._ends = self._ends, []
+        for end in ends:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def plug(self) -> None:
+        self._plugged.set()
+
+    def close(self) -> None:
+        self._door.close()
+        self.pull()
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Keys:
+    return load_keys(tmp_path / "keys")
+
+
+class Feed:
+    """A producer that goes on by itself, in a thread of its own."""
+
+    def __init__(self, outlet: FarOutlet, frames: int, size: int = LARGE) -> None:
+        self.outlet, self.frames, self.size = outlet, frames, size
+        self.counts: dict[str, int] = {}
+        self.ledger = EdgeLedger()
+        self.quit = threading.Event()
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self) -> None:
+        for seq in range(1, self.frames + 1):
+            data = np.full(self.size // 8, seq, "<i8")
+            while not self.outlet.send(Frame(seq, data, trigger=seq - 1), timeout_s=0.1):
+                if self.quit.is_set():
+                    return
+        self.outlet.finish()
+        while not self.quit.is_set():
+            self.outlet.pump(0.05)
+        self.ledger = self.outlet.ledgers()["writer"]
+        self.counts = self.ledger.counts
+
+    def close(self) -> None:
+        self.quit.set()
+        self.thread.join()
+        self.outlet.close()
+
+
+def port(outlet: FarOutlet) -> int:
+    return int(outlet.address.rpartition(":")[2])
+
+
+def check(frame: Frame) -> int:
+    assert np.all(frame.data == frame.seq_num), "these are another frame's data"
+    return frame.seq_num
+
+
+@pytest.mark.parametrize("size", [80, LARGE])
+def test_a_consumer_goes_on_at_its_first_unconfirmed_frame_after_each_cut(
+    ours: Keys, size: int
+) -> None:
+    outlet = FarOutlet(
+        "tcp://127.0.0.1:*", frame_bytes=size, budget_bytes=20 * size + 2000,
+        expect={"writer": Policy()}, keys=ours, alive=QUICK,
+    )  # fmt: skip
+    cable = Cable(port(outlet))
+    feed = Feed(outlet, 300, size)
+    inlet = FarInlet(cable.address, "writer", keys=ours, alive=QUICK, wait=False)
+    got: list[int] = []
+    kept: list[Frame] = []
+    try:
+        while inlet.ended == "no":
+            for frame in inlet.take(7, PATIENCE_S):
+                got.append(check(frame))
+                kept.append(frame)
+                if len(got) in (40, 120, 200):
+                    cable.pull()
+                    for each in kept[: len(kept) // 2]:  # while there is no way to the producer
+                        inlet.confirm(each)
+                    del kept[: len(kept) // 2]
+                    inlet.flush()
+                    cable.plug()
+            while len(kept) > 5:  # some stay in hand over each cut
+                inlet.confirm(kept.pop(0))
+        assert [check(frame) for frame in kept] == got[-len(kept) :], "what is in hand was not kept"
+        for each in kept:
+            inlet.confirm(each)
+        assert inlet.settled(PATIENCE_S)
+        assert outlet.in_flight == 0
+    finally:
+        inlet.close()
+        feed.close()
+        cable.close()
+    assert inlet.ended == "end"
+    assert got == list(range(1, 301)), "in order, none twice, none left out"
+    assert feed.counts["passed"] == feed.counts["seen"] == 300
+    assert inlet.ledger.counts["passed"] == 300
+
+
+def test_a_successor_gets_what_was_not_confirmed_marked_as_such(ours: Keys) -> None:
+    outlet = FarOutlet(
+        "tcp://127.0.0.1:*", frame_bytes=LARGE, budget_bytes=10 * LARGE,
+        expect={"writer": Policy()}, keys=ours, alive=QUICK,
+    )  # fmt: skip
+    cable = Cable(port(outlet))
+    feed = Feed(outlet, 30)
+    first = FarInlet(cable.address, "writer", keys=ours, alive=QUICK)
+    got = first.take(4, PATIENCE_S)
+    assert [check(frame) for frame in got] == list(range(1, len(got) + 1))
+    first.confirm(got[0])
+    assert first.settled(PATIENCE_S)
+    cable.close()  # it is cut off, for good
+    second = FarInlet(outlet.address, "writer", keys=ours, alive=QUICK, wait=False)
+    seen: list[tuple[int, bool]] = []
+    try:
+        while second.ended == "no":
+            for frame in second.take(timeout_s=PATIENCE_S):
+                seen.append((check(frame), frame.again))
+                second.confirm(frame)
+        assert second.settled(PATIENCE_S)
+    finally:
+        for end in (first, second, feed):
+            end.close()
+    assert [number for number, _ in seen] == list(range(2, 31))
+    assert seen[0] == (2, True)
+    assert seen[-1] == (30, False)
+    assert merged([first.ledger, second.ledger, feed.ledger]).counts["passed"] == 30
+
+
+def test_a_key_that_is_not_known_is_refused(ours: Keys, tmp_path: Path) -> None:
+    stranger = load_keys(tmp_path / "stranger")
+    trust(tmp_path / "stranger", "det", ours.public.decode())
+    expect = {"writer": Policy()}
+    outlet = FarOutlet("tcp://127.0.0.1:*", frame_bytes=64, expect=expect, keys=ours, alive=QUICK)
+    feed = Feed(outlet, 1, 64)
+    try:
+        with pytest.raises(PipeError, match="does not know the key of this host"):
+            FarInlet(
+                outlet.address, "writer", keys=load_keys(tmp_path / "stranger"), host="det",
+                alive=QUICK,
+            )  # fmt: skip
+        trust(tmp_path / "keys", "roi", stranger.public.decode())
+    finally:
+        feed.close()
+    outlet = FarOutlet(
+        "tcp://127.0.0.1:*", frame_bytes=64, expect=expect, keys=load_keys(tmp_path / "keys")
+    )
+    feed = Feed(outlet, 1, 64)
+    known = load_keys(tmp_path / "stranger")
+    try:
+        inlet = FarInlet(outlet.address, "writer", keys=known, host="det")
+        assert inlet.connected
+        inlet.close()
+    finally:
+        feed.close()
+
+
+def test_a_producer_that_is_not_the_one_that_is_known_is_not_believed(
+    ours: Keys, tmp_path: Path
+) -> None:
+    outlet = FarOutlet("tcp://127.0.0.1:*", frame_bytes=64, keys=load_keys(tmp_path / "false"))
+    trust(tmp_path / "keys", "det", load_keys(tmp_path / "true").public.decode())
+    inlet = FarInlet(
+        outlet.address, "writer", keys=load_keys(tmp_path / "keys"), host="det", wait=False,
+        alive=Liveness(beat_s=0.1, dead_s=0.2, patience_s=0.5),
+    )  # fmt: skip
+    try:
+        while inlet.ended == "no":
+            inlet.pump()
+            outlet.pump(0.02)
+        assert inlet.ended == "lost"
+        assert outlet.present == []
+    finally:
+        inlet.close()
+        outlet.close()
+
+
+def test_without_keys_nobody_listens_where_others_could_reach() -> None:
+    with pytest.raises(PipeError, match="needs keys"):
+        FarOutlet("tcp://0.0.0.0:*", frame_bytes=64)
+    with pytest.raises(PipeError, match="needs keys"):
+        FarInlet("tcp://192.0.2.1:7000", "writer")
+
+
+def test_a_viewer_that_is_cut_off_frees_its_slots_and_comes_back(ours: Keys) -> None:
+    outlet = FarOutlet(
+        "tcp://127.0.0.1:*", frame_bytes=LARGE, budget_bytes=8 * LARGE, keys=ours, alive=QUICK
+    )
+    cable = Cable(port(outlet))
+    viewer = FarInlet(cable.address, "view", Policy("latest"), keys=ours, alive=QUICK, wait=False)
+    try:
+        while not viewer.connected:
+            viewer.pump()
+            outlet.pump(0.01)
+        held: list[Frame] = []
+        seq = 0
+        while not held:
+            seq += 1
+            assert outlet.send(Frame(seq, np.full(LARGE // 8, seq, "<i8")), timeout_s=0)
+            held += viewer.take(timeout_s=0.02)
+        cable.pull()
+        while outlet.present:
+            outlet.pump(0.02)
+        assert outlet.depths()["view"] == 0
+        cable.plug()
+        first = held[0].seq_num
+        for _ in range(20):  # its slots are written over, and what it has is still its own
+            seq += 1
+            outlet.send(Frame(seq, np.full(LARGE // 8, seq, "<i8")), timeout_s=0)
+        assert check(held[0]) == first
+        later: list[Frame] = []
+        while not later:
+            seq += 1
+            outlet.send(Frame(seq, np.full(LARGE // 8, seq, "<i8")), timeout_s=0)
+            outlet.pump(0.0)
+            later += viewer.take(timeout_s=0.02)
+        viewer.confirm(held[0])
+        viewer.confirm(later[0])
+        viewer.flush()
+        assert check(later[0]) > first + 20
+    finally:
+        viewer.close()
+        outlet.close()
+        cable.close()
