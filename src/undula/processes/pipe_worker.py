@@ -18,54 +18,16 @@ import socket
 import sys
 import traceback
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, NoReturn
 
 from undula.core import faults
-from undula.core.errors import UndulaError
-from undula.pipes.graph import checked, read_graph
 from undula.pipes.nodes import frame_file, live, replay, rois, simulated, statistics
-from undula.pipes.nodes.user_nodes import NodeFolder
 from undula.pipes.runner.control import Line
 from undula.pipes.runner.parent import PACKET_BYTES
-from undula.pipes.runner.worker import Worker
+from undula.pipes.runner.serving import serve
 
 PRELOADED = (frame_file, live, replay, rois, simulated, statistics)
 """Nodes, and what they import, that every worker shares; others are imported when asked for."""
-
-
-def serve(descriptor: int) -> int:
-    """Run the nodes of one process."""
-    line = Line(socket.socket(fileno=descriptor))
-    words = _first(line)
-    if words is None:
-        return 0
-    try:
-        types = NodeFolder(Path(words["nodes"]) if words["nodes"] else None)
-        graph = checked(read_graph(words["graph"]), types)
-        worker = Worker(graph, words["process"], Path(words["folder"]), types, line)
-    except UndulaError as exc:
-        line.say(trouble=str(exc))
-        return 1
-    except Exception as exc:  # a node's own code: whatever it raises, the runner must know
-        line.say(trouble=f"{type(exc).__name__}: {exc}")
-        return 1
-    try:
-        worker.run()
-    except Exception as exc:
-        line.say(fault=f"{type(exc).__name__}: {exc}")
-        raise
-    return 0
-
-
-def _first(line: Line) -> dict[str, Any] | None:
-    while not line.ended:
-        select.select([line], [], [])
-        heard = line.heard()
-        if heard:
-            line.unread(heard[1:])
-            return heard[0]
-    return None
 
 
 def parent(descriptor: int) -> int:
@@ -130,7 +92,7 @@ def _become_worker(line: int, words: dict[str, Any]) -> NoReturn:
         os.environ.update(words["environment"])
         os.chdir(words["folder"])
         faults.arm()
-        code = serve(line)
+        code = serve(Line(socket.socket(fileno=line)))
     except BaseException:
         traceback.print_exc()
     finally:

@@ -54,6 +54,10 @@ WRONG_FORM: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         "nodes: {det: {node: simulated, process: 'a/b'}}",
         (("nodes.det.process", "is no name"),),
     ),
+    "bad host": (
+        "nodes: {det: {node: simulated, host: 'a b'}}",
+        (("nodes.det.host", "is no name"),),
+    ),
     "bad on_failure": (
         "nodes: {det: {node: simulated, on_failure: ignore}}",
         (("nodes.det.on_failure", "write skip or stop"),),

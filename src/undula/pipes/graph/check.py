@@ -71,6 +71,7 @@ def checked(graph: Graph, types: NodeTypes) -> Graph:
     _twice(whole, faults)
     _inputs(whole, known, _meant(graph, edges), faults)
     _cycles(whole, faults)
+    _hosts(whole, faults)
     faults.finish(graph.name)
     return whole
 
@@ -172,6 +173,24 @@ def _types(edge: EdgeSpec, start: PortType, end: PortType, path: str, faults: Fa
             path, f"{edge.start} gives compressed frames, which {edge.end} cannot read",
             "put a node that decompresses between them",
         )  # fmt: skip
+
+
+def _hosts(graph: Graph, faults: Faults) -> None:
+    """Nodes of one process are on one host, and a channel is where the graph is run from."""
+    first: dict[str, str] = {}
+    for name, node in graph.nodes.items():
+        beside = graph.nodes[first.setdefault(node.process or name, name)]
+        if node.host != beside.host:
+            faults.add(
+                f"nodes.{name}.host", f"it shares process {node.process} with {beside.name}, which "
+                f"is on {beside.host or 'the host that runs the graph'}",
+                "give both the same host, or each a process of its own",
+            )  # fmt: skip
+        if node.kind == "channel" and node.host:
+            faults.add(
+                f"nodes.{name}.host", "a channel ends where the graph is run from",
+                "leave host out",
+            )  # fmt: skip
 
 
 def _dimensions(number: int | None) -> str:

@@ -64,6 +64,7 @@ def svg(
 def _node(node: NodeSpec, place: tuple[int, int], note: str, fault: str) -> str:
     (x, y), name = place, node.name
     where = f" in {node.process}" if node.process else ""
+    where += f" on {node.host}" if node.host else ""
     lines = [
         f'<text x="{x + WIDE // 2}" y="{y + 20}" text-anchor="middle">{escape(name)}</text>',
         f'<text class="small" x="{x + WIDE // 2}" y="{y + 36}" text-anchor="middle">'

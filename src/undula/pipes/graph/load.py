@@ -21,9 +21,10 @@ from undula.pipes.graph.model import DEFAULT_BUDGET_BYTES, EdgeSpec, Graph, Node
 from undula.pipes.policy import Policy, parse_policy, parse_size
 
 GRAPH_KEYS = ("name", "nodes", "edges")
-NODE_KEYS = ("node", "parameters", "process", "on_failure", "budget", "frame")
+NODE_KEYS = ("node", "parameters", "process", "on_failure", "budget", "frame", "host")
 EDGE_KEYS = ("from", "to", "policy", "budget", "feedback")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}")
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _END = re.compile(r"([A-Za-z_]\w*)(?:\.([A-Za-z_]\w*))?")
 MAX_NODES = 500
 
@@ -144,6 +145,10 @@ def _node(name: str, content: Mapping[str, Any], path: str, faults: Faults) -> N
     if not isinstance(process, str) or (process and not _NAME.fullmatch(process)):
         faults.add(f"{path}.process", f"{process!r} is no name", "use letters, digits and _")
         process = ""
+    host = content.get("host", "")
+    if not isinstance(host, str) or (host and not _HOST.fullmatch(host)):
+        faults.add(f"{path}.host", f"{host!r} is no name", "use letters, digits, . _ and -")
+        host = ""
     on_failure = content.get("on_failure", "skip")
     if on_failure not in ("skip", "stop"):
         faults.add(f"{path}.on_failure", f"{on_failure!r} is no choice", "write skip or stop")
@@ -151,8 +156,9 @@ def _node(name: str, content: Mapping[str, Any], path: str, faults: Faults) -> N
     budget = _size(content.get("budget"), f"{path}.budget", faults)
     frame = _size(content.get("frame"), f"{path}.frame", faults)
     return NodeSpec(
-        name, kind, dict(parameters), process, on_failure, budget or DEFAULT_BUDGET_BYTES, frame
-    )
+        name, kind, dict(parameters), process, on_failure, budget or DEFAULT_BUDGET_BYTES, frame,
+        host,
+    )  # fmt: skip
 
 
 def _size(value: Any, path: str, faults: Faults) -> int | None:
@@ -240,7 +246,7 @@ class GraphBuilder:
 
     def node(
         self, name: str, kind: str, *, process: str = "", on_failure: str = "skip",
-        budget: str | int | None = None, **parameters: Any,
+        budget: str | int | None = None, host: str = "", **parameters: Any,
     ) -> GraphBuilder:  # fmt: skip
         """One more node, its parameters as keywords. Raises: GraphError for a second `name`."""
         if name in self._nodes:
@@ -251,6 +257,8 @@ class GraphBuilder:
         self._nodes[name] = made
         if process:
             made["process"] = process
+        if host:
+            made["host"] = host
         if budget is not None:
             made["budget"] = budget
         return self

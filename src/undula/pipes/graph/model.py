@@ -29,6 +29,7 @@ class NodeSpec:
             `stop` ends the graph.
         budget_bytes: memory for the frames that it hands on, for each of its outputs.
         frame_bytes: of the largest frame that it hands on; None: that of the first.
+        host: where its process runs; empty: here.
     """
 
     name: str
@@ -38,6 +39,7 @@ class NodeSpec:
     on_failure: OnFailure = "skip"
     budget_bytes: int = DEFAULT_BUDGET_BYTES
     frame_bytes: int | None = None
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,8 @@ def _plain_node(node: NodeSpec) -> dict[str, Any]:
         found["parameters"] = dict(node.parameters)
     if node.process:
         found["process"] = node.process
+    if node.host:
+        found["host"] = node.host
     if node.on_failure != "skip":
         found["on_failure"] = node.on_failure
     if node.budget_bytes != DEFAULT_BUDGET_BYTES:

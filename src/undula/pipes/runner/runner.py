@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import os
 import selectors
-import socket
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from undula.core.errors import UndulaError
 from undula.pipes.errors import PipeError
@@ -26,8 +25,11 @@ from undula.pipes.intervals import IntervalSet
 from undula.pipes.ledger import Edge, EdgeLedger, Report, merged, reconciled
 from undula.pipes.link import Inlet
 from undula.pipes.runner.control import Line
-from undula.pipes.runner.parent import Child, fork_worker
+from undula.pipes.runner.placement import HERE, LocalPlacement, Placed, Placement, placeable
 from undula.pipes.runner.status import EdgeStatus, GraphStatus, NodeStatus
+
+if TYPE_CHECKING:
+    from undula.pipes.link.far_inlet import FarInlet
 
 MAX_RESTARTS = 5
 READY_S = 60.0
@@ -55,7 +57,7 @@ class _Process:
 
     name: str
     nodes: list[str]
-    process: Child
+    process: Placed
     line: Line
     ready: bool = False
     over: bool = False
@@ -74,6 +76,8 @@ class Runner:
         types: classes of nodes by name: to know what each passes on one by one.
         folder: for sockets and for what is spilled; a temporary one by default.
         nodes: the beamline's folder of nodes.
+        placement: where processes run; on this host by default.
+    Raises: GraphError when the graph names a host that the placement does not reach.
     """
 
     def __init__(
@@ -83,7 +87,12 @@ class Runner:
         *,
         folder: Path | None = None,
         nodes: Path | None = None,
+        placement: Placement | None = None,
     ) -> None:
+        self._placement: Placement = placement or LocalPlacement()
+        self._sites = self._placement.sites()
+        placeable(graph, self._sites)
+        self._far = len({node.host for node in graph.nodes.values()}) > 1
         self.graph, self._types = graph, types
         self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="undula-pipes-")
         self._folder = folder or Path(self._temporary.name if self._temporary else "")
@@ -91,7 +100,7 @@ class Runner:
         self._processes: dict[str, _Process] = {}
         self.channels = {n for n, node in graph.nodes.items() if node.kind == "channel"}
         self._where = {n: process for process, nodes in graph.processes().items() for n in nodes}
-        self._inlets: dict[str, Inlet] = {}
+        self._inlets: dict[str, FarInlet | Inlet] = {}
         self._waker = os.eventfd(0, os.EFD_NONBLOCK)
         self.heard: Callable[[str, Frame], object] | None = None
         """Called with the edge's name and each frame that comes to a channel; valid until then."""
@@ -137,17 +146,21 @@ class Runner:
         self.status.state = "ready"
 
     def _spawn(self, name: str, nodes: list[str], restarts: int) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            process = fork_worker(theirs)
-        line = Line(ours)
+        host = self.graph.nodes[nodes[0]].host
+        process = self._placement.start(name, host)
+        line = process.line
         made = _Process(name, nodes, process, line, restarts=restarts)
         self._processes[name] = made
         self._selector.register(line.fileno(), selectors.EVENT_READ, name)
         line.say(
             graph=self.graph.plain(), process=name, folder=str(self._folder),
-            nodes=self._nodes,
+            nodes=self._nodes, far=self._far_words(host),
         )  # fmt: skip
+
+    def _far_words(self, host: str) -> dict[str, str] | None:
+        """What a process needs for links to other hosts."""
+        site = self._sites[host]
+        return {"address": site.address, "keys": str(site.keys)} if self._far else None
 
     def begin(self, *, triggered: bool = False) -> None:
         """Let the sources make frames; `triggered`: one for each call of `trigger`."""
@@ -287,11 +300,23 @@ class Runner:
             before.close()
         ledger = None if before is None else before.ledger
         try:
-            inlet = Inlet(Path(path), edge.name, edge.policy, ledger=ledger, wait=False)
+            inlet = self._inlet(edge, path, ledger)
         except PipeError:
             return  # it died meanwhile; its successor says so
         self._inlets[edge.name] = inlet
         self._selector.register(inlet.fileno(), selectors.EVENT_READ, edge.name)
+
+    def _inlet(self, edge: EdgeSpec, path: str, ledger: EdgeLedger | None) -> FarInlet | Inlet:
+        if not path.startswith("tcp://"):
+            return Inlet(Path(path), edge.name, edge.policy, ledger=ledger, wait=False)
+        from undula.pipes.link.far_inlet import FarInlet
+        from undula.pipes.link.keys import load_keys
+
+        return FarInlet(
+            path, edge.name, edge.policy, ledger=ledger, wait=False,
+            keys=load_keys(self._sites[HERE].keys or Path()),
+            host=self.graph.nodes[edge.source].host,
+        )  # fmt: skip
 
     def _take(self, name: str) -> None:
         inlet = self._inlets[name]
@@ -299,7 +324,7 @@ class Runner:
         if inlet.ended != "no":
             self._selector.unregister(inlet.fileno())
 
-    def _take_all(self, name: str, inlet: Inlet) -> None:
+    def _take_all(self, name: str, inlet: FarInlet | Inlet) -> None:
         try:
             while frames := inlet.take():
                 for frame in frames:
@@ -388,7 +413,7 @@ class Runner:
     def _died(self, process: _Process) -> None:
         self._selector.unregister(process.line.fileno())
         process.line.close()
-        code = process.process.wait()
+        code = process.process.wait() or 0
         self._views.append(process.views)
         if process.over:
             return
@@ -544,9 +569,7 @@ class Runner:
             process.line.say(do="quit")
         end = time.monotonic() + QUIT_S
         for process in self._processes.values():
-            try:
-                process.process.wait(max(0.0, end - time.monotonic()))
-            except TimeoutError:
+            if process.process.wait(max(0.0, end - time.monotonic())) is None:
                 process.process.kill()
                 process.process.wait()
             process.line.close()
@@ -555,7 +578,8 @@ class Runner:
         self._selector.close()
         os.close(self._waker)
         for edge in self._paths.values():
-            Path(edge).unlink(missing_ok=True)
+            if not edge.startswith("tcp://"):
+                Path(edge).unlink(missing_ok=True)
         if self._temporary is not None:
             self._temporary.cleanup()
 

@@ -13,17 +13,23 @@ import select
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from undula.core.errors import UndulaError
+from undula.pipes.errors import PipeError
 from undula.pipes.graph.model import EdgeSpec, Graph, NodeSpec
-from undula.pipes.link import Inlet, MemoryInlet, MemoryOutlet, Outlet, Sending
+from undula.pipes.ledger import EdgeLedger
+from undula.pipes.link import Inlet, MemoryInlet, MemoryOutlet, Outlet, Receiving, Sending
 from undula.pipes.link.holding import LOANS
 from undula.pipes.link.slab import slot_size
 from undula.pipes.runner.control import Line
 from undula.pipes.runner.host import NodeHost
+
+if TYPE_CHECKING:
+    from undula.pipes.link.far_inlet import FarInlet
+    from undula.pipes.link.far_outlet import FarOutlet
 
 TELL_S = 0.25
 """So often the runner hears how it goes."""
@@ -31,6 +37,14 @@ KEEPING_S = 0.002
 MAX_SLOTS = 4096
 MAX_TOLD_INTERVALS = 500
 """A ledger with more intervals is told at the end only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Far:
+    """For links to other hosts: the address of this one, and the folder of its keys."""
+
+    address: str
+    keys: Path
 
 
 class Worker:
@@ -42,11 +56,15 @@ class Worker:
         folder: for sockets, and for frames that are spilled.
         types: classes of nodes by name.
         line: to the runner.
+        far: when nodes of the graph are on several hosts.
     """
 
     def __init__(
-        self, graph: Graph, process: str, folder: Path, types: Mapping[str, Any], line: Line
-    ) -> None:
+        self, graph: Graph, process: str, folder: Path, types: Mapping[str, Any], line: Line,
+        *, far: Far | None = None,
+    ) -> None:  # fmt: skip
+        self._far = far
+        self._far_inlets: dict[str, FarInlet] = {}
         self._graph, self._folder, self._line = graph, folder, line
         self._process = process
         self.hosts: dict[str, NodeHost] = {}
@@ -55,8 +73,8 @@ class Worker:
             node = types[spec.kind](**spec.parameters)
             self.hosts[name] = NodeHost(spec, node, graph, self._make)
             self.hosts[name].tell = line.say
-        self._between: list[Outlet] = []
-        self._to_connect: dict[str, Path] = {}
+        self._between: list[FarOutlet | Outlet] = []
+        self._to_connect: dict[str, str] = {}
         self._told_at = 0.0
         self._told_frames: dict[str, int] = {}
         self._told_end = self._quit = False
@@ -106,12 +124,20 @@ class Worker:
             worked = host.step() or worked
         for outlet in self._between:
             outlet.pump(0.0)
+        for name, inlet in self._far_inlets.items():
+            try:
+                inlet.pump()  # a broken connection is made anew, though its node has ended
+            except UndulaError as exc:
+                self._host_of(name).status.error = str(exc)
         return worked
+
+    def _host_of(self, edge: str) -> NodeHost:
+        return next(host for host in self.hosts.values() if edge in host.into)
 
     def _wait(self) -> None:
         poll = select.poll()
         poll.register(self._line.fileno(), select.POLLIN)
-        wait_s = TELL_S if not self._told_end else None
+        wait_s = TELL_S if self._far or not self._told_end else None
         for host in self.hosts.values():
             if host.keeping:
                 wait_s = KEEPING_S
@@ -133,6 +159,9 @@ class Worker:
         edges = self._graph.out_of(spec.name, port)
         inside = {e.name: e for e in edges if e.target in self.hosts}
         outside = {e.name: e for e in edges if e.target not in self.hosts}
+        elsewhere = {n: e for n, e in outside.items()
+                     if self._graph.nodes[e.target].host != spec.host}  # fmt: skip
+        outside = {n: e for n, e in outside.items() if n not in elsewhere}
         made: list[Sending] = []
         if inside:
             memory = MemoryOutlet(
@@ -153,25 +182,62 @@ class Worker:
             self._between.append(outlet)
             made.append(outlet)
             self._line.say(outlet=str(path), edges=list(outside))
+        if elsewhere:
+            made.append(self._make_far(spec, elsewhere, size))
         return made
+
+    def _make_far(self, spec: NodeSpec, edges: Mapping[str, EdgeSpec], size: int) -> Sending:
+        """For consumers on other hosts."""
+        from undula.pipes.link.far_outlet import FarOutlet
+        from undula.pipes.link.keys import load_keys
+
+        far = self._need_far()
+        outlet = FarOutlet(
+            f"tcp://{far.address}:*", frame_bytes=size, budget_bytes=_budget(spec, edges, size),
+            expect={name: edge.policy for name, edge in edges.items()},
+            spill=self._folder, spill_bytes=_spill(edges), keys=load_keys(far.keys),
+        )  # fmt: skip
+        self._between.append(outlet)
+        self._line.say(outlet=outlet.address, edges=list(edges))
+        return outlet
+
+    def _need_far(self) -> Far:
+        if self._far is None:
+            raise PipeError(
+                f"process {self._process} has an edge to another host, and no keys for it",
+                remedy="run the graph with a placement that knows the keys of its hosts",
+            )
+        return self._far
 
     def _connect(self) -> None:
         for name, path in list(self._to_connect.items()):
-            host = next(h for h in self.hosts.values() if name in h.into)
+            host = self._host_of(name)
+            if name in self._far_inlets:
+                self._far_inlets[name].lose()  # there is a new producer: the old one is dead
             if not host.idle_on(name):
                 continue
             del self._to_connect[name]
             before = host.inlets.get(name)
             ledger = None if before is None else before.ledger
             try:
-                host.inlets[name] = Inlet(
-                    path, name, host.into[name].policy, ledger=ledger, wait=False
-                )
+                host.inlets[name] = self._inlet(path, host.into[name], ledger)
             except UndulaError as exc:  # it died meanwhile: the runner tells of its successor
                 host.status.error = str(exc)
                 continue
             if before is not None:
                 before.close()
+
+    def _inlet(self, path: str, edge: EdgeSpec, ledger: EdgeLedger | None) -> Receiving:
+        if not path.startswith("tcp://"):
+            return Inlet(Path(path), edge.name, edge.policy, ledger=ledger, wait=False)
+        from undula.pipes.link.far_inlet import FarInlet
+        from undula.pipes.link.keys import load_keys
+
+        inlet = self._far_inlets[edge.name] = FarInlet(
+            path, edge.name, edge.policy, ledger=ledger, wait=False,
+            keys=load_keys(self._need_far().keys), host=self._graph.nodes[edge.source].host,
+        )  # fmt: skip
+        return inlet
 
     # ---- the runner ----------------------------------------------------------------------------
 
@@ -190,7 +256,7 @@ class Worker:
             for host in self.hosts.values():
                 host.begin(words)
         elif what == "connect":
-            self._to_connect[name] = Path(words["path"])
+            self._to_connect[name] = str(words["path"])
         elif what == "forget":
             for host in self.hosts.values():
                 host.forget(name)

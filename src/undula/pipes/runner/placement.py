@@ -1,0 +1,181 @@
+"""Room: pipes. Where the processes of a graph run: a port, and its implementation for this host.
+
+In: the name of a process, and of a host. Out: a process that runs there, with a line to it. The
+runner asks nothing else. `LocalPlacement` is the one implementation shipped, `MemoryPlacement` its
+twin: the same worker on a thread of this process. A graph that names a host which the placement
+does not reach is refused before anything starts (`placeable`).
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from undula.pipes.graph.load import Faults
+from undula.pipes.graph.model import Graph
+from undula.pipes.runner.control import Line
+from undula.pipes.runner.parent import fork_worker
+from undula.pipes.runner.serving import serve
+
+HERE = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A host that processes can be placed on.
+
+    Args:
+        address: at which other hosts reach it, without a port.
+        keys: folder there with its keys (`link.keys`); None: it takes part in no link to others.
+    """
+
+    address: str = "127.0.0.1"
+    keys: Path | None = None
+
+
+class Placed(Protocol):
+    """A process that was placed."""
+
+    @property
+    def line(self) -> Line:
+        """To it; its end is the death of the process."""
+
+    @property
+    def pid(self) -> int:
+        """On its own host."""
+
+    def wait(self, timeout_s: float | None = None) -> int | None:
+        """Its exit code, negative for a signal; None when it still runs after so long."""
+
+    def kill(self) -> None:
+        """End it at once, whatever it does."""
+
+
+class Placement(Protocol):
+    """Starts the processes of a graph.
+
+    What an implementation for other hosts (one on Ray, say) has to do:
+
+    - `sites` names each host as graphs do, with an address that all the others reach, and a folder
+      with its keys; each host knows the others' keys by the same names.
+    - `start` runs `serve(line)` there, in a process of its own, with the same version of Undula and
+      the same user nodes. The line carries JSON lines both ways, in order, and must end on our side
+      when the process or its host dies: that is how the runner knows. When it ends on their side,
+      `serve` returns: nothing is left behind of a runner that died.
+    - A path that the runner names (folder, user nodes) must mean the same there; edges between
+      nodes of one host use Unix sockets in `folder`, all others ZeroMQ, on ports that the system
+      chooses.
+    - Frames never go through the placement.
+    """
+
+    def sites(self) -> Mapping[str, Site]:
+        """Hosts that it reaches, by name; an empty name is this one."""
+
+    def start(self, process: str, host: str) -> Placed:
+        """Start one process of a graph. Raises: PipeError when that host cannot."""
+
+
+class LocalPlacement:
+    """Every process on this host, started from here."""
+
+    def sites(self) -> Mapping[str, Site]:
+        """This host alone."""
+        return {HERE: Site()}
+
+    def start(self, process: str, host: str = HERE) -> LocalProcess:
+        """A process with a socket pair to it, in which its death is an end of file."""
+        del process, host
+        return LocalProcess()
+
+
+class LocalProcess:
+    """A worker in a process of its own, forked from the one that has imported all it needs."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._child = fork_worker(theirs)
+        self.line = Line(ours)
+        self.pid = self._child.pid
+
+    def wait(self, timeout_s: float | None = None) -> int | None:
+        """Its exit code, negative for a signal; None when it still runs after so long."""
+        with suppress(TimeoutError):
+            return self._child.wait(timeout_s)
+        return None
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._child.kill()
+
+
+class MemoryPlacement:
+    """The twin: each worker on a thread of this process. To be killed is to be hung up on."""
+
+    def sites(self) -> Mapping[str, Site]:
+        """This host alone."""
+        return {HERE: Site()}
+
+    def start(self, process: str, host: str = HERE) -> MemoryProcess:
+        """A thread with a socket pair to it."""
+        del host
+        return MemoryProcess(process)
+
+
+class MemoryProcess:
+    """A worker on a thread."""
+
+    pid = 0
+
+    def __init__(self, name: str) -> None:
+        ours, self._theirs = socket.socketpair()
+        self.line = Line(ours)
+        self._code: int | None = None
+        self._killed = False
+        self._thread = threading.Thread(target=self._run, name=f"pipes-{name}", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        line = Line(self._theirs)
+        self._code = serve(line)
+        line.close()
+
+    def wait(self, timeout_s: float | None = None) -> int | None:
+        """As a process would say it."""
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            return None
+        return -9 if self._killed else self._code
+
+    def kill(self) -> None:
+        """Hang up on it; it ends without another word."""
+        self._killed = True
+        with suppress(OSError):
+            self._theirs.shutdown(socket.SHUT_RDWR)
+
+
+def placeable(graph: Graph, sites: Mapping[str, Site]) -> None:
+    """Raises: GraphError when the graph names a host that cannot be reached from here."""
+    faults = Faults()
+    hosts = {name: node.host for name, node in graph.nodes.items()}
+    apart = len(set(hosts.values())) > 1
+    for name, host in hosts.items():
+        site = sites.get(host)
+        if site is None:
+            reached = ", ".join(sorted(filter(None, sites))) or "none but this one"
+            faults.add(
+                f"nodes.{name}.host",
+                f"nothing here can start a process on {host!r} (within reach: {reached})",
+                "leave host out, or run the graph with a placement that reaches it",
+            )
+        elif apart and site.keys is None:
+            faults.add(
+                f"nodes.{name}.host", f"host {host or 'here'!r} has no keys for links to others",
+                "make them there: undula pipes keys",
+            )  # fmt: skip
+    faults.finish(graph.name)

@@ -1,0 +1,58 @@
+"""Room: pipes. What a process of a graph does with the line to its runner, from the first word.
+
+In: the line. Out: the nodes of that process at work (`worker`), until the runner says so or hangs
+up. It does not matter how the process was started: that is `placement`'s.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from undula.core.errors import UndulaError
+from undula.pipes.graph import checked, read_graph
+from undula.pipes.nodes.user_nodes import NodeFolder
+from undula.pipes.runner.control import Line
+from undula.pipes.runner.worker import Far, Worker
+
+
+def serve(line: Line) -> int:
+    """Run the nodes of one process. Returns: 0 as asked, 1 when a node could not be made."""
+    words = _first(line)
+    if words is None:
+        return 0
+    try:
+        types = NodeFolder(Path(words["nodes"]) if words["nodes"] else None)
+        graph = checked(read_graph(words["graph"]), types)
+        worker = Worker(
+            graph, words["process"], Path(words["folder"]), types, line, far=_far(words)
+        )
+    except UndulaError as exc:
+        line.say(trouble=str(exc))
+        return 1
+    except Exception as exc:  # a node's own code: whatever it raises, the runner must know
+        line.say(trouble=f"{type(exc).__name__}: {exc}")
+        return 1
+    try:
+        worker.run()
+    except Exception as exc:
+        line.say(fault=f"{type(exc).__name__}: {exc}")
+        raise
+    return 0
+
+
+def _far(words: Mapping[str, Any]) -> Far | None:
+    found = words.get("far")
+    return None if found is None else Far(found["address"], Path(found["keys"]))
+
+
+def _first(line: Line) -> dict[str, Any] | None:
+    while not line.ended:
+        select.select([line], [], [])
+        heard = line.heard()
+        if heard:
+            line.unread(heard[1:])
+            return heard[0]
+    return None

@@ -1,0 +1,98 @@
+"""A graph over several hosts, which here are names for this one: keys, ports and edges are real."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from undula.pipes.graph import GraphBuilder, checked
+from undula.pipes.graph.model import Graph
+from undula.pipes.link.keys import load_keys, trust
+from undula.pipes.nodes.registry import Shipped
+from undula.pipes.runner import Runner
+from undula.pipes.runner.placement import LocalProcess, Site
+
+TYPES = Shipped()
+FRAMES = 300
+EDGES = ("det.frames -> low.frames", "low.frames -> total.frames")
+
+
+class Names:
+    """Three hosts, each with keys of its own, which know each other."""
+
+    def __init__(self, folder: Path, names: tuple[str, ...] = ("", "near", "far")) -> None:
+        self._sites = {name: Site(keys=folder / (name or "here")) for name in names}
+        keys = {name: load_keys(folder / (name or "here")) for name in names}
+        for name in names:
+            for other in filter(None, names):
+                if other != name:
+                    trust(folder / (name or "here"), other, keys[other].public.decode())
+            if name:
+                trust(folder / name, "control", keys[""].public.decode())
+
+    def sites(self) -> Mapping[str, Site]:
+        return self._sites
+
+    def start(self, process: str, host: str) -> LocalProcess:
+        assert host in self._sites, process
+        return LocalProcess()
+
+
+def graph(frames: int = FRAMES, rate_hz: float = 0) -> Graph:
+    """A source, a node on another host, and a sum on the first one again."""
+    made = GraphBuilder("hosts")
+    made.node("det", "simulated", host="near", width=64, height=64, frames=frames, rate_hz=rate_hz)
+    made.node("low", "threshold", host="far").node("total", "sum", host="near", process="sums")
+    made.edge("det -> low").edge("low.frames -> total")
+    return checked(made.graph(), TYPES)
+
+
+def test_edges_between_hosts_lose_nothing(tmp_path: Path) -> None:
+    with Runner(graph(), TYPES, placement=Names(tmp_path)) as runner:
+        outcome = runner.run()
+    assert outcome.ok, outcome.report.text + outcome.failed
+    for name in EDGES:
+        assert outcome.report.edges[name].counts["passed"] == FRAMES
+
+
+@pytest.mark.parametrize(
+    "victim",
+    [
+        "low",
+        pytest.param("det", marks=pytest.mark.soak),
+        pytest.param("sums", marks=pytest.mark.soak),
+    ],
+)
+def test_a_process_that_is_killed_goes_on_on_its_host(tmp_path: Path, victim: str) -> None:
+    edge = {"det": EDGES[0], "low": EDGES[0], "sums": EDGES[1]}[victim]
+    killed = False
+    with Runner(graph(rate_hz=400), TYPES, placement=Names(tmp_path)) as runner:
+        runner.begin()
+        while not runner.over:
+            runner.pump(1.0)
+            if not killed and runner.status.edges[edge].passed > 20:
+                os.kill(runner.pids()[victim], signal.SIGKILL)
+                killed = True
+        outcome = runner.outcome(FRAMES)
+    assert killed
+    assert outcome.ok, outcome.report.text + outcome.failed
+    for name in EDGES:
+        assert outcome.report.edges[name].counts["passed"] == FRAMES
+
+
+def test_values_come_to_a_channel_where_the_graph_is_run(tmp_path: Path) -> None:
+    made = GraphBuilder("values")
+    made.node("det", "simulated", host="far", width=8, height=8, frames=20, rate_hz=0)
+    made.node("total", "sum", host="far", process="sums").node("out", "channel")
+    made.edge("det -> total").edge("total.sum -> out")
+    heard: list[int] = []
+    graph = checked(made.graph(), TYPES)
+    with Runner(graph, TYPES, placement=Names(tmp_path, ("", "far"))) as runner:
+        runner.heard = lambda _, frame: heard.append(frame.seq_num)
+        outcome = runner.run()
+    assert outcome.ok, outcome.report.text + outcome.failed
+    assert heard == list(range(1, 21))
