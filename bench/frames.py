@@ -22,6 +22,8 @@ from bench.report import Row, Spread
 from undula.pipes.frame import Frame
 from undula.pipes.graph import Graph, GraphBuilder, checked
 from undula.pipes.link import Outlet
+from undula.pipes.link.far_outlet import FarOutlet
+from undula.pipes.link.keys import load_keys
 from undula.pipes.nodes.registry import Shipped
 from undula.pipes.policy import Policy
 from undula.pipes.runner import Runner
@@ -43,6 +45,7 @@ def pipes(rounds: int, quick: bool) -> list[Row]:
             *_messages(place, rounds, quick),
             *_values(place, rounds, quick),
             *_growth(place, rounds, quick),
+            *_hosts(place, rounds, quick),
             *_deaths(place, rounds),
         ]
 
@@ -149,7 +152,9 @@ def _bare_write_s(folder: Path, size: int, times: int) -> float:
 
 
 @contextmanager
-def _ends(path: Path, *words: tuple[str, str, str]) -> Iterator[list[subprocess.Popen[bytes]]]:
+def _ends(
+    path: Path | str, *words: tuple[str, str, str]
+) -> Iterator[list[subprocess.Popen[bytes]]]:
     found = [
         subprocess.Popen([sys.executable, "-m", "bench.pipe_ends", what, str(path), name, last])
         for what, name, last in words
@@ -189,6 +194,51 @@ def _sent_s(
         took = time.perf_counter() - start
     outlet.close()
     return took
+
+
+def _far_s(data: np.ndarray[Any, Any], frames: int) -> float:
+    """Seconds until so many frames have been confirmed over TCP, encrypted."""
+    with tempfile.TemporaryDirectory(prefix="undula-keys-") as keys:
+        outlet = FarOutlet(
+            "tcp://127.0.0.1:*", frame_bytes=data.nbytes, budget_bytes=64 * MB,
+            expect={"c": Policy()}, keys=load_keys(Path(keys)),
+        )  # fmt: skip
+        with _ends(outlet.address, ("far", "c", keys)):
+            while not outlet.present:
+                outlet.pump(None)
+            start = time.perf_counter()
+            for number in range(1, frames + 1):
+                outlet.send(Frame(number, data))
+            outlet.finish()
+            while outlet.in_flight:
+                outlet.pump(None)
+            took = time.perf_counter() - start
+        outlet.close()
+    return took
+
+
+def _hosts(folder: Path, rounds: int, quick: bool) -> list[Row]:
+    """The link between hosts, over loopback, beside the link on one host."""
+    rows = []
+    for size, case, many in ((1024, "1 KB", 20_000), (8 * MB, "8 MB", 60)):
+        frames = many // 4 if quick else many
+        data = np.ones(size, "u1")
+        far = [_far_s(data, frames) / frames * US for _ in range(rounds)]
+        near = [
+            _sent_s(folder, data, frames, ("take", "c", "lossless")) / frames * US
+            for _ in range(rounds)
+        ]
+        rows.append(
+            Row(
+                "pipes",
+                f"{case} to another host (loopback, CURVE)",
+                "per frame",
+                "us",
+                Spread.of(far),
+                Spread.of(near),
+            )
+        )
+    return rows
 
 
 def _messages(folder: Path, rounds: int, quick: bool) -> list[Row]:

@@ -1,6 +1,7 @@
 """The other ends of the benchmarks of pipes, each a process: `python -m bench.pipe_ends ...`.
 
 `take PATH NAME POLICY`: takes and confirms every frame, having read one byte of each cache line.
+`far ADDRESS NAME KEYS`: like `take`, over ZeroMQ.
 `file PATH NAME FOLDER`: writes every frame into a file there, bare.
 """
 
@@ -11,7 +12,9 @@ from pathlib import Path
 
 from undula.files.frame_file import FrameFile, Row
 from undula.pipes.frame import Frame
-from undula.pipes.link import Inlet
+from undula.pipes.link import Inlet, Receiving
+from undula.pipes.link.far_inlet import FarInlet
+from undula.pipes.link.keys import load_keys
 from undula.pipes.policy import parse_policy
 
 LINE_BYTES = 64
@@ -27,7 +30,14 @@ def look(frame: Frame) -> int:
 
 
 def take(path: Path, name: str, policy: str) -> None:
-    inlet = Inlet(path, name, parse_policy(policy))
+    take_all(Inlet(path, name, parse_policy(policy)))
+
+
+def far(address: str, name: str, keys: Path) -> None:
+    take_all(FarInlet(address, name, keys=load_keys(keys)))
+
+
+def take_all(inlet: Receiving) -> None:
     while inlet.ended == "no":
         for frame in inlet.take(512, None):
             look(frame)
@@ -63,5 +73,7 @@ if __name__ == "__main__":
     what, place, who, last = sys.argv[1:]
     if what == "take":
         take(Path(place), who, last)
+    elif what == "far":
+        far(place, who, Path(last))
     else:
         file(Path(place), who, Path(last))

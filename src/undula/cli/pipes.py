@@ -360,6 +360,40 @@ def top(
         time.sleep(SHOW_S)
 
 
+@kind
+def keys(as_json: JsonOption = False, beamline: BeamlineOption = None) -> None:
+    """Show the key of this host for links to others (made when there is none), and whom it knows.
+
+    Example: undula pipes keys
+    """
+    from undula.pipes.link.keys import load_keys
+
+    found = load_keys(beamline_of(beamline).host_keys)
+    if as_json:
+        known = {name: key.decode() for name, key in found.known.items()}
+        print_json({"key": found.public.decode(), "known": known})
+        return
+    rows = [["this host", found.public.decode()]]
+    rows += [[name, key.decode()] for name, key in found.known.items()]
+    print(table(["host", "key"], rows))
+
+
+@kind
+def trust(
+    host: Annotated[str, typer.Argument(help="Name of the other host, as graphs have it.")],
+    key: Annotated[str, typer.Argument(help="Its key, as `undula pipes keys` shows it there.")],
+    beamline: BeamlineOption = None,
+) -> None:
+    """Know another host by its key from now on: it may take frames from here, and send them.
+
+    Example: undula pipes trust farm 'KEY'
+    """
+    from undula.pipes.link import keys as links
+
+    links.trust(beamline_of(beamline).host_keys, host, key)
+    print(f"{host} is known")
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     pipes = typer.Typer(
@@ -371,6 +405,6 @@ def register(app: typer.Typer) -> None:
     from undula.cli.pipes_rehearse import rehearse
     from undula.cli.pipes_replay import replay
 
-    for command in (show, check, run, rehearse, replay, top):
+    for command in (keys, trust, show, check, run, rehearse, replay, top):
         pipes.command(epilog=EXIT_HELP)(command)
     app.add_typer(pipes, name="pipes")

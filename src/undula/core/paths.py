@@ -88,6 +88,11 @@ class BeamlinePaths:
         return self.state.with_name(f"{self.state.name}.access")
 
     @property
+    def host_keys(self) -> Path:
+        """Keys of this host for links to others; beside the state, as `access` is."""
+        return self.state.with_name(f"{self.state.name}.hosts")
+
+    @property
     def plans(self) -> Path:
         """Plan files of the beamline: their functions are names at the prompt."""
         return self.state / "plans"

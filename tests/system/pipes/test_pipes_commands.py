@@ -98,3 +98,21 @@ def test_a_graph_is_drawn_and_a_wrong_name_is_corrected(place: Path) -> None:
     assert "det.frames -> view.frames" in text
     assert (place / "live.svg").read_text().startswith("<svg ")
     assert "did you mean preview?" in pipes("show", "preveiw", code=2)
+
+
+def test_hosts_are_known_by_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    from typer.testing import CliRunner
+
+    from undula.cli.application import build
+
+    def run(*words: str) -> str:
+        done = CliRunner().invoke(build(("pipes",)), ["pipes", *words, "--beamline", "keys"])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    made = json.loads(run("keys", "--json"))
+    assert made["known"] == {}
+    run("trust", "farm", made["key"])
+    assert json.loads(run("keys", "--json")) == {"key": made["key"], "known": {"farm": made["key"]}}
+    assert "farm" in run("keys")
