@@ -8,6 +8,7 @@ sleeps for 0.5 s.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -54,6 +55,7 @@ class StepRun:
     differs from point to point: `tell_count_time` tells the detectors one that is new, on a
     thread; without it nobody takes one and it is waited. `rows` counts the rows of the scan that
     were really made, where something stands around points; None: each point makes its row.
+    `clock`: seconds that the plan has run; it stands still in pauses.
     """
 
     detectors: Sequence[Any]
@@ -78,6 +80,7 @@ class StepRun:
     steps: Steps | None = None
     around_point: AroundPoint | None = None
     rows: Callable[[], int] | None = None
+    clock: Callable[[], float] = time.monotonic
     settle_after_s: float = 0.0
     count_times_s: FloatArray | None = None
     tell_count_time: Callable[[float], None] | None = None

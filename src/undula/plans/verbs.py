@@ -27,10 +27,11 @@ CHANGE = "await_change"
 class Wait(NamedTuple):
     """What is waited for: a `move`, a `trigger`, to `stage`, or any other status.
 
-    `targets` are those of a move, by the name of the axis, each in its unit.
+    `given up`: these did not do what they were waited for. `targets` are those of a move, by the
+    name of the axis, each in its unit.
     """
 
-    what: Literal["move", "trigger", "stage", "other"]
+    what: Literal["move", "trigger", "stage", "other", "given up"]
     names: Sequence[str]
     targets: Mapping[str, float] = {}
 
@@ -115,6 +116,9 @@ async def _finished(
         told(wait([device for device, _ in waiting]))
         try:
             await _all(waiting, timeout_s)
+        except BaseException:  # also when a pause stops them
+            told(Wait("given up", [device.name for device, _ in waiting]))
+            raise
         finally:
             told(None)
 

@@ -7,7 +7,6 @@ read count as one.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +30,7 @@ class Watch:
     Args:
         device: its name.
         num: points; None: until the time is over, or it is stopped.
-        duration_s: seconds; None: without end.
+        duration_s: seconds, without pauses; None: without end.
     """
 
     device: str
@@ -101,7 +100,7 @@ def watch_core(run: StepRun, watch: Watch, device: Any) -> Messages:
     """One event for each change of `device` into stream `primary`; the first at once."""
     steps, taken = run.place, 0
     point = point_with_hooks(run, steps)
-    end = None if watch.duration_s is None else time.monotonic() + watch.duration_s
+    end = None if watch.duration_s is None else run.clock() + watch.duration_s
     changes = Changes(device)
     changes.begin()
     try:
@@ -113,7 +112,7 @@ def watch_core(run: StepRun, watch: Watch, device: Any) -> Messages:
                 steps.turn()
             if steps.completed:
                 return
-            left = LOOK_EVERY_S if end is None else min(LOOK_EVERY_S, end - time.monotonic())
+            left = LOOK_EVERY_S if end is None else min(LOOK_EVERY_S, end - run.clock())
             if left <= 0:
                 return
             if (yield from changes.within(left)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -71,7 +72,7 @@ def pushing(scan: CheckedScan, devices: Registry) -> list[str]:
 class Asked:
     """What a running plan asks whoever runs it: pause wanted, point spoiled, device lost; devices
     that it needs beside those that were leased before; which of its points is next; what is run
-    around it; and how many rows its runs have."""
+    around it; how many rows its runs have; and the time without pauses."""
 
     to_pause: Callable[[], bool]
     spoiled: Callable[[], bool]
@@ -81,6 +82,7 @@ class Asked:
     hooks: ScanHooks | None = None
     sends: Sends = lambda *_: None
     rows: Callable[[], int] | None = None
+    clock: Callable[[], float] = time.monotonic
 
 
 def _beam(scan: CheckedScan, devices: Registry) -> Beam | None:
@@ -159,6 +161,7 @@ def declared_plan(scan: CheckedScan, devices: Registry, asked: Asked, told: Told
         on_failure=policies,
         losses=asked.losses,
         steps=asked.steps,
+        clock=asked.clock,
         around_point=hooks.around_point if hooks is not None and hooks.at_points else None,
         rows=asked.rows if hooks is not None and hooks.at_points else None,
         monitored=[devices[n].obj for n in pushing(scan, devices)],

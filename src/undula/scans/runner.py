@@ -18,6 +18,7 @@ from bluesky.run_engine import RunEngine
 
 from undula.catalogue import Catalogue, RunRecord
 from undula.core.clock import now
+from undula.core.errors import BusyError
 from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.core.settings import BeamlineSettings
@@ -339,7 +340,7 @@ class ScanRunner:
             hooks = self._hooks_of(scan)
             self.steering.aside = self._aside.of(hooks)
             steps = None if scan.form is None else Steps(scan.form.num, scan.first)
-            self._watchdog.begin(expected_of(scan, self.devices))
+            self._watchdog.begin(expected_of(scan, self.devices, hooks))
             self.steering.follows(steps)
             asked = Asked(
                 self.steering.asked_to_pause,
@@ -350,6 +351,7 @@ class ScanRunner:
                 hooks,
                 self._watchdog.sends,
                 self._gate.rows,
+                self.steering.clock,
             )
             plan, md = build_plan(scan, self.devices, self.settings, asked, self._watchdog.told)
             md |= self._layout(request.plan, scan, md)
@@ -418,12 +420,17 @@ class ScanRunner:
         begin = time.monotonic()
         read = [*baseline_of(scan, self.devices), *pushing(scan, self.devices)]
         read = [n for n in read if not isinstance(self.devices[n].obj, Condition)]
-        while other := self.leases.wait_free(scan.devices, 0.5, shared=read):
-            self.steering.waits_for(f"waiting for {other}", begin)
-            self.steering.stop_if_aborted()
+        while True:
+            while other := self.leases.wait_free(scan.devices, 0.5, shared=read):
+                self.steering.waits_for(f"waiting for {other}", begin)
+                self.steering.stop_if_aborted()
+            try:
+                self.leases.take(scan.devices, holder)
+                self.leases.share(read, holder)  # a condition may be lifted while it holds the scan
+                break
+            except BusyError:  # somebody was quicker
+                self.leases.release(holder)
         self.steering.waits_for("")
-        self.leases.take(scan.devices, holder)
-        self.leases.share(read, holder)  # a condition may be lifted while it holds the scan
 
     def _lease_more(self, holding: Holding, names: Sequence[str]) -> None:
         """Devices that a plan turns out to need. Raises: BusyError when somebody has one."""

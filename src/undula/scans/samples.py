@@ -11,7 +11,7 @@ import threading
 import time
 from typing import Any, Protocol
 
-from undula.core.errors import DeviceError, InputError
+from undula.core.errors import BusyError, DeviceError, InputError
 from undula.core.log import get_logger
 from undula.devices.changer import SampleChanger
 from undula.devices.registry import LoadedDevice, Registry
@@ -73,10 +73,15 @@ class Samples:
         if not sample:
             return
         device, begin = self._changer(), time.monotonic()
-        while other := self._leases.wait_free([device.name], 0.5):
-            waits.waits_for(f"waiting for {other}", begin)
-            waits.stop_if_aborted()
-        self._leases.take([device.name], holder)
+        while True:
+            while other := self._leases.wait_free([device.name], 0.5):
+                waits.waits_for(f"waiting for {other}", begin)
+                waits.stop_if_aborted()
+            try:
+                self._leases.take([device.name], holder)
+                break
+            except BusyError:  # somebody was quicker
+                continue
         try:
             self._until_idle(device, waits)
             if str(self._ask(device, "mounted")) != sample:

@@ -83,6 +83,7 @@ class Steering:
         self._steps: Steps | None = None
         self._begun = self._in_plan = False
         self._returned = self._cut = False
+        self._stood_s = 0.0
         self.aside: Callable[[str], str] = lambda _: ""
         """Runs the hooks of a place (`on pause`) while the plan stands; returns what failed."""
         self.stop_aside: Callable[[], None] = lambda: None
@@ -460,7 +461,14 @@ class Steering:
                 get_logger().info("plan_interrupted", engine=str(self._engine.state))
             if self._engine.state != "paused":
                 return
+            begin = time.monotonic()
             call = self._paused()
+            self.watchdog.stood()
+            self._stood_s += time.monotonic() - begin
+
+    def clock(self) -> float:
+        """Seconds, monotonic, that stand still while a plan does."""
+        return time.monotonic() - self._stood_s
 
     def _noted(self, plan: Messages) -> Messages:
         """`plan`; it is known while it runs, and from its end on that it does not."""

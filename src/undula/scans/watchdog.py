@@ -16,8 +16,11 @@ from undula.core.settings import WatchdogSettings
 from undula.devices.registry import LoadedDevice, Registry
 from undula.plans.verbs import Wait
 from undula.scans.checked_scan import CheckedScan
+from undula.scans.scan_hooks import ScanHooks
 
 SHOW_WAIT_AFTER_S = 1.0
+_AT_STAGE = ("before stage", "instead of stage", "after stage", "before scan", "instead of scan",
+             "after scan")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class Watchdog:
         self._clock = clock
         self._expected = Expected()
         self._at: dict[str, float] = {}
+        self._going: dict[str, float] = {}
         self._noted: dict[str, float | None] = {}
         self._ran_s = 0.0
         self._looked: float | None = None
@@ -85,6 +89,7 @@ class Watchdog:
     def begin(self, expected: Expected) -> None:
         """The points of a scan begin."""
         self._expected, self._at = expected, dict(expected.start)
+        self._going = {}
         self._noted, self._ran_s, self._looked = {}, 0.0, None
 
     def end(self) -> None:
@@ -105,19 +110,23 @@ class Watchdog:
             self._noted[name] = None
         else:
             self._noted[name] = self._move_s({name: target})
-            self._at[name] = target
+            self._sets_off({name: target})
 
     def told(self, wait: Wait | None) -> None:
         """The plan waits for this from now on; None: it goes on. Cheap, on the RunEngine's loop."""
         if wait is None:
-            self.waiting, self._noted = None, {}
+            self._at |= self._going
+            self.waiting, self._noted, self._going = None, {}, {}
+            return
+        if wait.what == "given up":
+            self._going = {}
             return
         if wait.what == "other" and self.waiting is not None:
             return  # the plan has said already what this wait of the RunEngine is for
         expected: float | None = None
         if wait.what == "move":
             expected = self._move_s(wait.targets)
-            self._at.update(wait.targets)
+            self._sets_off(wait.targets)
         elif wait.what == "trigger":
             expected = self._expected.trigger_s
         elif wait.what == "stage":
@@ -126,6 +135,19 @@ class Watchdog:
             expected = max(v for v in self._noted.values() if v is not None)
         names = ", ".join(sorted(set(wait.names))) or "a device"
         self.waiting = Waiting(self._clock(), names, expected)
+
+    def stood(self) -> None:
+        """The scan was interrupted: axes were stopped on their way, and hooks may have moved them.
+
+        Nobody knows then what the next move of each should take.
+        """
+        self._at, self._going, self._noted = {}, {}, {}
+
+    def _sets_off(self, targets: Mapping[str, float]) -> None:
+        """Where axes are is not known before their move has ended well."""
+        for name in targets:
+            self._at.pop(name, None)
+        self._going |= targets
 
     def _move_s(self, targets: Mapping[str, float]) -> float | None:
         longest = 0.0
@@ -181,11 +203,17 @@ def _s(waiting: Waiting) -> str:
     return f"{waiting.expected_s or 0.0:.1f} s"
 
 
-def expected_of(scan: CheckedScan, devices: Registry) -> Expected:
-    """What the operations of a scan should take; asks its axes where they are and how fast."""
+def expected_of(scan: CheckedScan, devices: Registry, hooks: ScanHooks | None = None) -> Expected:
+    """What the operations of a scan should take; asks its axes where they are and how fast.
+
+    Nobody knows how long hooks take at its points or as it is staged, nor where they leave axes.
+    """
     paces: dict[str, Pace | None] = {}
     start: dict[str, float] = {}
-    for name in dict.fromkeys((*scan.axes, *scan.driven.axes)):
+    hooked = hooks is not None and hooks.at_points
+    longer = hooked or (hooks is not None and hooks.has(*_AT_STAGE))
+    names = () if hooked else dict.fromkeys((*scan.axes, *scan.driven.axes))
+    for name in names:
         try:
             paces[name] = _pace_of(devices[name])
             start[name] = devices[name].position()
@@ -193,7 +221,7 @@ def expected_of(scan: CheckedScan, devices: Registry) -> Expected:
             get_logger().exception("pace_not_known", device=name)
     times = scan.form.count_times_s if scan.form is not None else None
     trigger_s = scan.count_time_s if times is None else float(times.max())
-    return Expected(paces, start, trigger_s, scan.estimate_s)
+    return Expected(paces, start, trigger_s, None if longer else scan.estimate_s)
 
 
 def _pace_of(device: LoadedDevice) -> Pace | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -250,3 +251,22 @@ def test_a_plan_that_finds_its_points_is_completed_while_one_of_them_is_held(
     engine.resume()
     assert got.docs["stop"][0]["exit_status"] == "success"
     assert len(got.rows) == steps.rows == 1
+
+
+def test_the_duration_of_a_monitor_scan_stands_still_while_it_is_paused(engine: RunEngine) -> None:
+    now, counter, axis, got = [0.0], Counter("c"), Axis("x"), Told()
+    axis.set(0.0)
+    counter.trigger()
+    paused = iter([False, True])
+    run = StepRun(
+        [counter], [axis], num=None, pause_requested=lambda: next(paused, False),
+        clock=lambda: now[0],
+    )  # fmt: skip
+    with pytest.raises(RunEngineInterrupted):
+        engine(measure(run, lambda run: watch_core(run, Watch("c", 3, 10.0), counter)), got)
+    engine.resume()  # in which the clock of the scan has not gone on
+    assert len(got.rows) == 3
+    late = iter([0.0, 5.0, 11.0])
+    run = replace(run, clock=lambda: next(late, 11.0))
+    engine(measure(run, lambda run: watch_core(run, Watch("c", None, 10.0), counter)), got)
+    assert got.docs["stop"][-1]["exit_status"] == "success"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -251,3 +252,31 @@ def test_a_full_disk_does_not_keep_the_scan_running_when_all_is_to_stop(
     assert ended.pop(first) == "abort"
     assert list(ended.values()) == ["removed"]
     assert not house.runner.status().waiting
+
+
+def test_a_scan_waits_again_for_a_device_that_somebody_else_was_quicker_to_take(
+    scans: Steered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house, leases = scans.house, scans.house.runner.leases
+    free, quicker = leases.wait_free, iter([True])
+
+    def wait_free(*words: Any, **more: Any) -> str:
+        found = free(*words, **more)
+        if next(quicker, False):
+            leases.take(["diode"], "the move of Ada")
+        return found
+
+    monkeypatch.setattr(leases, "wait_free", wait_free)
+    house.ask("count", 2)
+    house.until(lambda: "Ada" in house.runner.status().waiting_for, "it does not wait")
+    leases.release("the move of Ada")
+    assert house.wait().exit_status == "success"
+
+
+def test_the_time_that_a_scan_has_run_stands_still_in_a_pause(scans: Steered) -> None:
+    clock = scans.house.runner.steering.clock
+    stood_s = time.monotonic() - clock()
+    scans.paused()
+    scans.do("complete")
+    scans.house.wait()
+    assert time.monotonic() - clock() > stood_s

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from undula.core.settings import WatchdogSettings
 from undula.plans.verbs import Wait
 from undula.scans.move_watch import MoveWatch
-from undula.scans.watchdog import Expected, Pace, Watchdog
+from undula.scans.watchdog import Expected, Pace, Watchdog, expected_of
 from undula.testing.scan_house import PATIENCE_S, ScanHouse
 
 SETTINGS = WatchdogSettings(factor=2.0, margin_s=1.0, scan_margin_s=10.0)
@@ -114,6 +114,27 @@ def test_the_next_move_is_reckoned_from_the_last_target(dog: Watchdog) -> None:
     assert dog.waiting.expected_s == 2.5
 
 
+@pytest.mark.parametrize("how", ["paused", "failed"])
+def test_a_move_that_did_not_end_well_says_nothing_of_the_next_one(
+    dog: Watchdog, clock: Clock, how: str
+) -> None:
+    whole = Wait("move", ["samx"], {"samx": 101.0})
+    dog.told(whole)
+    clock.now += 5.0
+    if how == "failed":
+        dog.told(Wait("given up", ["samx"]))
+    dog.told(None)
+    if how == "paused":
+        dog.stood()
+    dog.told(whole)
+    clock.now += 190.0
+    assert dog.look(running=True) == []
+    dog.told(None)
+    dog.told(Wait("move", ["samx"], {"samx": 102.0}))
+    assert dog.waiting is not None
+    assert dog.waiting.expected_s == 2.5
+
+
 def test_a_wait_of_a_plan_of_ones_own_takes_what_its_slowest_part_takes(dog: Watchdog) -> None:
     dog.sends("samx", "set", 3.0)
     dog.sends("diode", "trigger", None)
@@ -175,6 +196,19 @@ def house(request: pytest.FixtureRequest, tmp_path: Path, flag: Path) -> Iterato
     made = _house(tmp_path, flag, request.param)
     yield made
     made.close()
+
+
+@pytest.mark.parametrize("place", ["before('point')", "after('stage')", "on('close')"])
+def test_the_length_of_a_scan_with_hooks_in_it_is_not_judged(tmp_path: Path, place: str) -> None:
+    made = ScanHouse(tmp_path, "diode: {deviceClass: undula.devices.sim.SimMonitor, enabled: true,"
+                     " readoutPriority: monitored, softwareTrigger: true}")  # fmt: skip
+    try:
+        (made.plans / "hooks.py").write_text(f"@{place}\ndef own(scan):\n    yield\n")
+        scan = made.check("count", 5)
+        expected = expected_of(scan, made.devices, made.additions.for_scan(scan))
+        assert (expected.scan_s is None) == ("close" not in place)
+    finally:
+        made.close()
 
 
 def test_a_stuck_axis_is_named_and_done_about_what_the_beamline_chose(
