@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -23,6 +23,8 @@ samy: {deviceClass: undula.devices.sim.SimPositioner, readoutPriority: on_reques
        deviceConfig: {limits: [-5, 5], delay: 0}}
 diode: {deviceClass: undula.devices.sim.SimMonitor, readoutPriority: monitored, enabled: true,
         softwareTrigger: true}
+changer: {deviceClass: undula.devices.sim.SimSampleChanger, readoutPriority: on_request,
+          enabled: true, deviceConfig: {samples: [S1, S2], mount_s: 0.01}}
 """
 TWO_RUNS = """
 def two():
@@ -254,20 +256,21 @@ def test_a_full_disk_does_not_keep_the_scan_running_when_all_is_to_stop(
     assert not house.runner.status().waiting
 
 
+@pytest.mark.parametrize("device", ["diode", "changer"])
 def test_a_scan_waits_again_for_a_device_that_somebody_else_was_quicker_to_take(
-    scans: Steered, monkeypatch: pytest.MonkeyPatch
+    scans: Steered, monkeypatch: pytest.MonkeyPatch, device: str
 ) -> None:
     house, leases = scans.house, scans.house.runner.leases
     free, quicker = leases.wait_free, iter([True])
 
-    def wait_free(*words: Any, **more: Any) -> str:
-        found = free(*words, **more)
-        if next(quicker, False):
-            leases.take(["diode"], "the move of Ada")
+    def wait_free(names: Sequence[str], *words: Any, **more: Any) -> str:
+        found = free(names, *words, **more)
+        if device in names and next(quicker, False):
+            leases.take([device], "the move of Ada")
         return found
 
     monkeypatch.setattr(leases, "wait_free", wait_free)
-    house.ask("count", 2)
+    house.ask("count", 2, queue={"sample": "S1" if device == "changer" else ""})
     house.until(lambda: "Ada" in house.runner.status().waiting_for, "it does not wait")
     leases.release("the move of Ada")
     assert house.wait().exit_status == "success"
