@@ -19,7 +19,7 @@ from undula.testing.beamline import local_beamline, short_folder
 pytestmark = pytest.mark.interop
 
 XAS = ("scan", ("energy", 7100, 7200, 11), ["i0", "diode"])
-TOMO = ("scan", ("samx", 0, 10, 5), ["camera", "i0"])
+TOMO = ("scan", ("turn", 0, 10, 5), ["camera", "i0"])
 MAP = ("grid_scan", ("samy", 0, 1, 4, "samx", 0, 2, 5), ["i0", "diode"])
 TECHNIQUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "NXxas": (XAS, {"technique": "xas", "xas_mode": "Fluorescence Yield", "facility": "Sim"}),
@@ -39,6 +39,11 @@ heater:
   deviceClass: undula.devices.sim.bec.SimMonitorAsync
   readoutPriority: continuous
   enabled: true
+turn:
+  deviceClass: undula.devices.sim.SimPositioner
+  readoutPriority: on_request
+  enabled: true
+  deviceConfig: {limits: [-180, 180], unit: deg}
 eye:
   deviceClass: undula.devices.sim.bec.SimAsyncGauss2D
   readoutPriority: async

@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 from pydantic import ValidationError
 
+from undula.core.unit_kinds import fits
 from undula.files.columns import CHUNK_ROWS, StreamTable, as_text
 from undula.files.documents import Device, Document, h5_name
 from undula.files.frames import Stream
@@ -168,12 +169,26 @@ class _Sources:
         for source in field.sources:
             word, _, rest = source.partition(" ")
             try:
-                return getattr(self, f"_{word}")(rest)
+                found = getattr(self, f"_{word}")(rest)
+                self._check_unit(field, source, found)
+                return found
             except NotGiven as reason:
                 reasons.append(str(reason))
         if field.value is not None:
             return _Value(field.value)
         raise NotGiven(", ".join(reasons) or "no source")
+
+    def _check_unit(self, field: LayoutField, source: str, found: Any) -> None:
+        """Raises: NotGiven when what a source gives is measured in another kind of unit."""
+        if field.measures is None:
+            return
+        if isinstance(found, _Value):
+            unit = field.unit or found.unit
+        else:
+            node = self._entry.get(found)
+            unit = as_text(node.attrs.get("units", "")) if node is not None else ""
+        if not fits(unit, field.measures):
+            raise NotGiven(f"{source} is in {unit}, which is no {field.measures}")
 
     def _axis(self, rest: str) -> str:
         return self._drawn("axis", int(rest), None)

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from undula.core.described import Wrong
+from undula.core.unit_kinds import UnitKind
 
 SOURCES = {
     "axis": "axis 0: reading of the slowest scanned axis; 1 the next",
@@ -53,6 +54,9 @@ class LayoutField(BaseModel):
         description="the same number for each point, e.g. image_key 0; with `from` as value",
     )
     unit: str = Field(default="", description="unit of a constant or of a key of the metadata")
+    measures: UnitKind | None = Field(
+        default=None, description="a source whose unit is of another kind is as if it were absent"
+    )
     attributes: dict[str, Plain] = Field(
         default_factory=dict, description="of a group or of a constant"
     )

@@ -259,3 +259,23 @@ def _documents_once(documents_of: Callable[..., Documents]) -> Documents:
     about = _about("mono", "samx", "det", "ic")
     plan = scan([det, ic], mono, 7100, 7110, 3)
     return documents_of(plan, baseline=[samx], scan_id=1, devices=about, beamline="x10")
+
+
+def test_an_axis_in_another_kind_of_unit_does_not_stand_for_an_angle(
+    documents_of: Callable[..., Documents], write: Callable[..., Path]
+) -> None:
+    _, samx, det, _ = _simulated()
+    documents = documents_of(
+        scan([det], samx, -1, 1, 3), scan_id=1, expects_streams=["primary"],
+        devices=_about("samx", "det"), **_layout("rocking curve"),
+    )  # fmt: skip
+    for name, doc in documents:
+        if name == "descriptor":
+            doc["data_keys"]["samx"]["units"] = "mm"
+    with h5py.File(write(documents), "r") as file:
+        entry = file["entry"]
+        assert "definition" not in entry
+        missing = entry["collection/file_layout/missing"].asstr()[()].tolist()
+        assert "axis 0 is in mm, which is no angle" in missing[0]
+        assert missing[0].startswith("sample/rotation_angle: ")
+        assert "rotation_angle" not in entry["sample"]
