@@ -52,7 +52,10 @@ class Additions:
         is faulty.
         """
         request, said = self._defaults.added(request, self._library.placed(request))
-        resolved = self._library.resolved(request, self._devices.names())
+        devices = self._devices
+        here = [n for n in devices.names() if devices[n].obj is not None]
+        still = {n for n in here if not devices[n].movable}
+        resolved = self._library.resolved(request, devices.names(), still)
         if resolved is not request and resolved.source is not None:
             TRIALS.passed(resolved.source)  # the library read it in a throw-away process
         return resolved, said

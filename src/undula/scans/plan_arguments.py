@@ -6,7 +6,7 @@ makes the plan, e.g. `align(dev['samx'], 5)`. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from undula.core.errors import InputError
@@ -18,9 +18,19 @@ _LIST = {"axes": "axis", "detectors": "detector", "devices": "device", "numbers"
 
 
 def call_text(
-    plan: UserPlan, args: Sequence[Any], kwargs: Mapping[str, Any], devices: Collection[str]
+    plan: UserPlan,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    devices: Collection[str],
+    still: Collection[str] = (),
 ) -> str:
-    """The expression that makes the plan. Raises: InputError naming the argument and the usage."""
+    """The expression that makes the plan. Raises: InputError naming the argument and the usage.
+
+    Args:
+        still: those of the devices that cannot be moved.
+    """
+    for p, value in _given(plan, args, kwargs):
+        _refuse_still(p, value, still)
     placed = [p for p in plan.parameters if not p.named and not p.many]
     rest = next((p for p in plan.parameters if p.many), None)
     if len(args) > len(placed) and rest is None:
@@ -50,6 +60,33 @@ def call_text(
         texts += [_written(rest, v, devices) for v in args[len(placed) :]]
     texts += [f"{n}={_written(by_name[n], v, devices)}" for n, v in kwargs.items()]
     return f"{plan.name}({', '.join(texts)})"
+
+
+def _given(
+    plan: UserPlan, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Iterator[tuple[PlanParameter, Any]]:
+    """Each value with the parameter that takes it, as far as there is one."""
+    placed = [p for p in plan.parameters if not p.named and not p.many]
+    rest = next((p for p in plan.parameters if p.many), None)
+    yield from zip(placed, args, strict=False)
+    for value in args[len(placed) :] if rest is not None else ():
+        yield rest, value  # type: ignore[misc]  # not None
+    for p in plan.parameters:
+        if p.name in kwargs and not p.many:
+            yield p, kwargs[p.name]
+
+
+def _refuse_still(p: PlanParameter, value: Any, still: Collection[str]) -> None:
+    """Raises: InputError when an axis is wanted, and a device that cannot be moved is given."""
+    if p.kind not in ("axis", "axes"):
+        return
+    for name in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(name, str) and name in still:
+            raise InputError(
+                f"{p.name} is {name}, which cannot be moved",
+                remedy="name a device that can be moved; see undula devices",
+                device=name,
+            )
 
 
 def _written(p: PlanParameter, value: Any, devices: Collection[str]) -> str:

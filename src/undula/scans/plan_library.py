@@ -14,7 +14,7 @@ import importlib
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -123,11 +123,15 @@ class PlanLibrary:
 
     # -- a scan by name ---------------------------------------------------------------------
 
-    def resolved(self, request: ScanRequest, devices: Iterable[str]) -> ScanRequest:
+    def resolved(
+        self, request: ScanRequest, devices: Iterable[str], still: Collection[str] = ()
+    ) -> ScanRequest:
         """The request with the source of its plan, when that is one of these.
 
         One that was resolved before, and edited since, is resolved anew.
 
+        Args:
+            still: devices that cannot be moved.
 
         Raises: InputError for arguments that do not fit; ConfigError when its file is faulty.
         """
@@ -140,7 +144,7 @@ class PlanLibrary:
             if request.source is None:
                 self._refuse_faulty(request.plan)
             return request
-        call = call_text(plan, request.args, request.kwargs, list(devices))
+        call = call_text(plan, request.args, request.kwargs, list(devices), still)
         return request.model_copy(update={"source": self.source(plan, call)})
 
     def placed(self, request: ScanRequest) -> list[str]:

@@ -136,6 +136,7 @@ def test_a_plan_that_declares_its_points_is_checked_whole_before_anything_moves(
         (["samx", 3], {}, "half is 3 mm"),
         (["samx", 0], {}, "give more than 0, 2 or less in mm"),
         (["samxx"], {}, "did you mean samx"),
+        (["diode"], {}, "axis is diode, which cannot be moved"),
         (["samx", 1, 2.5], {}, "give a whole number"),
         (["samx"], {"way": "left"}, "one of 'up', 'down'"),
         (["samx"], {"wya": "up"}, "did you mean way"),
