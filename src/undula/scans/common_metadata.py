@@ -92,6 +92,10 @@ class CommonMetadata:
             self._schema.check(request.metadata, request.plan, OF_THE_ENGINE)
         return request
 
+    def warnings(self, request: ScanRequest) -> list[str]:
+        """What may surprise of the metadata that a request has by now."""
+        return [] if self._layouts is None else self._layouts.warnings(request.metadata)
+
     def _change(self, values: dict[str, Any], remove: Iterable[str]) -> None:
         with self._lock:
             gone = set(remove)

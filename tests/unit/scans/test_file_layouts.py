@@ -88,3 +88,12 @@ def test_the_examples_of_the_documentation_are_sound() -> None:
     assert parse_described(layout, "l.yaml", FileLayout).rule
     (schema,) = blocks["metadata-and-notes.md"]
     assert parse_described(schema, "s.yaml", MetadataSchema).keys["dry"].type == "yes/no"
+
+
+def test_a_technique_that_no_layout_is_for_is_told_with_what_was_meant(tmp_path: Path) -> None:
+    layouts = FileLayouts(tmp_path)
+    assert layouts.warnings({"technique": "xsa"}) == [
+        "no file layout is for the technique 'xsa': did you mean xas?"
+    ]
+    for right in ("XAS", ["own word", "tomo"], None, ""):
+        assert layouts.warnings({"technique": right}) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from undula.core.suggest import near
 from undula.messages.layouts import FileLayout, LayoutRule
 
 
@@ -19,6 +20,21 @@ def techniques(metadata: Mapping[str, Any]) -> list[str]:
         said = said.get("name")
     words = said if isinstance(said, list | tuple) else [said]
     return [str(word).strip().lower() for word in words if word]
+
+
+def unknown_technique(layouts: Sequence[FileLayout], metadata: Mapping[str, Any]) -> str:
+    """What to tell of a technique that no layout is for; '' when there is nothing to tell.
+
+    >>> unknown_technique([], {"technique": "xsa"})
+    "no file layout is for the technique 'xsa'; undula files lists them"
+    """
+    said = techniques(metadata)
+    known = {w.lower() for layout in layouts for w in (layout.name, *layout.technique)}
+    if not said or known & set(said):
+        return ""
+    meant = near(said[0], sorted(known))
+    more = f": did you mean {meant}?" if meant else "; undula files lists them"
+    return f"no file layout is for the technique {', '.join(map(repr, said))}{more}"
 
 
 def roles_of(name: str, about: Mapping[str, Any]) -> set[str]:

@@ -12,7 +12,7 @@ from undula.core.errors import ConfigError
 from undula.core.log import get_logger
 from undula.core.stamp import Stamp, stamp_of
 from undula.messages.layouts import FileFields, FileLayout
-from undula.scans.file_layouts.choose import choose
+from undula.scans.file_layouts.choose import choose, unknown_technique
 
 SHIPPED = Path(__file__).with_name("shipped")
 FIELDS = "file_fields.yaml"
@@ -93,6 +93,11 @@ class FileLayouts:
             self._look()
             names = {layout.name for layout in self._own}
             return [*self._own, *(s for s in self._shipped if s.name not in names)]
+
+    def warnings(self, metadata: Mapping[str, Any]) -> list[str]:
+        """What may surprise of the file of a run with this metadata."""
+        found = unknown_technique(self.known(), metadata)
+        return [found] if found else []
 
     def fields(self) -> FileFields:
         """The beamline's own fields."""
