@@ -1,4 +1,4 @@
-"""Which devices of a beamline do not answer, for `undula up`: name, why, what to do.
+"""What `undula up` says beside: which devices do not answer, and why; what waits in the queue.
 
 In: the beamline's name. Out: lines. The engine is asked: what it had published may be older.
 """
@@ -6,6 +6,7 @@ In: the beamline's name. Out: lines. The engine is asked: what it had published 
 from __future__ import annotations
 
 from undula.cli.output import connected
+from undula.client.queue_text import held_up
 from undula.core.errors import UndulaError
 
 
@@ -16,6 +17,15 @@ def absent_devices(beamline: str) -> dict[str, str]:
             return client.config.status().absent
     except UndulaError:
         return {}  # what is wrong with the engine itself is told by `undula status`
+
+
+def waiting_lines(beamline: str) -> list[str]:
+    """What waits in the queue, and why nothing of it starts; for people, none when nothing does."""
+    try:
+        with connected(beamline) as client:
+            return held_up(client.queue.last)
+    except UndulaError:
+        return []
 
 
 def absent_lines(absent: dict[str, str]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from undula.cli.absent import absent_devices, absent_lines
+from undula.cli.absent import absent_devices, absent_lines, waiting_lines
 from undula.cli.output import (
     FAILED,
     BeamlineOption,
@@ -89,7 +89,8 @@ def up(
         print_json(state)
     else:
         print(f"Beamline {paths.name} is up. Next: undula status, undula devices, undula shell")
-        print("".join(f"{line}\n" for line in absent_lines(state["absent"])), end="")
+        lines = [*absent_lines(state["absent"]), *waiting_lines(paths.name)]
+        print("".join(f"{line}\n" for line in lines), end="")
     if wait:
         _stay(paths)
 

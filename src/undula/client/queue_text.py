@@ -32,6 +32,17 @@ def queue_text(status: QueueStatus, longest: int = 10_000) -> str:
     return "\n".join(lines)
 
 
+def held_up(status: QueueStatus | None) -> list[str]:
+    """A line for whoever comes along: scans wait, and why none starts; none when there is nothing.
+
+    >>> held_up(QueueStatus(state="idle", blocked="locked by anna"))
+    ['Scans wait in the queue, and nothing starts: locked by anna']
+    """
+    if status is None or not status.blocked:
+        return []
+    return [f"Scans wait in the queue, and nothing starts: {status.blocked}"]
+
+
 def waits_text(status: QueueStatus) -> str:
     """What the running scan waits for; '' when it does not.
 

@@ -16,6 +16,8 @@ from typing import Literal
 
 SOCKET_VARIABLE = "UNDULA_NOTIFY"
 SERVICE_VARIABLE = "UNDULA_SERVICE"
+FRESH_VARIABLE = "UNDULA_FRESH_START"
+"""Given by the supervisor to the services that come up with the beamline."""
 MAX_TEXT = 500
 
 Kind = Literal["ready", "heartbeat", "status"]
@@ -30,6 +32,11 @@ def _send(kind: Kind, text: str) -> None:
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
         sock.sendto(json.dumps(word).encode(), path)
+
+
+def fresh_start() -> bool:
+    """Whether this service comes up with the beamline, and is not started again."""
+    return bool(os.environ.get(FRESH_VARIABLE))
 
 
 def ready(text: str = "") -> None:

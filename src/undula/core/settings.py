@@ -51,6 +51,11 @@ class QueueSettings(BaseModel):
         description="after a failed scan: start the next one, or wait for resume",
         examples=["wait"],
     )
+    after_restart: Literal["wait", "go_on"] = Field(
+        default="wait",
+        description="with what waits when the beamline is brought up: wait for resume, or go on",
+        examples=["go_on"],
+    )
     approval: bool = Field(
         default=False, description="every scan waits until somebody approves it", examples=[True]
     )

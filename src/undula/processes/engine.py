@@ -158,7 +158,7 @@ def _recover(
         else:
             runner.drop(item.item_id, f"stopped by {mark.words}")
     died = bool(runs) or any(status == "fail" for _, status in ended)
-    runner.start(waiting, died, ended)
+    runner.start(waiting, died, ended, fresh=notify.fresh_start())
     return len(runs)
 
 

@@ -152,7 +152,7 @@ class Supervisor:
     def _start(self, service: Service) -> None:
         service.attempts += 1
         try:
-            child = children.spawn(service.spec, self._paths)
+            child = children.spawn(service.spec, self._paths, fresh=self._fresh)
         except ServiceError as exc:
             self._failed(service, exc.what)
             return

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from undula.core import procs
 from undula.core.errors import ServiceError
-from undula.core.notify import SERVICE_VARIABLE, SOCKET_VARIABLE
+from undula.core.notify import FRESH_VARIABLE, SERVICE_VARIABLE, SOCKET_VARIABLE
 from undula.core.paths import BeamlinePaths
 from undula.core.procs import ProcessId
 from undula.processes.supervisor_model import ServiceSpec
@@ -77,11 +77,20 @@ def output_file(paths: BeamlinePaths, name: str) -> Path:
     return paths.logs / f"{name}.out"
 
 
-def spawn(spec: ServiceSpec, paths: BeamlinePaths) -> Child:
-    """Start a service in a session of its own. Raises: ServiceError when it cannot be executed."""
+def spawn(spec: ServiceSpec, paths: BeamlinePaths, *, fresh: bool = False) -> Child:
+    """Start a service in a session of its own.
+
+    Args:
+        fresh: the beamline is being brought up; not when a service is started again.
+    Raises: ServiceError when it cannot be executed.
+    """
     output = output_file(paths, spec.name)
     too_long = output.exists() and output.stat().st_size > MAX_OUTPUT_BYTES
-    own = {SOCKET_VARIABLE: str(paths.notify_socket), SERVICE_VARIABLE: spec.name}
+    own = {
+        SOCKET_VARIABLE: str(paths.notify_socket),
+        SERVICE_VARIABLE: spec.name,
+        FRESH_VARIABLE: "1" if fresh else "",
+    }
     try:
         with output.open("wb" if too_long else "ab") as out:
             popen = subprocess.Popen(

@@ -108,8 +108,8 @@ class Line:
         with self._editing:
             with self._lock:
                 self._exchange(queue, {item.item_id: request for item, request in stored})
-            if ended:
-                self._keep_quietly()
+            if ended or (halt and stored):
+                self._keep_quietly()  # the next engine is to know it as well
             self._end_all(todo)
 
     # ---- changes ----------------------------------------------------------------------------

@@ -133,15 +133,21 @@ class ScanRunner:
         stored: list[tuple[QueueItem, ScanRequest]],
         died: bool = False,
         ended: Sequence[tuple[QueueItem, ExitStatus]] = (),
+        fresh: bool = False,
     ) -> None:
         """Begin with the items that were stored before a restart.
 
         Args:
             died: the last engine died while a scan ran, which has failed by that.
             ended: what ran then, and how it ended.
+            fresh: the beamline was brought up, and nobody has asked for motion since.
         """
-        waits = died and self._waits_after("fail")
-        self.line.begin(stored, "the engine died while a scan ran" if waits else "", ended)
+        halt = ""
+        if died and self._waits_after("fail"):
+            halt = "the engine died while a scan ran"
+        elif fresh and self.settings.queue.after_restart == "wait":
+            halt = "the beamline was brought up anew"
+        self.line.begin(stored, halt, ended)
         self._thread.start()
 
     def status(self) -> QueueStatus:

@@ -5,6 +5,7 @@ Four services are started, and a dozen commands run as a person would: more than
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -76,3 +77,27 @@ def test_detached_scans_are_steered_and_a_file_is_rebuilt_read_only(running) -> 
     assert (found["exit_status"]["a"], found["exit_status"]["b"]) == ("abort", "success")
     assert "command" not in found
     assert "exit_status" in undula("runs", "diff", *numbers)
+
+
+def test_what_down_has_left_in_the_queue_waits_until_somebody_lets_it_go_on(running) -> None:
+    undula("scan", "samx", "-1", "1", "400", "--time", "0.2", "--detach")
+    undula("scan", "samy", "-1", "1", "3", "--detach")
+    undula("down")
+
+    def state() -> dict:
+        return json.loads(undula("queue", "--json"))
+
+    assert "nothing starts: the beamline was brought up anew; undula queue resume" in undula("up")
+    before = running.pid("engine")
+    os.kill(before, signal.SIGKILL)  # its successor has not forgotten
+    running.until(
+        lambda: (row := running.row("engine"))["pid"] != before and row["state"] == "ready",
+        "no new engine",
+        timeout_s=30.0,
+    )
+    left = state()
+    assert (left["running"], len(left["waiting"])) == (None, 1)
+    assert left["blocked"].startswith("the beamline was brought up anew")
+    undula("queue", "resume")
+    running.until(lambda: state()["state"] == "idle" and not state()["waiting"], "it did not go on")
+    assert json.loads(undula("runs", "-1", "--json"))["exit_status"] == "success"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from undula.client import Client
+from undula.client.queue_text import held_up
 from undula.core.clock import Deadline
 from undula.core.errors import AccessError, ServiceError
 from undula.core.settings import load_settings
@@ -63,7 +64,8 @@ def open_terminal(client: Client, *, plot: bool = True, why_died: Callable[[], s
     colour = wants_colour(sys.stdout)
     places = KernelPlaces.of(paths)
     rows = read_log(paths.commands, LAST)
-    greeting = GREETING.format(beamline=paths.name) + last_commands(rows)
+    held = "".join(f"{line}\n" for line in held_up(client.queue.last))
+    greeting = GREETING.format(beamline=paths.name) + held + last_commands(rows)
     running = {r["id"]: f"{r['origin']}:{r['author']}" for r in rows if r["status"] == "open"}
     shown = load_settings(paths.config).status_bar
     typing = TypingTold(paths.run, client)
