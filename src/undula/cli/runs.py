@@ -24,7 +24,6 @@ from undula.cli.output import (
 )
 from undula.cli.run_notes import note_lines
 from undula.client import Run, Runs
-from undula.client.shown import cut
 from undula.core.errors import InputError, ServiceError
 from undula.core.paths import beamline_paths, default_beamline
 
@@ -321,20 +320,8 @@ def diff(
     found = a.diff(b)
     if as_json:
         print_json([asdict(one) for one in found])
-    elif not found:
-        print(f"runs {a.number} and {b.number} do not differ")
     else:
-        rows = [
-            [one.kind, one.name, _said(one.a, one.unit), _said(one.b, one.unit)] for one in found
-        ]
-        print(table(["what", "name", f"run {a.number}", f"run {b.number}"], rows))
-
-
-def _said(value: Any, unit: str) -> str:
-    if value is None:
-        return "-"
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return cut(f"{text} {unit}".rstrip(), 60)
+        print(found)
 
 
 class NumberGroup(TyperGroup):

@@ -8,11 +8,12 @@ one of the runs went on. Pure, but for `known_of`, which reads a run's archive.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from undula.client.again import MARK, OF_THE_MOMENT, asked_for
+from undula.client.shown import cut
 from undula.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ OF_THE_RUN = frozenset(
 """Keys of a start document that are no free metadata."""
 NOISES = 3.0
 ALMOST = 1e-9
+LONGEST = 60
+"""Characters of a value in the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +69,36 @@ class Difference:
     unit: str = ""
 
 
-def differences(a: Known, b: Known) -> list[Difference]:
+class Differences(list[Difference]):
+    """A list of `Difference` that reads as a table."""
+
+    def __init__(self, found: Iterable[Difference], numbers: tuple[int, int]) -> None:
+        super().__init__(found)
+        self.numbers = numbers
+
+    def __repr__(self) -> str:
+        a, b = self.numbers
+        if not self:
+            return f"runs {a} and {b} do not differ"
+        head = ("what", "name", f"run {a}", f"run {b}")
+        rows = [(d.kind, d.name, _said(d.a, d.unit), _said(d.b, d.unit)) for d in self]
+        wide = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+        return "\n".join(
+            "  ".join(cell.ljust(w) for cell, w in zip(row, wide, strict=True)).rstrip()
+            for row in (head, *rows)
+        )
+
+
+def _said(value: Any, unit: str) -> str:
+    if value is None:
+        return "-"
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return cut(f"{text} {unit}".rstrip(), LONGEST)
+
+
+def differences(a: Known, b: Known) -> Differences:
     """Everything in which two runs differ, most telling first; empty when nothing does."""
-    return [
+    found = [
         *_keys("command", _asked(a), _asked(b)),
         *_keys("code", _code(a.start), _code(b.start)),
         *_keys("detectors", _listed(a.start), _listed(b.start)),
@@ -78,6 +108,7 @@ def differences(a: Known, b: Known) -> list[Difference]:
         *_readings(a.baseline, b.baseline),
         *_keys("end", a.ended, b.ended),
     ]
+    return Differences(found, (a.number, b.number))
 
 
 def same(one: Any, other: Any) -> bool:

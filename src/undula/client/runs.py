@@ -17,7 +17,7 @@ from undula.core.errors import InputError, ServiceError
 if TYPE_CHECKING:
     from undula.catalogue import Catalogue, RunRecord
     from undula.client.data import Data, JoinedTables
-    from undula.client.diff import Difference
+    from undula.client.diff import Differences
     from undula.client.link import Link
     from undula.client.notes import Noted
     from undula.client.scans import ScanHandle
@@ -132,8 +132,11 @@ class Run:
         """The repository that it is from."""
         return self._runs.catalogue
 
-    def diff(self, other: Run) -> list[Difference]:
-        """Why this run and another one differ: `runs[12].diff(runs[15])`; empty: they do not."""
+    def diff(self, other: Run) -> Differences:
+        """Why this run and another one differ: `runs[12].diff(runs[15])`; empty: they do not.
+
+        A list of `Difference`, which a prompt shows as a table.
+        """
         from undula.client.diff import differences, known_of
 
         return differences(known_of(self), known_of(other))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from IPython.lib.pretty import pretty
 
 from undula.client.diff import Difference, Known, Reading, beyond_noise, differences
 
@@ -72,6 +73,15 @@ def test_each_difference_is_told_and_nothing_else(
 def test_a_difference_has_the_unit_of_its_reading() -> None:
     other = replace(RUN, baseline={"ring_current": Reading(300.0), "shutter": Reading("open")})
     assert differences(RUN, other) == [Difference("baseline", "ring_current", 400.0, 300.0, "mA")]
+
+
+def test_differences_read_as_a_table_at_a_prompt() -> None:
+    other = replace(RUN, number=15, baseline={**RUN.baseline, "ring_current": Reading(300.0)})
+    assert pretty(differences(RUN, other)).splitlines() == [
+        f"what      name          run {RUN.number}   run 15",
+        "baseline  ring_current  400 mA  300 mA",
+    ]
+    assert pretty(differences(RUN, RUN)) == f"runs {RUN.number} and {RUN.number} do not differ"
 
 
 VALUES = st.one_of(st.none(), st.booleans(), st.floats(), st.text(max_size=3))

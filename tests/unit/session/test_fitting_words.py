@@ -35,6 +35,17 @@ def test_the_last_scan_is_fitted_and_its_centre_gone_to(
         names["fit"]("gaussian", "diode2")
 
 
+def test_a_fit_that_goto_makes_itself_is_shown_before_it_moves(
+    names: dict[str, Any], capsys: Any
+) -> None:
+    names["goto_fit"]()
+    shown = capsys.readouterr().out
+    assert shown.index("of diode: 31 points, R² ") < shown.index("center 0.5")
+    assert shown.index("±") < shown.index("umv(M.samx, 0.5")
+    names["goto_fit"]()
+    assert "R²" not in capsys.readouterr().out
+
+
 def test_a_fit_that_is_not_to_be_relied_on_moves_nothing(
     names: dict[str, Any], engine: ToyEngine
 ) -> None:

@@ -7,6 +7,7 @@ are checked as any other. A fit that must not be relied on moves nothing.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,12 +84,15 @@ class Fitting:
             return self._last[1]
         if view is not None and view.fits:
             return Fit(view.fits[0])
-        return self.fit()
+        fit = self.fit()
+        sys.stdout.write(f"{fit!r}\n")  # it is moved by what nobody has seen yet
+        return fit
 
     def goto_fit(self, parameter: str = "center") -> None:
         """goto_fit(), goto_fit("center"): move to a place that the last fit found.
 
-        Without a fit of the last scan one is made; one that is not to be relied on is refused.
+        Without a fit of the last scan one is made and shown; one that is not to be relied on is
+        refused.
         """
         fit = self._known()
         place = fit.trusted(parameter)
