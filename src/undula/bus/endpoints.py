@@ -26,6 +26,7 @@ from undula.messages import (
     DeviceTable,
     DeviceValues,
     FileEvent,
+    GraphTold,
     ItemFinished,
     JournalProgress,
     LogEvent,
@@ -140,6 +141,9 @@ DEVICE_PROGRESS = Endpoint(
 )
 FILE_EVENTS = Endpoint(
     "devices/files", FileEvent, "stream", "files that devices opened and closed", maxlen=1_000
+)
+PIPES_STATUS = Endpoint(
+    "pipes/{name}/status", GraphTold, "latest", "the graph of a detector, four times a second"
 )
 ALARMS = Endpoint("alarms", AlarmTable, "latest", "alarms that last or that nobody has seen")
 METADATA = Endpoint("metadata", BeamlineMetadata, "latest", "metadata that every further run has")

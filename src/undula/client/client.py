@@ -27,6 +27,7 @@ from undula.client.fits import fit_metadata
 from undula.client.link import MOVE_TIMEOUT_S, Background, Link
 from undula.client.metadata import Metadata, group_now
 from undula.client.motors import Motors
+from undula.client.pipes import Pipes
 from undula.client.plans import PlansView
 from undula.client.queue import QueueView
 from undula.client.runs import Runs
@@ -92,6 +93,7 @@ class Client:
         self.alarms = AlarmView(self.link)
         self.metadata = Metadata(self.link)
         self.plans = PlansView(self.link)
+        self.pipes = Pipes(self)
         self.runs = Runs(paths.catalogue if paths else None, self.link, self.submit_fields)
 
     # -- scans ------------------------------------------------------------------------------

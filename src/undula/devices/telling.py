@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 
 from undula.core.clock import now
-from undula.messages import DevicePreview, DeviceProgress, FileEvent, FileState
+from undula.messages import DevicePreview, DeviceProgress, FileEvent, FileState, GraphTold
 
 PREVIEW_EVERY_S = 0.2
 PROGRESS_EVERY_S = 0.1
+GRAPH_EVERY_S = 0.25
 MAX_PIXELS = 1_000_000
 """A larger preview is told with every n-th row and column."""
-Told = DevicePreview | DeviceProgress | FileEvent
+Told = DevicePreview | DeviceProgress | FileEvent | GraphTold
 
 
 class Telling:
@@ -65,6 +66,11 @@ class Telling:
                 name=self._name, done=done, total=total, unit=unit, finished=finished, time=now()
             )
             self._say(said)
+
+    def graph(self, look: Callable[[str], GraphTold]) -> None:
+        """How its graph runs, by its name; four times a second at most, or it is not looked at."""
+        if self._name and self._due("graph", GRAPH_EVERY_S):
+            self._say(look(self._name))
 
     def file(
         self, path: Path | str, state: FileState, *, dataset: str = "", frames: int | None = None

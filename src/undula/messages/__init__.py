@@ -28,6 +28,7 @@ from undula.messages.metadata import (
     MetadataRequest,
 )
 from undula.messages.notes import RunNote, RunNoted, RunNotesRequest
+from undula.messages.pipes import GraphTold, PipeEdge, PipeImage, PipeNode
 from undula.messages.plans import (
     ArgumentInfo,
     HookInfo,
@@ -100,6 +101,7 @@ __all__ = [
     "FileState",
     "FitParameter",
     "FitResult",
+    "GraphTold",
     "HookInfo",
     "ItemFinished",
     "JournalProgress",
@@ -110,6 +112,9 @@ __all__ = [
     "MetadataRequest",
     "MotorRequest",
     "MoveRequest",
+    "PipeEdge",
+    "PipeImage",
+    "PipeNode",
     "Place",
     "PlanInfo",
     "PlanList",

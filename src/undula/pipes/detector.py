@@ -179,6 +179,8 @@ class GraphDetector:
                 self._do_all(runner)
                 runner.pump(LOOK_S)
                 self._judge(runner)
+                if runner.news:
+                    self.tell.graph(runner.told)
             if not runner.failed:
                 return None
             return DeviceError(

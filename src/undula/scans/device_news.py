@@ -17,13 +17,21 @@ from undula.bus.endpoints import (
     DEVICE_READBACK,
     DEVICE_VALUES,
     FILE_EVENTS,
+    PIPES_STATUS,
 )
 from undula.bus.outgoing import Outgoing
 from undula.bus.ports import Connector
 from undula.core.errors import BusError, UndulaError
 from undula.core.log import get_logger
 from undula.devices.telling import Told
-from undula.messages import DeviceChanges, DevicePreview, DeviceValues, FileEvent, Readback
+from undula.messages import (
+    DeviceChanges,
+    DevicePreview,
+    DeviceValues,
+    FileEvent,
+    GraphTold,
+    Readback,
+)
 
 Reads = Callable[[str, float], Readback]
 SHOWN_WITHIN_S = 1.0
@@ -101,6 +109,8 @@ class DeviceNews:
                 self._previews[told.name] = told
             if not waits:
                 self._outgoing.say(lambda: self._put_preview(told.name), must=True)
+        elif isinstance(told, GraphTold):
+            self._outgoing.say(lambda: put(PIPES_STATUS, told, name=told.name))
         else:
             self._outgoing.say(lambda: put(DEVICE_PROGRESS, told, name=told.name))
 

@@ -392,6 +392,7 @@ class Shell:
             "runs": self.client.runs,
             "config": self.client.config,
             "alarms": self.client.alarms,
+            "pipes": self.client.pipes,
             "dev": Group(self.client, "dev"),
             "login": people.login,
             "logout": people.logout,

@@ -17,8 +17,9 @@ import pytest
 
 from undula.bus.endpoints import QUEUE_STATUS
 from undula.client import Client
+from undula.core.errors import InputError
 from undula.core.procs import environment_of
-from undula.messages import QueueStatus
+from undula.messages import GraphTold, QueueStatus
 from undula.pipes.graph import checked
 from undula.pipes.nodes.registry import Shipped
 from undula.pipes.replaying import as_replay, chosen
@@ -168,6 +169,32 @@ def test_the_graph_stays_warm_and_each_run_has_its_own_file(client: Client) -> N
     checked_run(first, 3)
     checked_run(second, 4)
     assert sorted(workers(client)) == before
+
+
+def test_a_client_sees_how_the_graph_runs_and_what_its_ports_gave(client: Client) -> None:
+    came: SimpleQueue[GraphTold] = SimpleQueue()
+    following = client.pipes["cam"].follow(came.put)
+    run = client.scan("samx", 0, 1, 4, detectors=["cam"]).run
+    while True:  # the last word comes within a quarter of a second
+        told = came.get(timeout=30)
+        images = {image.port: image for image in told.images}
+        if {"det.frames", "roi.sum"} <= set(images) and told.nodes[0].frames:
+            break
+    following.close()
+    assert list(client.pipes) == ["cam"]
+    assert {n.name for n in told.nodes} == {"det", "roi", "file", "view", "out"}
+    assert images["det.frames"].shape == [48, 64]
+    assert images["det.frames"].data.shape == (48, 64)
+    assert images["roi.sum"].data.shape == (2,)
+    assert client.pipes["cam"]["det"].parameters["width"] == 64
+    text = repr(client.pipes["cam"])
+    assert "det.frames -> view.frames" in text
+    assert "latest" in text
+    assert run.status == "success"
+    with pytest.raises(InputError, match="it has det"):
+        client.pipes["cam"]["dte"]
+    with pytest.raises(InputError, match="has run yet"):
+        repr(client.pipes["samx"])
 
 
 def test_a_run_is_replayed_through_the_graph_that_it_keeps(client: Client, tmp_path: Path) -> None:

@@ -29,11 +29,14 @@ from undula.pipes.intervals import IntervalSet
 from undula.pipes.ledger import EdgeLedger
 from undula.pipes.link import MemoryOutlet, Receiving, Sending
 from undula.pipes.runner.status import NodeStatus
+from undula.pipes.runner.told import plain_image
 
 AT_ONCE = 64
 """Frames that are taken from an edge at once."""
 TURN_S = 0.01
 """A node lets the others of its process go on after so long."""
+SHOW_S = 0.5
+"""A small picture of what a port gives is made so often at most."""
 VIEW_S = 0.1
 """A result that only viewers want, and that covers many frames, is made so often at most."""
 MakeOutlets = Callable[[NodeSpec, str, int], list[Sending]]
@@ -84,6 +87,8 @@ class NodeHost:
         self._viewed_at = 0.0
         self._blocked_since = 0.0
         self._stop_asked = False
+        self._show_at: dict[str, float] = {}
+        self._images: dict[str, Any] = {}
 
     def begin(self, words: Mapping[str, Any]) -> None:
         """Let it work; a source goes on where the one before it was."""
@@ -320,6 +325,7 @@ class NodeHost:
                     self._blocked(outlets[number].blocked_by())
                     return False
             self._held.popleft()
+            self._show(port, frame)
         if self._blocked_since:
             self.status.blocked_s += time.monotonic() - self._blocked_since
             self._blocked_since = 0.0
@@ -536,6 +542,20 @@ class NodeHost:
                 left_out.dropped.update(self.absorbed[edge.source_port])
                 found.setdefault(edge.name, []).append(left_out)
         return found
+
+    def _show(self, port: str, frame: Frame) -> None:
+        """Keep a small picture of what was handed on, now and then."""
+        now = time.monotonic()
+        if now >= self._show_at.get(port, 0.0):
+            self._show_at[port] = now + SHOW_S
+            shown = plain_image(frame)
+            if shown is not None:
+                self._images[f"{self.spec.name}.{port}"] = shown
+
+    def images(self) -> dict[str, Any]:
+        """Small pictures of what was handed on since this was asked last, by NODE.PORT."""
+        images, self._images = self._images, {}
+        return images
 
     def depths(self) -> dict[str, int]:
         """Frames not yet confirmed, by the edge's name."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from undula.core.errors import UndulaError
+from undula.messages import GraphTold
 from undula.pipes.errors import PipeError
 from undula.pipes.frame import Frame
 from undula.pipes.graph.model import EdgeSpec, Graph
@@ -27,6 +28,7 @@ from undula.pipes.link import Inlet
 from undula.pipes.runner.control import Line
 from undula.pipes.runner.placement import HERE, LocalPlacement, Placed, Placement, placeable
 from undula.pipes.runner.status import EdgeStatus, GraphStatus, NodeStatus
+from undula.pipes.runner.told import told
 
 if TYPE_CHECKING:
     from undula.pipes.link.far_inlet import FarInlet
@@ -115,6 +117,9 @@ class Runner:
         self._merged: dict[str, EdgeLedger] = {}
         self._failed = ""
         self._answers: list[str] = []
+        self._images: dict[str, dict[str, Any]] = {}
+        self.news = False
+        """Something is known of it since `told` was asked last."""
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._waker, selectors.EVENT_READ, "")
         self.status = GraphStatus(graph.name)
@@ -394,6 +399,8 @@ class Runner:
             if stopped_by and not self._failed:
                 self._fail(f"node {name}: {stopped_by}")
                 self._give_up(name)
+        self._images.update(words["images"])
+        self.news = True
         for name, depth in words["depths"].items():
             self.status.edges[name].depth = depth
         self._merged = self._ledgers()
@@ -496,6 +503,11 @@ class Runner:
         """Whether every node has ended."""
         ends = all(inlet.ended == "end" for inlet in self._inlets.values())
         return ends and all(process.over for process in self._processes.values())
+
+    def told(self, name: str) -> GraphTold:
+        """How it runs, as a message under this name."""
+        self.news = False
+        return told(name, self.graph, self.status, self._images)
 
     def pids(self) -> dict[str, int]:
         """Process ids by name of the process."""

@@ -300,6 +300,7 @@ class Worker:
         nodes: dict[str, Any] = {}
         ledgers: dict[str, list[Any]] = {}
         depths: dict[str, int] = {}
+        images: dict[str, Any] = {}
         for name, host in self.hosts.items():
             status = host.status
             status.pid = os.getpid()
@@ -314,6 +315,7 @@ class Worker:
                 "stopped_by": host.stopped_by,
             }
             depths |= host.depths()
+            images |= host.images()
             for edge, views in host.views().items():
                 plain = [view.dump() for view in views]
                 size = sum(len(pairs) for view in plain for pairs in view.values())
@@ -321,7 +323,9 @@ class Worker:
                     ledgers.setdefault(edge, []).extend(plain)
         told = repr((nodes, depths, over))
         if told != self._told or asked:
-            self._line.say(nodes=nodes, ledgers=ledgers, depths=depths, over=over, asked=asked)
+            self._line.say(
+                nodes=nodes, ledgers=ledgers, depths=depths, images=images, over=over, asked=asked
+            )
             self._told = told
         self._told_end = over
 

@@ -1,0 +1,61 @@
+"""Conversation: graphs of pipes that run, as they stand."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from undula.messages.base import Event
+
+
+class PipeNode(Event):
+    """A node of a graph that runs."""
+
+    name: str = Field(description="in its graph")
+    state: str = Field(description="starting, ready, running, blocked, ended, failed, dead")
+    process: str = Field(default="", description="the process that it is in")
+    frames: int = Field(default=0, description="worked on, or made by a source")
+    failed: int = Field(default=0, description="frames that it failed on")
+    rate_hz: float = Field(default=0.0, description="frames a second now")
+    could_hz: float = Field(default=0.0, description="that its own code could do; 0: not known")
+    latency_s: float = Field(default=0.0, description="from a frame's host time to its result")
+    restarts: int = Field(default=0, description="its processes after the first")
+    blocked_by: list[str] = Field(default_factory=list, description="edges that hold it up")
+    error: str = Field(default="", description="the last one")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="as they are now")
+
+
+class PipeEdge(Event):
+    """An edge of a graph that runs."""
+
+    name: str = Field(description="SOURCE.PORT -> TARGET.PORT")
+    policy: str = Field(description="lossless, latest, sample(1/n), spill(SIZE)")
+    seen: int = Field(default=0, description="frames that came to it")
+    passed: int = Field(default=0, description="done with by its target")
+    dropped: int = Field(default=0, description="left out by its policy")
+    lost: int = Field(default=0, description="gone with a process")
+    failed: int = Field(default=0, description="that its target failed on")
+    depth: int = Field(default=0, description="frames that wait to be confirmed")
+
+
+class PipeImage(Event):
+    """What a port gave lately, to look at."""
+
+    port: str = Field(description="NODE.PORT, the begin of its edges")
+    seq_num: int = Field(description="of the frame")
+    data: Any = Field(description="(rows, columns), (points,) or one number; thinned")
+    shape: list[int] = Field(description="its shape before it was thinned")
+
+
+class GraphTold(Event):
+    """A graph that runs, a few times a second at most."""
+
+    tag: ClassVar[str] = "graph_told"
+
+    name: str = Field(description="device that has the graph")
+    state: str = Field(description="of the whole graph, as of a node")
+    nodes: list[PipeNode] = Field(description="in the order of the flow")
+    edges: list[PipeEdge] = Field(description="in the order of the graph")
+    images: list[PipeImage] = Field(default_factory=list, description="one for each port at most")
+    time: float = Field(description="host time, UTC epoch s")
