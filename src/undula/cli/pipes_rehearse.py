@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 from undula.cli.output import FAILED, BeamlineOption, JsonOption, kind, print_json
@@ -59,6 +58,8 @@ def _sizes(graph: Graph, types: NodeFolder, text: str | None) -> dict[str, Size]
 
 def _bytes_of_frame(graph: Graph, types: NodeFolder) -> int:
     """Of the largest that a source makes."""
+    import numpy as np
+
     largest = 0
     for node in graph.nodes.values():
         if node.kind in MADE_UP:
