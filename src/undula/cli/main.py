@@ -11,6 +11,7 @@ import sys
 MODULES = (
     "services", "logs", "doctor", "stop", "scans", "devices", "motors", "config", "alarms", "queue",
     "plans", "runs", "demo", "shell", "access", "command_log", "pipes", "files",
+    "metadata",
 )  # fmt: skip
 QUICK = {
     "stop": "stop", "up": "services", "down": "services", "restart": "services",
@@ -25,6 +26,7 @@ QUICK = {
     "scan": "scans", "plan": "scans", "count": "scans", "grid": "scans", "list-scan": "scans",
     "ascan": "scans", "dscan": "scans", "mesh": "scans", "ct": "scans", "timescan": "scans",
     "commands": "command_log", "pipes": "pipes", "files": "files",
+    "md": "metadata",
     "login": "access", "logout": "access", "whoami": "access", "users": "access",
 }  # fmt: skip
 INTERRUPTED = 130

@@ -13,7 +13,7 @@ from undula.core.errors import InputError
 from undula.core.words import arguments, number, value
 
 __all__ = [
-    "arguments", "line_arguments", "move_arguments", "names", "number",
+    "arguments", "line_arguments", "metadata", "move_arguments", "names", "number",
     "plan_arguments", "value",
 ]  # fmt: skip
 
@@ -116,6 +116,26 @@ def move_arguments(words: Sequence[str]) -> dict[str, Any]:
             raise InputError(f"{name} is named twice", remedy="give one target for each device")
         found[name] = value(target)
     return found
+
+
+def metadata(words: Sequence[str] | None) -> dict[str, Any] | None:
+    """Metadata of `sample=Fe2O3 temperature_K=12.5`; None when there is none.
+
+    >>> metadata(["sample=Fe2O3", "temperature_K=12.5"])
+    {'sample': 'Fe2O3', 'temperature_K': 12.5}
+    """
+    found: dict[str, Any] = {}
+    for word in words or ():
+        key, has_value, text = word.partition("=")
+        if not has_value or not key:
+            raise InputError(
+                f"{word!r} is no metadata", remedy="write KEY=VALUE, e.g. sample=Fe2O3"
+            )
+        if key in found:
+            raise InputError(f"{key} is given twice", remedy="give it once")
+        known = number(text)
+        found[key] = text if known is None else known
+    return found or None
 
 
 def names(text: str | None) -> list[str] | None:

@@ -59,6 +59,10 @@ FitModel = Annotated[
 Sample = Annotated[
     str | None, typer.Option("--sample", help="Mount it before, by the sample changer.")
 ]
+Metadata = Annotated[
+    list[str] | None,
+    typer.Option("--metadata", help="KEY=VALUE for this run, e.g. sample=Fe2O3; may be repeated."),
+]
 Front = Annotated[bool, typer.Option("--front", help="Run it next, before all that wait.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and report, move nothing.")]
 Show = Annotated[
@@ -220,6 +224,7 @@ def scan(
     darks: Darks = None,
     fit: FitModel = None,
     sample: Sample = None,
+    metadata: Metadata = None,
     front: Front = False,
     dry_run: DryRun = False,
     show: Show = False,
@@ -233,12 +238,15 @@ def scan(
     Example: undula scan samx -1 1 21 --time 0.1 --detectors diode
 
     Example: undula scan samx -1 1 21 --sample S3 --front
+
+    Example: undula scan samx -1 1 21 --metadata composition=Fe2O3 --metadata temperature_K=12.5
     """
     args, kwargs = parsing.line_arguments(words or [])
     run_command(
         "rel_scan" if relative else "scan", args, kwargs,
         time=time, detectors=parsing.names(detectors), shutter=shutter, darks=darks, fit=fit,
-        sample=sample, front=front or None, dry_run=dry_run, show=show, no_plot=no_plot,
+        sample=sample, metadata=parsing.metadata(metadata), front=front or None,
+        dry_run=dry_run, show=show, no_plot=no_plot,
         as_json=as_json, detach=detach, beamline=beamline,
     )  # fmt: skip
 
@@ -313,6 +321,7 @@ def _command(plan: str | None, text: str) -> Callable[..., None]:
         darks: Darks = None,
         fit: FitModel = None,
         sample: Sample = None,
+        metadata: Metadata = None,
         front: Front = False,
         dry_run: DryRun = False,
         show: Show = False,
@@ -329,7 +338,8 @@ def _command(plan: str | None, text: str) -> Callable[..., None]:
         run_command(
             name, args, kwargs,
             time=time, detectors=parsing.names(detectors), shutter=shutter, darks=darks, fit=fit,
-            sample=sample, front=front or None, dry_run=dry_run, show=show, no_plot=no_plot,
+            sample=sample, metadata=parsing.metadata(metadata), front=front or None,
+            dry_run=dry_run, show=show, no_plot=no_plot,
             as_json=as_json, detach=detach, beamline=beamline,
         )  # fmt: skip
 

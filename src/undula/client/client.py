@@ -157,6 +157,7 @@ class Client:
         *args: Any,
         time: float | None = None,
         detectors: Iterable[Any] | str | None = None,
+        metadata: dict[str, Any] | None = None,
         shutter: str | None = None,
         darks: int = 0,
         command: str = "",
@@ -168,7 +169,7 @@ class Client:
     ) -> Accepted:
         """Check a plan and queue nothing: points (the first 1000), estimate, file, warnings."""
         options = {"time": time, "detectors": detectors, "shutter": shutter, "darks": darks}
-        options |= {"command": command, "source": source, "fit": fit}
+        options |= {"command": command, "source": source, "fit": fit, "metadata": metadata}
         words = {"sample": sample, "front": front}
         options["queue"] = self._queue_options(plan, source, words, kwargs, None)
         return self._scan(True, plan, args, kwargs, options)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from undula.core.errors import InputError
 
-COMMON = ("time", "detectors")
+COMMON = ("time", "detectors", "metadata")
 """What every scan takes beside its own options."""
 
 
@@ -25,7 +25,7 @@ def unknown_option(
     >>> print(unknown_option("scan", ["tme"], ["time", "detectors"]))
     scan has no option 'tme'. Remedy: did you mean time?
     """
-    wrong, known = sorted(given), sorted(known)
+    wrong, known = sorted(given), sorted(set(known))
     told = [elsewhere[w] for w in wrong if w in elsewhere] if elsewhere else []
     near = [n for w in wrong for n in difflib.get_close_matches(w, known, 1, 0.5)]
     names = " and ".join(repr(w) for w in wrong)

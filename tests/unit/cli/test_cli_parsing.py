@@ -130,3 +130,14 @@ def test_options_of_a_plan_may_be_written_in_three_ways() -> None:
     assert parsing.plan_arguments(["--no-relative", "--num", "3"], kinds)[1] == {
         "relative": False, "num": 3,
     }  # fmt: skip
+
+
+def test_metadata_words_are_numbers_or_texts_and_anything_else_is_refused() -> None:
+    said = ["sample=Fe2O3, annealed", "temperature_K=-12.5", "note=a=b"]
+    assert parsing.metadata(said) == {
+        "sample": "Fe2O3, annealed", "temperature_K": -12.5, "note": "a=b",
+    }  # fmt: skip
+    assert parsing.metadata(None) is None
+    for wrong in (["sample"], ["=3"], ["a=1", "a=2"]):
+        with pytest.raises(InputError):
+            parsing.metadata(wrong)
