@@ -111,6 +111,17 @@ def _look(
             _look(inner, (*place, key.value), lines, faults, file)
 
 
+_SAID = {
+    **dict.fromkeys(("model_type", "dict_type", "model_attributes_type"), "it is no table of keys"),
+    "list_type": "it is no list",
+    "string_type": "it is no text",
+    **dict.fromkeys(("bool_type", "bool_parsing"), "it is neither true nor false"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "it is no whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "it is no number"),
+}
+"""Kinds of faults in words of our own."""
+
+
 def _fault(error: Any, lines: Mapping[Place, int], file: str, model: type[BaseModel]) -> FileFault:
     place: Place = tuple(error["loc"])
     known = place
@@ -127,7 +138,7 @@ def _fault(error: Any, lines: Mapping[Place, int], file: str, model: type[BaseMo
     context = error.get("ctx") or {}
     raised = context.get("error")
     remedy = getattr(raised, "remedy", "") or "correct it; see the reference of this file"
-    said = str(raised) if isinstance(raised, ValueError) else str(error["msg"])
+    said = str(raised) if isinstance(raised, ValueError) else _SAID.get(error["type"], error["msg"])
     what = said.partition(". Remedy: ")[0].rstrip(".")
     return FileFault(file, lines[known], f"{name}: {what[:1].lower()}{what[1:]}", remedy)
 

@@ -8,9 +8,9 @@ rebuilding, years later, since the archive holds the start document.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from undula.core.described import Wrong
 from undula.core.unit_kinds import UnitKind
@@ -104,6 +104,32 @@ class LayoutField(BaseModel):
         return self
 
 
+OF_THE_FILE = frozenset(
+    {
+        "entry_identifier", "entry_identifier_uuid", "title", "scan_command", "plan_name",
+        "start_time", "end_time", "duration", "exit_status", "program_name", "count_time",
+        "definition",
+    }
+)  # fmt: skip
+"""What each file says of its run itself."""
+
+
+def _sound(field: LayoutField) -> LayoutField:
+    """What no field of a file may be. Not asked of what old runs have: their files are made."""
+    if field.path in OF_THE_FILE:
+        raise Wrong(f"each file says its {field.path} itself", "choose another path")
+    constant = field.value is not None and not field.sources
+    if constant and field.path.startswith("data/"):
+        raise Wrong(
+            f"{field.path} would be a constant among what is drawn",
+            "put it elsewhere, e.g. into collection or sample",
+        )
+    return field
+
+
+OwnField = Annotated[LayoutField, AfterValidator(_sound)]
+
+
 class LayoutRule(BaseModel):
     """When a layout is chosen for a run that names no technique; all that is given must hold."""
 
@@ -133,7 +159,7 @@ class FileLayout(BaseModel):
         default_factory=list, description="chosen when the run's technique is one of these"
     )
     rule: LayoutRule | None = Field(default=None, description="or chosen by this")
-    fields: list[LayoutField] = Field(description="what the file gets beside what each file has")
+    fields: list[OwnField] = Field(description="what the file gets beside what each file has")
 
 
 class FileFields(BaseModel):
@@ -141,7 +167,7 @@ class FileFields(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    fields: list[LayoutField] = Field(description="as those of a layout")
+    fields: list[OwnField] = Field(description="as those of a layout")
 
 
 class ChosenLayout(BaseModel):

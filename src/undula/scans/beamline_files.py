@@ -16,7 +16,7 @@ from undula.scans.metadata_schema import FILE, MetadataCheck
 
 def check_files(state: Path) -> FileLayouts:
     """The layouts of a beamline. Raises: ConfigError with every fault of all files."""
-    layouts, faults = FileLayouts(state), list[ConfigError]()
+    layouts, faults = FileLayouts(state, quiet=True), list[ConfigError]()
     for look in (layouts.check, MetadataCheck(state / FILE).schema):
         try:
             look()

@@ -12,6 +12,7 @@ import pytest
 from undula.core.described import parse_described
 from undula.core.errors import ConfigError
 from undula.messages.layouts import ChosenLayout, FileFields, FileLayout
+from undula.scans.beamline_files import check_files
 from undula.scans.file_layouts import FileLayouts, choose, shipped
 from undula.scans.metadata_schema import MetadataSchema
 
@@ -97,3 +98,27 @@ def test_a_technique_that_no_layout_is_for_is_told_with_what_was_meant(tmp_path:
     ]
     for right in ("XAS", ["own word", "tomo"], None, ""):
         assert layouts.warnings({"technique": right}) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ("{path: exit_status, value: great}", "each file says its exit_status itself"),
+        ("{path: data/diode, value: 5}", "a constant among what is drawn"),
+        ("3", "it is no table of keys"),
+    ],
+)
+def test_a_field_that_would_be_ignored_is_a_fault(field: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as refused:
+        parse_described(f"fields:\n  - {field}\n", "file_fields.yaml", FileFields)
+    assert refused.value.where == "file_fields.yaml:2"
+    assert "instance" not in str(refused.value)
+
+
+def test_a_check_of_the_files_says_each_fault_once(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file_fields.yaml").write_text("fields: 3\n")
+    with pytest.raises(ConfigError, match="it is no list"):
+        check_files(tmp_path)
+    assert "file_layouts_wrong" not in "".join(capfd.readouterr())

@@ -79,7 +79,7 @@ def test_the_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
         ("keys:\n  a: {pattern: '('}\n", 2, "is no pattern"),
         ("keys:\n  a: {minimum: 1}\n", 2, "only a number has"),
         ("keys:\n\tb: 1\n", 2, "YAML"),
-        ("- 1\n", 1, "valid dictionary"),
+        ("- 1\n", 1, "it is no table of keys"),
     ],
 )
 def test_a_fault_of_a_file_is_told_with_its_line(text: str, line: int, what: str) -> None:

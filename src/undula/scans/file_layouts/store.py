@@ -36,10 +36,11 @@ class FileLayouts:
     Args:
         state: the beamline's folder: `file_fields.yaml`, and `file_layouts/NAME.yaml`, which go
             before the shipped ones and replace those of the same name.
+        quiet: faults are raised only, and not said in the log as well.
     """
 
-    def __init__(self, state: Path) -> None:
-        self._state = state
+    def __init__(self, state: Path, *, quiet: bool = False) -> None:
+        self._state, self._quiet = state, quiet
         self._lock = threading.Lock()
         self._seen: dict[Path, Stamp] | None = None
         self._own: list[FileLayout] = []
@@ -78,7 +79,8 @@ class FileLayouts:
             return
         first.details = faults
         self._fault = first
-        get_logger().error("file_layouts_wrong", faults=faults, remedy="the former ones hold")
+        if not self._quiet:
+            get_logger().error("file_layouts_wrong", faults=faults, remedy="the former ones hold")
 
     def check(self) -> None:
         """Raise ConfigError with every fault of the beamline's files."""
