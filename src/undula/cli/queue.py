@@ -6,6 +6,7 @@ In: words; an item is its place or the beginning of its id. Out: the queue as it
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -237,8 +238,16 @@ def show(item: Item, as_json: JsonOption = False, beamline: BeamlineOption = Non
         return
     scan = found.scan.model_dump(exclude={"token", "deadline", "queue", "dry_run", "request_id"})
     for name, value in {**found.item.model_dump(), **scan}.items():
-        if value not in (None, "", [], {}):
-            print(f"{name:<15} {value}")
+        if value not in (None, "", [], {}) and name != "revision":
+            print(f"{name:<15} {_time(value) if name in TIMES else value}")
+
+
+TIMES = ("submitted", "approved", "sent")
+"""What is a time, UTC epoch s."""
+
+
+def _time(stamp: Any) -> str:
+    return datetime.fromtimestamp(float(stamp), UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 @kind

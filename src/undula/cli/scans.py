@@ -72,6 +72,8 @@ NoPlot = Annotated[bool, typer.Option("--no-plot", help="Table only.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Queue it and return at once.")]
 Relative = Annotated[bool, typer.Option("--relative", help="Around the present position.")]
 
+SNAKES = ("snake_axes", "snake", "snaked")
+"""How plans call the option that runs back on every other line."""
 SHOWING = ("--no-plot", "--detach", "--json", "--front")
 """Options that change nothing of what is measured."""
 
@@ -260,9 +262,13 @@ def _named(name: str, words: list[str], snake: bool) -> tuple[list[Any], dict[st
     kinds = {a.name: a.kind for a in declared.arguments if a.kind != "axis"}
     args, kwargs = parsing.plan_arguments(words, kinds)
     if snake:
-        word = next((w for w in ("snake_axes", "snake", "snaked") if w in kinds), None)
+        word = next((w for w in SNAKES if w in kinds), None)
         if word is None:
-            raise InputError(f"{name} has no lines to run back on", remedy="leave --snake out")
+            taking = [p.name for p in FORMS.values() if {*p.options} & {*SNAKES}]
+            raise InputError(
+                f"{name} has no lines to run back on",
+                remedy=f"leave --snake out; these take it: {', '.join(sorted(taking))}",
+            )
         kwargs[word] = True
     return args, kwargs
 

@@ -30,6 +30,10 @@ OWN_FILTERS = frozenset(
 )  # fmt: skip
 
 
+MAPPINGS = frozenset({"sample", "proposal", "user"})
+"""Those that are metadata as well, and may be dicts there."""
+
+
 def filters_of(given: Mapping[str, Any]) -> dict[str, Any]:
     """Keywords of `Runs.search` as those of the catalogue.
 
@@ -42,6 +46,12 @@ def filters_of(given: Mapping[str, Any]) -> dict[str, Any]:
     texts = said.pop("where", ())
     texts = [texts] if isinstance(texts, str) else texts
     free = {key: said.pop(key) for key in list(said) if key not in OWN_FILTERS}
+    for word in free:
+        own, _, rest = word.partition("__")
+        if rest and own in OWN_FILTERS - MAPPINGS:
+            raise InputError(
+                f"{own} takes no {rest!r}", remedy=f"give {own}=..., or a key of the metadata"
+            )
     where = (*map(parse_condition, texts), *keyword_conditions(free))
     return {**said, "where": where} if where else said
 

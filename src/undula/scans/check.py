@@ -13,6 +13,7 @@ import bluesky.plans as bp
 
 from undula.core.errors import InputError
 from undula.core.settings import BeamlineSettings
+from undula.core.suggest import near
 from undula.devices.registry import Registry
 from undula.messages import PlanSource, ScanRequest
 from undula.plans import FORMS
@@ -42,9 +43,10 @@ def _check_foreign(
         or request.plan.startswith("_")
         or not inspect.isgeneratorfunction(function)
     ):
+        meant = near(request.plan, FORMS)
         raise InputError(
             f"there is no plan {request.plan!r}",
-            remedy=f"choose one of {', '.join(sorted(FORMS))}, or a plan of bluesky.plans",
+            remedy=f"did you mean {meant}? See undula plans" if meant else "see undula plans",
         )
     args = list(request.args)
     first = next(iter(inspect.signature(function).parameters), "")

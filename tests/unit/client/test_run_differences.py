@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from IPython.lib.pretty import pretty
 
 from undula.client.diff import Difference, Known, Reading, beyond_noise, differences
+from undula.client.runs import filters_of
+from undula.core.errors import InputError
 
 START = {
     "uid": "a", "time": 1.0, "scan_id": 1, "plan_name": "scan", "sample": "Fe",
@@ -92,3 +94,9 @@ READINGS = st.builds(Reading, VALUES, st.floats(0, 10), st.just(""), st.sampled_
 def test_which_run_is_named_first_does_not_matter(one: Reading, other: Reading) -> None:
     assert beyond_noise(one, other) == beyond_noise(other, one)
     assert not beyond_noise(one, one)
+
+
+def test_a_comparison_that_a_filter_does_not_take_is_refused() -> None:
+    assert filters_of({"sample__name": "gold"})["where"][0].key == "sample.name"
+    with pytest.raises(InputError, match="tag takes no 'foo'"):
+        filters_of({"tag__foo": "good"})

@@ -207,3 +207,9 @@ def test_of_the_count_time_only_triggered_detectors_are_said_not_to_take_it(
 ) -> None:
     scan = house.check("scan", "samx", 0, 1, 3, count_time_s=0.2, detectors=["samy", "ion"])
     assert not [text for text in scan.warnings if "count time" in text]
+
+
+def test_of_an_unknown_plan_the_one_that_was_meant_is_named(house: ScanHouse) -> None:
+    with pytest.raises(InputError) as refused:
+        house.check("spirl", "samx", 0, 1, 3)
+    assert refused.value.remedy == "did you mean spiral? See undula plans"
