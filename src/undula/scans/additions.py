@@ -64,6 +64,15 @@ class Additions:
         """Hooks and preprocessors of a scan; None when none apply. Raises: as `HookBook`."""
         return self._book.for_scan(scan)
 
+    def stale(self) -> list[str]:
+        """What applies to scans although its file is faulty by now, for a person."""
+        faults = ((FILE, self._defaults.fault), (HOOKS, self._book.fault))
+        return [
+            f"{name} is faulty, what it said before applies: {fault.rstrip('.')}"
+            for name, fault in faults
+            if fault
+        ]
+
     def list(self, *, again: bool = False) -> PlanList:
         """Plans, hooks and defaults, and what is wrong with them; files that changed are read."""
         self._library.look(again=again)

@@ -259,9 +259,13 @@ class QueueDesk:
                 remedy="remove it, and queue another scan",
             )
         own = {"request_id": item.item_id, "user": before.user, "sent": before.sent, "token": ""}
-        scan = self._completed(request.scans[0].model_copy(update=own))
-        self._runner.check_continued(scan)
-        checked = self._attendant.check_scan(scan, self._devices, self._settings)
+        try:
+            scan = self._completed(request.scans[0].model_copy(update=own))
+            self._runner.check_continued(scan)
+            checked = self._attendant.check_scan(scan, self._devices, self._settings)
+        except InputError as error:
+            error.what = f"as {request.scans[0].plan}: {error.what}"
+            raise
         edited = self._item(scan, checked)
         seen = self._runner.line.queue.revision if request.seen is None else request.seen
         event = Edited(item=edited, user=request.user, time=now(), seen=seen)

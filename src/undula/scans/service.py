@@ -445,7 +445,7 @@ class EngineService:
         scan = self._attendant.check_scan(request, self._devices, self._settings)
         hooks = self.additions.for_scan(scan)
         result = described(scan, self._settings) | {"defaults": said}
-        result["warnings"] += self.metadata.warnings(request)
+        result["warnings"] += [*self.metadata.warnings(request), *self.additions.stale()]
         result["hooks"] = [] if hooks is None else hooks.shown
         if not request.dry_run:
             self.desk.submit(request, scan, permit)

@@ -125,6 +125,13 @@ def curve(
 
 
 def _foot(low: float, high: float, label: str, inner: int) -> str:
+    """The line below a plot, with both ends of its axis.
+
+    >>> _foot(-1.11e-16, 1.0, "samx", 20).strip()
+    '└0       samx       1'
+    """
+    tiny = 1e-9 * abs(high - low)  # what arithmetic leaves of zero
+    low, high = (0.0 if abs(end) < tiny else end for end in (low, high))
     left, right = f"{low:.4g}", f"{high:.4g}"
     middle = label.center(max(0, inner - len(left) - len(right)))
     return (" " * _LABEL + "└" + left + middle + right).rstrip()

@@ -213,3 +213,18 @@ def test_of_an_unknown_plan_the_one_that_was_meant_is_named(house: ScanHouse) ->
     with pytest.raises(InputError) as refused:
         house.check("spirl", "samx", 0, 1, 3)
     assert refused.value.remedy == "did you mean spiral? See undula plans"
+
+
+def test_defaults_that_became_faulty_are_said_to_apply_as_they_were(house: ScanHouse) -> None:
+    file = house.plans / "defaults.yaml"
+    file.write_text("scan: {time: 0.1}\n")
+    try:
+        assert house.check("scan", "samx", 0, 1, 3).request.count_time_s == 0.1
+        assert house.additions.stale() == []
+        file.write_text("scan: {tme: 0.1}\n# mistyped\n")
+        assert house.check("scan", "samx", 0, 1, 3).request.count_time_s == 0.1
+        assert "defaults.yaml is faulty, what it said before applies" in house.additions.stale()[0]
+    finally:
+        file.unlink()
+    house.check("scan", "samx", 0, 1, 3)
+    assert house.additions.stale() == []

@@ -251,3 +251,12 @@ def test_an_engine_that_starts_anew_finds_the_queue_that_it_left(edits: list[Any
     requests = [again.request(item.item_id).args for item in again.queue.waiting]
     assert requests == [line.request(item.item_id).args for item in line.queue.items()]
     catalogue.close()
+
+
+def test_an_edit_that_does_not_fit_names_the_plan_that_waits(house: House) -> None:
+    scans = house()
+    _do(scans, "lock")
+    item = scans.ask("ct", 0.1)
+    wrong = scans.request("ct", "samx", -2, 2, 41)
+    with pytest.raises(InputError, match="as ct: the count time is 'samx'"):
+        _do(scans, "edit", item_id=item, scans=[wrong.model_dump()])
