@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from undula.core.errors import InputError
 from undula.core.suggest import unknown_option
 from undula.plans import FORMS, catalogue
 from undula.plans.arguments import Argument
@@ -95,17 +96,27 @@ class Scans:
             setattr(self, name.rpartition(".")[2], make_plan(name, run))
         self._move = move
 
-    def mv(self, *args: Any, relative: bool) -> None:
+    def mv(self, *args: Any, relative: bool | None = None) -> None:
         """scans.mv(samx, 3, relative=False): move and wait; Ctrl-C stops."""
-        self._move(*args, relative=relative, show=False)
+        self._move(*args, relative=_said("mv", relative), show=False)
 
-    def umv(self, *args: Any, relative: bool) -> None:
+    def umv(self, *args: Any, relative: bool | None = None) -> None:
         """scans.umv(samx, 3, relative=False): move and show the readback on the way."""
-        self._move(*args, relative=relative, show=True)
+        self._move(*args, relative=_said("umv", relative), show=True)
 
     def __repr__(self) -> str:
         names = sorted(n for n in dir(self) if not n.startswith("_"))
         return f"{ROOT}: {', '.join(names)}; scans.line_scan? tells how"
+
+
+def _said(name: str, relative: bool | None) -> bool:
+    if relative is None:
+        raise InputError(
+            f"scans.{name} does not say whether it is a place or a distance",
+            remedy=f"scans.{name}(samx, 3, relative=False) for a place, relative=True for a "
+            "distance",
+        )
+    return relative
 
 
 def _of_bec() -> Iterator[str]:

@@ -16,31 +16,50 @@ from undula.core.errors import UndulaError
 from undula.session.commands import Shell
 from undula.session.in_words import show_in_words
 from undula.session.planning.files import watch as watch_plans
+from undula.session.words.meant import meant, no_such
 
 BANNER = """Undula, {beamline}. Devices: {groups}. Plans: scan, grid_scan, count, ascan ...
 Try: dev    wa()    scan(samx, -1, 1, 21, time=0.1)    scan?    runs    exit
 """
 
-IN_ONE_LINE = (UndulaError, NameError, KeyboardInterrupt)
+IN_ONE_LINE = (UndulaError, NameError, AttributeError, SyntaxError, KeyboardInterrupt)
 """What is shown without a traceback, as far as `error_text` says."""
 
 
 def error_text(shell: Any, value: BaseException, trace: Any) -> str | None:
-    """One line for an `UndulaError`, and for a name that was typed and does not exist.
+    """One line for an `UndulaError`, and for what was typed and does not exist or is no Python.
 
     "" for a Ctrl-C that was answered already, None for anything else, whose traceback tells more.
     """
     if isinstance(value, KeyboardInterrupt):
         return "" if value.args else None
-    if not isinstance(value, NameError):
+    if isinstance(value, UndulaError):
         return str(value)
+    if isinstance(value, SyntaxError):
+        return meant(value.text or "", shell.user_ns) or None
+    return _no_name(shell, value, trace) if isinstance(value, NameError | AttributeError) else None
+
+
+def _no_name(shell: Any, value: NameError | AttributeError, trace: Any) -> str | None:
+    """It was typed here and does not exist; None when it stands in a function of somebody."""
     frames = list(traceback.walk_tb(trace))
     typed = bool(frames) and frames[-1][0].f_globals is shell.user_ns
     if not typed or not value.name:
         return None
+    if isinstance(value, AttributeError):
+        return _no_attribute(shell, value)
     near = difflib.get_close_matches(value.name, shell.user_ns, 1)
     hint = f"did you mean {near[0]}?" if near else "dev lists the devices"
     return f"there is no {value.name!r} here: {hint}"
+
+
+def _no_attribute(shell: Any, value: AttributeError) -> str | None:
+    """Something of the beamline does not have it; None for other people's objects."""
+    owner = value.obj
+    if not type(owner).__module__.startswith("undula."):
+        return None
+    known = (n for n, v in shell.user_ns.items() if v is owner and not n.startswith("_"))
+    return no_such(next(known, type(owner).__name__), str(value.name), dir(owner))
 
 
 def show_error(
