@@ -96,6 +96,7 @@ def test_both_axes_of_a_map_go_to_its_highest_point(client: Client) -> None:
     shell.run("grid_scan", "samy", 0, 1, 4, "samx", -1, 1, 5, detectors=["diode"])
     shell.goto_peak()
     slow, fast = shell.peak()  # type: ignore[misc]  # of a map
+    _until(lambda: client.runs[-1].status == "success", "its file is not closed")
     values = client.runs[-1].data.plot()["values"]["diode"]
     line, place = np.unravel_index(int(np.argmax(values)), values.shape)
     assert (slow, fast) == pytest.approx((line / 3, -1 + place / 2))
