@@ -195,6 +195,7 @@ class PositionMap(Node):
         self._sums: npt.NDArray[np.float64] | None = None
         self._counts: npt.NDArray[np.int64] | None = None
         self._outside = 0
+        self._half = self._unsaid = False
 
     def changed(self, names: frozenset[str]) -> None:
         """Other pixels: begin anew."""
@@ -211,8 +212,10 @@ class PositionMap(Node):
             )
         other = self._halves["positions" if port == "values" else "values"]
         half = other.pop(frame.seq_num, None)
+        self._half = half is None
         if half is not None:
             pair = (values, half) if port == "values" else (half, values)
+            self._unsaid = True
             self._put(frame.seq_num, *pair)
             return
         own = self._halves[port]
@@ -245,9 +248,13 @@ class PositionMap(Node):
         self._counts[place] += known
 
     def result(self) -> Results:
-        """The map so far; None before the first point that lies in it."""
-        if self._sums is None or self._counts is None:
+        """The map so far; None before the first point that lies in it.
+
+        Nothing new with the first half of a frame: whoever keeps one map a frame would keep that.
+        """
+        if self._sums is None or self._counts is None or (self._half and not self._unsaid):
             return None
+        self._unsaid = False
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = np.where(self._counts > 0, self._sums / self._counts, np.nan)
         return {"map": mean, "counts": self._counts.copy(), "outside": self._outside}

@@ -190,3 +190,17 @@ def test_halves_that_wait_too_long_are_counted_and_channels_keep_their_nan() -> 
     assert found["counts"].tolist() == [[0, 0], [1, 0]]
     with pytest.raises(InputError, match="3 axes"):
         PositionMap(axes=[{"start": 0, "stop": 1, "num": 2}] * 3)
+
+
+@pytest.mark.parametrize("first", ["values", "positions"])
+def test_the_map_of_a_frame_is_told_once_with_both_halves_whichever_comes_first(first: str) -> None:
+    node = PositionMap(axes=[{"start": 0, "stop": 1, "num": 2}])
+    second = "positions" if first == "values" else "values"
+    told = []
+    for number in (1, 2):
+        for port in (first, second):
+            node.receive(port, Frame(number, np.array([number - 1.0])))
+            told.append(node.result())
+    assert [result is None for result in told] == [True, False, True, False]
+    assert told[3] is not None
+    assert told[3]["counts"].sum() == 2
