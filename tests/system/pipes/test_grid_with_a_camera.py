@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from undula.client import Client
+from undula.core.errors import StorageError
 from undula.testing.beamline import local_beamline
 
 MOTOR = """
@@ -62,7 +64,8 @@ def grid(client: Client, name: str, rows: int, columns: int) -> tuple[Any, Path,
     seen = 0
     for event in scan.events():
         if event["seq_num"] == rows * columns // 2:
-            seen = len(scan.data[f"{name}_roi_sum"])
+            with suppress(StorageError):  # the writer may not have begun
+                seen = len(scan.data[f"{name}_roi_sum"])
     scan.wait(120)
     assert scan.run is not None
     return scan.run, scan.run.path, seen
