@@ -23,6 +23,8 @@ from undula.session.kernel.places import KernelPlaces
 
 Message = dict[str, Any]
 ANSWER_TIMEOUT_S = 10.0
+SUBSHELL_TIMEOUT_S = 30.0
+"""A kernel that has just begun makes one when its imports and start-up file are done."""
 LOOK_EVERY_S = 0.1
 
 
@@ -264,7 +266,9 @@ class KernelLink:
         """Id of this link's subshell: what is sent there runs beside the cells."""
         async with self._opening:
             if self._subshell is None:
-                reply = await self.request("create_subshell_request", {}, on="control")
+                reply = await self.request(
+                    "create_subshell_request", {}, on="control", timeout_s=SUBSHELL_TIMEOUT_S
+                )
                 self._subshell = str(reply["subshell_id"])
             return self._subshell
 
