@@ -136,7 +136,7 @@ def test_a_scan_is_paused_resumed_and_aborted_by_requests(rpc) -> None:
     with rpc.listen("scan/") as listener:
         command = rpc.call("cmd/submit", function="scan",
             args=[{"dev": "M.samx"}, 0, 1, 100], kwargs={"time": 0.1})  # fmt: skip
-        heard_until(listener, lambda m: m["typ"] == "scan/progress" and m["done"] > 0)
+        heard_until(listener, lambda m: m["typ"] == "scan/progress" and m["done"] > 1)
         rpc.call("scan/pause")
         heard_until(listener, lambda m: m["typ"] == "scan/pause")
         assert rpc.call("scan/progress")["state"] == "paused"
@@ -159,7 +159,7 @@ def test_a_scan_is_completed_and_all_is_stopped_by_requests(rpc) -> None:
         with rpc.listen("scan/") as listener:
             command = rpc.call("cmd/submit", function="scan",
                 args=[{"dev": "M.samx"}, 0, 1, 100], kwargs={"time": 0.1})  # fmt: skip
-            heard_until(listener, lambda m: m["typ"] == "scan/progress" and m["done"] > 0)
+            heard_until(listener, lambda m: m["typ"] == "scan/progress" and m["done"] > 1)
             assert rpc.call(verb)["did"]
             heard = heard_until(listener, lambda m: m["typ"] == "scan/stop")
         assert heard[-1]["status"] == ended
