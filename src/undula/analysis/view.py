@@ -12,7 +12,15 @@ from typing import Any
 
 from undula.analysis.rows import event_rows
 from undula.analysis.statistics import MapStats, PeakStats, map_stats, peak_stats
-from undula.analysis.steered import STEERING, Steered, Turn, steered, turn_of
+from undula.analysis.steered import (
+    STEERING,
+    Steered,
+    Turn,
+    last_rows,
+    points_of,
+    steered,
+    turn_of,
+)
 from undula.messages import FitResult
 
 
@@ -40,6 +48,7 @@ class RunView:
         self._primary = self._steering = ""
         self.turns: list[Turn] = []
         """Where rows do not go on with the next point."""
+        self._kept: tuple[tuple[int, int], list[int]] = ((0, 0), [])
         self.fits: list[FitResult] = []
         """What was fitted to it so far."""
         self.first: list[str] | None = None
@@ -149,6 +158,21 @@ class RunView:
         return steered(self.turns, len(self.rows))
 
     @property
+    def points(self) -> list[int]:
+        """The point of the trajectory that each row is of, from 1."""
+        first = (self.start.get("continues") or {}).get("first_point", 1)
+        return points_of(self.turns, self.seq_nums, int(first))
+
+    @property
+    def kept(self) -> list[int]:
+        """Indices of the rows that count: the last one of each point, in their order."""
+        at = len(self.rows), len(self.turns)
+        if self._kept[0] != at:
+            plain = not self.turns and self.seq_nums == list(range(1, at[0] + 1))
+            self._kept = at, list(range(at[0])) if plain else last_rows(self.points)
+        return self._kept[1]
+
+    @property
     def done(self) -> int:
         """Distinct points that were taken."""
         return len(self.rows) - self.steered.retaken
@@ -196,9 +220,9 @@ class RunView:
         return int(any(device.get("nx_class") == "NXmonitor" for device in found))
 
     def values(self, key: str) -> list[float]:
-        """All values of a column so far. NaN where a reading had none."""
+        """Values of a column so far, of the rows that count. NaN where a reading had none."""
         index = [column.key for column in self.columns].index(key)
-        return [row[index] for row in self.rows]
+        return [self.rows[row][index] for row in self.kept]
 
     @property
     def x(self) -> tuple[str, str, list[float]]:
@@ -206,7 +230,7 @@ class RunView:
         axes = [column for column in self.columns if column.axis]
         if not axes:
             begin = float(self.start.get("time", self.times[0] if self.times else 0.0))
-            return "time", "s", [stamp - begin for stamp in self.times]
+            return "time", "s", [self.times[row] - begin for row in self.kept]
         # Axes that move together share one dimension: the first is the one a person names first.
         axis = axes[-1] if self.is_map else axes[0]
         return axis.key, axis.unit, self.values(axis.key)
@@ -238,8 +262,9 @@ class RunView:
         slow, fast = self.shape
         snaking = self.start.get("snaking") or [False, False]
         grid = [[math.nan] * fast for _ in range(slow)]
-        for seq_num, value in zip(self.seq_nums, self.values(signal), strict=True):
-            line, place = divmod(seq_num - 1, fast)
+        points = self.points
+        for row, value in zip(self.kept, self.values(signal), strict=True):
+            line, place = divmod(points[row] - 1, fast)
             if line < slow:
                 back = bool(snaking[-1]) and line % 2 == 1
                 grid[line][fast - 1 - place if back else place] = value

@@ -117,7 +117,7 @@ def _with_unit(value: float, unit: str) -> str:
 
 def _peak_place(view: RunView, signal: str) -> str:
     values = [-math.inf if math.isnan(value) else value for value in view.values(signal)]
-    row = view.rows[values.index(max(values))]
+    row = view.rows[view.kept[values.index(max(values))]]
     places = [
         f"{column.key} = {_with_unit(row[i], column.unit)}"
         for i, column in enumerate(view.columns)

@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from undula.analysis.view import RunView
 from undula.client import Client
+from undula.client.runs import Run
 from undula.core.errors import BusyError, InputError, UndulaError
 from undula.session.commands import Shell
 from undula.session.follow import wait_for_move
 from undula.testing.beamline import local_beamline
+from undula.writer.fits import curve_of
 
 PATIENCE_S = 20.0
 
@@ -40,6 +43,14 @@ def _paused_at(client: Client, points: int, at_point: bool = True) -> int:
     return client.queue.list().points_done
 
 
+def _seen(run: Run) -> RunView:
+    """What a live table, plot and fit have of a run."""
+    view = RunView()
+    for name, doc in run.documents():
+        view.feed(name, doc)
+    return view
+
+
 @pytest.mark.parametrize("at_point", [True, False], ids=["at a point", "at once"])
 def test_a_skipped_and_a_retaken_point_are_in_the_file_as_such(
     client: Client, at_point: bool
@@ -49,7 +60,8 @@ def test_a_skipped_and_a_retaken_point_are_in_the_file_as_such(
     assert client.queue.skip().did == f"point {done + 1} is left out, then it goes on"
     again = _paused_at(client, done + 4, at_point)
     assert client.queue.retake(2).did == "point 2 is taken again, then it goes on"
-    data = scan.wait(PATIENCE_S).run.data
+    run = scan.wait(PATIENCE_S).run
+    data = run.data
     points = np.linspace(-2, 2, 40)
     rows = np.insert(np.delete(points, done), again, points[1])
     assert np.allclose(data["samx"], rows)
@@ -60,6 +72,9 @@ def test_a_skipped_and_a_retaken_point_are_in_the_file_as_such(
     assert told["steering_point"].tolist() == [done + 1, 2, 2]
     assert told["steering_row"].tolist() == [done + 1, again + 1, again + 2]
     assert told["steering_next"].tolist() == [done + 2, 2, again + 2]
+    curve = curve_of(_seen(run), "diode")  # what a live fit has: the last row of each point
+    assert curve.x == pytest.approx(np.delete(points, done))
+    assert curve.y == run.joined()["diode"].tolist()
 
 
 def test_a_map_has_each_reading_in_the_cell_of_its_point(client: Client) -> None:
@@ -83,6 +98,9 @@ def test_a_map_has_each_reading_in_the_cell_of_its_point(client: Client) -> None
     cells, joined = run.data.plot()["values"]["diode"], run.joined()
     places = [(p // 8, p % 8 if p // 8 != 1 else 7 - p % 8) for p in (joined["point"] - 1).tolist()]
     assert [cells[place] for place in places] == joined["diode"].tolist()
+    shown = np.array(_seen(run).grid("diode"))
+    assert [shown[place] for place in places] == joined["diode"].tolist()
+    assert np.count_nonzero(np.isnan(shown)) == 1
     skipped = (done // 8, done % 8 if done // 8 != 1 else 7 - done % 8)
     assert skipped not in places
     known = np.isfinite(live)

@@ -194,6 +194,11 @@ def test_the_turns_alone_tell_the_point_of_each_row(asks: list[tuple[str, int]])
         turn = next((t for t in reversed(turns) if t.row <= row), Turn("resumed", 1, 1, 1))
         told.append(turn.next + row - turn.row)
     assert told == truth
+    shown = [seen.Turn(t.action, t.point, t.row, t.next) for t in turns]
+    assert seen.points_of(shown, range(1, len(truth) + 1)) == truth
+    kept = seen.last_rows(truth)
+    assert [truth[row] for row in kept] == sorted(set(truth))
+    assert all(truth[row] not in truth[row + 1 :] for row in kept)
 
 
 ASKS = st.lists(
@@ -227,7 +232,7 @@ def test_points_done_are_those_that_were_taken_and_never_more_than_there_are(
         assert done.points == earlier.points + len(taken) <= earlier.points + total
         assert done.points + done.skipped <= earlier.points + earlier.skipped + total
         if earlier == Done():
-            told = [seen.Turn(turn.action, turn.point, turn.row) for turn in steps.turns]
+            told = [seen.Turn(t.action, t.point, t.row, t.next) for t in steps.turns]
             assert seen.steered(told, steps.rows) == (done.retaken, done.skipped)
 
 
