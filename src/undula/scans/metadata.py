@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -28,7 +29,7 @@ def _about(device: LoadedDevice) -> dict[str, Any]:
         "keys": list(info.data_keys),
         "hinted": list((getattr(device.obj, "hints", None) or {}).get("fields") or ()),
         "tags": list(device.entry.device_tags),
-        "config": device.entry.device_config,
+        "config": with_text_keys(device.entry.device_config),
     }
     role = getattr(device.obj, "nx_class", None) or device.entry.user_parameter.get("nx_class")
     if role:
@@ -37,6 +38,17 @@ def _about(device: LoadedDevice) -> dict[str, Any]:
     if duty:
         about["role"] = duty if isinstance(duty, list) else str(duty)
     return about
+
+
+def with_text_keys(value: Any) -> Any:
+    """The same with every key of a mapping as text, as documents want them.
+
+    >>> with_text_keys({"faults": {3: "missing"}})
+    {'faults': {'3': 'missing'}}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): with_text_keys(item) for key, item in value.items()}
+    return [with_text_keys(item) for item in value] if isinstance(value, list) else value
 
 
 def _keys(device: LoadedDevice) -> list[str]:

@@ -16,6 +16,7 @@ from undula.pipes.detector import GraphDetector
 from undula.pipes.errors import GraphError
 from undula.pipes.graph import Graph, GraphBuilder, checked, load_graph, read_graph, svg
 from undula.pipes.graph.draw import columns
+from undula.pipes.graph.units import unit_of
 from undula.pipes.nodes.registry import Shipped
 from undula.testing.wrong_graphs import GOOD, WRONG_FORM, WRONG_GRAPHS
 
@@ -162,3 +163,23 @@ def test_whatever_is_read_is_a_graph_or_an_error_in_words(content: object, edges
         else:
             continue
         assert found
+
+
+def test_a_channel_is_in_no_process_whatever_it_names() -> None:
+    made = GraphBuilder("one").node("det", "simulated", process="all")
+    made = made.node("low", "threshold", process="all").node("out", "channel", process="all")
+    graph = checked(made.edge("det -> low").edge("low.count -> out").graph(), TYPES)
+    assert graph.processes() == {"all": ["det", "low"]}
+
+
+def test_a_unit_goes_through_a_graph_as_far_as_values_keep_it() -> None:
+    made = GraphBuilder("units").node("det", "simulated").node("low", "threshold")
+    made = made.node("roi", "roi").node("round", "azimuthal", unit="q_A^-1")
+    made = made.edge("det -> low").edge("low.frames -> roi").edge("low.frames -> round")
+    graph = checked(made.graph(), TYPES)
+    found = {port: unit_of(graph, TYPES, *port.split("."))
+             for port in ("det.frames", "roi.sum", "roi.x", "low.count", "round.axis")}  # fmt: skip
+    assert found == {
+        "det.frames": "counts", "roi.sum": "counts", "roi.x": "px", "low.count": "px",
+        "round.axis": "A^-1",
+    }  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ValidationError
 
 from undula.pipes.graph.load import Faults, nearest
-from undula.pipes.graph.model import EdgeSpec, Graph
+from undula.pipes.graph.model import AS_INPUT, CHANNEL, EdgeSpec, Graph
 
 
 class PortType(Protocol):
@@ -163,7 +163,7 @@ def _types(edge: EdgeSpec, start: PortType, end: PortType, path: str, faults: Fa
             path, f"{edge.start} gives {gives}, {edge.end} takes {takes}",
             "connect a port of that type",
         )  # fmt: skip
-    if start.unit and end.unit and start.unit != end.unit:
+    if end.unit and start.unit not in ("", AS_INPUT, end.unit):
         faults.add(
             path, f"{edge.start} is in {start.unit}, {edge.end} wants {end.unit}",
             "connect the port that means that, or convert between",
@@ -179,17 +179,19 @@ def _hosts(graph: Graph, faults: Faults) -> None:
     """Nodes of one process are on one host, and a channel is where the graph is run from."""
     first: dict[str, str] = {}
     for name, node in graph.nodes.items():
+        if node.kind == CHANNEL:
+            if node.host:
+                faults.add(
+                    f"nodes.{name}.host", "a channel ends where the graph is run from",
+                    "leave host out",
+                )  # fmt: skip
+            continue
         beside = graph.nodes[first.setdefault(node.process or name, name)]
         if node.host != beside.host:
             faults.add(
                 f"nodes.{name}.host", f"it shares process {node.process} with {beside.name}, which "
                 f"is on {beside.host or 'the host that runs the graph'}",
                 "give both the same host, or each a process of its own",
-            )  # fmt: skip
-        if node.kind == "channel" and node.host:
-            faults.add(
-                f"nodes.{name}.host", "a channel ends where the graph is run from",
-                "leave host out",
             )  # fmt: skip
 
 

@@ -14,6 +14,10 @@ from undula.pipes.policy import Policy
 
 OnFailure = Literal["skip", "stop"]
 DEFAULT_BUDGET_BYTES = 256_000_000
+AS_INPUT = "unit of its input"
+"""The unit of an output whose values are those of the input, or sums and means of them."""
+CHANNEL = "channel"
+"""The kind of node that is where the graph is run from, whatever process it names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +93,14 @@ class Graph:
         return [e for e in self.edges if e.source == node and port in (None, e.source_port)]
 
     def processes(self) -> dict[str, list[str]]:
-        """Names of nodes by process, each process's in the order of the flow."""
+        """Names of nodes by process, each process's in the order of the flow.
+
+        Channels are in none: whoever runs the graph takes what comes to them.
+        """
         found: dict[str, list[str]] = {}
         for name in self.order():
-            found.setdefault(self.nodes[name].process or name, []).append(name)
+            if self.nodes[name].kind != CHANNEL:
+                found.setdefault(self.nodes[name].process or name, []).append(name)
         return found
 
     def order(self) -> list[str]:

@@ -6,6 +6,7 @@ the extra `pyfai`. `radial_profile` is our own, and does much less: see there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -15,7 +16,16 @@ from pydantic import BaseModel
 
 from undula.core.errors import ConfigError, InputError
 from undula.pipes.frame import Frame
-from undula.pipes.nodes.base import Array, Node, Port, Results, as_image, parameter, without_value
+from undula.pipes.nodes.base import (
+    AS_INPUT,
+    Array,
+    Node,
+    Port,
+    Results,
+    as_image,
+    parameter,
+    without_value,
+)
 from undula.pipes.nodes.correct import load_image
 
 HIGHEST = "in integers the dtype's highest number means: no value"
@@ -55,9 +65,15 @@ class RadialProfile(Node):
 
     name = "radial_profile"
     outputs = (
-        Port("intensity", "mean of each ring, (bins,), NaN without pixels", ndim=1, kinds="f"),
+        Port(
+            "intensity",
+            "mean of each ring, (bins,), NaN without pixels",
+            ndim=1,
+            kinds="f",
+            unit=AS_INPUT,
+        ),
         Port("radius", "middle of each ring, (bins,)", ndim=1, kinds="f", unit="px"),
-        Port("pixels", "pixels with a value in each ring, (bins,)", ndim=1, kinds="i"),
+        Port("pixels", "pixels with a value in each ring, (bins,)", ndim=1, kinds="i", unit="px"),
     )
     masked = MASKED
     centre_x: float | None = parameter(None, "of the rings; none: the middle", unit="px")
@@ -152,6 +168,13 @@ class Azimuthal(Node):
     )
     mask: str = parameter("", "FILE.h5::/DATASET, not 0: do not use; empty: the detector's own")
     highest: bool = parameter(False, HIGHEST)
+
+    @classmethod
+    def unit_of(cls, port: str, parameters: Mapping[str, Any]) -> str:
+        """That of the axis is a parameter."""
+        if port != "axis":
+            return super().unit_of(port, parameters)
+        return str(parameters.get("unit", "q_nm^-1")).partition("_")[2]
 
     def clear(self) -> None:
         """Forget the last frame."""

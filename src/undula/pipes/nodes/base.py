@@ -42,6 +42,7 @@ from pydantic.fields import FieldInfo
 
 from undula.core.errors import InputError
 from undula.pipes.frame import Frame
+from undula.pipes.graph.model import AS_INPUT as AS_INPUT  # noqa: PLC0414  # for those who write nodes
 from undula.pipes.intervals import IntervalSet
 
 Array = npt.NDArray[Any]
@@ -62,7 +63,7 @@ class Port:
         help: what the array means, for people.
         ndim: its dimensions; None: any.
         kinds: numpy's kinds that are taken or given: `b` bool, `i` `u` integers, `f` floats.
-        unit: of the values; empty: that of the input, or none.
+        unit: of the values; `AS_INPUT`: that of the input; empty: none, or nobody knows.
         compressed: an input takes compressed frames as they are; an output may give some.
         optional: an input that may stay without an edge.
     """
@@ -236,6 +237,14 @@ class Node:
 
     def close(self) -> None:
         """Write what waits, let go of files and threads; after the last `result`."""
+
+    @classmethod
+    def unit_of(cls, port: str, parameters: Mapping[str, Any]) -> str:  # noqa: ARG003  # of others
+        """The unit of an output, with these parameters; `AS_INPUT` where it is that of the input.
+
+        Extend it where a parameter says the unit.
+        """
+        return next((one.unit for one in cls.outputs if one.name == port), "")
 
     @classmethod
     def help(cls) -> str:

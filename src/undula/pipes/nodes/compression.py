@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from undula.files import bslz4
 from undula.pipes.frame import Frame
-from undula.pipes.nodes.base import Node, Port, Results
+from undula.pipes.nodes.base import AS_INPUT, Node, Port, Results
 
 ANY = Port("frames", "frames of any shape, bare or compressed", ndim=None, compressed=True)
 
@@ -20,7 +20,9 @@ class Compress(Node):
 
     name = "compress"
     inputs = (ANY,)
-    outputs = (Port("frames", "the same frames, compressed", ndim=None, compressed=True),)
+    outputs = (
+        Port("frames", "the same frames, compressed", ndim=None, compressed=True, unit=AS_INPUT),
+    )
     masked = "pixels are not looked at"
 
     def clear(self) -> None:
@@ -49,7 +51,7 @@ class Decompress(Node):
 
     name = "decompress"
     inputs = (ANY,)
-    outputs = (Port("frames", "the same frames, not compressed", ndim=None),)
+    outputs = (Port("frames", "the same frames, not compressed", ndim=None, unit=AS_INPUT),)
     masked = "pixels are not looked at"
 
     def clear(self) -> None:

@@ -14,7 +14,16 @@ import numpy.typing as npt
 
 from undula.core.errors import ConfigError, InputError
 from undula.pipes.frame import Frame
-from undula.pipes.nodes.base import Array, Node, Port, Results, as_image, parameter, without_value
+from undula.pipes.nodes.base import (
+    AS_INPUT,
+    Array,
+    Node,
+    Port,
+    Results,
+    as_image,
+    parameter,
+    without_value,
+)
 from undula.pipes.nodes.statistics import MeanVariance
 
 DATASET = "/entry/data/data"
@@ -54,7 +63,7 @@ class Correct(Node):
     """
 
     name = "correct"
-    outputs = (Port("frames", "corrected frames, (y, x)", kinds="f"),)
+    outputs = (Port("frames", "corrected frames, (y, x)", kinds="f", unit=AS_INPUT),)
     masked = "become NaN; highest=true: also the dtype's highest number"
     dark: str = parameter("", "FILE.h5::/DATASET, subtracted; empty: none")
     flat: str = parameter("", "FILE.h5::/DATASET, divided by; empty: none")
@@ -176,7 +185,7 @@ class OddPixels(MeanVariance):
     name = "odd_pixels"
     outputs = (
         Port("mask", "(y, x) uint8: 0 good, 1 hot, 2 dead, 3 without a value", kinds="u"),
-        Port("count", "pixels that are not good", ndim=0, kinds="i"),
+        Port("count", "pixels that are not good", ndim=0, kinds="i", unit="px"),
     )
     masked = "3 where a pixel never had a value; highest=true: also the dtype's highest number"
     hot: float = parameter(8.0, "above the median by so many times the spread", gt=0)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from undula.core.errors import InputError
 from undula.pipes.frame import Frame
-from undula.pipes.nodes.base import Node, Port, Results, parameter
+from undula.pipes.nodes.base import AS_INPUT, Node, Port, Results, parameter
 
 MEASURED, INTERPOLATED, NO_POSITION = 0, 1, 2
 KEPT_POSITIONS = 100_000
@@ -52,8 +52,8 @@ class PositionJoin(Node):
         Port("positions", "positions at one moment, (axes,)", ndim=None, kinds="iuf"),
     )
     outputs = (
-        Port("frames", "the frames, as they came", ndim=None),
-        Port("positions", "positions of each frame, (axes,)", ndim=1, kinds="f"),
+        Port("frames", "the frames, as they came", ndim=None, unit=AS_INPUT),
+        Port("positions", "positions of each frame, (axes,)", ndim=1, kinds="f", unit=AS_INPUT),
         Port("quality", "0 measured, 1 interpolated, 2 no position", ndim=0, kinds="i"),
     )
     missing = "takes no part: no frame and no position is shifted to its place"

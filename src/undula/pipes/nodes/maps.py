@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from undula.core.errors import InputError
 from undula.pipes.frame import Frame
 from undula.pipes.intervals import IntervalSet
-from undula.pipes.nodes.base import Coverage, Node, Port, Results, parameter
+from undula.pipes.nodes.base import AS_INPUT, Coverage, Node, Port, Results, parameter
 
 VALUES = Port("values", "one number, or a row of them, (channels,)", ndim=None)
 MOST_PIXELS = 100_000_000
@@ -52,7 +52,11 @@ class GridMap(Node):
     inputs = (VALUES,)
     outputs = (
         Port(
-            "map", "(points of each axis) or (..., channels), NaN where none", ndim=None, kinds="f"
+            "map",
+            "(points of each axis) or (..., channels), NaN where none",
+            ndim=None,
+            kinds="f",
+            unit=AS_INPUT,
         ),
         Port("gaps", "points before the last one that have no value", ndim=0, kinds="i"),
         Port("missing", "their numbers, from 0 on, (gaps,)", ndim=1, kinds="i"),
@@ -157,7 +161,11 @@ class PositionMap(Node):
     inputs = (VALUES, Port("positions", "positions of the frame, (axes,)", ndim=1, kinds="f"))
     outputs = (
         Port(
-            "map", "(pixels of each axis) or (..., channels), NaN where none", ndim=None, kinds="f"
+            "map",
+            "(pixels of each axis) or (..., channels), NaN where none",
+            ndim=None,
+            kinds="f",
+            unit=AS_INPUT,
         ),
         Port("counts", "frames in each pixel", ndim=None, kinds="i"),
         Port("outside", "frames outside the map, or without position", ndim=0, kinds="i"),

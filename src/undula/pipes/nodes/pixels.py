@@ -8,7 +8,16 @@ import numpy as np
 
 from undula.core.errors import InputError
 from undula.pipes.frame import Frame
-from undula.pipes.nodes.base import Array, Node, Port, Results, as_image, parameter, without_value
+from undula.pipes.nodes.base import (
+    AS_INPUT,
+    Array,
+    Node,
+    Port,
+    Results,
+    as_image,
+    parameter,
+    without_value,
+)
 from undula.pipes.nodes.statistics import sum_dtype
 
 HIGHEST = "in integers the dtype's highest number means: no value"
@@ -30,8 +39,10 @@ class Threshold(Node):
 
     name = "threshold"
     outputs = (
-        Port("frames", "frames with 0 outside the window, (y, x), dtype of the input"),
-        Port("count", "pixels inside the window", ndim=0, kinds="i"),
+        Port(
+            "frames", "frames with 0 outside the window, (y, x), dtype of the input", unit=AS_INPUT
+        ),
+        Port("count", "pixels inside the window", ndim=0, kinds="i", unit="px"),
     )
     masked = "become 0: NaN, and with highest=true the dtype's highest number"
     low: float = parameter(1.0, "lowest value that stays", unit="counts")
@@ -67,9 +78,9 @@ class Hits(Node):
 
     name = "hits"
     outputs = (
-        Port("frames", "the frames that are hits, as they came, (y, x)"),
+        Port("frames", "the frames that are hits, as they came, (y, x)", unit=AS_INPUT),
         Port("hit", "1 for a hit, else 0", ndim=0, kinds="i"),
-        Port("bright", "pixels above the level", ndim=0, kinds="i"),
+        Port("bright", "pixels above the level", ndim=0, kinds="i", unit="px"),
     )
     masked = "are never bright: NaN, and with highest=true the dtype's highest number"
     above: float = parameter(10.0, "a pixel is bright above this", unit="counts")
@@ -142,7 +153,7 @@ class Binning(Node):
     """
 
     name = "binning"
-    outputs = (Port("frames", "frames of fewer pixels, (y // rows, x // columns)"),)
+    outputs = (Port("frames", "frames of fewer pixels, (y // rows, x // columns)", unit=AS_INPUT),)
     masked = "the others of a block stand for them, NaN when it has none; the result is float then"
     rows: int = parameter(2, "of a block", ge=1, le=65536, unit="px")
     columns: int = parameter(2, "of a block", ge=1, le=65536, unit="px")

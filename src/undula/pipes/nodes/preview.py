@@ -12,7 +12,16 @@ import numpy as np
 
 from undula.core.errors import InputError
 from undula.pipes.frame import Frame
-from undula.pipes.nodes.base import Array, Node, Port, Results, as_image, parameter, without_value
+from undula.pipes.nodes.base import (
+    AS_INPUT,
+    Array,
+    Node,
+    Port,
+    Results,
+    as_image,
+    parameter,
+    without_value,
+)
 from undula.pipes.nodes.pixels import binned
 
 
@@ -27,9 +36,7 @@ class Preview(Node):
     name = "preview"
     outputs = (
         Port("image", "picture, (y, x) uint8, 0 where there is no value", kinds="u"),
-        Port(
-            "levels", "(2,): what is shown as 1 and as 255, in the frame's unit", ndim=1, kinds="f"
-        ),
+        Port("levels", "(2,): what is shown as 1 and as 255", ndim=1, kinds="f", unit=AS_INPUT),
     )
     missing = "shows the last frame that came"
     masked = "0 in the picture, left out of the levels; highest=true: also the highest number"

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from undula.core.errors import InputError
 from undula.pipes.frame import Frame
 from undula.pipes.nodes.base import (
+    AS_INPUT,
     Array,
     Node,
     Port,
@@ -199,14 +200,14 @@ class RoiStatistics(Node):
     outputs = tuple(
         Port(name, means, ndim=1, kinds="f", unit=unit)
         for name, means, unit in (
-            ("sum", "sum of each region, (regions,)", ""),
-            ("mean", "mean of each region", ""),
-            ("min", "least value in each region", ""),
-            ("max", "greatest value in each region", ""),
-            ("std", "standard deviation of the values in each region", ""),
+            ("sum", "sum of each region, (regions,)", AS_INPUT),
+            ("mean", "mean of each region", AS_INPUT),
+            ("min", "least value in each region", AS_INPUT),
+            ("max", "greatest value in each region", AS_INPUT),
+            ("std", "standard deviation of the values in each region", AS_INPUT),
             ("x", "centroid of each region along x", "px"),
             ("y", "centroid of each region along y", "px"),
-            ("valid", "pixels with a value in each region", ""),
+            ("valid", "pixels with a value in each region", "px"),
         )
     )
     masked = "NaN is left out and not counted in `valid`; highest=true: also the highest number"

@@ -13,7 +13,16 @@ import numpy.typing as npt
 
 from undula.core.errors import InputError
 from undula.pipes.frame import Frame
-from undula.pipes.nodes.base import Array, Node, Port, Results, as_image, parameter, without_value
+from undula.pipes.nodes.base import (
+    AS_INPUT,
+    Array,
+    Node,
+    Port,
+    Results,
+    as_image,
+    parameter,
+    without_value,
+)
 
 HIGHEST = "in integers the dtype's highest number means: no value"
 MASKED = "NaN counts as background; highest=true: also the dtype's highest number"
@@ -87,7 +96,7 @@ class CentreOfMass(Node):
     outputs = (
         Port("x", "centre along x", ndim=0, kinds="f", unit="px"),
         Port("y", "centre along y", ndim=0, kinds="f", unit="px"),
-        Port("sum", "what is above the level, level taken off", ndim=0, kinds="f"),
+        Port("sum", "what is above the level, level taken off", ndim=0, kinds="f", unit=AS_INPUT),
     )
     masked = MASKED
     above: float = parameter(0.0, "level; 0: the median of each frame", ge=0, unit="counts")
@@ -124,7 +133,7 @@ class Peaks(Node):
     inputs = (Port("frames", "curves, (points,)", ndim=1),)
     outputs = (
         Port("place", "of each peak, in points, (peaks,)", ndim=1, kinds="f"),
-        Port("height", "of each peak, (peaks,)", ndim=1, kinds="f"),
+        Port("height", "of each peak, (peaks,)", ndim=1, kinds="f", unit=AS_INPUT),
         Port("width", "of each peak at half prominence, in points, (peaks,)", ndim=1, kinds="f"),
     )
     masked = "NaN counts as the lowest value of the curve"

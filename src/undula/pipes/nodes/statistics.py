@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from undula.core.errors import InputError
 from undula.pipes.frame import Frame
 from undula.pipes.nodes.base import (
+    AS_INPUT,
     Array,
     Coverage,
     Node,
@@ -143,7 +144,7 @@ class Sum(_Images):
 
     name = "sum"
     outputs = (
-        Port("sum", "sum of all frames, (y, x), 64 bits", kinds="iuf"),
+        Port("sum", "sum of all frames, (y, x), 64 bits", kinds="iuf", unit=AS_INPUT),
         Port("valid", "frames that had a value at this pixel, (y, x)", kinds="i"),
     )
 
@@ -182,7 +183,7 @@ class MeanVariance(_Images):
 
     name = "mean_variance"
     outputs = (
-        Port("mean", "mean of all frames, (y, x)", kinds="f"),
+        Port("mean", "mean of all frames, (y, x)", kinds="f", unit=AS_INPUT),
         Port("variance", "variance of all frames, (y, x), unit squared", kinds="f"),
     )
 
@@ -225,10 +226,10 @@ class Histogram(Node):
 
     name = "histogram"
     outputs = (
-        Port("counts", "pixels in each bin, (bins,) uint64", ndim=1, kinds="u"),
-        Port("edges", "edges of the bins, (bins + 1,)", ndim=1, kinds="f"),
-        Port("below", "pixels below the first edge", ndim=0, kinds="u"),
-        Port("above", "pixels above the last edge", ndim=0, kinds="u"),
+        Port("counts", "pixels in each bin, (bins,) uint64", ndim=1, kinds="u", unit="px"),
+        Port("edges", "edges of the bins, (bins + 1,)", ndim=1, kinds="f", unit=AS_INPUT),
+        Port("below", "pixels below the first edge", ndim=0, kinds="u", unit="px"),
+        Port("above", "pixels above the last edge", ndim=0, kinds="u", unit="px"),
     )
     covers = "start"
     missing = MISSING

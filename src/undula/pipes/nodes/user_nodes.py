@@ -59,7 +59,8 @@ def function_node(function: Callable[..., Any], name: str | None = None) -> type
     """A node of a function of one array; its other arguments, all with defaults, are parameters.
 
     What it returns goes out at the port `result`: an array or a number; None: nothing for this
-    frame. A dict goes out by ports, which the function names in `function.outputs`.
+    frame. A dict goes out by ports, which the function names in `function.outputs`; their units, by
+    port, are in `function.units`.
     Raises: ConfigError when it takes no array, or an argument without default.
 
     >>> import numpy as np
@@ -86,6 +87,7 @@ def function_node(function: Callable[..., Any], name: str | None = None) -> type
         known = one.annotation is not one.empty
         types[one.name] = one.annotation if known else type(one.default)
     ports = getattr(function, "outputs", None) or ("result",)
+    units: Mapping[str, str] = getattr(function, "units", None) or {}
     text = inspect.getdoc(function) or f"The function {name}."
     return type(
         name,
@@ -95,7 +97,10 @@ def function_node(function: Callable[..., Any], name: str | None = None) -> type
             "__module__": function.__module__,
             "__annotations__": types,
             "name": name,
-            "outputs": tuple(Port(port, text.splitlines()[0], ndim=None) for port in ports),
+            "outputs": tuple(
+                Port(port, text.splitlines()[0], ndim=None, unit=units.get(port, ""))
+                for port in ports
+            ),
             "function": staticmethod(function),
             **fields,
         },

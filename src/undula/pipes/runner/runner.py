@@ -124,7 +124,7 @@ class Runner:
         self._selector.register(self._waker, selectors.EVENT_READ, "")
         self.status = GraphStatus(graph.name)
         for name in graph.order():
-            self.status.nodes[name] = NodeStatus(name, process=self._where[name])
+            self.status.nodes[name] = NodeStatus(name, process=self._where.get(name, ""))
         for edge in graph.edges:
             self.status.edges[edge.name] = EdgeStatus(edge.name, edge.policy.text)
 
@@ -134,9 +134,7 @@ class Runner:
         """Start all processes; returns when they are ready, and warm. Raises: PipeError."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for name, nodes in self.graph.processes().items():
-            own = [node for node in nodes if node not in self.channels]
-            if own:
-                self._spawn(name, own, 0)
+            self._spawn(name, nodes, 0)
         end = time.monotonic() + READY_S
         while not all(p.ready for p in self._processes.values()):
             self.pump(max(0.0, end - time.monotonic()))
@@ -172,6 +170,8 @@ class Runner:
         self._begun_at, self._triggered = time.monotonic(), triggered
         self._stopping = False
         self.status.state = "running"
+        for name in self.channels:
+            self.status.nodes[name].state = "running"
         for process in self._processes.values():
             self._begin(process)
 
@@ -269,6 +269,17 @@ class Runner:
         beyond = {edge.source for edge in there.values()}
         return [name for name, edge in there.items() if edge.target not in beyond]
 
+    @property
+    def ledgers(self) -> Mapping[str, EdgeLedger]:
+        """What is known of each edge, by its name, since its processes spoke last."""
+        return self._merged
+
+    def ask(self) -> None:
+        """Let all processes say now how they are doing; `pump` hears it."""
+        for process in self._processes.values():
+            if process.ready and not process.over:
+                process.line.say(do="tell")
+
     def renew(self) -> None:
         """Another run begins: each process may be started anew as often as in the first one."""
         for process in self._processes.values():
@@ -336,9 +347,17 @@ class Runner:
                     if self.heard is not None:
                         self.heard(name, frame)
                     inlet.confirm(frame)
+                self._count(name, frames)
                 inlet.flush()
         except UndulaError as exc:
             self._fail(str(exc))
+
+    def _count(self, edge: str, frames: Sequence[Frame]) -> None:
+        channel = next(e.target for e in self.graph.edges if e.name == edge)
+        status, last = self.status.nodes[channel], frames[-1]
+        status.frames += len(frames)
+        status.latency_s = time.time() - last.time
+        status.latency_max_s = max(status.latency_max_s, status.latency_s)
 
     def _hear(self, process: _Process, words: Mapping[str, Any]) -> None:
         if "ready" in words:
