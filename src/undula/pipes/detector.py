@@ -99,6 +99,7 @@ class GraphDetector:
         self._thread: threading.Thread | None = None
         self._run: Path | None = None
         self._triggers = 0
+        self._point, self._used = -1, True
         self._awaited: _Awaited | None = None
         self._heard: dict[str, dict[int, Array]] = {edge: {} for edge in self._values}
         self._last: dict[str, Array] = {}
@@ -172,6 +173,7 @@ class GraphDetector:
         runner.start()  # closes itself when it cannot
         try:
             self._triggers, self._fresh = 0, True
+            self._forget_values()
             self._runner = runner
             runner.begin(triggered=True)
             while not runner.over and not runner.failed:
@@ -310,12 +312,17 @@ class GraphDetector:
         self._files, self._documents, self._last = {}, [], {}
         self._ledger = None
         self._fresh = True
+        self._point, self._used = -1, True
+
+    def _forget_values(self) -> None:
+        for values in self._heard.values():
+            values.clear()
 
     def _prepare(self, runner: Runner) -> None:
-        """The first frame of a run: new files, sums from the beginning."""
+        """The first frame of a run: new files, triggers from 0 on, sums from the beginning."""
         folder = Path() if self._run is None else self._run.parent
-        self._first = self._triggers + 1
-        runner.renew()
+        self._first = runner.begin_run()
+        self._forget_values()
         for node in self.graph.nodes:
             if node in runner.channels or node == self._source:
                 continue
@@ -332,6 +339,9 @@ class GraphDetector:
     def trigger(self) -> SimStatus:
         """Take one frame; done when it is safe in its files and its values are here."""
         status = SimStatus(self)
+        self._point += self._used  # one that nobody has read is taken again
+        self._used = False
+        point = self._point
 
         def work(runner: Runner) -> None:
             self._give_up(DeviceError("it was triggered again", remedy="wait for it first"))
@@ -343,13 +353,14 @@ class GraphDetector:
                 self._prepare(runner)
             self._triggers += 1
             self._awaited = _Awaited(self._triggers, status, time.monotonic())
-            runner.trigger(self._source)
+            runner.trigger(self._source, point)
 
         self._ask(work, status.finish)
         return status
 
     def read(self) -> dict[str, Any]:
         """What came to the channels with the last trigger; frames are named by documents."""
+        self._used = self._used or self._run is None  # in a script nobody asks for documents
         return {
             key: {"value": value.item() if value.ndim == 0 else value, "timestamp": self._stamp}
             for key, value in self._last.items()
@@ -392,7 +403,7 @@ class GraphDetector:
 
     def collect_asset_docs(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Documents that name the frame of this point."""
-        found, self._documents = self._documents, []
+        found, self._documents, self._used = self._documents, [], True
         yield from found
 
     async def finish_data(self) -> None:

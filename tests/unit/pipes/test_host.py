@@ -49,9 +49,11 @@ class Bench:
         return [made]
 
     def begin(self, **source: Any) -> None:
-        words = {"given": 0, "resume": 0, "again": False, "made": 0, "remembered": {}} | source
+        words = {
+            "given": 0, "resume": 0, "again": False, "made": 0, "remembered": {}, "indices": [],
+        } | source  # fmt: skip
         sources = {"node": words} if self.host.source else {}
-        self.host.begin({"at": 0.0, "triggered": bool(source), "sources": sources})
+        self.host.begin({"at": 0.0, "triggered": bool(source), "sources": sources, "first": 0})
 
     def send(self, *numbers: int, data: Any = None) -> None:
         for number in numbers:
@@ -85,17 +87,17 @@ def test_a_source_that_hears_the_network_uses_a_trigger_only_for_a_frame() -> No
     node.came(7)
     assert bench.steps() == 0, "no trigger was given"
     assert not bench.host.wants_frames
-    bench.host.trigger()
+    bench.host.trigger(1, 0)
     assert bench.steps() == 0, "what came before the first trigger is none"
     assert bench.host.wants_frames
     node.came(8, 9)
     assert bench.steps() == 1
     assert bench.host.produced.text() == "1"
-    bench.host.trigger()
+    bench.host.trigger(2, 1)
     assert bench.steps() == 1
     assert bench.host.produced.text() == "1-2"
-    bench.host.trigger()
-    bench.host.trigger()
+    bench.host.trigger(3, 2)
+    bench.host.trigger(4, 3)
     node.came(11)
     assert bench.steps() == 1
     assert bench.host.produced.text() == "1-2, 4", "the third one had its trigger"
@@ -103,6 +105,37 @@ def test_a_source_that_hears_the_network_uses_a_trigger_only_for_a_frame() -> No
     assert bench.host.allowed == 0
     assert bench.told == [{"remembered": {"origin": 8}, "name": "node"}]
     node.close()
+
+
+def test_a_camera_that_missed_a_trigger_is_in_step_again_with_the_next_run() -> None:
+    node = Heard()
+    bench = Bench(node, "zmq_images", source=True)
+    bench.begin(given=0)
+    for number in (1, 2, 3):
+        bench.host.trigger(number, number - 1)
+        if number < 3:  # nothing comes with the third one
+            node.came(number)
+    bench.steps()
+    bench.host.begin_run(4)
+    node.came(3)
+    bench.host.trigger(4, 0)
+    assert bench.steps() == 0, "what came before the first trigger of a run is none"
+    node.came(4)
+    bench.steps()
+    assert bench.host.produced.text() == "1-2, 4"
+    assert [f.trigger for f in bench.out["node.frames -> out.frames"].take()] == [0, 1, 0]
+    node.close()
+
+
+def test_a_frame_of_the_run_before_is_not_worked_on() -> None:
+    bench = Bench(keeper := Keeper(), "preview")
+    bench.begin()
+    bench.send(1, 2)
+    bench.host.begin_run(3)
+    bench.send(3)
+    bench.steps()
+    assert keeper.taken == 1
+    assert bench.feed.in_flight == 1, "the others do not hold the producer up"
 
 
 class Keeper(Node):

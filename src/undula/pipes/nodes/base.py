@@ -324,6 +324,13 @@ class Source(Node):
             made: the highest number of a frame of it that anybody has seen.
         """
 
+    def begin_run(self, made: int) -> None:
+        """The first trigger of another run: the next frame has the number behind `made`.
+
+        Frames that were triggered before and did not come are not made any more.
+        """
+        self.resume(made)
+
     def arm(self) -> None:
         """Frames will be triggered one by one: get ready for the first trigger."""
 

@@ -160,6 +160,19 @@ class LiveSource(Source):
             self._origin = self.first
         self._room.set()
 
+    def begin_run(self, made: int) -> None:
+        """Go on with the sender's numbers; anew, when triggers and frames are out of step."""
+        with self._lock:
+            if self._last == made and not self._waiting:
+                return
+            self.before += len(self._waiting)
+            self._waiting.clear()
+            self._bytes = 0
+            self._last = self._known = made
+            self._came.clear()
+            self._origin = None
+        self._room.set()
+
     def _refuse(self, exc: UndulaError) -> None:
         """What came is no frame. Raises: the error, as long as no frame has come."""
         if not self._last:

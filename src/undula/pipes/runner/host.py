@@ -28,6 +28,7 @@ from undula.pipes.graph.model import EdgeSpec, Graph, NodeSpec
 from undula.pipes.intervals import IntervalSet
 from undula.pipes.ledger import EdgeLedger
 from undula.pipes.link import MemoryOutlet, Receiving, Sending
+from undula.pipes.runner.indices import TriggerIndices
 from undula.pipes.runner.status import NodeStatus
 from undula.pipes.runner.told import plain_image
 
@@ -72,6 +73,9 @@ class NodeHost:
         self._dry = False
         self._remembered: dict[str, int] = {}
         self._last_made = self._triggered = 0
+        self._indices = TriggerIndices()
+        self._first = 0
+        self._run_is_new = False
         self.safe: list[int] = []
         """Frames that a node which keeps them is done with, since the runner heard of it."""
         self.begun_at = 0.0
@@ -93,6 +97,7 @@ class NodeHost:
     def begin(self, words: Mapping[str, Any]) -> None:
         """Let it work; a source goes on where the one before it was."""
         self.begun, self.begun_at = True, float(words["at"])
+        self._first = words["first"]
         self.status.state = "running"
         source = words["sources"].get(self.spec.name)
         if source is None:
@@ -109,14 +114,32 @@ class NodeHost:
         if words["triggered"]:
             self._last_made = source["resume"]
             self._triggered = source["given"]
+            self._indices = TriggerIndices(source["indices"])
             self.allowed = max(0, source["given"] - source["resume"])
 
-    def trigger(self) -> None:
-        """A source may make one frame more; what it had before the first trigger is none."""
+    def begin_run(self, first: int) -> None:
+        """Another run of a warm graph: frames before this number are not worked on any more."""
+        self._first = first
+        if self.source:
+            self.allowed, self._run_is_new = 0, True
+            self._early.clear()
+            self._last_made = max(self._last_made, first - 1)
+
+    def trigger(self, number: int, index: int) -> None:
+        """A source may make one frame more; what it had before the first trigger is none.
+
+        Args:
+            number: of the frame, from 1 on over all runs.
+            index: of the trigger in its run, from 0 on.
+        """
+        self._indices.give(number, index)
         self.allowed = (self.allowed or 0) + 1
         self._triggered += 1
         if self._triggered == 1:
             self.node.drain()
+        elif self._run_is_new:
+            self.node.begin_run(number - 1)
+        self._run_is_new = False
 
     # ---- a turn --------------------------------------------------------------------------------
 
@@ -155,6 +178,8 @@ class NodeHost:
                 break
             self._remember()
             for frame in self._triggered_ones(frames):
+                if self.allowed is not None:
+                    frame.trigger = self._indices.of(frame.seq_num)
                 self.produced.add(frame.seq_num)
                 self.status.frames += 1
                 self._held.append((node.outputs[0].name, frame, 0))
@@ -242,6 +267,9 @@ class NodeHost:
 
     def _work(self, edge: EdgeSpec, inlet: Receiving, frame: Frame) -> None:
         node, status = self.node, self.status
+        if frame.seq_num < self._first:  # its run was given up, and has been told of
+            inlet.confirm(frame)
+            return
         keeps = edge.target_port == self._kept_port
         if keeps and frame.seq_num in self._kept:
             self._kept[frame.seq_num].append((inlet, frame))  # the node before made it again

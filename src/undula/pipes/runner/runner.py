@@ -26,6 +26,7 @@ from undula.pipes.intervals import IntervalSet
 from undula.pipes.ledger import Edge, EdgeLedger, Report, merged, reconciled
 from undula.pipes.link import Inlet
 from undula.pipes.runner.control import Line
+from undula.pipes.runner.indices import TriggerIndices
 from undula.pipes.runner.placement import HERE, LocalPlacement, Placed, Placement, placeable
 from undula.pipes.runner.status import EdgeStatus, GraphStatus, NodeStatus
 from undula.pipes.runner.told import told
@@ -113,6 +114,8 @@ class Runner:
         self._produced: dict[str, IntervalSet] = {}
         self._begun_at, self._triggered, self._stopping = 0.0, False, False
         self._given: dict[str, int] = {}
+        self._indices: dict[str, TriggerIndices] = {}
+        self._first = 0
         self._remembered: dict[str, dict[str, int]] = {}
         self._merged: dict[str, EdgeLedger] = {}
         self._failed = ""
@@ -178,8 +181,9 @@ class Runner:
     def _begin(self, process: _Process) -> None:
         sources = {
             name: {
-                "resume": self._known_to_all(name),
+                "resume": max(self._known_to_all(name), self._first - 1),
                 "given": self._given.get(name, 0),
+                "indices": self._indices.get(name, TriggerIndices()).plain(),
                 "again": process.restarts > 0,
                 "made": self._made(name),
                 "remembered": self._remembered.get(name, {}),
@@ -187,7 +191,10 @@ class Runner:
             for name in process.nodes
             if not self._inputs(name)
         }
-        process.line.say(do="begin", at=self._begun_at, triggered=self._triggered, sources=sources)
+        process.line.say(
+            do="begin", at=self._begun_at, triggered=self._triggered, sources=sources,
+            first=self._first,
+        )  # fmt: skip
         if self._stopping:  # it was asked of the one before
             process.line.say(do="stop")
 
@@ -214,12 +221,32 @@ class Runner:
         sets += [ledgers[edge.name].seen for edge in self.graph.out_of(source)]
         return max((found.intervals()[-1][1] - 1 for found in sets if found), default=0)
 
-    def trigger(self, source: str) -> None:
-        """Let a source make one frame, after `begin(triggered=True)`."""
-        self._given[source] = self._given.get(source, 0) + 1
+    def trigger(self, source: str, index: int | None = None) -> None:
+        """Let a source make one frame, after `begin(triggered=True)`.
+
+        `index` is that of the trigger in its run, from 0 on; by default one more than the last one.
+        """
+        number = self._given.get(source, 0) + 1
+        index = number - max(self._first, 1) if index is None else index
+        self._given[source] = number
+        self._indices.setdefault(source, TriggerIndices()).give(number, index)
         process = self._processes[self._where[source]]
         if process.ready:  # one that is just starting is told how many it owes
-            process.line.say(do="trigger", name=source)
+            process.line.say(do="trigger", name=source, number=number, index=index)
+
+    def begin_run(self) -> int:
+        """Another run of a graph that is kept warm, whose frames are triggered.
+
+        Frames of the run before that are still on their way are not worked on any more, and each
+        process may be started anew as often as in the first run. Whoever begins a run clears the
+        nodes. Returns: the number of the run's first frame.
+        """
+        self._first = max(self._given.values(), default=0) + 1
+        for process in self._processes.values():
+            process.forgiven = process.restarts
+            if process.ready:
+                process.line.say(do="run", first=self._first)
+        return self._first
 
     # ---- while it runs -------------------------------------------------------------------------
 
@@ -279,11 +306,6 @@ class Runner:
         for process in self._processes.values():
             if process.ready and not process.over:
                 process.line.say(do="tell")
-
-    def renew(self) -> None:
-        """Another run begins: each process may be started anew as often as in the first one."""
-        for process in self._processes.values():
-            process.forgiven = process.restarts
 
     def tell(self, timeout_s: float) -> bool:
         """Hear now how all processes are doing; False when one does not say so in time."""

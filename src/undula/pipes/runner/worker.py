@@ -255,6 +255,9 @@ class Worker:
         if what == "begin":
             for host in self.hosts.values():
                 host.begin(words)
+        elif what == "run":
+            for host in self.hosts.values():
+                host.begin_run(words["first"])
         elif what == "connect":
             self._to_connect[name] = str(words["path"])
         elif what == "forget":
@@ -280,7 +283,7 @@ class Worker:
             self._graph = replace(self._graph, nodes={**self._graph.nodes, name: changed})
             self._note()
         elif what == "trigger":
-            self.hosts[name].trigger()
+            self.hosts[name].trigger(words["number"], words["index"])
         elif what == "clear":
             self.hosts[name].node.clear()
             self._line.say(changed=name)
