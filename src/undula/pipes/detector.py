@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from undula.core.errors import ConfigError, DeviceError, UndulaError
+from undula.core.errors import ConfigError, DeviceError, InputError, UndulaError
 from undula.core.log import get_logger
 from undula.devices.sim.status import SimStatus
 from undula.devices.telling import SILENT, Telling
@@ -56,14 +56,18 @@ class GraphDetector:
     Args:
         graph: path of a graph file, or the graph itself.
         nodes: the beamline's folder of nodes, where the graph uses some.
-        frame_timeout: seconds that a frame may take to come from its source.
+        frame_timeout: seconds that a frame may take to come from its source, beyond the count time.
         slow_after: seconds that a frame may be on its way before the scan pauses until it came.
     Raises: GraphError with every fault of the graph; ConfigError when it has not one source.
+
+    It takes a count time (`set_count_time`) where its source has a PV for that.
     """
 
     parent = None
     instant = False
     tell: Telling = SILENT
+    set_count_time: Callable[[float], None]
+    """Expose for so many seconds a frame, at the next trigger; only where its source can."""
 
     def __init__(
         self, name: str, *, graph: str | Mapping[str, Any], nodes: str | None = None,
@@ -82,6 +86,13 @@ class GraphDetector:
                 where=name,
             )
         self._source = sources[0]
+        self._count_time_s: float | None = None
+        self._told_count_time_s: float | None = None
+        source = self.graph.nodes[self._source].parameters
+        self.default_count_time_s: float | None = None
+        if source.get("exposure"):
+            self.set_count_time = self._set_count_time
+            self.default_count_time_s = source.get("exposure_s")
         self._writers = [n for n, s in self.graph.nodes.items() if s.kind == "frame_file"]
         channels = {n for n, s in self.graph.nodes.items() if s.kind == "channel"}
         self._values = {
@@ -101,6 +112,7 @@ class GraphDetector:
         self._triggers = 0
         self._point, self._used = -1, True
         self._awaited: _Awaited | None = None
+        self._away = False
         self._heard: dict[str, dict[int, Array]] = {edge: {} for edge in self._values}
         self._last: dict[str, Array] = {}
         self._stamp, self._fresh = 0.0, True
@@ -174,6 +186,7 @@ class GraphDetector:
         try:
             self._triggers, self._fresh = 0, True
             self._forget_values()
+            self._told_count_time_s = None
             self._runner = runner
             runner.begin(triggered=True)
             while not runner.over and not runner.failed:
@@ -181,6 +194,7 @@ class GraphDetector:
                 self._do_all(runner)
                 runner.pump(LOOK_S)
                 self._judge(runner)
+                self._say_what_it_waits_for(runner)
                 if runner.news:
                     self.tell.graph(runner.told)
             if not runner.failed:
@@ -226,7 +240,8 @@ class GraphDetector:
         awaited = self._awaited
         if awaited is None or not awaited.seq_num:
             return
-        number, waited_s = awaited.seq_num, time.monotonic() - awaited.since
+        number = awaited.seq_num
+        waited_s = time.monotonic() - awaited.since - (self._count_time_s or 0.0)
         safe = all(runner.is_safe(writer, number) for writer in self._writers)
         if safe and all(number in values for values in self._heard.values()):
             self._awaited, self.held_up = None, ""
@@ -246,8 +261,9 @@ class GraphDetector:
     def _who_is_slow(self, runner: Runner, number: int) -> str:
         """The edges where a frame is on its way, and of what lives behind them."""
         edges = runner.waits_at(number)
+        source = runner.status.nodes[self._source]
         if not edges:
-            return ""
+            return f"{source.name} waits for {source.waits_for}" if source.away else ""
         dead = [n.name for n in runner.status.nodes.values() if n.state == "dead"]
         again = f", {', '.join(dead)} is started again" if dead else ""
         return f"edge {', '.join(edges)} cannot keep up: frame {number} is on its way{again}"
@@ -276,7 +292,9 @@ class GraphDetector:
         return f"{self._run.stem if self._run else 'frames'}_{self._frames_key(writer)}"
 
     def _where_it_went(self, runner: Runner, number: int, why: str) -> DeviceError:
-        errors = [f"{n.name}: {n.error}" for n in runner.status.nodes.values() if n.error]
+        nodes = runner.status.nodes.values()
+        errors = [f"{n.name}: {n.error}" for n in nodes if n.error]
+        errors += [f"{n.name} waits for {n.waits_for}" for n in nodes if n.waits_for]
         late = [w for w in self._writers if not runner.is_safe(w, number)]
         late += [edge for edge, values in self._heard.items() if number not in values]
         return DeviceError(
@@ -286,6 +304,17 @@ class GraphDetector:
             device=self.name,
         )
 
+    def _say_what_it_waits_for(self, runner: Runner) -> None:
+        """In the log: its source hears nothing, and hears again."""
+        source = runner.status.nodes[self._source]
+        if source.away == self._away:
+            return
+        self._away = source.away
+        if source.away:
+            get_logger().warning("source_away", device=self.name, waits_for=source.waits_for)
+        else:
+            get_logger().info("source_there", device=self.name)
+
     def _give_up(self, error: UndulaError) -> None:
         awaited, self._awaited = self._awaited, None
         self.held_up = ""
@@ -293,6 +322,13 @@ class GraphDetector:
             awaited.status.finish(error)
 
     # ---- told before a run ---------------------------------------------------------------------
+
+    def _set_count_time(self, count_time_s: float) -> None:
+        if not 0.0 <= count_time_s < float("inf"):
+            raise InputError(
+                f"{count_time_s} s is no count time", remedy="give 0 s or more", device=self.name
+            )
+        self._count_time_s = count_time_s
 
     def set_run_path(self, path: Path) -> None:
         """A run begins, its file is `path`: the frames go beside it."""
@@ -351,6 +387,9 @@ class GraphDetector:
             if self._fresh:
                 self._fresh = False
                 self._prepare(runner)
+            if self._count_time_s != self._told_count_time_s:
+                runner.change(self._source, exposure_s=self._count_time_s)
+                self._told_count_time_s = self._count_time_s
             self._triggers += 1
             self._awaited = _Awaited(self._triggers, status, time.monotonic())
             runner.trigger(self._source, point)

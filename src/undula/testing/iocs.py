@@ -29,6 +29,7 @@ __all__ = [
     "start_fake_motor",
     "start_mini_beamline",
     "start_motor",
+    "start_pva_camera",
 ]
 
 END_TIMEOUT_S = 5.0
@@ -103,6 +104,11 @@ def start_camera(prefix: str = "CAM:") -> contextlib.AbstractContextManager[Ioc]
 def start_counting(prefix: str = "CNT:") -> contextlib.AbstractContextManager[Ioc]:
     """A scaler and an MCA over CA and PVA (`undula.testing.counting_ioc`)."""
     return _running("counting_ioc", prefix)
+
+
+def start_pva_camera(prefix: str = "PVA:") -> contextlib.AbstractContextManager[Ioc]:
+    """A camera that serves its frames by PV Access (`undula.testing.pva_camera_ioc`)."""
+    return _running("pva_camera_ioc", prefix)
 
 
 def client_environment(*iocs: Any) -> dict[str, str]:

@@ -93,10 +93,11 @@ class RadialProfile(Node):
             raise _no_width(values.inner, values.outer)
         return cast(BaseModel, values)
 
+    _rings: npt.NDArray[np.intp] | None = None
+    _radius: Array = np.zeros(0)
+
     def clear(self) -> None:
         """Forget the last frame."""
-        self._rings: npt.NDArray[np.intp] | None = None
-        self._radius: Array = np.zeros(0)
         self._found: dict[str, Array] | None = None
 
     def changed(self, names: frozenset[str]) -> None:
@@ -169,6 +170,9 @@ class Azimuthal(Node):
     mask: str = parameter("", "FILE.h5::/DATASET, not 0: do not use; empty: the detector's own")
     highest: bool = parameter(False, HIGHEST)
 
+    _integrator: Any = None
+    _mask: npt.NDArray[np.bool_] | None = None
+
     @classmethod
     def unit_of(cls, port: str, parameters: Mapping[str, Any]) -> str:
         """That of the axis is a parameter."""
@@ -177,15 +181,21 @@ class Azimuthal(Node):
         return str(parameters.get("unit", "q_nm^-1")).partition("_")[2]
 
     def clear(self) -> None:
-        """Forget the last frame."""
-        self._integrator: Any = None
-        self._mask: npt.NDArray[np.bool_] | None = None
+        """Forget the last frame; the geometry stays."""
         self._found: dict[str, Array] | None = None
 
     def changed(self, names: frozenset[str]) -> None:
         """Another geometry or mask."""
         if names & {"poni", "mask"}:
-            self.clear()
+            self._integrator = self._mask = None
+
+    def prepare(self) -> None:
+        """Read the geometry, and lay out the bins where it says the size of the frames."""
+        self._integrator = self._load(())
+        shape = self._integrator.detector.max_shape
+        self._integrator = None
+        if shape is not None and all(shape):
+            self._integrate(Frame(1, np.zeros(tuple(shape), np.uint16)))
 
     def _load(self, shape: tuple[int, ...]) -> Any:
         try:
@@ -213,6 +223,9 @@ class Azimuthal(Node):
 
     def accumulate(self, frame: Frame) -> None:
         """Integrate a frame."""
+        self._found = self._integrate(frame)
+
+    def _integrate(self, frame: Frame) -> dict[str, Array]:
         data = as_image(frame, self.name)
         if self._integrator is None:
             self._integrator = self._load(data.shape)
@@ -231,7 +244,7 @@ class Azimuthal(Node):
             method=(self.method, "csr" if self.method != "no" else "histogram", "cython"),
             polarization_factor=self.polarisation,
         )  # fmt: skip
-        self._found = {
+        return {
             "intensity": np.asarray(found.intensity, np.float64),
             "axis": np.asarray(found.radial, np.float64),
             "sigma": np.asarray(found.sigma, np.float64),

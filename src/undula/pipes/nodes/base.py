@@ -205,6 +205,9 @@ class Node:
     def changed(self, names: frozenset[str]) -> None:
         """Parameters were changed; a node that has made something of them makes it anew."""
 
+    def prepare(self) -> None:
+        """Make what the first frame would wait for; called before it is said to be ready."""
+
     def accumulate(self, frame: Frame) -> None:
         """Take one frame in."""
         raise NotImplementedError
@@ -277,9 +280,6 @@ class Source(Node):
             remedy="use it as a source",
         )
 
-    def prepare(self) -> None:
-        """Make what the first frame would wait for; called before it is said to be ready."""
-
     def due_s(self) -> float:
         """When the next frame is due, s after the first one; 0: at once; inf: nobody knows."""
         return 0.0
@@ -336,6 +336,19 @@ class Source(Node):
 
     def drain(self) -> None:
         """The first trigger is given: forget frames that came before it."""
+
+    def fire(self, number: int) -> None:
+        """Trigger `number` is given, from 1 on: have its frame taken, where that is ours to do."""
+
+    @property
+    def waits_for(self) -> str:
+        """What it waits for, and since when; empty while it waits for nothing but its frames."""
+        return ""
+
+    @property
+    def away(self) -> bool:
+        """What it hears is not there now."""
+        return False
 
     def result(self) -> Results:
         """The next frame's data; None when there is none."""

@@ -116,6 +116,8 @@ class NodeHost:
             self._triggered = source["given"]
             self._indices = TriggerIndices(source["indices"])
             self.allowed = max(0, source["given"] - source["resume"])
+            if self.allowed:
+                self.node.fire(self._triggered)
 
     def begin_run(self, first: int) -> None:
         """Another run of a warm graph: frames before this number are not worked on any more."""
@@ -140,6 +142,7 @@ class NodeHost:
         elif self._run_is_new:
             self.node.begin_run(number - 1)
         self._run_is_new = False
+        self.node.fire(number)
 
     # ---- a turn --------------------------------------------------------------------------------
 

@@ -16,7 +16,8 @@ class NodeStatus:
     `frames` were worked on (or made, by a source), `failed` raised; `busy_s` is the time in its own
     code, `latency_s` from a frame's host time to its result, the last and the greatest.
     `blocked_by` names the edges that hold it up; `restarts` counts its processes after the first.
-    `left_out` came to a source that hears the network and were not handed on.
+    `left_out` came to a source that hears the network and were not handed on. `waits_for` is what a
+    source waits for beside its frames, `away` that it is not there.
     """
 
     name: str
@@ -34,6 +35,8 @@ class NodeStatus:
     error: str = ""
     restarts: int = 0
     left_out: int = 0
+    waits_for: str = ""
+    away: bool = False
 
     @property
     def could_hz(self) -> float:

@@ -82,8 +82,7 @@ class Worker:
         self._asked = False
         self._note()
         for host in self.hosts.values():
-            if host.source:
-                host.node.prepare()
+            host.node.prepare()
 
     def _note(self) -> None:
         """Let the nodes know which graph they are in, for the files that they begin."""
@@ -309,6 +308,7 @@ class Worker:
             status.pid = os.getpid()
             if host.source:
                 status.left_out = host.node.left_out
+                status.waits_for, status.away = host.node.waits_for, host.node.away
             status.rate_hz = (status.frames - self._told_frames.get(name, 0)) / span
             self._told_frames[name] = status.frames
             if not host.ended and host.begun:

@@ -1,0 +1,195 @@
+"""A camera of another process by PV Access: frames, a map and a pattern in one file, live."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from undula.bus.endpoints import QUEUE_STATUS
+from undula.client import Client
+from undula.messages import QueueStatus
+from undula.testing.beamline import local_beamline
+from undula.testing.iocs import Ioc, start_pva_camera
+from undula.testing.pva_camera_ioc import SIZE, frame
+
+BINS = 300
+PONI = f"""poni_version: 2.1
+Detector: Detector
+Detector_config: {{"pixel1": 1e-4, "pixel2": 1e-4, "max_shape": [{SIZE}, {SIZE}], "orientation": 3}}
+Distance: 0.2
+Poni1: {SIZE / 2 * 1e-4}
+Poni2: {SIZE / 2 * 1e-4}
+Rot1: 0
+Rot2: 0
+Rot3: 0
+Wavelength: 1e-10
+"""
+DEVICES = """
+samx: {deviceClass: undula.devices.sim.SimPositioner, readoutPriority: baseline, enabled: true}
+samy: {deviceClass: undula.devices.sim.SimPositioner, readoutPriority: baseline, enabled: true}
+cam:
+  deviceClass: undula.pipes.detector.GraphDetector
+  deviceConfig:
+    frame_timeout: 5
+    slow_after: 5
+    graph:
+      nodes:
+        det:
+          node: pva_images
+          parameters:
+            pv: "PVA:Pva1:Image"
+            trigger: "PVA:cam1:Acquire"
+            settings: {"PVA:cam1:ImageMode": Single, "PVA:cam1:NumImages": 1}
+            exposure: "PVA:cam1:AcquireTime"
+        roi:
+          node: roi
+          parameters: {rois: {corner: {shape: box, x: 0, y: 0, width: 40, height: 30}}}
+        rings: {node: azimuthal, parameters: {poni: PONI, bins: 300}}
+        file: frame_file
+        view: preview
+        out: channel
+      edges:
+        - det -> roi
+        - det -> rings
+        - det -> file
+        - det -> view: latest
+        - roi.sum -> out
+        - rings.intensity -> out
+        - rings.axis -> out
+  readoutPriority: monitored
+  enabled: true
+"""
+
+
+@pytest.fixture(scope="module")
+def camera() -> Iterator[Ioc]:
+    """The camera's process."""
+    with start_pva_camera() as ioc:
+        yield ioc
+
+
+@pytest.fixture(scope="module")
+def poni(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The geometry of the camera."""
+    path = tmp_path_factory.mktemp("poni") / "cam.poni"
+    path.write_text(PONI)
+    return path
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory, camera: Ioc, poni: Path) -> Iterator[Client]:
+    """One beamline for all tests of this file."""
+    devices = tmp_path_factory.mktemp("pva") / "devices.yaml"
+    devices.write_text(DEVICES.replace("PONI", str(poni)))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in camera.env.items():
+            patch.setenv(name, value)
+        with local_beamline(devices=devices) as beamline, beamline.connect() as client:
+            yield client
+
+
+def put(camera: Ioc, pv: str, value: Any) -> None:
+    from p4p.client.thread import Context
+
+    with Context("pva", conf=camera.env, useenv=False) as context:
+        context.put(pv, value, timeout=20)
+
+
+def numbers(run: Any) -> list[int]:
+    """Which frame of the camera each point has."""
+    return [int(image[0, 0]) for image in run.data["cam"]]
+
+
+def ledger(path: Path, key: str) -> Any:
+    with h5py.File(path) as file:
+        found = file[f"entry/ledger/results/cam/{key}"]
+        return found.asstr()[()] if h5py.check_string_dtype(found.dtype) else found[()].tolist()
+
+
+def test_frames_map_and_pattern_of_a_grid_are_in_one_file(client: Client, poni: Path) -> None:
+    import pyFAI
+
+    line = ("samy", 0, 1, 2, "samx", 0, 2, 3)
+    scan = client.run_plan("grid_scan", *line, detectors=["cam"], time=0.02, wait=False)
+    live = {e["seq_num"]: np.asarray(e["cam_rings_intensity"]) for e in scan.events()}
+    scan.wait(60)
+    run = scan.run
+    assert run.status == "success", run.record.reason
+    first = numbers(run)[0]
+    assert numbers(run) == [*range(first, first + 6)]
+    images = [frame(n) for n in numbers(run)]
+    assert all(np.array_equal(*pair) for pair in zip(run.data["cam"], images, strict=True))
+    wanted = [float(image[:30, :40].sum()) for image in images]
+    integrator = pyFAI.load(str(poni))
+    patterns = [
+        integrator.integrate1d(
+            image, BINS, unit="q_nm^-1", error_model="poisson", method=("bbox", "csr", "cython")
+        )
+        for image in images
+    ]
+    with h5py.File(run.path) as file:
+        entry = file["entry"]
+        plot = entry[entry.attrs["default"]]
+        assert np.array_equal(plot[plot.attrs["signal"]][()], np.reshape(wanted, (2, 3)))
+        stored = entry["instrument/cam/cam_rings_intensity"][()]
+        axis = entry["instrument/cam/cam_rings_axis"][()]
+        assert entry["instrument/cam/cam"].shape == (6, SIZE, SIZE)
+    for n, pattern in enumerate(patterns):
+        assert np.allclose(stored[n], pattern.intensity, rtol=1e-6)
+        assert np.allclose(live[n + 1], stored[n])
+        assert np.allclose(axis[n], pattern.radial)
+    assert ledger(run.path, "complete")
+
+
+def test_a_frame_that_nobody_asked_for_is_in_no_point(client: Client, camera: Ioc) -> None:
+    before = numbers(client.scan("samx", 0, 1, 2, detectors=["cam"]).run)[-1]
+    put(camera, "PVA:cam1:Acquire", 1)  # somebody at the camera's own panel
+    put(camera, "PVA:SIM:Fault", "doubled")
+    run = client.scan("samx", 0, 1, 3, detectors=["cam"]).run
+    assert run.status == "success", run.record.reason
+    assert numbers(run) == [before + 2, before + 3, before + 4]
+
+
+def test_a_lost_frame_is_named_and_the_next_scan_has_its_own(client: Client, camera: Ioc) -> None:
+    before = numbers(client.scan("samx", 0, 1, 2, detectors=["cam"]).run)[-1]
+    put(camera, "PVA:SIM:Fault", "lost")
+    scan = client.scan("samx", 0, 1, 3, detectors=["cam"], wait=False)
+    scan.wait(60, check=False)
+    assert scan.run is not None
+    assert scan.run.status == "fail"
+    assert "not in 5 s" in scan.run.record.reason
+    assert "never made by det" in ledger(scan.run.path, "text")
+    run = client.scan("samx", 0, 1, 3, detectors=["cam"]).run
+    assert run.status == "success", run.record.reason
+    assert numbers(run) == [before + 2, before + 3, before + 4]
+
+
+def test_a_camera_that_goes_away_in_mid_scan_pauses_it_until_it_is_back(
+    client: Client, camera: Ioc
+) -> None:
+    told: SimpleQueue[QueueStatus] = SimpleQueue()
+    with closing(client.link.connector.subscribe(QUEUE_STATUS, told.put)):
+        scan = client.scan("samx", 0, 1, 60, detectors=["cam"], time=0.01, wait=False)
+        for event in scan.events():
+            if event["seq_num"] == 4:
+                camera.kill()
+                break
+        wanted = "[cam] det waits for PVA:Pva1:Image, which is not connected since"
+        while not told.get(timeout=60).message.startswith(f"paused by itself: {wanted}"):
+            pass
+    camera.start()
+    scan.wait(100)
+    assert scan.run.status == "success", scan.run.record.reason
+    found = numbers(scan.run)
+    assert len(found) == 60
+    again = next(n for n in range(1, 60) if found[n] < found[n - 1])  # it counts from 1 again
+    for part in (found[:again], found[again:]):
+        assert part == sorted(set(part)), "each point has a frame of its own"
+    assert ledger(scan.run.path, "complete")
