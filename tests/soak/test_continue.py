@@ -20,7 +20,7 @@ import pytest
 
 from undula.client import Client
 from undula.client.runs import Run
-from undula.core.errors import UndulaError
+from undula.core.errors import InputError, UndulaError
 from undula.testing.beamline import LocalBeamline, local_beamline
 from undula.testing.iocs import Ioc, client_environment, start_counting
 from undula.testing.law import patient, until
@@ -189,18 +189,29 @@ class Scene:
             run = self.measure(ask, int(left * part), way, this.steering) or run
             if run is None:
                 continue
-            if run.status == "success":
+            if is_whole(run):
                 break
             left = len(run.joined().missing) if run.record.num_points else left
             ask = run.continued
-        if run is None or run.status != "success":
+        if run is None or not is_whole(run):
             self.place(-1.0 if run and this.plan != "count" else 0.25)
             run = self.measure(ask, left, "", ())
-        assert run is not None
-        assert run.status == "success", run.record.reason
+            assert run is not None
+            assert run.status == "success", run.record.reason
         check_whole(run, first.data, this)
         parts = [p.number for p in run.joined().parts]
         return f"runs {parts}, {len(run.joined())} points, {len(run.joined().skipped)} skipped"
+
+
+def is_whole(run: Run) -> bool:
+    """It ended well, or was interrupted behind its last point: then it is not to be continued."""
+    if run.status == "success" or not run.record.num_points:
+        return run.status == "success"
+    if run.joined().missing:
+        return False
+    with pytest.raises(InputError, match="nothing of it is missing"):
+        run.continued()
+    return True
 
 
 def check_whole(run: Run, whole: Any, this: Round) -> None:

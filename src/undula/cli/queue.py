@@ -80,7 +80,10 @@ def stop_all(
     as_json: JsonOption = False,
     beamline: BeamlineOption = None,
 ) -> None:
-    """End the running scan, with clean-up, and take out all that waits."""
+    """End the running scan, with clean-up, and take out all that waits.
+
+    Example: undula queue stop-all --reason "the beam is gone"
+    """
     _act(lambda queue: queue.stop_all(reason), as_json, beamline)
 
 
@@ -224,7 +227,10 @@ def stop_after(
     as_json: JsonOption = False,
     beamline: BeamlineOption = None,
 ) -> None:
-    """Start nothing after the running scan, until: undula queue resume"""
+    """Start nothing after the running scan, until: undula queue resume
+
+    Example: undula queue stop-after
+    """
     _act(lambda queue: queue.stop_after(off), as_json, beamline)
 
 
@@ -268,7 +274,9 @@ def history(
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(
-        help="Look at the scan queue, edit it, and steer it.", invoke_without_command=True
+        help="Look at the scan queue, edit it, and steer it. Example: undula queue --json\n\n"
+        "What was done is said first, or why nothing was: what holds already is no error.",
+        invoke_without_command=True,
     )
 
     @group.callback()
@@ -284,12 +292,13 @@ def register(app: typer.Typer) -> None:
         ("pause", QueueView.pause, "Pause now: motion stops, the point is taken again on resume."),
         ("pause-at-point", QueueView.pause_at_point, "Pause at the next point."),
         ("resume", QueueView.resume, "Go on, with a paused scan or with a queue that waits."),
-        ("skip", QueueView.skip, "Leave out the point under way. Example: undula queue skip"),
+        ("skip", QueueView.skip, "Leave out the point under way."),
         ("complete", QueueView.complete, "End the running scan early, as good, after its point."),
         ("clear", QueueView.clear, "Take all waiting scans out."),
     )
     for name, act, text in simple:
-        group.command(name, epilog=EXIT_HELP)(_simple(act, text))
+        example = f"\n\nExample: undula queue {name}"
+        group.command(name, epilog=EXIT_HELP)(_simple(act, text + example))
     for name, on_item, text in (
         ("remove", QueueView.remove, "Take a waiting scan out. Example: undula queue remove 3f2a"),
         ("release", QueueView.release, "Let a held scan start. Example: undula queue release 2"),

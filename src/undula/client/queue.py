@@ -322,7 +322,7 @@ class QueueView:
             seen.wait(SETTLE_S)
         finally:
             subscription.close()
-        return self.list().model_copy(update={"did": status.did})
+        return self.list().model_copy(update={"did": status.did, "changed": status.changed})
 
     def _known(self) -> QueueStatus:
         """The queue as the person saw it last."""

@@ -93,17 +93,7 @@ def edited(scan: ScanRequest, args: Sequence[Any], changes: Mapping[str, Any]) -
             kept = {key: value for key, value in scan.metadata.items() if key != "sample"}
             update.setdefault("metadata", kept)
     plan = new.pop("plan", scan.plan)
-    if scan.source is not None and (args or new or plan != scan.plan):
-        raise InputError(
-            f"{scan.plan} is a plan of somebody's own: its arguments are in its call",
-            remedy="remove it and add it anew with the other arguments",
-        )
-    kwargs = {**scan.kwargs, **plain(new)}
-    update |= {
-        "plan": plan,
-        "args": plain(args) if args else scan.args,
-        "kwargs": {key: value for key, value in kwargs.items() if value is not None},
-    }
+    update |= _asked(scan, plan, plain(args) if args else [], plain(new))
     after = scan.model_copy(update=update)
     try:
         after = ScanRequest.model_validate(after.model_dump())
@@ -113,9 +103,28 @@ def edited(scan: ScanRequest, args: Sequence[Any], changes: Mapping[str, Any]) -
             f"{fault['loc'][0]} is {fault.get('input')!r}: {fault['msg'].lower()}",
             remedy="correct the value",
         ) from exc
-    if scan.source is not None:
+    if after.source is not None:
         return after
     return after.model_copy(update={"command": written(after)})
+
+
+def _asked(scan: ScanRequest, plan: str, args: list[Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The fields that say what is measured, with other arguments.
+
+    Of a plan that somebody typed only what changes goes along: the engine knows its call.
+    """
+    source = scan.source
+    if source is not None and plan == scan.plan and not source.by_name:
+        return {"args": args, "kwargs": new}
+    if plan != scan.plan and source is not None:
+        return {"plan": plan, "args": args, "kwargs": new, "source": None}
+    kwargs = {**scan.kwargs, **new}
+    return {
+        "plan": plan,
+        "args": args or scan.args,
+        "kwargs": {key: value for key, value in kwargs.items() if value is not None},
+        "source": None if args or new else source,
+    }
 
 
 def written(scan: ScanRequest) -> str:

@@ -48,6 +48,11 @@ class PlanSource(Command):
     )
 
     @property
+    def by_name(self) -> bool:
+        """It is of a plan file or a package, and was asked for by its name."""
+        return any(p.kind == "file" or (p.kind == "import" and p.origin) for p in self.parts)
+
+    @property
     def text(self) -> str:
         """The source for people: imports, data, then functions with where they were written."""
         lines = [p.code for p in self.parts if p.kind == "import"]

@@ -123,7 +123,10 @@ class QueueStatus(Event):
     overdue: list[str] = Field(
         default_factory=list, description="what takes longer than it should, and how long"
     )
-    did: str = Field(default="", description="in a reply: what was done")
+    did: str = Field(default="", description="in a reply: what was done, or why nothing was")
+    changed: bool = Field(
+        default=True, description="in a reply: false when all was so already, and nothing was done"
+    )
     more: int = Field(
         default=0, description="scans that wait behind those listed; in a reply all are listed"
     )

@@ -35,12 +35,14 @@ class Forecast:
         request: ScanRequest,
         completed: Callable[[ScanRequest], ScanRequest],
         *,
+        warned: Callable[[ScanRequest], list[str]] = lambda _: [],
         leaves: bool = True,
     ) -> tuple[CheckedItem, CheckedScan | None]:
         """What is known of a scan that begins where the last one ended; None: it is refused.
 
         Args:
             completed: adds what its run is to say; what it refuses is told like a fault.
+            warned: what may surprise of the completed request.
             leaves: the next one begins where it ends; else where it begins.
         """
         options = request.queue
@@ -63,7 +65,7 @@ class Forecast:
             "estimate_s": scan.estimate_s,
             "path": self._path(request),
             "starts_at": {n: place for n, place in known.items() if n not in unknown},
-            "warnings": [*scan.warnings, *_warnings(scan, unknown)],
+            "warnings": [*scan.warnings, *_warnings(scan, unknown), *warned(request)],
         }
         if leaves:
             self.leave(scan)

@@ -39,6 +39,7 @@ from undula.scans.queue_events import (
     QueueEvent,
     Start,
 )
+from undula.scans.queue_said import said
 from undula.scans.queue_value import ScanQueue, restarted
 
 SAVED_CHANGES = 50
@@ -120,12 +121,13 @@ class Line:
         requests: Mapping[str, ScanRequest] | None = None,
         *,
         unless: Callable[[], bool] | None = None,
-    ) -> ScanQueue | None:
+    ) -> tuple[str, bool] | None:
         """Carry out what a person wants; it is on the disk when this returns.
 
         Args:
             requests: what new or edited items measure.
             unless: asked at the last moment; None is returned then and nothing has changed.
+        Returns: what was done, or why nothing was; whether anything has changed.
         Raises: InputError, StaleError, AccessError, StorageError; nothing has changed.
         """
         with self._editing:
@@ -146,7 +148,7 @@ class Line:
                         self._exchange(after, given)
                 if done:
                     self._end_all(todo)
-                    return after
+                    return said(before, event, after)
                 if refused:
                     self._keep_quietly()
                     return None

@@ -7,11 +7,20 @@ makes the plan, e.g. `align(dev['samx'], 5)`. Pure.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from undula.core.errors import InputError
 from undula.core.suggest import near
 from undula.messages.plans import PlanParameter, UserPlan, bounds, usage
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An argument that is an expression already, and stays as it is."""
+
+    text: str
+
 
 _ONE = {"axis": "a device that can be moved", "detector": "a device", "device": "a device"}
 _LIST = {"axes": "axis", "detectors": "detector", "devices": "device", "numbers": "number"}
@@ -62,6 +71,47 @@ def call_text(
     return f"{plan.name}({', '.join(texts)})"
 
 
+def merged(
+    plan: UserPlan,
+    before: tuple[Sequence[Any], Mapping[str, Any]],
+    args: Sequence[Any],
+    changes: Mapping[str, Any],
+) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments of a call that is changed: where one was given it is replaced.
+
+    Args:
+        before: positional and named arguments as they were.
+        args: all positional ones anew; none: they stay.
+        changes: by name; None takes one away, so that its default holds.
+    Raises: InputError when one is taken away that others follow.
+
+    >>> plan = UserPlan(name="align", origin="f", parameters=[
+    ...     PlanParameter(name="axis"), PlanParameter(name="n", required=False)])
+    >>> merged(plan, (["samx", 5], {}), [], {"n": 7})
+    (['samx', 7], {})
+    >>> merged(plan, (["samx", 5], {}), [], {"n": None})
+    (['samx'], {})
+    """
+    placed = [p.name for p in plan.parameters if not p.named and not p.many]
+    values, named = list(args or before[0]), dict(before[1])
+    taken = [name for name in named if name in placed[: len(args)]]  # it has a place now
+    named = {name: value for name, value in named.items() if name not in taken}
+    for name, value in changes.items():
+        at = placed.index(name) if name in placed else len(values)
+        if args or at >= len(values):
+            named[name] = value
+        elif value is not None:
+            values[at] = value
+        elif at == len(values) - 1:
+            values.pop()
+        else:
+            raise InputError(
+                f"{name} is given by its place, others come behind it",
+                remedy="give a value for it, or all arguments anew",
+            )
+    return values, {name: value for name, value in named.items() if value is not None}
+
+
 def _given(
     plan: UserPlan, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> Iterator[tuple[PlanParameter, Any]]:
@@ -91,6 +141,8 @@ def _refuse_still(p: PlanParameter, value: Any, still: Collection[str]) -> None:
 
 def _written(p: PlanParameter, value: Any, devices: Collection[str]) -> str:
     """The expression of one argument. Raises: InputError when it is not what the hint says."""
+    if isinstance(value, Written):
+        return value.text
     if value is None:
         return "None"
     if p.kind in _LIST:

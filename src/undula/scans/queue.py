@@ -172,7 +172,9 @@ def _marked(
             update = {"held_by": "", "hold_reason": ""}
             what = f"released {name_of(item)}"
         case Approved():
+            wanted = item.needs_approval and not item.approved_by
             update = {"approved_by": event.user or "somebody", "approved": event.time}
+            update = update if wanted else {}
             what = f"approved {name_of(item)}"
     after = item.model_copy(update=update)
     if after == item:
@@ -210,6 +212,8 @@ def _locked(queue: ScanQueue, event: Locked | Unlocked) -> tuple[ScanQueue, list
 
 def _stop_after(queue: ScanQueue, event: StopAfter) -> tuple[ScanQueue, list[Do]]:
     who = event.user or "somebody"
+    if (event.off and not queue.stop_after) or (not event.off and _stops_already(queue)):
+        return queue, []
     if event.off:
         return _noted(replace(queue, stop_after=""), event, "let the queue go on after it"), []
     if queue.running is None:
@@ -219,7 +223,13 @@ def _stop_after(queue: ScanQueue, event: StopAfter) -> tuple[ScanQueue, list[Do]
     return _noted(replace(queue, stop_after=who), event, what), []
 
 
+def _stops_already(queue: ScanQueue) -> bool:
+    return bool(queue.halted if queue.running is None else queue.stop_after)
+
+
 def _go_on(queue: ScanQueue, event: GoOn) -> tuple[ScanQueue, list[Do]]:
+    if not queue.halted:
+        return queue, []
     return _noted(replace(queue, halted=""), event, "let the queue go on"), []
 
 

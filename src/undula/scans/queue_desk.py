@@ -18,6 +18,7 @@ from undula.messages import QueueItem, QueueRequest, ScanRequest
 from undula.scans.attendant import Attendant
 from undula.scans.checked_scan import CheckedScan
 from undula.scans.forecast import Forecast
+from undula.scans.plan_recalled import edited
 from undula.scans.queue_events import (
     Approved,
     Duplicated,
@@ -45,6 +46,7 @@ class QueueDesk:
 
     Args:
         completed: adds to a request what every run is to say.
+        warned: what may surprise of the metadata of a completed request.
         changed: called when the queue is another one.
     """
 
@@ -55,10 +57,11 @@ class QueueDesk:
         settings: BeamlineSettings,
         *,
         completed: Completed,
+        warned: Callable[[ScanRequest], list[str]],
         changed: Callable[[], None],
     ) -> None:
         self._runner, self._attendant, self._settings = runner, attendant, settings
-        self._completed, self._changed = completed, changed
+        self._completed, self._warned, self._changed = completed, warned, changed
 
     @property
     def _devices(self) -> Registry:
@@ -88,8 +91,8 @@ class QueueDesk:
             seen=options.seen,
         )
         requests = {item.item_id: scan for item, scan in found}
-        queue = self._runner.line.apply(event, requests, unless=lambda: permit.revoked)
-        if queue is None:  # stopped while it was stored
+        done = self._runner.line.apply(event, requests, unless=lambda: permit.revoked)
+        if done is None:  # stopped while it was stored
             for item, _ in found:
                 self._runner.drop(item.item_id, "stopped while it was accepted")
             permit.check()
@@ -115,7 +118,7 @@ class QueueDesk:
 
     def answer(self, request: QueueRequest, permit: Permit) -> dict[str, Any]:
         """Carry out a request. Raises: InputError, StaleError, AccessError, BusyError ..."""
-        runner, action, did = self._runner, request.action, ""
+        runner, action, did, changed = self._runner, request.action, "", True
         match action:
             case "show":
                 return self._show(request)
@@ -125,13 +128,13 @@ class QueueDesk:
                 runner.steering.pause(at_point=action == "pause_at_point")
             case "resume":
                 permit.check()
-                self._resume(request)
+                did, changed = self._resume(request)
             case "abort":
                 runner.steering.abort(request.reason)
             case "skip" | "retake" | "complete" | "stop_all":
                 did = self._steer(request, permit)
             case "edit":
-                self._edit(request)
+                did, changed = self._edit(request)
             case "check":
                 return self._check()
             case "load":
@@ -139,9 +142,9 @@ class QueueDesk:
             case "list":
                 pass
             case _:
-                self._apply(_event(request))
-        did = did or _DID.get(action, "")
-        return {"status": runner.status().model_copy(update={"did": did}).model_dump()}
+                did, changed = self._apply(_event(request))
+        told = {"did": did or _DID.get(action, ""), "changed": changed}
+        return {"status": runner.status().model_copy(update=told).model_dump()}
 
     def _steer(self, request: QueueRequest, permit: Permit) -> str:
         """Steer between points, or end all; what is done, in words."""
@@ -172,17 +175,21 @@ class QueueDesk:
         running = "the running scan ends" if ended else "nothing ran"
         return f"{running}, {waiting} that waited {'was' if waiting == 1 else 'were'} taken out"
 
-    def _apply(self, event: QueueEvent, requests: dict[str, ScanRequest] | None = None) -> None:
-        self._runner.line.apply(event, requests)
+    def _apply(
+        self, event: QueueEvent, requests: dict[str, ScanRequest] | None = None
+    ) -> tuple[str, bool]:
+        """What was done, or why nothing was; whether anything has changed."""
+        done = self._runner.line.apply(event, requests)
         self._changed()
+        return done or ("", False)
 
-    def _resume(self, request: QueueRequest) -> None:
+    def _resume(self, request: QueueRequest) -> tuple[str, bool]:
         """Go on with the paused scan, or with a queue that waits for it."""
         queue = self._runner.line.queue
         if queue.halted and queue.running is None:
-            self._apply(GoOn(user=request.user, time=now()))
-        else:
-            self._runner.steering.resume()
+            return self._apply(GoOn(user=request.user, time=now()))
+        self._runner.steering.resume()
+        return "it goes on", True
 
     def _show(self, request: QueueRequest) -> dict[str, Any]:
         queue = self._runner.line.queue
@@ -222,7 +229,9 @@ class QueueDesk:
         forecast, checked = self._forecast(), list[dict[str, Any]]()
         samples = self._runner.samples
         for item, scan in self._waiting():
-            told, accepted = forecast.check(scan, samples.completed, leaves=item.ready)
+            told, accepted = forecast.check(
+                scan, samples.completed, warned=self._warned, leaves=item.ready
+            )
             if accepted is not None and not item.ready:
                 warning = "held or not approved: the next ones are checked as if it did not run"
                 told = told.model_copy(update={"warnings": [*told.warnings, warning]})
@@ -237,7 +246,7 @@ class QueueDesk:
         checked, found, known = [], list[tuple[QueueItem, ScanRequest]](), set[str]()
         for given in request.scans:
             own = given.model_copy(update={"user": request.user, "token": ""})
-            told, accepted = forecast.check(own, self._completed)
+            told, accepted = forecast.check(own, self._completed, warned=self._warned)
             checked.append(told.model_dump())
             if accepted is not None and own.request_id not in known:
                 known.add(own.request_id)
@@ -248,7 +257,7 @@ class QueueDesk:
         status = self._runner.status().model_dump()
         return {"checked": checked, "queued": queued, "status": status}
 
-    def _edit(self, request: QueueRequest) -> None:
+    def _edit(self, request: QueueRequest) -> tuple[str, bool]:
         item = self._runner.line.queue.find(request.item_id or "")
         if len(request.scans) != 1:
             raise InputError("an edit gives one scan", remedy="give the scan as it is to be")
@@ -260,22 +269,25 @@ class QueueDesk:
             )
         own = {"request_id": item.item_id, "user": before.user, "sent": before.sent, "token": ""}
         try:
-            scan = self._completed(request.scans[0].model_copy(update=own))
+            devices = self._devices
+            here = [name for name in devices.names() if devices[name].obj is not None]
+            still = {name for name in here if not devices[name].movable}
+            asked = edited(request.scans[0].model_copy(update=own), devices.names(), still)
+            scan = self._completed(asked)
             self._runner.check_continued(scan)
             checked = self._attendant.check_scan(scan, self._devices, self._settings)
         except InputError as error:
             error.what = f"as {request.scans[0].plan}: {error.what}"
             raise
-        edited = self._item(scan, checked)
+        after = self._item(scan, checked)
         seen = self._runner.line.queue.revision if request.seen is None else request.seen
-        event = Edited(item=edited, user=request.user, time=now(), seen=seen)
-        self._apply(event, {item.item_id: scan})
+        event = Edited(item=after, user=request.user, time=now(), seen=seen)
+        return self._apply(event, {item.item_id: scan})
 
 
 _DID = {
     "pause": "motion stops, it pauses",
     "pause_at_point": "it pauses before its next point",
-    "resume": "it goes on",
     "abort": "it ends, with its clean-up",
 }
 """What is done, in words, where it is always the same."""

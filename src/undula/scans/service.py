@@ -170,6 +170,7 @@ class EngineService:
             self._attendant,
             self._settings,
             completed=lambda scan: self._completed(scan)[0],
+            warned=self._warned,
             changed=self.queue_changed,
         )
         self._runner, self._mover, self._configuration = runner, mover, configuration
@@ -458,6 +459,10 @@ class EngineService:
         request, said = self.additions.completed(request)
         request = self.metadata.added(with_place(request))
         return self.runner.samples.completed(request), said
+
+    def _warned(self, request: ScanRequest) -> list[str]:
+        """What may surprise of the metadata that a request has by now."""
+        return self.metadata.warnings(request)
 
     def _move(self, mover: Mover, request: MoveRequest, permit: Permit) -> None:
         def answer(reply: Reply) -> None:

@@ -29,6 +29,7 @@ from undula.scans.attendant import Attendant
 from undula.scans.checked_scan import CheckedScan
 from undula.scans.conditions import Conditions
 from undula.scans.describe_plans import Describe, answer
+from undula.scans.file_layouts import FileLayouts
 from undula.scans.leases import Leases
 from undula.scans.ports import MemoryDocuments
 from undula.scans.queue_desk import QueueDesk
@@ -92,11 +93,13 @@ class ScanHouse:
             attendant=self._attendant,
             hooks_of=self.additions.for_scan,
         )
+        self.layouts = FileLayouts(folder)
         self.desk = QueueDesk(
             self.runner,
             self._attendant,
             self.settings,
             completed=lambda scan: self.additions.completed(scan)[0],
+            warned=lambda scan: self.layouts.warnings(scan.metadata),
             changed=lambda: None,
         )
         self.runner.start([])

@@ -63,7 +63,12 @@ class Queue:
         )
         self._settings, self._number = settings, 0
         self._desk = QueueDesk(
-            self.runner, Attendant(), settings, completed=lambda scan: scan, changed=lambda: None
+            self.runner,
+            Attendant(),
+            settings,
+            completed=lambda scan: scan,
+            warned=lambda _: [],
+            changed=lambda: None,
         )
         self.runner.start([])
 

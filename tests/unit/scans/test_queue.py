@@ -35,6 +35,7 @@ from undula.scans.queue_events import (
     Submitted,
     Unlocked,
 )
+from undula.scans.queue_said import said
 from undula.scans.queue_value import ScanQueue, restarted
 
 REFUSALS = (InputError, StaleError, AccessError)
@@ -86,6 +87,9 @@ class AnyQueue(RuleBasedStateMachine):
             return False
         self.events.append(event)
         assert self.queue is before or self.queue.revision == before.revision + 1
+        text, changed = said(before, event, self.queue)
+        assert text, "an edit is answered with nothing"
+        assert changed == (self.queue is not before)
         if not isinstance(event, Next | Ended):
             assert self.queue.running == running, "an edit touched what runs"
         for do in todo:
@@ -355,3 +359,48 @@ def test_a_halt_after_an_abort_is_only_for_what_waited() -> None:
     assert _after(Ended(exit_status="abort", halt="bad"), queue=alone).halted == ""
     more = _after(Next(), Ended(exit_status="abort", halt="bad"), queue=_three())
     assert more.blocked.startswith("a ended as abort: bad")
+
+
+_HELD = _item("a", held_by="eve", hold_reason="it dries")
+_ASKS = _item("a", needs_approval=True)
+_BOTH = _item("a", needs_approval=True, held_by="eve")
+
+
+@pytest.mark.parametrize(
+    ("item", "event", "told"),
+    [
+        (_HELD, Released(item_id="a"), "released a"),
+        (_BOTH, Released(item_id="a"), "released a; it waits for approval"),
+        (_item("a"), Released(item_id="a"), "nothing was changed: item 1 (a) is not held"),
+        (_ASKS, Released(item_id="a"), "item 1 (a) is not held; it waits for approval"),
+        (_ASKS, Approved(item_id="a", user="ann"), "approved a"),
+        (_BOTH, Approved(item_id="a", user="ann"), "approved a; it is still held by eve"),
+        (_item("a"), Approved(item_id="a"), "item 1 (a) needs no approval"),
+        (
+            _ASKS.model_copy(update={"approved_by": "ann"}),
+            Approved(item_id="a", user="bob"),
+            "item 1 (a) is approved already, by ann",
+        ),
+        (
+            _item("a"),
+            Moved(item_id="a", place=Place(at="up")),
+            "item 1 (a) is at place 1 of 2 already",
+        ),
+        (_item("a"), Moved(item_id="a", place=Place(at="down")), "is at place 2 of 2"),
+        (_item("a"), Repeated(item_id="a", repeats=1), "item 1 (a) is to run 1x already"),
+        (_HELD, Held(item_id="a", user="eve", reason="it dries"), "is held already, by eve"),
+        (_item("a"), StopAfter(off=True), "the queue was not to stop after anything"),
+    ],
+)
+def test_an_edit_is_answered_with_what_was_done_or_why_nothing_was(
+    item: QueueItem, event: QueueEvent, told: str
+) -> None:
+    before = _after(Submitted(items=(item, _item("b"))))
+    after, _ = step(before, event)
+    assert said(before, event, after)[0].endswith(told)
+
+
+def test_who_approved_it_first_stays_the_one_who_did() -> None:
+    queue = _after(Submitted(items=(_ASKS,)), Approved(item_id="a", user="ann", time=1.0))
+    again, _ = step(queue, Approved(item_id="a", user="bob", time=2.0))
+    assert (again.waiting[0].approved_by, again.waiting[0].approved) == ("ann", 1.0)

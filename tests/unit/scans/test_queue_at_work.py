@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,8 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from undula.catalogue import SqliteCatalogue
+from undula.client.queue_edits import edited
 from undula.core.errors import InputError, StorageError
-from undula.messages import ItemFinished, Place, QueueItem, QueueRequest, ScanRequest
+from undula.messages import (
+    ItemFinished,
+    Place,
+    PlanSource,
+    QueueItem,
+    QueueRequest,
+    ScanRequest,
+    SourcePart,
+)
 from undula.scans.attendant import Attendant
 from undula.scans.forecast import Forecast
 from undula.scans.line import Line, _places, stored_items
@@ -260,3 +270,96 @@ def test_an_edit_that_does_not_fit_names_the_plan_that_waits(house: House) -> No
     wrong = scans.request("ct", "samx", -2, 2, 41)
     with pytest.raises(InputError, match="as ct: the count time is 'samx'"):
         _do(scans, "edit", item_id=item, scans=[wrong.model_dump()])
+
+
+ALIGN = """def align(
+    axis: Movable, num: Annotated[int, Field(ge=2)] = 5, *, mode: Literal["fast", "slow"] = "fast"
+):
+    yield from bp.scan([D.diode], axis, 0, 1, num)
+"""
+
+
+def _typed(call: str, *more: SourcePart) -> PlanSource:
+    """A plan of somebody's own, as the prompt sends it."""
+    part = SourcePart(kind="function", name="align", code=ALIGN, origin="In[3]")
+    return PlanSource(name="align", call=call, parts=[*more, part])
+
+
+def _edit(scans: ScanHouse, item: str, *args: Any, **changes: Any) -> dict[str, Any]:
+    after = edited(scans.runner.line.request(item), args, changes)
+    return _do(scans, "edit", item_id=item, scans=[after.model_dump()])
+
+
+def test_a_typed_plan_that_waits_takes_other_arguments_as_its_hints_say(house: House) -> None:
+    scans = house()
+    _do(scans, "lock")
+    item = scans.ask("align", source=_typed("align(M.samx, 7, mode='slow')"))
+
+    def call() -> str:
+        source = scans.runner.line.request(item).source
+        assert source is not None
+        return source.call
+
+    status = _edit(scans, item, num=9)["status"]
+    assert status["waiting"][0]["command"] == "RE(align(M.samx, 9, mode='slow'))"
+    _edit(scans, item, "samy", mode=None)
+    assert call() == "align(dev['samy'])"
+    assert scans.runner.line.request(item).args == []
+    for args, changes, said in (
+        ((), {"nmu": 3}, "did you mean num"),
+        ((), {"num": 1}, "num is 1. Remedy: give 2 or more"),
+        ((), {"mode": "slw"}, "one of 'fast', 'slow'"),
+        (("diode",), {}, "diode, which cannot be moved"),
+        (("samx", 3, 4), {}, "takes 2 arguments by position, and got 3"),
+        ((), {"axis": None}, "wants 1 more: axis"),
+    ):
+        with pytest.raises(InputError, match=re.escape(said)):
+            _edit(scans, item, *args, **changes)
+    assert call() == "align(dev['samy'])"
+    _edit(scans, item, "samx", 3)
+    _do(scans, "unlock")
+    ran = scans.wait()
+    documents = scans.journal(ran.run_uids[0])
+    assert documents[0][1]["plan_call"] == "align(dev['samx'], 3)"
+    assert documents[-1][1]["num_events"]["primary"] == 3
+
+
+def test_a_call_whose_arguments_cannot_be_told_apart_is_not_edited(house: House) -> None:
+    scans = house()
+    _do(scans, "lock")
+    words = SourcePart(kind="data", name="dev", code="[1]")
+    for source, said in (
+        (_typed("bp.count([D.diode], 2)"), "cannot be told apart"),
+        (_typed("align(*[M.samx])"), "cannot be told apart"),
+        (_typed("align(M.samx)", words), "a name 'dev' of its own"),
+    ):
+        item = scans.ask("align", source=source)
+        with pytest.raises(InputError, match=said):
+            _edit(scans, item, "samy")
+
+
+def test_a_plan_of_a_file_is_edited_by_its_name_and_read_as_it_is_then(house: House) -> None:
+    scans = house()
+    (scans.plans / "look.py").write_text("def look(n: int):\n    yield from bp.count([], n)\n")
+    _do(scans, "lock")
+    item = scans.ask("look", 2)
+    _edit(scans, item, 4)
+    request = scans.runner.line.request(item)
+    assert request.source is not None
+    assert (request.args, request.source.call, request.command) == ([4], "look(4)", "look(4)")
+    with pytest.raises(InputError, match=r"n is 'x'\. Remedy: give a whole number"):
+        _edit(scans, item, "x")
+    (scans.plans / "look.py").unlink()
+    with pytest.raises(InputError, match="there is no plan 'look'"):
+        _edit(scans, item, 5)
+
+
+def test_a_technique_without_a_layout_is_warned_of_in_the_whole_queue_and_in_a_batch(
+    house: House,
+) -> None:
+    scans = house()
+    _do(scans, "lock")
+    scans.ask("count", 2, metadata={"technique": "xmcd"})
+    batch = [scans.request("count", 3, metadata={"technique": "xmcd"}).model_dump()]
+    for answer in (_do(scans, "check"), _do(scans, "load", scans=batch, dry_run=True)):
+        assert any("xmcd" in warning for warning in answer["checked"][0]["warnings"])
