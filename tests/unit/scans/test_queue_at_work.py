@@ -219,13 +219,13 @@ _EDITS = st.lists(
 )
 
 
-def _event(kind: str, ids: list[str], place: Place, number: int) -> QueueEvent:
+def _event(kind: str, ids: list[str], place: Place, number: int, copy: str) -> QueueEvent:
     one = ids[number % len(ids)] if ids else "nobody"
     made: dict[str, QueueEvent] = {
         "move": Moved(item_id=one, place=place),
         "hold": Held(item_id=one, user="ann"),
         "repeat": Repeated(item_id=one, repeats=number),
-        "duplicate": Duplicated(item_id=one, copy_id=f"copy of {one} {number}", place=place),
+        "duplicate": Duplicated(item_id=one, copy_id=copy, place=place),
         "remove": Removed(item_ids=(one,)),
     }
     return made[kind]
@@ -253,7 +253,8 @@ def test_an_engine_that_starts_anew_finds_the_queue_that_it_left(edits: list[Any
             line.end(ItemFinished(item_id=ran, exit_status="success", time=0.0))
         elif kind != "end":
             with contextlib.suppress(InputError):  # nobody waits, or there is no such place
-                line.apply(_event(kind, ids, Place(at=at, number=1), which))
+                place = Place(at=at, number=1)
+                line.apply(_event(kind, ids, place, which, copy=f"copy {number}"))
     again = Line(catalogue, threading.Condition(), lambda _: None)
     again.begin(stored_items(catalogue))
     assert again.queue.waiting == line.queue.items()
