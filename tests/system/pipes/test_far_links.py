@@ -119,8 +119,7 @@ def check(frame: Frame) -> int:
     return frame.seq_num
 
 
-# a confirmation of a large frame is sometimes not heard after a cut: not understood yet
-@pytest.mark.parametrize("size", [80, pytest.param(LARGE, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("size", [80, LARGE])
 def test_a_consumer_goes_on_at_its_first_unconfirmed_frame_after_each_cut(
     ours: Keys, size: int
 ) -> None:

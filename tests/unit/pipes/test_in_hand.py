@@ -59,6 +59,14 @@ class Cuts(RuleBasedStateMachine):
                 self.given.append(seq_num)
                 self.open.append((slot, seq_num))
 
+    @rule(most=st.integers(1, 4))
+    def hand_on(self, most: int) -> None:
+        """All at once, as where nothing is slow: so that most histories get somewhere."""
+        for _ in range(most):
+            self.publish()
+        self.send(most)
+        self.arrive(most)
+
     @rule(at=st.integers(0, 9), failed=st.booleans())
     def work(self, at: int, failed: bool) -> None:
         if self.open:
@@ -84,13 +92,17 @@ class Cuts(RuleBasedStateMachine):
         self.there.clear()
         self.back.clear()
 
-    @rule()
+    @rule(tries=st.lists(st.lists(st.booleans(), max_size=2), min_size=1, max_size=2))
     @precondition(lambda self: not self.connected)
-    def reconnect(self) -> None:
+    def reconnect(self, tries: list[list[bool]]) -> None:
+        """A first word on each new connection; only the last is answered, and work goes on."""
+        for meanwhile in tries:
+            told = self.hand.told()
+            for failed in meanwhile:
+                self.work(0, failed)
         if self.consumer.present:
             self.holding.detach("writer")
         self.holding.attach("writer", Policy())
-        told = self.hand.told()
         producer = str(self.incarnations)
         have = dict(told["have"]) if told["producer"] == producer else {}
         kept = self.holding.resume(
@@ -100,6 +112,7 @@ class Cuts(RuleBasedStateMachine):
         self.connected = True
 
     @rule(back=st.integers(0, 5))
+    @precondition(lambda self: self.published >= 6)
     def the_producer_dies_and_makes_some_again(self, back: int) -> None:
         """Its successor begins at most where every fate is known."""
         done = (self.hand.ledger.passed | self.hand.ledger.failed).intervals()
@@ -118,11 +131,18 @@ class Cuts(RuleBasedStateMachine):
         if self.connected:
             held = {e.slot: e.seq_num for e in self.consumer.sent.values()}
             assert self.hand.held.items() <= held.items()
+            adopted = {slot for slots in self.hand.adopted.values() for slot in slots}
+            coming = {slot for slot, _ in self.there}
+            going = {mark & ~FAILED for mark in (*self.hand.marks, *self.back)}
+            assert held.keys() == coming | going | adopted | self.hand.held.keys()
 
     def teardown(self) -> None:
         if not self.connected:
-            self.reconnect()
+            self.reconnect([[]])
+        rounds = self.highest + 10
         while self.consumer.held or self.published < self.highest:
+            rounds -= 1
+            assert rounds, "a confirmation is never heard"
             self.publish()
             self.send(99)
             self.arrive(99)
@@ -150,4 +170,16 @@ def test_a_viewer_that_was_given_up_does_not_confirm_what_it_still_has() -> None
     hand.done(3, 7, failed=False)
     assert hand.marks == []
     hand.done(3, 9, failed=False)
+    assert hand.marks == [3]
+
+
+def test_a_frame_that_is_done_between_the_first_word_and_the_answer_is_confirmed() -> None:
+    hand = InHand(EdgeLedger())
+    hand.welcomed("one", [])
+    assert hand.came(3, 7)
+    assert hand.came(4, 8)
+    told = hand.told()  # on a new connection
+    hand.done(3, 7, failed=False)
+    assert told["have"] == [(3, 7), (4, 8)]
+    hand.welcomed("one", [3, 4])
     assert hand.marks == [3]

@@ -186,6 +186,7 @@ class FarInlet:
             self._hand.welcomed(producer, kept)
             self.room = wire.room_in(answer)
             self._welcomed = True
+            self._send_marks()  # of frames that were done while the answer was under way
         elif kind == wire.REFUSED:
             answer = wire.content(body)
             raise PipeError(

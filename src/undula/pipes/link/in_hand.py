@@ -35,7 +35,8 @@ class InHand:
         self._resumed = bool(ledger.seen.intervals())
 
     def told(self) -> dict[str, Any]:
-        """What a new connection says of the time before."""
+        """What a new connection says first, of the time before; it has nothing else to confirm."""
+        self.marks.clear()
         have = [*self.held.items(), *((s, n) for n, slots in self.adopted.items() for s in slots)]
         return {
             "producer": self.producer,
@@ -51,7 +52,8 @@ class InHand:
         self.held = {slot: n for slot, n in self.held.items() if slot in still}
         adopted = {n: [s for s in slots if s in still] for n, slots in self.adopted.items()}
         self.adopted = {n: slots for n, slots in adopted.items() if slots}
-        self.marks.clear()  # what is done was told
+        # Done since `told`, in a slot that is held for us as before: the producer does not know yet.
+        self.marks = [mark for mark in self.marks if mark & ~FAILED in still]
         self._resumed = self._resumed or bool(self.producer)
         self.producer = producer
 
