@@ -52,7 +52,7 @@ class InHand:
         self.held = {slot: n for slot, n in self.held.items() if slot in still}
         adopted = {n: [s for s in slots if s in still] for n, slots in self.adopted.items()}
         self.adopted = {n: slots for n, slots in adopted.items() if slots}
-        # Done since `told`, in a slot that is held for us as before: the producer does not know yet.
+        # done since `told`, in a slot that is ours as before: the producer does not know yet
         self.marks = [mark for mark in self.marks if mark & ~FAILED in still]
         self._resumed = self._resumed or bool(self.producer)
         self.producer = producer
