@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import settings
 
+from undula.core.errors import UndulaError
+from undula.testing.beamline import RUNNING
 from undula.testing.local_broker import LocalBroker
+
+FAILED = pytest.StashKey[str]()
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +34,32 @@ def own_broker() -> Iterator[LocalBroker]:
         yield local
     finally:
         local.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note that a test has failed."""
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = f"{report.when} of {item.nodeid} failed"
+    del call
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
+    """A failed test leaves no scan and no busy prompt to the next one of its module."""
+    try:
+        return (yield)
+    finally:
+        if FAILED in item.stash:
+            for beamline in RUNNING:
+                try:
+                    beamline.calm()
+                except (UndulaError, AssertionError) as error:
+                    print(f"after {item.nodeid}: {error}")
 
 
 settings.register_profile("house", deadline=None)  # a loaded machine is no failure

@@ -24,10 +24,13 @@ from undula.processes import supervisor_client
 from undula.processes.bringup import bring_up
 from undula.processes.services import service_specs
 from undula.processes.supervisor_model import ServiceSpec
+from undula.session.rpc.client import RpcClient
 from undula.testing.law import until
 
 NAME = "test"
 PROMPT_SERVICES = ("kernel", "session")
+RUNNING: list[LocalBeamline] = []
+"""Those of this process that are up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class LocalBeamline:
     folder: Path
     paths: BeamlinePaths
     settings: BeamlineSettings
+    prompt: bool = False
 
     def connect(self) -> Client:
         """A client of it."""
@@ -54,6 +58,31 @@ class LocalBeamline:
     def token(self, service: str) -> Path:
         """File that exists until the fault of that service has struck."""
         return self.folder / f"fault-{service}"
+
+    def calm(self) -> None:
+        """End what a failed test left: scans that run or wait, commands of the shared prompt.
+
+        Raises: UndulaError, AssertionError when it cannot be ended.
+        """
+        with self.connect() as client:
+            queue = client.queue
+            queue.stop_all("the test has ended")
+            until(lambda: queue.list().running is None, "its scan does not end")
+            if queue.list().blocked:
+                queue.resume()
+        if self.prompt:
+            with RpcClient(self.paths.run) as rpc:
+                until(lambda: _free(rpc), "its command does not end")
+
+
+def _free(rpc: RpcClient) -> bool:
+    """Whether the shared prompt does nothing; what it does is interrupted."""
+    found = rpc.call("cmd/list")
+    for command in found["waiting"]:
+        rpc.call("cmd/cancel", id=command["id"])
+    if found["running"]:
+        rpc.call("cmd/interrupt")
+    return not found["running"] and not found["waiting"]
 
 
 def _armed(spec: ServiceSpec, folder: Path, faults: Mapping[str, str]) -> ServiceSpec:
@@ -123,12 +152,16 @@ def local_beamline(
             for s in service_specs(paths, chosen)
             if prompt or s.name not in PROMPT_SERVICES
         ]
+        made = LocalBeamline(place, paths, chosen, prompt)
         bring_up(paths, lambda: specs, lambda _: None)
         try:
             if prompt:
                 _wait_for_all(paths)
-            yield LocalBeamline(place, paths, chosen)
+            RUNNING.append(made)
+            yield made
         finally:
+            if made in RUNNING:
+                RUNNING.remove(made)
             supervisor_client.take_down(paths)
     finally:
         for name, value in before.items():

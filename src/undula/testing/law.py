@@ -38,16 +38,20 @@ def patient(call: Callable[[], T], what: str, timeout_s: float = PATIENCE_S) -> 
 
 
 def until(condition: Callable[[], bool], what: str, timeout_s: float = PATIENCE_S) -> None:
-    """Wait until the condition holds; an UndulaError counts as not yet. Raises: AssertionError."""
+    """Wait until the condition holds; an UndulaError counts as not yet.
+
+    Raises: AssertionError with `what` and the last error.
+    """
     end = time.monotonic() + timeout_s
     while True:
+        error: UndulaError | None = None
         try:
             if condition():
                 return
-        except UndulaError:
-            pass
+        except UndulaError as told:
+            error = told
         if time.monotonic() > end:
-            raise AssertionError(what)
+            raise AssertionError(f"{what}: {error}" if error else what) from error
         time.sleep(0.02)  # between two looks at a condition
 
 

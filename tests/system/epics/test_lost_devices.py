@@ -6,8 +6,7 @@ that is away ever less often.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from undula.client import Client
 from undula.core.errors import UndulaError
 from undula.testing.beamline import local_beamline
 from undula.testing.iocs import Ioc, client_environment, start_camera, start_counting, start_motor
+from undula.testing.law import until
 
 PATIENCE_S = 60.0
 DEVICES = """
@@ -69,22 +69,15 @@ def client(devices: Path) -> Iterator[Client]:
         yield client
 
 
-def _until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize("lost", ["mot", "card", "cam"])
 def test_a_scan_waits_for_a_device_whose_ioc_is_started_again(
     client: Client, iocs: dict[str, Ioc], lost: str
 ) -> None:
     detectors = {"mot": ["diode"], "card": ["card"], "cam": ["cam"]}[lost]
     scan = client.scan("mot", 0, 3, 13, time=0.15, detectors=detectors, wait=False)
-    _until(lambda: client.queue.list().points_done >= 3, "the scan does not begin")
+    until(lambda: client.queue.list().points_done >= 3, "the scan does not begin")
     iocs[lost].kill()
-    _until(lambda: client.queue.list().state == "paused", "it does not pause")
+    until(lambda: client.queue.list().state == "paused", "it does not pause")
     status = client.queue.list()
     assert f"[{lost}] its connection is lost since" in status.message, status
     iocs[lost].start()
@@ -109,7 +102,7 @@ def test_a_device_that_stays_away_ends_the_scan_as_failed(
     wait = {"lost_deadline_s": 1.0}
     with local_beamline(devices=devices, settings=wait) as beamline, beamline.connect() as client:
         scan = client.scan("mot", 0, 3, 13, time=0.1, detectors=["card"], wait=False)
-        _until(lambda: client.queue.list().points_done >= 3, "the scan does not begin")
+        until(lambda: client.queue.list().points_done >= 3, "the scan does not begin")
         iocs["card"].kill()
         with pytest.raises(UndulaError) as failure:
             scan.wait(PATIENCE_S)
@@ -124,7 +117,7 @@ def test_a_device_that_stays_away_ends_the_scan_as_failed(
         with h5py.File(run.path) as file:
             assert file["entry/exit_status"].asstr()[()] == "fail"
         taken = len(run.data["mot"])
-        _until(lambda: client.devices.info("card").connected, "the card does not answer again")
+        until(lambda: client.devices.info("card").connected, "the card does not answer again")
         go_on = run.continued().wait(PATIENCE_S).run
         joined = go_on.joined()
         assert joined["point"].tolist() == list(range(1, 14))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -15,6 +14,7 @@ from undula.client import Client
 from undula.core.errors import InputError, UndulaError
 from undula.testing.beamline import LocalBeamline, local_beamline
 from undula.testing.iocs import Ioc
+from undula.testing.law import until
 
 Run = Callable[[str, str], str]
 MOTOR = """
@@ -136,12 +136,6 @@ def client(beamline: LocalBeamline) -> Iterator[Client]:
         yield client
 
 
-def _until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 20.0
-    while not condition():
-        assert time.monotonic() < end, what
-
-
 def _field(name: str) -> float:
     return float(read(f"MOT:m2.{name}", repeater=False, timeout=10).data[0])
 
@@ -171,7 +165,7 @@ def test_a_jog_of_a_record_puts_its_velocity_back(client: Client, name: str) -> 
     client.mv(**{name: 0})
     before = _field("VELO")
     move = client.motors.start_jog(name, "+", 2.5)
-    _until(lambda: move.done(0) or _field("RBV") > 0.1, "it does not move")
+    until(lambda: move.done(0) or _field("RBV") > 0.1, "it does not move")
     assert _field("VELO") == 2.5
     assert name in client.stop().stopped
     there = move.result()[name]["value"]
@@ -186,12 +180,12 @@ def test_the_velocity_is_put_back_when_the_engine_dies_during_a_jog(
     client.mv(lean=0)
     before = _field("VELO")
     move = client.motors.start_jog("lean", "-", 1.5)
-    _until(lambda: move.done(0) or _field("RBV") < -0.1, "it does not move")
+    until(lambda: move.done(0) or _field("RBV") < -0.1, "it does not move")
     assert _field("VELO") == 1.5
     os.kill(beamline.pid("engine"), signal.SIGKILL)
     with pytest.raises(UndulaError):
         move.result()
-    _until(lambda: _field("VELO") == before, "the velocity is not put back")
+    until(lambda: _field("VELO") == before, "the velocity is not put back")
     assert _field("DMOV") == 1
-    _until(lambda: not beamline.paths.velocities.read_text().strip("{}"), "it is kept")
+    until(lambda: not beamline.paths.velocities.read_text().strip("{}"), "it is kept")
     client.mv(lean=0)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -15,14 +14,9 @@ from undula.core.errors import BusyError, ConfigError, InputError, UndulaError
 from undula.devices.description import load_device_file
 from undula.devices.sim import SIMULATED_FILE
 from undula.testing.beamline import LocalBeamline, local_beamline
+from undula.testing.law import until
 
 AXIS = {"deviceClass": "undula.devices.sim.SimPositioner", "readoutPriority": "baseline"}
-
-
-def _until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 20.0
-    while not condition():
-        assert time.monotonic() < end, what
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +49,14 @@ def test_a_device_added_at_run_time_is_scanned_and_undone(client: Client) -> Non
 
 def test_a_device_that_a_scan_uses_is_refused_or_changed_at_its_end(client: Client) -> None:
     scan = client.scan("samx", -2, 2, 500, time=0.02, detectors=["diode"], wait=False)
-    _until(lambda: client.queue.list().points_done > 3, "the scan does not begin")
+    until(lambda: client.queue.list().points_done > 3, "the scan does not begin")
     with pytest.raises(BusyError, match=r"in use by run \d+, scan"):
         client.config.remove("samx")
     assert "samx is in use" in client.config.remove("samx", when_free=True).pending
     assert client.devices.samx.info.connected
     client.queue.abort("enough")
     scan.wait(20.0, check=False)
-    _until(lambda: not client.config.status().pending, "the change does not come")
+    until(lambda: not client.config.status().pending, "the change does not come")
     with pytest.raises(InputError, match="no device 'samx'"):
         client.scan("samx", 0, 1, 3)
     client.config.undo()

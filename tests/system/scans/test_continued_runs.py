@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from undula.client import Client
 from undula.client.runs import Run
 from undula.core.errors import InputError, UndulaError
 from undula.testing.beamline import LocalBeamline, local_beamline
+from undula.testing.law import until
 
 PATIENCE_S = 45.0
 DEVICES = """
@@ -43,30 +43,19 @@ def client(beamline: LocalBeamline) -> Iterator[Client]:
         yield client
 
 
-def _until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            if condition():
-                return
-        except UndulaError:  # while the engine is started anew
-            time.sleep(0.1)
-        assert time.monotonic() < end, what
-
-
 def _interrupted(client: Client, points: int, how: Callable[[], object]) -> Run:
     """The newest run, interrupted after so many points; its file is closed."""
-    _until(lambda: client.queue.list().points_done >= points, "the scan does not begin")
+    until(lambda: client.queue.list().points_done >= points, "the scan does not begin")
     number = client.queue.list().run_number
     assert number is not None
     how()
-    _until(lambda: client.runs[number].status != "running", "its file is not closed")
+    until(lambda: client.runs[number].status != "running", "its file is not closed")
     return client.runs[number]
 
 
 def _paused_and_aborted(client: Client) -> None:
     client.queue.pause()
-    _until(lambda: client.queue.list().state == "paused", "it does not pause")
+    until(lambda: client.queue.list().state == "paused", "it does not pause")
     client.queue.abort("enough")
 
 
@@ -118,11 +107,11 @@ def test_a_continued_run_is_continued_itself_and_its_steering_is_kept(client: Cl
     first = _interrupted(client, 8, lambda: client.queue.abort("a"))
     taken = len(first.data["samx"])
     second_scan = first.continued()
-    _until(lambda: client.queue.list().points_done >= 4, "it does not go on")
+    until(lambda: client.queue.list().points_done >= 4, "it does not go on")
     client.queue.pause_at_point()
-    _until(lambda: client.queue.list().state == "paused", "it does not pause")
+    until(lambda: client.queue.list().state == "paused", "it does not pause")
     client.queue.skip()
-    _until(lambda: client.queue.list().points_done >= 8, "it does not go on")
+    until(lambda: client.queue.list().points_done >= 8, "it does not go on")
     client.queue.retake(2)  # a point of the first run
     rows = client.queue.list().points_done
     second = _interrupted(client, rows + 4, lambda: client.queue.abort("b"))
@@ -160,7 +149,7 @@ def test_what_cannot_be_continued_is_refused_with_the_reason(
     with pytest.raises(InputError, match="are not known"):
         endless.continued()
     scan = client.scan("samx", -1, 1, 300, time=0.02, wait=False)
-    _until(lambda: client.queue.list().points_done >= 3, "it does not begin")
+    until(lambda: client.queue.list().points_done >= 3, "it does not begin")
     with pytest.raises(UndulaError, match="is still open"):
         client.runs[-1].continued()
     run = _interrupted(client, 3, lambda: client.queue.abort("a"))

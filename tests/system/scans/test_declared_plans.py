@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import h5py
 import numpy as np
@@ -15,6 +14,7 @@ from undula.plans import FORMS
 from undula.plans.paths.energy import wave_number
 from undula.session.commands import Shell
 from undula.testing.beamline import local_beamline
+from undula.testing.law import until
 
 PATIENCE_S = 20.0
 
@@ -26,12 +26,6 @@ def client() -> Iterator[Client]:
         yield client
 
 
-def _until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, what
-
-
 def _runs(client: Client, scan: ScanHandle) -> list[Run]:
     """All runs of a scan that has ended, their files complete."""
     assert scan.run is not None
@@ -39,7 +33,7 @@ def _runs(client: Client, scan: ScanHandle) -> list[Run]:
 
 
 def test_the_engine_publishes_the_catalogue(client: Client) -> None:
-    _until(lambda: bool(client.plans.catalogue()), "the engine publishes no plans")
+    until(lambda: bool(client.plans.catalogue()), "the engine publishes no plans")
     assert [plan.name for plan in client.plans.catalogue()] == list(FORMS)
 
 
@@ -101,9 +95,9 @@ def test_an_adaptive_scan_is_refused_for_bounds_and_for_a_signal_that_is_not_rea
 def test_a_sweep_reads_on_the_way_and_goes_on_after_a_pause(client: Client) -> None:
     client.mv(samx=-45)
     scan = client.run_plan("sweep_scan", "samx", -45, 45, 0.02, detectors=["diode"], wait=False)
-    _until(lambda: client.queue.list().points_done >= 3, "the sweep does not begin")
+    until(lambda: client.queue.list().points_done >= 3, "the sweep does not begin")
     client.queue.pause()
-    _until(lambda: client.queue.list().state == "paused", "it does not pause")
+    until(lambda: client.queue.list().state == "paused", "it does not pause")
     held = client.devices.samx.position
     client.queue.resume()
     places = scan.wait(PATIENCE_S).run.data["samx"]
@@ -170,11 +164,11 @@ def test_a_sequence_pauses_aborts_and_ends_early_as_a_whole(client: Client) -> N
     scan = client.run_plan(
         "sequence", words, ["count", 3], time=0.02, detectors=["diode"], wait=False
     )
-    _until(lambda: client.queue.list().points_done >= 3, "it does not begin")
+    until(lambda: client.queue.list().points_done >= 3, "it does not begin")
     client.queue.pause()
-    _until(lambda: client.queue.list().state == "paused", "it does not pause")
+    until(lambda: client.queue.list().state == "paused", "it does not pause")
     client.queue.resume()
-    _until(lambda: client.queue.list().points_done >= 6, "it does not go on")
+    until(lambda: client.queue.list().points_done >= 6, "it does not go on")
     client.queue.complete()
     ended = scan.wait(PATIENCE_S).finished
     assert ended is not None
@@ -183,7 +177,7 @@ def test_a_sequence_pauses_aborts_and_ends_early_as_a_whole(client: Client) -> N
     scan = client.run_plan(
         "sequence", words, ["count", 3], time=0.02, detectors=["diode"], wait=False
     )
-    _until(lambda: client.queue.list().points_done >= 3, "it does not begin")
+    until(lambda: client.queue.list().points_done >= 3, "it does not begin")
     client.queue.abort("enough")
     ended = scan.wait(PATIENCE_S, check=False).finished
     assert ended is not None
@@ -213,7 +207,7 @@ def test_a_continued_energy_scan_keeps_the_count_times_of_its_points(client: Cli
     scan = client.run_plan(
         *words, edge=7200, count_times=[0.02, 0.03], detectors=["diode"], wait=False
     )
-    _until(lambda: client.queue.list().points_done >= 3, "it does not begin")
+    until(lambda: client.queue.list().points_done >= 3, "it does not begin")
     client.queue.abort("enough")
     scan.wait(PATIENCE_S, check=False)
     first = scan.run

@@ -6,7 +6,7 @@ It takes some 15 s: what hangs is believed to hang only after its deadline.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 from undula.client import Client
 from undula.core.errors import BusyError, DeviceError
 from undula.testing.beamline import LocalBeamline, local_beamline
+from undula.testing.law import until
 
 SILENT = r"\[stuck\] it does not answer since"
 
@@ -44,12 +45,6 @@ def flag(client: Client, tmp_path: Path) -> Iterator[Path]:
     client.config.remove("stuck")
 
 
-def _until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 20.0
-    while not condition():
-        assert time.monotonic() < end, what
-
-
 def _answers(client: Client) -> bool:
     try:
         client.devices.stuck.read()
@@ -77,7 +72,7 @@ def test_reads_of_a_hanging_device_do_not_keep_others_from_being_read(
         client.devices.stuck.read()
     assert time.monotonic() - begin < 2.0
     flag.unlink()
-    _until(lambda: _answers(client), "it does not answer again")
+    until(lambda: _answers(client), "it does not answer again")
 
 
 def test_a_hanging_motor_keeps_no_other_motor_from_being_shown(
@@ -97,7 +92,7 @@ def test_a_hanging_motor_keeps_no_other_motor_from_being_shown(
     for one in clients:
         one.close()
     flag.unlink()
-    _until(lambda: _answers(client), "it does not answer again")
+    until(lambda: _answers(client), "it does not answer again")
 
 
 def test_a_check_that_hangs_names_the_device_and_other_scans_go_on(
@@ -118,7 +113,7 @@ def test_a_check_that_hangs_names_the_device_and_other_scans_go_on(
         client.scan("stuck", 1, 3, 3, detectors=["diode"])
     assert time.monotonic() - begin < 2.0
     flag.unlink()
-    _until(lambda: _answers(client), "it does not answer again")
+    until(lambda: _answers(client), "it does not answer again")
     assert len(client.scan("stuck", 1, 3, 3, detectors=["diode"]).run.data["stuck"]) == 3
 
 
@@ -128,7 +123,7 @@ def test_a_baseline_device_may_be_moved_but_not_exchanged_while_a_scan_reads_it(
     keys = {"readoutPriority": "baseline", "enabled": True}
     client.config.add({"filter": {"deviceClass": "undula.testing.faulty.Faulty", **keys}})
     scan = client.scan("samx", -1, 1, 200, time=0.02, detectors=["diode"], wait=False)
-    _until(lambda: client.queue.list().points_done > 3, "the scan does not begin")
+    until(lambda: client.queue.list().points_done > 3, "the scan does not begin")
     client.mv(filter=2)
     with pytest.raises(BusyError, match=r"in use by run \d+, scan"):
         client.config.update("filter", {"enabled": False})

@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from undula.cli.services import restart_one
 from undula.client import Background, Client
 from undula.core.errors import BusyError, InputError, LimitError, UndulaError
 from undula.testing.beamline import LocalBeamline, local_beamline
+from undula.testing.law import until
 
 UNDULA = str(Path(sys.executable).with_name("undula"))
 
@@ -31,12 +31,6 @@ def beamline() -> Iterator[LocalBeamline]:
 def client(beamline: LocalBeamline) -> Iterator[Client]:
     with beamline.connect() as client:
         yield client
-
-
-def _until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 20.0
-    while not condition():
-        assert time.monotonic() < end, what
 
 
 def test_a_position_is_redefined_without_moving_and_limits_go_along(client: Client) -> None:
@@ -93,7 +87,7 @@ def test_no_motor_is_named_as_such(client: Client) -> None:
 
 def test_a_motor_that_a_scan_uses_is_not_changed(client: Client) -> None:
     scan = client.scan("samx", -1, 1, 300, time=0.02, detectors=["diode"], wait=False)
-    _until(lambda: client.queue.list().points_done > 3, "the scan does not begin")
+    until(lambda: client.queue.list().points_done > 3, "the scan does not begin")
     with pytest.raises(BusyError, match=r"in use by run \d+, scan"):
         client.devices.samx.set_position(0)
     client.motors.set("samy", "velocity", 50)
@@ -127,7 +121,7 @@ def _jog(client: Client, direction: str, velocity: float) -> Background:
     """Begun, and seen to move."""
     begin = client.devices.samx.position
     move = client.motors.start_jog("samx", direction, velocity)
-    _until(lambda: move.done(0) or client.devices.samx.position != begin, "it does not move")
+    until(lambda: move.done(0) or client.devices.samx.position != begin, "it does not move")
     return move
 
 
@@ -168,13 +162,13 @@ def test_the_velocity_is_back_when_the_client_of_a_jog_dies(
     command = [UNDULA, "jog", "samx", "+", "--velocity", "2"]
     jogging = subprocess.Popen(command, env={**os.environ, "UNDULA_BEAMLINE": "test"})
     try:
-        _until(lambda: client.devices.samx.position > offset, "it does not move")
+        until(lambda: client.devices.samx.position > offset, "it does not move")
     finally:
         jogging.kill()
         jogging.wait(10.0)
     assert client.devices.samx.velocity == 2.0
     client.stop()
-    _until(lambda: client.devices.samx.velocity == before, "the velocity is not put back")
+    until(lambda: client.devices.samx.velocity == before, "the velocity is not put back")
 
 
 IN_PYTHON = """
@@ -210,7 +204,7 @@ def test_ctrl_c_ends_a_jog(client: Client, command: list[str]) -> None:
         text=True,
     )
     try:
-        _until(lambda: client.devices.samx.position < 0, "it does not move")
+        until(lambda: client.devices.samx.position < 0, "it does not move")
         jogging.send_signal(signal.SIGINT)
         said, errors = jogging.communicate(timeout=20.0)
     finally:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 from undula.client import ScanHandle
 from undula.core.errors import UndulaError
 from undula.testing.beamline import LocalBeamline, local_beamline
+from undula.testing.law import until
 from undula.testing.typist import Typist
 
 PATIENCE_S = 20.0
@@ -34,15 +34,9 @@ def prompt(beamline: LocalBeamline) -> Iterator[Typist]:
         yield Typist(client)
 
 
-def _until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, what
-
-
 def _last(prompt: Typist) -> Any:
     """The newest run, when its file is there."""
-    _until(lambda: prompt.client.runs[-1].status != "running", "the run does not close")
+    until(lambda: prompt.client.runs[-1].status != "running", "the run does not close")
     return prompt.client.runs[-1]
 
 
@@ -202,7 +196,7 @@ def by_name(name, place):
     assert prompt("samy.position") == 0.25
     prompt("mv(energy, 5000)")
     move = prompt.client.start_move({"energy": 12000})
-    _until(lambda: prompt.client.devices.energy.position > 5001, "it does not move")
+    until(lambda: prompt.client.devices.energy.position > 5001, "it does not move")
     assert "[energy] in use by" in prompt.refused("RE(by_name('energy', 6000))")
     prompt.client.stop()
     with pytest.raises(UndulaError):
@@ -231,19 +225,19 @@ def twice(detectors, step, pos_cache):
 def test_a_plan_is_paused_resumed_and_aborted(prompt: Typist) -> None:
     prompt(SLOW)
     scan = prompt("queue.add(slowly, 40)")
-    _until(lambda: prompt.client.queue.list().points_done >= 3, "it does not begin")
+    until(lambda: prompt.client.queue.list().points_done >= 3, "it does not begin")
     prompt("RE.pause()")
-    _until(lambda: prompt("RE.state") == "paused", "it does not pause")
+    until(lambda: prompt("RE.state") == "paused", "it does not pause")
     prompt("RE.resume()")
     assert scan.wait(PATIENCE_S).run.record.metadata["purpose"] == "slowness"
     assert np.allclose(scan.run.data["samx"], np.linspace(-2, 2, 40))
     scan = prompt("queue.add(slowly)")
-    _until(lambda: prompt.client.queue.list().points_done >= 3, "it does not begin")
+    until(lambda: prompt.client.queue.list().points_done >= 3, "it does not begin")
     prompt("RE.abort('enough')")
     assert scan.wait(PATIENCE_S, check=False).finished.reason == "enough"
     assert scan.run.status == "abort"
     scan = prompt("queue.add(slowly)")
-    _until(lambda: prompt.client.queue.list().points_done >= 3, "it does not begin")
+    until(lambda: prompt.client.queue.list().points_done >= 3, "it does not begin")
     prompt("RE.stop()")
     assert scan.wait(PATIENCE_S).run.status == "success"
     assert scan.run.record.reason.startswith("completed by ")
@@ -313,7 +307,7 @@ def test_a_queued_plan_outlives_the_engine(beamline: LocalBeamline, prompt: Typi
     prompt(SLOW)
     prompt("queue.add(slowly)")
     waiting = prompt("queue.add(slowly, 7)")
-    _until(lambda: prompt.client.queue.list().points_done >= 3, "it does not begin")
+    until(lambda: prompt.client.queue.list().points_done >= 3, "it does not begin")
     os.kill(beamline.pid("engine"), signal.SIGKILL)
     assert waiting.wait(60.0).status == "success"
     assert np.allclose(waiting.run.data["samx"], np.linspace(-2, 2, 7))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from undula.bus.endpoints import DEVICE_READBACK
 from undula.client import Client
 from undula.core.errors import BusyError, InputError, LimitError
 from undula.testing.beamline import local_beamline
+from undula.testing.law import until
 
 
 def _entry(cls: str, config: dict[str, Any], priority: str = "baseline") -> dict[str, Any]:
@@ -56,12 +56,6 @@ def suffix(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def _until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 20.0
-    while not condition():
-        assert time.monotonic() < end, what
-
-
 def test_a_gap_is_scanned_and_its_blades_are_in_the_file(client: Client, suffix: str) -> None:
     client.mv(f"offset{suffix}", 1.0)
     run = client.scan(f"gap{suffix}", 0, 4, 5, detectors=["diode"]).run
@@ -102,7 +96,7 @@ def test_a_point_beyond_the_limit_of_a_blade_is_named_before_anything_moves(
 
 def test_the_blades_of_a_scanned_gap_are_leased(client: Client) -> None:
     scan = client.scan("gap", 0, 5, 300, time=0.02, detectors=["diode"], wait=False)
-    _until(lambda: client.queue.list().points_done > 3, "the scan does not begin")
+    until(lambda: client.queue.list().points_done > 3, "the scan does not begin")
     with pytest.raises(BusyError, match=r"in use by run \d+, scan"):
         client.mv(top=0)
     with pytest.raises(BusyError, match=r"in use by run \d+, scan"):
@@ -124,7 +118,7 @@ def test_the_gap_is_shown_on_its_way_also_when_a_blade_moves(client: Client) -> 
         assert latest is not None
         return float(latest.values["gap"])
 
-    _until(lambda: shown() == pytest.approx(9.5), "the gap is not shown where it is")
+    until(lambda: shown() == pytest.approx(9.5), "the gap is not shown where it is")
 
 
 def test_a_blade_and_its_gap_are_not_moved_in_one_scan(client: Client) -> None:

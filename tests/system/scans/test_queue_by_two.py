@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from undula.core.errors import (
 )
 from undula.messages import EndedItem
 from undula.testing.beamline import LocalBeamline, local_beamline
+from undula.testing.law import until
 
 PATIENCE_S = 30.0
 ROUNDS = 8
@@ -58,13 +58,6 @@ def empty(clients: tuple[Client, Client]) -> Iterator[None]:
         queue.clear()
         if any(lock.owner == client.link.user for lock in queue.list().locks):
             queue.unlock()
-
-
-def _until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.02)
 
 
 def test_of_two_edits_at_once_each_gets_one_outcome(clients: tuple[Client, Client]) -> None:
@@ -148,7 +141,7 @@ def test_a_repeated_scan_runs_so_often_and_the_history_has_its_runs(
         ended = ann.queue.history(10)
         return [one for one in ended if one.item.item_id.startswith(first.item_id)]
 
-    _until(lambda: len(turns()) == 3, "it does not run three times")
+    until(lambda: len(turns()) == 3, "it does not run three times")
     assert [(found.item.turn, found.ended.exit_status) for found in turns()] == [
         (3, "success"), (2, "success"), (1, "success")
     ]  # fmt: skip
@@ -158,7 +151,7 @@ def test_a_repeated_scan_runs_so_often_and_the_history_has_its_runs(
 def test_the_queue_stops_after_the_running_scan(clients: tuple[Client, Client]) -> None:
     ann, ben = clients
     running = ann.queue.add("scan", "samx", -1, 1, 20, time=0.05, detectors=["diode"])
-    _until(lambda: running.status == "running", "it does not start")
+    until(lambda: running.status == "running", "it does not start")
     waiting = ann.queue.add("count", 1, detectors=["diode"])
     left = ben.queue.list()
     assert (left.left_s > 0, left.left_unknown) == (True, 0)
@@ -174,7 +167,7 @@ def test_what_a_running_scan_uses_is_refused_with_run_and_owner(
 ) -> None:
     ann, ben = clients
     scan = ann.queue.add("scan", "samx", -1, 1, 200, time=0.05, detectors=["diode"])
-    _until(lambda: ben.queue.list().points_done >= 2, "it does not start")
+    until(lambda: ben.queue.list().points_done >= 2, "it does not start")
     number = ben.queue.list().run_number
     with pytest.raises(BusyError, match=rf"in use by run {number}, scan .* of ann"):
         ben.mv(samx=0)
@@ -208,7 +201,7 @@ def test_every_edit_outlives_the_engine(
         except UndulaError:
             return False
 
-    _until(back, "the engine does not come back")
+    until(back, "the engine does not come back")
     after = ben.queue.list()
     assert (after.waiting, after.locks) == (before.waiting, before.locks)
     assert after.revision == before.revision
@@ -217,8 +210,8 @@ def test_every_edit_outlives_the_engine(
     counts = [int(item.num_points or 0) for item in after.waiting]
     assert counts == [4, 7, 2, 3, 4]
     ann.queue.unlock()
-    _until(lambda: len(ann.queue.list().waiting) == 1, "it does not go on")
-    _until(lambda: ann.queue.list().state == "idle", "it does not end")
+    until(lambda: len(ann.queue.list().waiting) == 1, "it does not go on")
+    until(lambda: ann.queue.list().state == "idle", "it does not end")
     ran = [found.item.num_points for found in ann.queue.history(5)]
     assert ran == [4, 3, 3, 7, 4]
     assert ann.queue.list().blocked == "count(2, detectors=['diode']) is held by ben: not yet"

@@ -17,6 +17,7 @@ from undula.client import Client
 from undula.core.errors import BusyError, DeviceError, InputError, LimitError, UndulaError
 from undula.messages import DeviceTable
 from undula.testing.beamline import local_beamline
+from undula.testing.law import until
 
 PATIENCE_S = 20.0
 
@@ -28,18 +29,12 @@ def client() -> Iterator[Client]:
         yield client
 
 
-def _until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, what
-
-
 def _begun(client: Client, points: int = 5) -> None:
-    _until(lambda: client.queue.list().points_done >= points, "the scan does not begin")
+    until(lambda: client.queue.list().points_done >= points, "the scan does not begin")
 
 
 def _paused(client: Client) -> None:
-    _until(lambda: client.queue.list().state == "paused", "it does not pause")
+    until(lambda: client.queue.list().state == "paused", "it does not pause")
 
 
 def test_ascan_with_ten_intervals_has_eleven_points_in_the_file(client: Client) -> None:
@@ -114,7 +109,7 @@ def test_stop_also_drops_what_waits(client: Client) -> None:
 def test_an_abort_at_any_moment_is_never_lost(client: Client) -> None:
     for _ in range(8):
         scan = client.scan("samx", -2, 2, 200, time=0.02, detectors=["diode"], wait=False)
-        _until(lambda scan=scan: scan.status != "waiting", "it does not start")
+        until(lambda scan=scan: scan.status != "waiting", "it does not start")
         client.queue.abort("at once")
         assert scan.wait(PATIENCE_S, check=False).finished.exit_status == "abort"
 
@@ -133,7 +128,7 @@ def test_a_scanned_axis_is_leased_and_others_move(client: Client) -> None:
 def test_a_move_is_stopped_on_its_way(client: Client) -> None:
     client.mv(energy=5000)
     move = client.start_move({"energy": 19000})
-    _until(lambda: client.devices.energy.position > 5001, "it does not move")
+    until(lambda: client.devices.energy.position > 5001, "it does not move")
     assert "energy" in client.stop().stopped
     with pytest.raises(UndulaError, match="stopped at"):
         move.result()

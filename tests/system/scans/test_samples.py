@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from undula.client import Client
 from undula.core.errors import BusyError, InputError, UndulaError
 from undula.session.commands import Shell
 from undula.testing.beamline import LocalBeamline, local_beamline
+from undula.testing.law import until
 
 PATIENCE_S = 30.0
 DEVICES = """
@@ -55,13 +55,6 @@ def client(beamline: LocalBeamline) -> Iterator[Client]:
         yield made
 
 
-def _until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.02)
-
-
 def _moves(robot: Path) -> int:
     return int(json.loads(robot.read_text())["moves"]) if robot.exists() else 0
 
@@ -69,7 +62,7 @@ def _moves(robot: Path) -> int:
 def test_a_scan_mounts_its_sample_and_its_run_says_so(client: Client, robot: Path) -> None:
     before = _moves(robot)
     first = client.queue.add("count", 1, sample="S1")
-    _until(lambda: client.queue.list().waiting_for.startswith("mounting S1"), "it is not told")
+    until(lambda: client.queue.list().waiting_for.startswith("mounting S1"), "it is not told")
     with pytest.raises(BusyError, match="in use by scan"):
         client.mv(changer="S2")
     second = client.queue.add("count", 1, sample="S1")
@@ -129,7 +122,7 @@ def test_a_fault_of_the_changer_makes_the_queue_wait(client: Client, robot: Path
 
 def test_an_abort_while_it_mounts_lets_the_robot_finish(client: Client) -> None:
     scan = client.queue.add("count", 1, sample="S3")
-    _until(lambda: client.queue.list().waiting_for.startswith("mounting S3"), "it is not told")
+    until(lambda: client.queue.list().waiting_for.startswith("mounting S3"), "it is not told")
     client.queue.abort("changed my mind")
     assert scan.wait(PATIENCE_S, check=False).finished.exit_status == "abort"
     assert scan.run_numbers == []
@@ -141,7 +134,7 @@ def test_a_dead_engine_does_not_lose_its_sample(
 ) -> None:
     before = _moves(robot)
     scan = client.queue.add("count", 1, sample="S1")
-    _until(lambda: _moves(robot) == before + 1, "it does not mount")
+    until(lambda: _moves(robot) == before + 1, "it does not mount")
     os.kill(beamline.pid("engine"), signal.SIGKILL)
 
     def ended() -> bool:
@@ -150,7 +143,7 @@ def test_a_dead_engine_does_not_lose_its_sample(
         except UndulaError:
             return False
 
-    _until(ended, "the scan does not end")
+    until(ended, "the scan does not end")
     assert scan.wait(PATIENCE_S).run.record.metadata["sample"] == "S1"
     assert len(scan.run_numbers) == 1
     assert _moves(robot) == before + 1, "the robot was asked what it does, not told again"

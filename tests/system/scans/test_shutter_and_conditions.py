@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import h5py
@@ -13,6 +13,7 @@ import pytest
 from undula.client import Client
 from undula.core.errors import BusyError, DeviceError, InputError, UndulaError
 from undula.testing.beamline import LocalBeamline, local_beamline
+from undula.testing.law import until
 
 AXIS = "undula.devices.sim.SimPositioner"
 CONDITION = "undula.devices.condition.Condition"
@@ -44,22 +45,16 @@ def client(beamline: LocalBeamline) -> Iterator[Client]:
         yield client
         if client.queue.list().state != "idle":
             client.queue.abort("the test is over")
-        _until(lambda: client.queue.list().state == "idle", "the scan does not end")
+        until(lambda: client.queue.list().state == "idle", "the scan does not end")
         client.config.restore(before)
 
 
-def _until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 20.0
-    while not condition():
-        assert time.monotonic() < end, what
-
-
 def _begun(client: Client, points: int = 5) -> None:
-    _until(lambda: client.queue.list().points_done >= points, "the scan does not begin")
+    until(lambda: client.queue.list().points_done >= points, "the scan does not begin")
 
 
 def _state(client: Client, state: str) -> str:
-    _until(lambda: client.queue.list().state == state, f"it does not become {state}")
+    until(lambda: client.queue.list().state == state, f"it does not become {state}")
     return client.queue.list().message
 
 
@@ -193,9 +188,7 @@ def test_a_scan_that_is_started_while_a_condition_fails_waits_and_says_why(clien
     client.config.add({"beam_ok": _condition(message="no beam")})
     client.mv(gate=0)
     scan = client.scan("samx", -1, 1, 5, **LONG)
-    _until(
-        lambda: "no beam" in client.queue.list().waiting_for, "it does not say what it waits for"
-    )
+    until(lambda: "no beam" in client.queue.list().waiting_for, "it does not say what it waits for")
     client.mv(gate=1)
     assert len(scan.wait(20.0).run.data["diode"]) == 5
 
@@ -224,11 +217,11 @@ def test_a_condition_that_fails_is_an_alarm_until_somebody_has_seen_it(client: C
         found[:] = client.alarms.list()
         return len(found) == 1
 
-    _until(one, "no alarm")
+    until(one, "no alarm")
     (alarm,) = found
     assert (alarm.source, alarm.severity) == ("beam_ok", "minor")
     assert "no beam (gate is 0 mA)" in alarm.text
     client.mv(gate=1)
-    _until(lambda: client.alarms.list()[0].cleared is not None, "it is not over")
+    until(lambda: client.alarms.list()[0].cleared is not None, "it is not over")
     client.alarms.acknowledge(alarm.number)
     assert client.alarms.list() == []

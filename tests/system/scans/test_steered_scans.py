@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from undula.session.commands import Shell
 from undula.session.follow import wait_for_move
 from undula.testing.beamline import local_beamline
 from undula.writer.fits import curve_of
+from undula.testing.law import until
 
 PATIENCE_S = 20.0
 
@@ -29,17 +29,11 @@ def client() -> Iterator[Client]:
         yield client
 
 
-def _until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, what
-
-
 def _paused_at(client: Client, points: int, at_point: bool = True) -> int:
     """Points that are done when it is paused."""
-    _until(lambda: client.queue.list().points_done >= points, "the scan does not begin")
+    until(lambda: client.queue.list().points_done >= points, "the scan does not begin")
     _ = client.queue.pause_at_point() if at_point else client.queue.pause()
-    _until(lambda: client.queue.list().state == "paused", "it does not pause")
+    until(lambda: client.queue.list().state == "paused", "it does not pause")
     return client.queue.list().points_done
 
 
@@ -86,7 +80,7 @@ def test_a_map_has_each_reading_in_the_cell_of_its_point(client: Client) -> None
     client.queue.skip()
     _paused_at(client, done + 4)
     opened = client.runs[-1]
-    _until(
+    until(
         lambda: np.isfinite(opened.data.to_xarray().diode.values).sum() >= done + 2,
         "the rows do not come into the file",
     )
@@ -114,7 +108,7 @@ def test_both_axes_of_a_map_go_to_its_highest_point(client: Client) -> None:
     shell.run("grid_scan", "samy", 0, 1, 4, "samx", -1, 1, 5, detectors=["diode"])
     shell.goto_peak()
     slow, fast = shell.peak()  # type: ignore[misc]  # of a map
-    _until(lambda: client.runs[-1].status == "success", "its file is not closed")
+    until(lambda: client.runs[-1].status == "success", "its file is not closed")
     values = client.runs[-1].data.plot()["values"]["diode"]
     line, place = np.unravel_index(int(np.argmax(values)), values.shape)
     assert (slow, fast) == pytest.approx((line / 3, -1 + place / 2))
@@ -128,8 +122,8 @@ def test_both_axes_of_a_map_go_to_its_highest_point(client: Client) -> None:
 
 def test_a_point_that_takes_too_long_is_skipped_while_it_is_taken(client: Client) -> None:
     scan = client.list_scan("energy", [8000, 19000, 8000.5], detectors=["diode"], wait=False)
-    _until(lambda: client.queue.list().points_done == 1, "the first point is not taken")
-    _until(lambda: client.devices.energy.position > 8010, "it does not move")
+    until(lambda: client.queue.list().points_done == 1, "the first point is not taken")
+    until(lambda: client.devices.energy.position > 8010, "it does not move")
     client.queue.skip()
     data = scan.wait(PATIENCE_S).run.data
     assert data["energy"].tolist() == [8000, 8000.5]
@@ -138,7 +132,7 @@ def test_a_point_that_takes_too_long_is_skipped_while_it_is_taken(client: Client
 def test_a_completed_scan_is_a_success_and_says_who_ended_it(client: Client) -> None:
     place = client.devices.samx.position
     scan = client.rel_scan("samx", -1, 1, 400, time=0.02, detectors=["diode"], wait=False)
-    _until(lambda: client.queue.list().points_done >= 3, "the scan does not begin")
+    until(lambda: client.queue.list().points_done >= 3, "the scan does not begin")
     assert client.queue.complete().did == "it ends after this point"
     run = scan.wait(PATIENCE_S).run
     rows = len(run.data["samx"])
@@ -152,7 +146,7 @@ def test_a_plan_of_bluesky_can_be_completed_but_no_point_of_it_skipped(client: C
     places = [i / 300 for i in range(300)]
     words = ("relative_list_scan", ["diode"], "samx", places)
     scan = client.run_plan(*words, time=0.02, wait=False)
-    _until(lambda: client.queue.list().points_done >= 3, "the scan does not begin")
+    until(lambda: client.queue.list().points_done >= 3, "the scan does not begin")
     with pytest.raises(BusyError, match="points of this plan are not known"):
         client.queue.skip()
     client.queue.complete()
@@ -163,7 +157,7 @@ def test_a_plan_of_bluesky_can_be_completed_but_no_point_of_it_skipped(client: C
 
 def test_a_point_that_was_not_taken_yet_is_not_retaken(client: Client) -> None:
     scan = client.scan("samx", -2, 2, 400, time=0.02, detectors=["diode"], wait=False)
-    _until(lambda: client.queue.list().points_done >= 3, "the scan does not begin")
+    until(lambda: client.queue.list().points_done >= 3, "the scan does not begin")
     with pytest.raises(InputError, match="point 399 was not taken yet"):
         client.queue.retake(399)
     waiting = client.scan("samy", -2, 2, 5, detectors=["diode"], wait=False)
@@ -188,12 +182,12 @@ def test_what_is_overdue_is_named_in_the_queue_and_among_the_alarms(
     }
     client.config.add({"stuck": stuck})
     scan = client.list_scan("stuck", [1, 2], detectors=["diode"], wait=False)
-    _until(lambda: bool(client.queue.list().overdue), "nothing is overdue")
+    until(lambda: bool(client.queue.list().overdue), "nothing is overdue")
     assert "waiting for stuck" in client.queue.list().overdue[0]
-    _until(lambda: any("stuck" in a.text for a in client.alarms.list()), "there is no alarm")
+    until(lambda: any("stuck" in a.text for a in client.alarms.list()), "there is no alarm")
     flag.unlink()
     client.queue.pause()
-    _until(lambda: client.queue.list().state == "paused", "it does not pause")
+    until(lambda: client.queue.list().state == "paused", "it does not pause")
     client.queue.resume()
     assert scan.wait(PATIENCE_S).run.data["stuck"].tolist() == [1, 2]
     flag.touch()
@@ -203,12 +197,12 @@ def test_what_is_overdue_is_named_in_the_queue_and_among_the_alarms(
     def tell(text: str) -> None:
         told.append(text)
         assert any("waiting for stuck" in line for line in client.queue.list().overdue)
-        _until(lambda: any(a.source == "move, stuck" for a in client.alarms.list()), "no alarm")
+        until(lambda: any(a.source == "move, stuck" for a in client.alarms.list()), "no alarm")
         client.stop()
 
     with pytest.raises(UndulaError, match="stopped"):
         wait_for_move(client, move, tell)
     assert told[0].startswith("overdue: waiting for stuck: ")
     assert len(told) == 1
-    _until(lambda: not client.queue.list().overdue, "it is overdue for ever")
+    until(lambda: not client.queue.list().overdue, "it is overdue for ever")
     client.config.remove("stuck")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,6 +21,7 @@ from undula.client import Client
 from undula.core.errors import UndulaError
 from undula.processes import supervisor_client
 from undula.testing.beamline import LocalBeamline, local_beamline
+from undula.testing.law import until
 
 PATIENCE_S = 30.0
 
@@ -53,13 +53,6 @@ class Asker:
         return self.error
 
 
-def _until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.02)
-
-
 def _ask_both(beamline: LocalBeamline, client: Client, other: Client) -> list[Asker]:
     """A scan and a move whose requests nobody takes; returns once both are in the broker."""
     link = Link(broker.address(beamline.paths, beamline.settings, "service", "witness"))
@@ -70,7 +63,7 @@ def _ask_both(beamline: LocalBeamline, client: Client, other: Client) -> list[As
         Asker(lambda: client.scan("samx", 1, 2, 5, detectors=["diode"], wait=False)),
         Asker(lambda: other.mv(samy=2)),
     ]
-    _until(lambda: [link.call("XLEN", k) for k in keys] == [n + 1 for n in before], "not sent")
+    until(lambda: [link.call("XLEN", k) for k in keys] == [n + 1 for n in before], "not sent")
     link.close()
     return askers
 
@@ -109,7 +102,7 @@ def test_what_was_asked_while_the_engine_was_down_is_dropped_when_it_is_up(
         try:
             engine = supervisor_client.living(beamline.paths)["engine"]
             engine.kill()
-            _until(lambda: not engine.alive, "the engine does not end")
+            until(lambda: not engine.alive, "the engine does not end")
             askers = _ask_both(beamline, client, other)
             report = stop_motion(beamline.paths)
             assert report["by"] == "nobody"

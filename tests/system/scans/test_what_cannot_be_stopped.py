@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from undula.client import Client
 from undula.core.errors import DeviceError
 from undula.testing.beamline import local_beamline
+from undula.testing.law import until
 
 COASTING = {
     "deviceClass": "undula.testing.coasting.Coasting",
@@ -26,15 +26,9 @@ def client() -> Iterator[Client]:
         yield client
 
 
-def _until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 20.0
-    while not condition():
-        assert time.monotonic() < end, what
-
-
 def test_a_move_that_cannot_be_stopped_is_named_and_ends_as_failed(client: Client) -> None:
     move = client.start_move({"sledge": 10.0})
-    _until(lambda: client.devices.sledge.position > 0.1, "it does not move")
+    until(lambda: client.devices.sledge.position > 0.1, "it does not move")
     report = client.stop()
     assert "cannot be stopped" in report.failed["sledge"]
     with pytest.raises(DeviceError, match="may still move"):
@@ -49,7 +43,7 @@ def test_a_scan_warns_of_an_axis_that_cannot_be_stopped(client: Client) -> None:
 
 def test_a_stop_in_its_scan_names_it(client: Client) -> None:
     scan = client.scan("sledge", 5, 9, 3, detectors=["diode"], wait=False)
-    _until(lambda: client.queue.list().run_number is not None, "the scan does not begin")
+    until(lambda: client.queue.list().run_number is not None, "the scan does not begin")
     report = client.stop()
     assert "sledge" in report.failed
     assert "samx" not in report.failed

@@ -1,4 +1,4 @@
-"""A cell of a minute blocks no query, no pause, no stop; and no other front end."""
+"""A cell of minutes blocks no query, no pause, no stop; and no other front end."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def rpc(prompt: LocalBeamline) -> Iterator[RpcClient]:
 
 @pytest.fixture
 def asleep(rpc: RpcClient) -> Iterator[str]:
-    """A cell that sleeps for a minute; interrupted at the end."""
-    command = str(rpc.call("cmd/code", cmd="import time; time.sleep(60)", policy="queue")["id"])
+    """A cell that sleeps for minutes; interrupted at the end."""
+    command = str(rpc.call("cmd/code", cmd="import time; time.sleep(600)", policy="queue")["id"])
     until(lambda: [c["id"] for c in rpc.call("cmd/list")["running"]] == [command], "not begun")
     yield command
     assert [c["id"] for c in rpc.call("cmd/list")["running"]] == [command], "it did not last"
@@ -51,7 +51,7 @@ def test_queries_pause_and_stop_are_answered(
 
 
 def test_refusals_say_what_runs_and_whose(rpc: RpcClient, asleep: str) -> None:
-    with pytest.raises(ZError, match=r"busy with import time; time.sleep\(60\) by rpc:root"):
+    with pytest.raises(ZError, match=r"busy with import time; time.sleep\(600\) by rpc:root"):
         rpc.call("cmd/run", function="mv", args=[{"dev": "M.samx"}, 1])
     waiting = rpc.call("cmd/submit", function="mv", args=[{"dev": "M.samx"}, 1], policy="queue")
     assert [c["id"] for c in rpc.call("cmd/list")["waiting"]] == [waiting["id"]]
@@ -89,3 +89,21 @@ def test_jupyters_own_client_attaches_by_the_connection_file(
 
     wanted = ("mv(M.samx, 0.5)", "jupyter", "ok")
     until(lambda: last() == wanted, "the log did not hear of the end")
+
+
+def test_what_a_failed_test_left_is_ended(prompt: LocalBeamline, rpc: RpcClient) -> None:
+    """A scan on its way, one that waits, a command that runs and one that waits for it."""
+    with prompt.connect() as client:
+        scans = [client.submit("scan", "samx", -1, 1, 500, time=0.05) for _ in range(2)]
+        commands = [
+            rpc.call("cmd/code", cmd=text, policy="queue")["id"]
+            for text in ("import time; time.sleep(600)", "1 + 1")
+        ]
+        until(lambda: rpc.call("cmd/list")["running"] != [], "not begun")
+        prompt.calm()
+        assert [scan.wait(timeout_s=60, check=False).status for scan in scans][1] == "removed"
+        assert scans[0].status in ("abort", "removed")  # it may not have begun
+        assert client.queue.list().state == "idle"
+    assert rpc.call("cmd/wait", id=commands[0])["error"] == "KeyboardInterrupt"
+    assert rpc.call("cmd/wait", id=commands[1])["status"] == "aborted"
+    assert rpc.call("cmd", cmd="6 * 7") == "42"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from undula.devices.description import load_device_file
 from undula.devices.errors import DeviceFileError
 from undula.devices.registry import Registry
 from undula.testing.beamline import local_beamline
+from undula.testing.law import until
 from undula.testing.tango_process import TangoServer, tango_server
 
 AXIS, SENSOR = "test/undula/axis", "test/undula/sensor"
@@ -68,12 +69,6 @@ def devices(server: TangoServer, tmp_path: Path) -> Registry:
     return registry
 
 
-def _until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 10.0
-    while not condition():
-        assert time.monotonic() < end, what
-
-
 def test_attributes_are_read_with_unit_shape_and_limits(devices: Registry) -> None:
     assert devices["temperature"].read()["temperature"]["value"] == 21.0
     assert devices["temperature"].unit == "degC"
@@ -92,7 +87,7 @@ def test_an_axis_moves_waits_for_its_state_and_is_stopped(devices: Registry) -> 
     assert axis.position() == 1.0
     assert axis.move_duration_s(0.0, 5.0) == pytest.approx(0.5)
     status = axis.obj.set(-15.0)
-    _until(lambda: axis.obj.moving, "it does not move")
+    until(lambda: axis.obj.moving, "it does not move")
     axis.obj.stop()
     with pytest.raises(DeviceError, match="it was stopped"):
         status.wait(5.0)
@@ -104,7 +99,7 @@ def test_a_fault_ends_a_move_with_the_words_of_the_server(devices: Registry) -> 
 
     proxy = tango.DeviceProxy(devices["tx"].obj._proxy.address)
     status = devices["tx"].obj.set(18.0)
-    _until(lambda: devices["tx"].obj.moving, "it does not move")
+    until(lambda: devices["tx"].obj.moving, "it does not move")
     proxy.Fail("following error")
     with pytest.raises(DeviceError, match="FAULT: following error"):
         status.wait(5.0)
@@ -215,7 +210,7 @@ def test_the_quality_is_in_the_reading_as_its_severity(devices: Registry) -> Non
 def test_a_value_that_changes_is_no_alarm(devices: Registry) -> None:
     axis = devices["tx"].obj
     status = axis.set(-15.0)
-    _until(lambda: axis.moving, "it does not move")
+    until(lambda: axis.moving, "it does not move")
     raw = axis._proxy.raw.read_attribute("Position")
     reading = axis.read()["tx"]
     assert axis.moving
@@ -257,9 +252,9 @@ def test_a_value_that_becomes_invalid_is_told(devices: Registry) -> None:
 
     device = devices["temperature"].obj
     device.subscribe(hear)
-    _until(lambda: heard == [0], "it is not told at first")
+    until(lambda: heard == [0], "it is not told at first")
     tango.DeviceProxy(device._proxy.address).Unplug()
-    _until(lambda: -1 in heard, "it is not told as invalid")
+    until(lambda: -1 in heard, "it is not told as invalid")
     devices["reset"].obj.trigger().wait(5.0)
     assert arrived.wait(5.0)
     device.clear_sub(hear)
@@ -284,7 +279,7 @@ def test_a_server_that_was_killed_is_named_and_answers_again(tmp_path: Path) -> 
             except DeviceError:
                 return False
 
-        _until(answers, "it does not answer again")
+        until(answers, "it does not answer again")
         assert devices["temperature"].connected
 
 

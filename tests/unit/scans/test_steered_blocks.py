@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from undula.testing.scan_house import PATIENCE_S, ScanHouse
+from undula.testing.law import until
+from undula.testing.scan_house import ScanHouse
 
 POINTS = 30_000
 DEVICES = """
@@ -29,18 +29,11 @@ def house(tmp_path: Path) -> Iterator[ScanHouse]:
     made.close()
 
 
-def _until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.002)
-
-
 def _paused(house: ScanHouse, points: int) -> int:
     """Points that are done when it is paused."""
-    _until(lambda: house.runner.status().points_done >= points, "it does not get on")
+    until(lambda: house.runner.status().points_done >= points, "it does not get on")
     house.runner.steering.pause(at_point=False)
-    _until(lambda: house.runner.status().state == "paused", "it does not pause")
+    until(lambda: house.runner.status().state == "paused", "it does not pause")
     return house.runner.status().points_done
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,8 @@ from undula.core.settings import WatchdogSettings
 from undula.plans.verbs import Wait
 from undula.scans.move_watch import MoveWatch
 from undula.scans.watchdog import Expected, Pace, Watchdog, expected_of
-from undula.testing.scan_house import PATIENCE_S, ScanHouse
+from undula.testing.law import until
+from undula.testing.scan_house import ScanHouse
 
 SETTINGS = WatchdogSettings(factor=2.0, margin_s=1.0, scan_margin_s=10.0)
 EXPECTED = Expected(
@@ -172,13 +172,6 @@ def flag(tmp_path: Path) -> Path:
     return tmp_path / "stuck"
 
 
-def _until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.01)
-
-
 def _house(folder: Path, flag: Path, action: str) -> ScanHouse:
     devices = f"""
 rot:
@@ -217,7 +210,7 @@ def test_a_stuck_axis_is_named_and_done_about_what_the_beamline_chose(
     action, steering = house.settings.watchdog.action, house.runner.steering
     flag.touch()
     house.ask("list_scan", "rot", [5.0, 6.0])
-    _until(lambda: bool(steering.watch_overdue()), "nothing is overdue")
+    until(lambda: bool(steering.watch_overdue()), "nothing is overdue")
     assert "waiting for rot" in house.runner.status().overdue[0]
     flag.unlink()
     if action == "abort":
@@ -226,7 +219,7 @@ def test_a_stuck_axis_is_named_and_done_about_what_the_beamline_chose(
         assert "ended by the watchdog: waiting for rot" in ended.reason
         return
     if action == "stop":
-        _until(lambda: house.runner.status().state == "paused", "it does not pause")
+        until(lambda: house.runner.status().state == "paused", "it does not pause")
         assert "paused by the watchdog: waiting for rot" in house.runner.status().message
         steering.resume()
     else:
