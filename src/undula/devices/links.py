@@ -21,6 +21,7 @@ class Link:
     def __init__(self, source: str) -> None:
         self.source = source
         self.up = True
+        self._heard = False
         self._kept: Any = None
 
     async def watch(self) -> None:
@@ -48,7 +49,10 @@ class Link:
             _contexts.append(Context("pva", nt=False))
 
         async def said(value: Any) -> None:
-            self.up = not isinstance(value, Disconnected)
+            up = not isinstance(value, Disconnected)
+            self._heard = self._heard or up
+            if self._heard:  # it begins as disconnected, which is no loss of the device
+                self.up = up
 
         return _contexts[0].monitor(pv, said, request="field(alarm)", notify_disconnect=True)
 

@@ -14,7 +14,7 @@ samx:
   deviceConfig: {prefix: "MOT:m1"}
   readoutPriority: baseline
   enabled: true
-  connectionTimeout: 10
+  connectionTimeout: 30
 """
 COUNTING = """
 card:
@@ -26,7 +26,7 @@ card:
     channels: {clock: 1, i0: 2, it: 3}
   readoutPriority: monitored
   enabled: true
-  connectionTimeout: 10
+  connectionTimeout: 30
 gated:
   deviceClass: undula.devices.epics.Scaler
   deviceConfig:
@@ -36,7 +36,7 @@ gated:
     presets: {i0: 2500}
   readoutPriority: on_request
   enabled: true
-  connectionTimeout: 10
+  connectionTimeout: 30
 mca:
   deviceClass: undula.devices.epics.Mca
   deviceConfig:
@@ -47,7 +47,7 @@ mca:
     preset: live
   readoutPriority: monitored
   enabled: true
-  connectionTimeout: 10
+  connectionTimeout: 30
 """
 CAMERA = """
 cam:
@@ -55,7 +55,7 @@ cam:
   deviceConfig: {prefix: "CAM:", frame_timeout: 0.5, file_timeout: 0.3}
   readoutPriority: monitored
   enabled: true
-  connectionTimeout: 10
+  connectionTimeout: 30
 """
 CAMERA_HEAD = """
         import pathlib, sys
@@ -69,7 +69,7 @@ CAMERA_HEAD = """
         registry["cam"].set_count_time(0.02)
         docs = []
         def fault(word):
-            write("CAM:SIM:Fault", word, repeater=False, notify=True, timeout=10)
+            write("CAM:SIM:Fault", word, repeater=False, notify=True, timeout=30)
         def count(num, finish=True):
             docs.clear()
             try:
@@ -95,10 +95,10 @@ def test_a_motion_that_goes_wrong_says_what_the_hardware_says(
         from caproto.sync.client import write
         samx = registry["samx"]
         def put(field, value):
-            write(f"MOT:m1{field}", value, repeater=False, notify=True, timeout=10)
+            write(f"MOT:m1{field}", value, repeater=False, notify=True, timeout=30)
         def go(target):
             try:
-                samx.put(target, 10)
+                samx.put(target, 60)
             except Exception as exc:
                 return str(exc)
             return ""
@@ -124,7 +124,7 @@ def test_a_motion_that_goes_wrong_says_what_the_hardware_says(
 
 
 STOPS = {
-    "somebody stopped it": 'write("MOT:m2.STOP", 1, repeater=False, timeout=10)',
+    "somebody stopped it": 'write("MOT:m2.STOP", 1, repeater=False, timeout=30)',
     "it was stopped": "device.call(device.obj.stop())",
 }
 
@@ -148,11 +148,11 @@ def test_a_lean_motor_knows_when_it_was_stopped_and_by_whom(
             device.obj.motor_done_move.subscribe_reading(told)
             await device.obj.set(target)
         future = asyncio.run_coroutine_threadsafe(go(), device.loop)
-        assert begun.wait(10)
+        assert begun.wait(60.0)
         STOP
-        assert "WORDS" in str(future.exception(10)), future.exception(10)
+        assert "WORDS" in str(future.exception(60.0)), future.exception(60.0)
         assert device.position() != target
-        device.put(here, 10)
+        device.put(here, 60)
         assert abs(device.position() - here) < 1e-6
         """.replace("STOP\n", STOPS[words] + "\n").replace("WORDS", words),
     )
@@ -176,7 +176,7 @@ def test_a_lean_motor_that_is_late_is_stopped_when_the_plan_gives_up(
             while not await device.obj.motor_done_move.get_value():
                 pass
             return said
-        said = asyncio.run_coroutine_threadsafe(go(), device.loop).result(20)
+        said = asyncio.run_coroutine_threadsafe(go(), device.loop).result(60.0)
         assert "did not say that the motion ended within 0.4 s" in said, said
         assert abs(device.position() - target) > 1, device.position()
         """,
@@ -195,15 +195,15 @@ def test_a_motion_that_somebody_else_ends_is_not_taken_for_an_arrival(
         begun = threading.Event()
         samx.motor_is_moving.subscribe(lambda value, **_: begun.set() if value else None)
         for stop, words in (
-            (lambda: write("MOT:m2.STOP", 1, repeater=False, timeout=10), "somebody stopped it"),
+            (lambda: write("MOT:m2.STOP", 1, repeater=False, timeout=30), "somebody stopped it"),
             (samx.stop, "it was stopped"),
         ):
             begun.clear()
             status = samx.set(15.0 if samx.position < 5 else 0.0)
-            assert begun.wait(5)
+            assert begun.wait(60.0)
             stop()
             try:
-                status.wait(10)
+                status.wait(60.0)
             except Exception as exc:
                 assert words in str(exc), exc
             else:
@@ -211,7 +211,7 @@ def test_a_motion_that_somebody_else_ends_is_not_taken_for_an_arrival(
         samx.low_limit_travel.put(-1.0, wait=True)
         samx.check_value = lambda _: None  # as if the limit had changed after the check
         try:
-            samx.set(-4.0).wait(5)
+            samx.set(-4.0).wait(60.0)
         except Exception as exc:
             assert "outside its soft limits (LVIO)" in str(exc), exc
         else:
@@ -246,6 +246,27 @@ def test_a_counting_card_counts_for_a_time_or_until_a_preset(
         assert count("gated") == {"gated_i0": 2500, "gated_it": 1000, "gated_elapsed": 0.05}, events
         registry["gated"].set_count_time(0.02)  # and whatever comes first ends it
         assert count("gated")["gated_elapsed"] == 0.02, events
+        """,
+    )
+
+
+def test_a_connection_that_was_not_heard_of_yet_is_not_lost(with_counting: Run) -> None:
+    """Whoever follows a PV over PVA is told first that it is not connected: it is not yet."""
+    with_counting(
+        COUNTING.replace("PROTOCOL", "pva"),
+        """
+        import asyncio
+        from undula.devices.links import Link
+        there, nobody = Link("pva://CNT:scaler1:CNT"), Link("pva://CNT:nobody")
+        async def follow():
+            for link in (there, nobody):
+                await link.watch()
+            for _ in range(1000):
+                await asyncio.sleep(0)
+                assert there.up and nobody.up
+            for link in (there, nobody):
+                link.close()
+        asyncio.run_coroutine_threadsafe(follow(), engine.loop).result(60.0)
         """,
     )
 
@@ -321,7 +342,7 @@ def test_a_missing_frame_or_file_is_told_with_numbers_and_place(with_camera: Run
         assert sum(name == "event" for name, _ in docs) == 4
         assert sum(name == "stream_datum" for name, _ in docs) == 3
         fault("slow")
-        write("CAM:SIM:SlowBy", 0.3, repeater=False, notify=True, timeout=10)
+        write("CAM:SIM:SlowBy", 0.3, repeater=False, notify=True, timeout=30)
         assert count(2) == ""
         """,
     )
