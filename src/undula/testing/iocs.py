@@ -32,7 +32,7 @@ __all__ = [
     "start_pva_camera",
 ]
 
-END_TIMEOUT_S = 5.0
+END_TIMEOUT_S = 60.0
 
 
 class Ioc:

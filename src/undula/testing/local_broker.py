@@ -69,7 +69,7 @@ class LocalBroker:
             )
         if wait:
             process = self.process
-            broker.wait_ready(self.paths, self.settings, 20.0, alive=lambda: process.poll() is None)
+            broker.wait_ready(self.paths, self.settings, 60.0, alive=lambda: process.poll() is None)
 
     def kill(self) -> None:
         """`kill -9`."""
@@ -80,7 +80,7 @@ class LocalBroker:
 
     def connect(self, role: Role = "service", client_name: str = "test") -> BrokerConnector:
         """A connector, closed by `close`."""
-        connector = broker.connect(self.paths, self.settings, role, client_name, wait_s=5.0)
+        connector = broker.connect(self.paths, self.settings, role, client_name, wait_s=60.0)
         self._connectors.append(connector)
         return connector
 

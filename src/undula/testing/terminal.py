@@ -13,7 +13,6 @@ import signal
 import struct
 import subprocess
 import termios
-import time
 from collections.abc import Mapping, Sequence
 from fcntl import ioctl
 from itertools import islice
@@ -104,7 +103,7 @@ class PtyPerson:
         self._stream.feed(data)
         return bool(data)
 
-    def see(self, wanted: str, timeout_s: float = 30.0) -> re.Match[str]:
+    def see(self, wanted: str, timeout_s: float = 60.0) -> re.Match[str]:
         """Wait until a pattern stands on the screen, from the line of the last `enter` on.
 
         Raises: AssertionError with the screen's text.
@@ -127,9 +126,11 @@ class PtyPerson:
         self.process.wait()
         os.close(self._master)
 
-    def leave(self, timeout_s: float = 10.0) -> int:
-        """Wait for the end of the process; its exit code."""
-        deadline = time.monotonic() + timeout_s
-        while self.process.poll() is None and time.monotonic() < deadline:
+    def leave(self, timeout_s: float = 60.0) -> int:
+        """Wait for the end of the process, reading what it still shows; its exit code."""
+        deadline = Deadline(timeout_s)
+        while self.process.poll() is None:
+            if deadline.passed:
+                raise AssertionError(f"it does not end:\n{self.text[-4000:]}")
             self.read(0.05)
-        return self.process.wait(0.1)
+        return self.process.wait()

@@ -134,7 +134,7 @@ class Player:
         env: of everything that is started; `export` in a page adds to it.
     """
 
-    def __init__(self, env: Mapping[str, str], *, timeout_s: float = 30.0) -> None:
+    def __init__(self, env: Mapping[str, str], *, timeout_s: float = 60.0) -> None:
         self.env = {**os.environ, **env}
         self._timeout_s = timeout_s
         self._people: dict[str, PtyPerson] = {}
@@ -245,7 +245,7 @@ class Player:
         self, me: PtyPerson, seen_from: int, step: Step, shows: list[str], *, whole: bool
     ) -> str:
         wanted = pattern(shows, whole=whole)
-        deadline = Deadline(5.0 if whole else self._timeout_s)
+        deadline = Deadline(self._timeout_s)
         while True:
             me.read(0.05)
             lines = _shown(me.lines, seen_from)[step.text.count("\n") + 1 :]

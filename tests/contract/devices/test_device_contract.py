@@ -48,7 +48,7 @@ MOVES = """
 def on_loop(call):
     async def run():
         return call()
-    return asyncio.run_coroutine_threadsafe(run(), loop).result(5)
+    return asyncio.run_coroutine_threadsafe(run(), loop).result(60.0)
 is_async = not device.synchronous
 def start(target):
     return on_loop(lambda: device.obj.set(target)) if is_async else device.obj.set(target)
@@ -56,22 +56,22 @@ def outcome(status):
     ended = threading.Event()
     hear = lambda: status.add_callback(lambda *_: ended.set())
     on_loop(hear) if is_async else hear()
-    assert ended.wait(10), "its status never ends"
+    assert ended.wait(60.0), "its status never ends"
     return status.success
 def until(condition, what):
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60.0
     while not condition():  # each look is a round trip to the device
         assert time.monotonic() < end, what
 here = device.position()
-device.put(here + 0.2, 10)
+device.put(here + 0.2, 60)
 assert abs(device.position() - here - 0.2) < 0.02, device.position()
-device.put(here, 10)
+device.put(here, 60)
 
-status = start(here + 5)
+status = start(here + 15)
 until(lambda: abs(device.position() - here) >= 0.02, "it does not move")
 device.call(device.obj.stop()) if is_async else device.obj.stop()
 assert not outcome(status), "stopped, and says success"
-assert abs(device.position() - here) < 4.5
+assert abs(device.position() - here) < 14
 
 first = start(here + 5)
 second = start(here)
@@ -92,8 +92,8 @@ async def awaited(method):
 def act(method):
     if device.synchronous:
         status = method()
-        return status.wait(10) if hasattr(status, "wait") else status
-    return asyncio.run_coroutine_threadsafe(awaited(method), loop).result(10)
+        return status.wait(60.0) if hasattr(status, "wait") else status
+    return asyncio.run_coroutine_threadsafe(awaited(method), loop).result(60.0)
 act(device.obj.stage)
 act(device.obj.trigger)
 counted = device.read()
@@ -113,7 +113,7 @@ END = """
 discard(device.obj)
 for thread in threading.enumerate():
     if thread.name.startswith(("poll ", "move ")):
-        thread.join(5)
+        thread.join(60.0)
 left = [t.name for t in threading.enumerate() if t.name.startswith(("driver ", "poll ", "move "))]
 assert not left, left
 print("DONE")
@@ -180,7 +180,7 @@ def test_a_device_keeps_its_promises(
         env={**os.environ, **env},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert "DONE" in done.stdout, done.stdout + done.stderr

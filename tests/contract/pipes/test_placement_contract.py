@@ -46,7 +46,7 @@ def test_a_process_that_is_killed_hangs_up(placement: Placement) -> None:
     placed = placement.start("lonely", HERE)
     assert placed.wait(0.0) is None
     placed.kill()
-    assert placed.wait(30.0) == -signal.SIGKILL
+    assert placed.wait(60.0) == -signal.SIGKILL
     while not placed.line.ended:
         placed.line.heard()
     placed.line.close()
@@ -55,7 +55,7 @@ def test_a_process_that_is_killed_hangs_up(placement: Placement) -> None:
 def test_a_process_whose_runner_hangs_up_ends(placement: Placement) -> None:
     placed = placement.start("lonely", HERE)
     placed.line.close()
-    assert placed.wait(30.0) == 0
+    assert placed.wait(60.0) == 0
 
 
 def test_a_host_that_is_not_reached_is_refused_with_its_place(placement: Placement) -> None:

@@ -67,10 +67,10 @@ def processes(own_broker: LocalBroker) -> Iterator[Processes]:
 
 @pytest.fixture
 def until() -> Callable[[Callable[[], bool]], None]:
-    """Wait for a condition, up to 15 s."""
+    """Wait for a condition, up to a minute."""
 
     def wait(condition: Callable[[], bool]) -> None:
-        end = time.monotonic() + 15.0
+        end = time.monotonic() + 60.0
         while not condition():
             assert time.monotonic() < end, "the condition did not come true"
             time.sleep(0.005)

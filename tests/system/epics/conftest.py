@@ -47,7 +47,7 @@ def _runner(ioc: RunningIoc | Ioc, folder: Path) -> Run:
             env={**os.environ, **ioc.env},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         assert "DONE" in done.stdout, done.stdout + done.stderr
@@ -61,7 +61,7 @@ def motor_ioc() -> Iterator[RunningIoc]:
     with start_fake_motor() as running:
         script = (
             "from caproto.sync.client import write; "
-            "write('sim:mtr1.EGU', 'mm', repeater=False, timeout=10)"
+            "write('sim:mtr1.EGU', 'mm', repeater=False, timeout=30)"
         )
         subprocess.run(
             [sys.executable, "-c", script],

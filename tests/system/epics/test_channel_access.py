@@ -18,7 +18,7 @@ def _motor(cls: str = "ophyd.EpicsMotor", name: str = "mtr", record: str = "mtr1
   deviceConfig: {{prefix: "sim:{record}"}}
   readoutPriority: baseline
   enabled: true
-  connectionTimeout: 10
+  connectionTimeout: 30
 """
 
 
@@ -46,7 +46,7 @@ def test_a_motor_record_moves_is_read_and_has_live_limits(with_motor: Run, cls: 
         here = m.position()
         target = here + (0.2 if here < 5 else -0.2)
         engine(bps.mv(m.obj, target))
-        end = time.monotonic() + 5  # caproto's record answers a put before the motor arrives
+        end = time.monotonic() + 60  # caproto's record answers a put before the motor arrives
         while abs(m.position() - target) > 0.05 and time.monotonic() < end:
             engine(bps.sleep(0.02))
         assert abs(m.position() - target) < 0.05, m.position()
@@ -63,11 +63,11 @@ def test_a_motor_record_moves_is_read_and_has_live_limits(with_motor: Run, cls: 
 
 def test_absent_pvs_take_only_their_timeout_together_and_the_others_work(with_motor: Run) -> None:
     with_motor(
-        "".join(_absent(f"gone{i}") for i in range(12)) + _motor(),
+        "".join(_absent(f"gone{i}") for i in range(60)) + _motor(),
         """
-        assert took_s < 6.0, took_s
+        assert took_s < 30.0, took_s  # one after the other, they would take a minute
         assert registry["mtr"].connected, registry["mtr"].problem
-        for i in range(12):
+        for i in range(60):
             info = registry[f"gone{i}"].info()
             assert not info.enabled and not info.connected
             assert info.problem == f"no answer from sim:not:there:gone{i} within 1 s", info.problem
@@ -86,14 +86,15 @@ def test_the_stopper_stops_a_motor_on_its_way_over_its_own_connection(with_motor
         target = 30.0 if here < 15 else 0.0
         moving, still = threading.Event(), threading.Event()
         m.obj.motor_is_moving.subscribe(lambda value, **_: (moving if value else still).set())
-        assert still.wait(5)
+        assert still.wait(60.0)
+        m.obj.velocity.put(0.5, wait=True)  # it is on its way for half a minute
         status = m.obj.set(target)
-        assert moving.wait(5)
+        assert moving.wait(60.0)
         still.clear()
         pairs = stop_pvs(m.entry)
         assert pairs == [("sim:mtr3.STOP", 1)], pairs
-        assert stop_all(pairs, 5.0) == {"sim:mtr3.STOP": None}
-        assert still.wait(5), "the IOC still moves"
+        assert stop_all(pairs, 30.0) == {"sim:mtr3.STOP": None}
+        assert still.wait(60.0), "the IOC still moves"
         assert abs(m.position() - target) > 1.0, m.position()
         """,
     )
@@ -104,8 +105,8 @@ def test_a_pv_that_the_stopper_does_not_reach_is_named(with_motor: Run) -> None:
         _motor(),
         """
         begin = time.monotonic()
-        result = stop_all([("sim:gone.STOP", 1), ("sim:mtr1.STOP", 1)], 0.5)
-        assert time.monotonic() - begin < 3.0
+        result = stop_all([("sim:gone.STOP", 1), ("sim:mtr1.STOP", 1)], 2.0)
+        assert time.monotonic() - begin < 30.0
         assert result["sim:gone.STOP"], result
         assert result["sim:mtr1.STOP"] is None, result
         """,

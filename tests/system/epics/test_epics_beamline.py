@@ -24,7 +24,7 @@ from undula.testing.beamline import local_beamline
 from undula.testing.iocs import Ioc, client_environment
 from undula.testing.tango_process import tango_server
 
-PATIENCE_S = 40.0
+PATIENCE_S = 60.0
 DEVICES = """
 mot:
   deviceClass: undula.devices.epics.EpicsMotor
@@ -112,7 +112,7 @@ def client(
 
 
 def put(pv: str, value: Any) -> None:
-    write(pv, value, repeater=False, notify=True, timeout=10)
+    write(pv, value, repeater=False, notify=True, timeout=30)
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_one_scan_takes_motor_card_camera_and_simulation_into_one_file(client: C
         assert link.filename == f"{run.path.stem}_cam.h5"
         assert file["entry/data"].attrs["signal"] == "card_i0"
         assert list(file["entry/data"].attrs["axes"]) == ["mot"]
-    assert read("CAM:cam1:AcquireTime_RBV", repeater=False, timeout=10).data[0] == 0.05
+    assert read("CAM:cam1:AcquireTime_RBV", repeater=False, timeout=30).data[0] == 0.05
 
 
 def test_one_scan_of_a_pseudo_axis_takes_every_kind_of_device_into_one_file(

@@ -52,6 +52,14 @@ def iocs() -> Iterator[dict[str, Ioc]]:
         yield {"mot": mot, "card": card, "cam": cam}
 
 
+@pytest.fixture(autouse=True)
+def alive(iocs: dict[str, Ioc]) -> None:
+    """What a failed test has left dead is started again."""
+    for ioc in iocs.values():
+        if not ioc.pid:
+            ioc.start()
+
+
 @pytest.fixture(scope="module")
 def devices(iocs: dict[str, Ioc], tmp_path_factory: Any) -> Iterator[Path]:
     """The device file, in an environment in which its devices are found."""
@@ -101,7 +109,7 @@ def test_a_device_that_stays_away_ends_the_scan_as_failed(
 ) -> None:
     wait = {"lost_deadline_s": 1.0}
     with local_beamline(devices=devices, settings=wait) as beamline, beamline.connect() as client:
-        scan = client.scan("mot", 0, 3, 13, time=0.1, detectors=["card"], wait=False)
+        scan = client.scan("mot", 0, 3, 13, time=0.15, detectors=["card"], wait=False)
         until(lambda: client.queue.list().points_done >= 3, "the scan does not begin")
         iocs["card"].kill()
         with pytest.raises(UndulaError) as failure:

@@ -51,7 +51,7 @@ def test_two_hundred_devices_load_and_the_dead_are_named(ioc: RunningIoc, tmp_pa
     path.write_text("".join(motors + values))
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(path)],
-        env={**os.environ, **ioc.env}, capture_output=True, text=True, timeout=60, check=True,
+        env={**os.environ, **ioc.env}, capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     problems = json.loads(done.stdout.strip().splitlines()[-1])
     assert sorted(problems) == sorted(f"dead{i}" for i in range(10))

@@ -23,7 +23,7 @@ samx:
   deviceConfig: {prefix: "MOT:m2"}
   readoutPriority: baseline
   enabled: true
-  connectionTimeout: 10
+  connectionTimeout: 30
 """
 HEAD = """
         from caproto.sync.client import read, write
@@ -31,11 +31,11 @@ HEAD = """
         from undula.devices.motor import MotorView
         view = MotorView(registry["samx"])
         def field(name):
-            return read(f"MOT:m2.{name}", repeater=False, timeout=10).data[0]
+            return read(f"MOT:m2.{name}", repeater=False, timeout=30).data[0]
         def put(name, value):
-            write(f"MOT:m2{name}", value, repeater=False, notify=True, timeout=10)
+            write(f"MOT:m2{name}", value, repeater=False, notify=True, timeout=30)
         def until(condition):
-            end = time.monotonic() + 10
+            end = time.monotonic() + 60.0
             while not condition():  # each look is a round trip to the record
                 assert time.monotonic() < end, view.parameters()
 """
@@ -93,7 +93,7 @@ def test_the_status_says_homed_and_at_which_switch(with_faulty_motor: Run, cls: 
         + """
         def go(target):
             try:
-                registry["samx"].put(target, 10)
+                registry["samx"].put(target, 60)
             except Exception:
                 pass
         go(0.0)
@@ -137,7 +137,7 @@ def client(beamline: LocalBeamline) -> Iterator[Client]:
 
 
 def _field(name: str) -> float:
-    return float(read(f"MOT:m2.{name}", repeater=False, timeout=10).data[0])
+    return float(read(f"MOT:m2.{name}", repeater=False, timeout=30).data[0])
 
 
 def test_undula_motor_and_set_reach_the_record(
@@ -151,13 +151,13 @@ def test_undula_motor_and_set_reach_the_record(
                 main()
             assert not ended.value.code, capsys.readouterr()
             assert _field("BDST") == float(value)
-    write("MOT:m2.FOFF", 1, repeater=False, notify=True, timeout=10)
+    write("MOT:m2.FOFF", 1, repeater=False, notify=True, timeout=30)
     try:
         for name in ("samx", "lean"):
             with pytest.raises(InputError, match="unfreeze"):
                 client.motors.set_position(name, 3)
     finally:
-        write("MOT:m2.FOFF", 0, repeater=False, notify=True, timeout=10)
+        write("MOT:m2.FOFF", 0, repeater=False, notify=True, timeout=30)
 
 
 @pytest.mark.parametrize("name", ["samx", "lean"])
@@ -186,6 +186,6 @@ def test_the_velocity_is_put_back_when_the_engine_dies_during_a_jog(
     with pytest.raises(UndulaError):
         move.result()
     until(lambda: _field("VELO") == before, "the velocity is not put back")
-    assert _field("DMOV") == 1
+    until(lambda: _field("DMOV") == 1, "it still moves")
     until(lambda: not beamline.paths.velocities.read_text().strip("{}"), "it is kept")
     client.mv(lean=0)

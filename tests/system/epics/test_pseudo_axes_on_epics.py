@@ -5,7 +5,6 @@ Slow (about 15 s): an IOC and a beamline have to start, and motors take their ti
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +16,7 @@ from undula.client import Client
 from undula.core.errors import LimitError, UndulaError
 from undula.testing.beamline import local_beamline
 from undula.testing.iocs import start_motor
+from undula.testing.law import until
 
 CLASSES = {"": "ophyd.EpicsMotor", "_a": "ophyd_async.epics.motor.Motor"}
 
@@ -58,7 +58,11 @@ def suffix(request: pytest.FixtureRequest) -> str:
 
 
 def _record(field: str) -> float:
-    return float(read(f"PSE:{field}", repeater=False, timeout=10).data[0])
+    return float(read(f"PSE:{field}", repeater=False, timeout=30).data[0])
+
+
+def _put(field: str, value: float) -> None:
+    write(f"PSE:{field}", value, repeater=False, notify=True, timeout=30)
 
 
 def test_a_gap_of_motor_records_is_moved_and_scanned(client: Client, suffix: str) -> None:
@@ -72,7 +76,7 @@ def test_a_gap_of_motor_records_is_moved_and_scanned(client: Client, suffix: str
 
 
 def test_the_limits_of_the_records_hold_for_the_gap(client: Client, suffix: str) -> None:
-    write("PSE:m1.HLM", 3.0, repeater=False, notify=True, timeout=10)
+    _put("m1.HLM", 3.0)
     try:
         client.mv(f"gap{suffix}", 0.0, f"offset{suffix}", 0.0)
         with pytest.raises(LimitError, match="point 5 of 5") as caught:
@@ -80,19 +84,21 @@ def test_the_limits_of_the_records_hold_for_the_gap(client: Client, suffix: str)
         assert caught.value.device == f"top{suffix}"
         assert _record("m1.VAL") == 0.0
     finally:
-        write("PSE:m1.HLM", 20.0, repeater=False, notify=True, timeout=10)
+        _put("m1.HLM", 20.0)
 
 
 def test_stop_stops_both_blades_on_their_way(client: Client, suffix: str) -> None:
     client.mv(f"gap{suffix}", 0.0, f"offset{suffix}", 0.0)
+    velocities = {name: _record(name) for name in ("m1.VELO", "m2.VELO")}
+    for name in velocities:
+        _put(name, 1.0)
     move = client.start_move({f"gap{suffix}": 38.0})
-    end = time.monotonic() + 20.0
-    while _record("m1.RBV") < 0.5 or _record("m2.RBV") > -0.5:
-        assert time.monotonic() < end, "the blades do not move"
+    until(lambda: _record("m1.RBV") > 0.2 and _record("m2.RBV") < -0.2, "the blades do not move")
     client.stop()
     with pytest.raises(UndulaError):
         move.result()
-    while not (_record("m1.DMOV") and _record("m2.DMOV")):
-        assert time.monotonic() < end, "the blades do not stop"
+    until(lambda: bool(_record("m1.DMOV") and _record("m2.DMOV")), "the blades do not stop")
+    for name, velocity in velocities.items():
+        _put(name, velocity)
     assert _record("m1.RBV") < 18.0
     assert _record("m2.RBV") > -18.0

@@ -158,9 +158,9 @@ def test_an_import_is_announced_like_any_run(
     connector = client.link.connector
     begin, end = connector.last_id(RUNS_OPENED), connector.last_id(RUNS_CLOSED)
     (found,) = import_file(tmp_path / "old.jsonl", "test")
-    ((_, opened),) = connector.read(RUNS_OPENED, after=begin, block_s=5.0)
+    ((_, opened),) = connector.read(RUNS_OPENED, after=begin, block_s=60.0)
     assert (opened.uid, opened.number, opened.imported) == (found.uid, found.number, True)
-    ((_, closed),) = connector.read(RUNS_CLOSED, after=end, block_s=5.0)
+    ((_, closed),) = connector.read(RUNS_CLOSED, after=end, block_s=60.0)
     assert (closed.path, closed.num_events) == (str(found.path), {"primary": 3})
     assert client.scan("samx", 0, 1, 3, detectors=["diode"]).run.number == found.number + 1
 
@@ -214,7 +214,7 @@ def test_the_command_line_tags_and_finds(beamline: LocalBeamline, client: Client
             "test",
         ]
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=60, env=os.environ
+            command, capture_output=True, text=True, check=False, timeout=120, env=os.environ
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -26,7 +26,7 @@ mtr:
   deviceConfig: {{prefix: "{RECORD}"}}
   readoutPriority: baseline
   enabled: true
-  connectionTimeout: 10
+  connectionTimeout: 30
 """
 
 
@@ -118,6 +118,6 @@ def test_undula_stop_reaches_the_motor_when_the_engine_does_not_answer(
     assert "mtr (by the stopper" in done.stdout
     _until("DMOV", "stopped", 10.0)
     assert _ask_ioc("RBV") < 9.0
-    end = time.monotonic() + 30.0
+    end = time.monotonic() + 60.0
     while moving.pid("engine") in (stuck, 0):
         assert time.monotonic() < end, "the engine was not started anew"

@@ -35,7 +35,7 @@ from undula.testing.witness import device_file, noted
 
 POINTS = 300
 LONG = 3000  # long enough for the writer to flush in mid-scan
-PATIENCE_S = 45.0
+PATIENCE_S = 60.0
 
 FAULTS = {
     "engine": [
@@ -234,7 +234,7 @@ def test_a_killed_client_stops_nothing(place: Path, fault: str) -> None:
         victim = subprocess.run(
             [sys.executable, "-c", CLIENT],
             env={**os.environ, **fault_environment(place, "client", fault)},
-            timeout=60,
+            timeout=120,
             check=False,
         )
         assert victim.returncode == -signal.SIGKILL

@@ -176,7 +176,7 @@ def test_a_client_sees_how_the_graph_runs_and_what_its_ports_gave(client: Client
     following = client.pipes["cam"].follow(came.put)
     run = client.scan("samx", 0, 1, 4, detectors=["cam"]).run
     while True:  # the last word comes within a quarter of a second
-        told = came.get(timeout=30)
+        told = came.get(timeout=60.0)
         images = {image.port: image for image in told.images}
         if {"det.frames", "roi.sum"} <= set(images) and told.nodes[0].frames:
             break
@@ -258,7 +258,7 @@ def test_an_edge_that_cannot_keep_up_pauses_the_scan_which_goes_on_by_itself(
             if event["seq_num"] == 5:
                 shut.touch()
                 break
-        while not (said := told.get(timeout=60).message).startswith("paused by itself"):
+        while not (said := told.get(timeout=120).message).startswith("paused by itself"):
             pass
     assert "[slow] edge det.frames -> gate.frames cannot keep up" in said
     shut.unlink()

@@ -44,7 +44,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def pipes(*words: object, code: int = 0) -> str:
     done = subprocess.run(
         [str(Path(sys.executable).with_name("undula")), "pipes", *map(str, words)],
-        capture_output=True, text=True, timeout=90, env=os.environ, check=False,
+        capture_output=True, text=True, timeout=120, env=os.environ, check=False,
     )  # fmt: skip
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr

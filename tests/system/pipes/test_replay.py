@@ -110,7 +110,7 @@ def test_frames_go_one_by_one_as_a_person_steps_and_the_record_stays_as_it_was(
     undula = str(Path(sys.executable).with_name("undula"))
     words = [undula, "pipes", "replay", str(file), "--step", "--folder", str(tmp_path / "steps")]
     done = subprocess.run(
-        words, input="\n" * 9, capture_output=True, text=True, timeout=90, check=False,
+        words, input="\n" * 9, capture_output=True, text=True, timeout=120, check=False,
         env=os.environ | {"XDG_STATE_HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)},
     )  # fmt: skip
     lines = [line for line in done.stderr.splitlines() if line[:1].isdigit()]
@@ -122,7 +122,7 @@ def test_frames_go_one_by_one_as_a_person_steps_and_the_record_stays_as_it_was(
         for number, data in zip(numbers, values["roi.sum/data"][()].tolist(), strict=True):
             assert data == heard["roi.sum -> out.values", number][3]
     assert file.read_bytes() == before
-    refused = subprocess.run(words, capture_output=True, text=True, timeout=90, check=False)
+    refused = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
     assert refused.returncode == 2
     assert "choose a new folder by --folder" in refused.stderr
 

@@ -202,7 +202,7 @@ def test_a_runner_that_is_gone_takes_its_processes_with_it() -> None:
     processes = [p.process for p in runner._processes.values()]
     for process in runner._processes.values():
         process.line.close()  # as its death would
-    assert [p.wait(30) for p in processes] == [0] * len(processes)
+    assert [p.wait(60.0) for p in processes] == [0] * len(processes)
     assert not runner._folder.exists(), "sockets are left"
 
 

@@ -64,12 +64,12 @@ class Beamline:
 
     def service(self, name: str, *needs: str, code: str = SERVICE, **more: Any) -> ServiceSpec:
         argv = (sys.executable, "-c", code, str(self.witness), name)
-        return ServiceSpec(name, argv, needs=needs, **{"ready_timeout_s": 15.0, **more})
+        return ServiceSpec(name, argv, needs=needs, **{"ready_timeout_s": 60.0, **more})
 
     def broker(self) -> ServiceSpec:
         path = str(self.paths.broker_socket)
         argv = (sys.executable, "-c", BROKER, str(self.witness), path)
-        return ServiceSpec("broker", argv, ready="broker", ready_path=path, ready_timeout_s=15.0)
+        return ServiceSpec("broker", argv, ready="broker", ready_path=path, ready_timeout_s=60.0)
 
     def all(self) -> list[ServiceSpec]:
         return [
@@ -99,10 +99,10 @@ class Beamline:
         """SIGKILL, and wait until it has taken effect."""
         pidfd = os.pidfd_open(pid)
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        assert select.select([pidfd], [], [], 5.0)[0]
+        assert select.select([pidfd], [], [], 60.0)[0]
         os.close(pidfd)
 
-    def until(self, condition: Callable[[], bool], what: str, timeout_s: float = 10.0) -> None:
+    def until(self, condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
         end = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < end, f"{what}; status: {self.status()}"

@@ -37,7 +37,7 @@ def undula(*words: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-c", "from undula.cli import main; main()", *words],
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=120,
         check=False,
         env={
             **os.environ,

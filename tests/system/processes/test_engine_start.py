@@ -8,6 +8,7 @@ import pytest
 
 from undula.core.errors import StorageError
 from undula.processes import engine
+from undula.testing.law import until
 from undula.testing.local_broker import LocalBroker
 
 
@@ -21,7 +22,11 @@ def test_a_start_that_fails_gives_back_lock_connection_and_socket() -> None:
             engine.serve(local.paths, local.settings)
         engine._only_one(local.paths).close()
         assert not local.paths.stop_socket.exists()
-        left = {thread.name for thread in threading.enumerate()} - before
-        assert not {name for name in left if name.startswith(("outbox", "stop", "scans"))}
+
+        def left() -> set[str]:
+            found = {thread.name for thread in threading.enumerate()} - before
+            return {name for name in found if name.startswith(("outbox", "stop", "scans"))}
+
+        until(lambda: not left(), "threads are left")
     finally:
         local.close()

@@ -40,7 +40,7 @@ def undula(*words: str, **more) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-c", "from undula.cli import main; main()", *words],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
         env={**os.environ, "UNDULA_BEAMLINE": "t", "COLUMNS": "200"},
         **more,

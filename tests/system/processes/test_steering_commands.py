@@ -18,7 +18,7 @@ def undula(*words: str) -> str:
         [sys.executable, "-c", "from undula.cli import main; main()", *words],
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=120,
         check=False,
         env={**os.environ, "UNDULA_BEAMLINE": "t", "COLUMNS": "200"},
     )
@@ -60,7 +60,7 @@ def test_detached_scans_are_steered_and_a_file_is_rebuilt_read_only(running) -> 
     undula("queue", "resume")
     running.until(lambda: state()["state"] == "running", "the scan did not go on")
     undula("queue", "abort", "--reason", "enough")
-    running.until(lambda: state()["state"] == "idle", "the scan did not end", timeout_s=20.0)
+    running.until(lambda: state()["state"] == "idle", "the scan did not end")
     aborted = json.loads(undula("runs", "-1", "--json"))
     assert aborted["exit_status"] == "abort"
 
@@ -68,7 +68,7 @@ def test_detached_scans_are_steered_and_a_file_is_rebuilt_read_only(running) -> 
     running.until(lambda: state()["points_done"] >= 1, "the scan was not continued")
     assert "is left out, then it goes on" in undula("queue", "skip")
     assert "it ends after this point" in undula("queue", "complete")
-    running.until(lambda: state()["state"] == "idle", "the scan did not end", timeout_s=20.0)
+    running.until(lambda: state()["state"] == "idle", "the scan did not end")
     ended = json.loads(undula("runs", "-1", "--json"))
     assert ended["exit_status"] == "success"
     assert ended["metadata"]["continues"]["number"] == aborted["number"]
@@ -93,7 +93,6 @@ def test_what_down_has_left_in_the_queue_waits_until_somebody_lets_it_go_on(runn
     running.until(
         lambda: (row := running.row("engine"))["pid"] != before and row["state"] == "ready",
         "no new engine",
-        timeout_s=30.0,
     )
     left = state()
     assert (left["running"], len(left["waiting"])) == (None, 1)

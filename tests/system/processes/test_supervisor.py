@@ -13,7 +13,7 @@ from undula.core import procs
 from undula.core.errors import BusyError, ServiceError
 from undula.processes import bringup, supervisor_client, supervisor_model
 
-MUTE = "import sys, time; print('no licence found', flush=True); time.sleep(600)"
+MUTE = ("/bin/sh", "-c", "echo no licence found; exec sleep 600")
 FAILING = "import sys; print('cannot open the device file'); sys.exit(3)"
 
 
@@ -43,9 +43,9 @@ def test_status_shows_memory_uptime_and_the_last_heartbeat(beamline) -> None:
     beamline.until(lambda: beamline.row("engine")["text"] == "well", "no heartbeat")
     row = beamline.row("engine")
     assert row["state"] == "ready"
-    assert row["heartbeat_age_s"] < 5.0
+    assert row["heartbeat_age_s"] < 60.0
     assert row["pss_bytes"] > 1_000_000
-    assert 0 <= row["uptime_s"] < 60
+    assert 0 <= row["uptime_s"] < 300
     assert row["restarts"] == 0
 
 
@@ -167,7 +167,7 @@ def test_a_second_start_is_refused_with_pid_and_remedy(beamline) -> None:
     with pytest.raises(BusyError, match=rf"already up, supervisor pid {pid}.*undula down"):
         beamline.up()
     refused = supervisor_client.launch(beamline.paths)
-    assert refused.wait(10) == 4
+    assert refused.wait(60.0) == 4
     said = " ".join(supervisor_client.tail(beamline.paths.logs / "supervisor.out", 3))
     assert f"pid {pid}" in said
 
@@ -175,9 +175,9 @@ def test_a_second_start_is_refused_with_pid_and_remedy(beamline) -> None:
 def test_a_service_that_never_becomes_ready_is_named_with_its_last_words(beamline) -> None:
     specs = [
         beamline.service("writer"),
-        beamline.service("engine", "writer", code=MUTE, ready_timeout_s=0.5),
+        supervisor_model.ServiceSpec("engine", MUTE, needs=("writer",), ready_timeout_s=1.0),
     ]
-    with pytest.raises(bringup.StartError, match=r"engine was not ready after 0\.5 s") as caught:
+    with pytest.raises(bringup.StartError, match="engine was not ready after 1 s") as caught:
         beamline.up(specs)
     assert "no licence found" in caught.value.output
     assert supervisor_client.living(beamline.paths) == {}

@@ -55,7 +55,7 @@ def test_a_device_that_a_scan_uses_is_refused_or_changed_at_its_end(client: Clie
     assert "samx is in use" in client.config.remove("samx", when_free=True).pending
     assert client.devices.samx.info.connected
     client.queue.abort("enough")
-    scan.wait(20.0, check=False)
+    scan.wait(60.0, check=False)
     until(lambda: not client.config.status().pending, "the change does not come")
     with pytest.raises(InputError, match="no device 'samx'"):
         client.scan("samx", 0, 1, 3)

@@ -13,10 +13,11 @@ import pytest
 from undula.client import Client
 from undula.client.runs import Run
 from undula.core.errors import InputError, UndulaError
+from undula.files import RunData
 from undula.testing.beamline import LocalBeamline, local_beamline
 from undula.testing.law import until
 
-PATIENCE_S = 45.0
+PATIENCE_S = 60.0
 DEVICES = """
 samx: {deviceClass: undula.devices.sim.SimPositioner, readoutPriority: on_request, enabled: true}
 samy: {deviceClass: undula.devices.sim.SimPositioner, readoutPriority: baseline, enabled: true}
@@ -41,6 +42,12 @@ def beamline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBeamline
 def client(beamline: LocalBeamline) -> Iterator[Client]:
     with beamline.connect() as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def uninterrupted() -> dict[float | None, RunData]:
+    """By count time: the data of a run that nobody interrupted."""
+    return {}
 
 
 def _interrupted(client: Client, points: int, how: Callable[[], object]) -> Run:
@@ -71,13 +78,20 @@ def _ways(client: Client, beamline: LocalBeamline) -> dict[str, Callable[[], obj
 
 
 @pytest.mark.parametrize("way", ["aborted", "killed"])
-@pytest.mark.parametrize("count_time_s", [0.02, None], ids=["by message", "in blocks"])
+@pytest.mark.parametrize("count_time_s", [0.05, None], ids=["by message", "in blocks"])
 def test_joined_it_is_as_a_run_that_nobody_interrupted(
-    client: Client, beamline: LocalBeamline, way: str, count_time_s: float | None
+    client: Client,
+    beamline: LocalBeamline,
+    uninterrupted: dict[float | None, RunData],
+    way: str,
+    count_time_s: float | None,
 ) -> None:
     points = 60 if count_time_s else 20_000
     client.mv(samx=0)
-    whole = client.rel_scan("samx", -2, 2, points, time=count_time_s).run.data
+    if count_time_s not in uninterrupted:
+        run = client.rel_scan("samx", -2, 2, points, time=count_time_s).run
+        uninterrupted[count_time_s] = run.data
+    whole = uninterrupted[count_time_s]
     client.rel_scan("samx", -2, 2, points, time=count_time_s, wait=False)
     run = _interrupted(client, points // 6, _ways(client, beamline)[way])
     taken = len(run.data["samx"])
@@ -103,7 +117,7 @@ def test_joined_it_is_as_a_run_that_nobody_interrupted(
 
 
 def test_a_continued_run_is_continued_itself_and_its_steering_is_kept(client: Client) -> None:
-    client.grid_scan("samy", 0, 2, 4, "samx", -1, 1, 15, snake_axes=True, time=0.02, wait=False)
+    client.grid_scan("samy", 0, 2, 4, "samx", -1, 1, 15, snake_axes=True, time=0.05, wait=False)
     first = _interrupted(client, 8, lambda: client.queue.abort("a"))
     taken = len(first.data["samx"])
     second_scan = first.continued()

@@ -36,7 +36,7 @@ def client(beamline: LocalBeamline) -> Iterator[Client]:
 def _undula(beamline: LocalBeamline, *words: str) -> str:
     done = subprocess.run(
         [UNDULA, *words, "--beamline", beamline.paths.name],
-        capture_output=True, text=True, check=False, timeout=100,
+        capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr + done.stdout
     return done.stdout

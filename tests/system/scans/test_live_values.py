@@ -11,6 +11,7 @@ import pytest
 from undula.client import Client
 from undula.messages import DeviceChanges, DevicePreview, DeviceProgress
 from undula.testing.beamline import local_beamline
+from undula.testing.law import until
 
 KEYS = {"readoutPriority": "on_request", "enabled": True}
 DRIFT = {
@@ -35,8 +36,8 @@ def changes(client: Client) -> Iterator[queue.SimpleQueue[DeviceChanges]]:
     subscription.close()
 
 
-def _until(changes: queue.SimpleQueue[DeviceChanges], name: str, value: float) -> None:
-    end = time.monotonic() + 10.0
+def _heard_until(changes: queue.SimpleQueue[DeviceChanges], name: str, value: float) -> None:
+    end = time.monotonic() + 60.0
     while changes.get(timeout=end - time.monotonic()).values.get(name) != value:
         pass
 
@@ -45,7 +46,7 @@ def test_a_moved_axis_is_told_without_being_asked_for(
     client: Client, changes: queue.SimpleQueue[DeviceChanges]
 ) -> None:
     client.mv(samx=1.5)
-    _until(changes, "samx", 1.5)
+    _heard_until(changes, "samx", 1.5)
 
 
 def test_a_signal_that_changes_often_is_told_ten_times_a_second_at_most(
@@ -53,7 +54,7 @@ def test_a_signal_that_changes_often_is_told_ten_times_a_second_at_most(
 ) -> None:
     times: list[float] = []
     while len(times) < 12:
-        change = changes.get(timeout=10.0)
+        change = changes.get(timeout=60.0)
         if "drift" in change.values:
             times.append(change.time)
     assert times[-1] - times[0] > 0.9
@@ -63,13 +64,13 @@ def test_a_device_that_was_taken_away_is_told_no_more(
     client: Client, changes: queue.SimpleQueue[DeviceChanges]
 ) -> None:
     client.config.add({"other": DRIFT})
-    while "other" not in changes.get(timeout=10.0).values:
+    while "other" not in changes.get(timeout=60.0).values:
         pass
     client.config.remove("other")
     client.mv(samx=0.125)
-    _until(changes, "samx", 0.125)  # what was on its way has arrived
+    _heard_until(changes, "samx", 0.125)  # what was on its way has arrived
     client.mv(samx=0.25)
-    end = time.monotonic() + 10.0
+    end = time.monotonic() + 60.0
     while True:
         change = changes.get(timeout=end - time.monotonic())
         assert "other" not in change.values
@@ -78,9 +79,13 @@ def test_a_device_that_was_taken_away_is_told_no_more(
 
 
 def test_a_value_that_nobody_subscribes_to_is_heard_as_well(client: Client) -> None:
-    end = time.monotonic() + 10.0
-    while (heard := client.devices.heard()) is None or "ring_current" not in heard.values:
-        assert time.monotonic() < end
+    def told() -> bool:
+        heard = client.devices.heard()
+        return heard is not None and "ring_current" in heard.values
+
+    until(told, "the ring current is not told")
+    heard = client.devices.heard()
+    assert heard is not None
     assert 300 < heard.values["ring_current"] < 500
 
 
@@ -104,7 +109,7 @@ def test_a_motion_and_new_limits_are_told_and_the_listing_knows_them(
     client.config.add({"slow": slow})
     client.mv(slow=4)
     moving: list[bool] = []
-    end = time.monotonic() + 10.0
+    end = time.monotonic() + 60.0
     while moving != [True, False]:
         change = changes.get(timeout=end - time.monotonic())
         moving += [change.moving["slow"]] if "slow" in change.moving else []
@@ -112,8 +117,12 @@ def test_a_motion_and_new_limits_are_told_and_the_listing_knows_them(
     while "slow" not in (change := changes.get(timeout=end - time.monotonic())).limits:
         pass
     assert change.limits["slow"] == (-5.0, 4.5)
-    while (heard := client.devices.heard()) is None or heard.values.get("slow") != 4:
-        assert time.monotonic() < end
+
+    def heard() -> float | None:
+        found = client.devices.heard()
+        return None if found is None else found.values.get("slow")
+
+    until(lambda: heard() == 4, "its place is not told")
     client.config.remove("slow")
 
 
@@ -127,16 +136,16 @@ def test_previews_and_progress_reach_a_client_as_they_are_made(client: Client) -
     second = client.devices.follow_progress("ramp", steps.put)
     try:
         client.count(num=3, delay=0.25, detectors=["screen"])
-        pictures = [shown.get(timeout=10.0) for _ in range(2)]
+        pictures = [shown.get(timeout=60.0) for _ in range(2)]
         assert pictures[0].data.shape == (48, 64)
         assert pictures[1].time - pictures[0].time >= 0.2
         latest = client.devices.preview("screen")
         assert latest is not None
         assert latest.time >= pictures[1].time
         client.mv(ramp=6)
-        told = [steps.get(timeout=10.0)]
+        told = [steps.get(timeout=60.0)]
         while not told[-1].finished:
-            told.append(steps.get(timeout=10.0))
+            told.append(steps.get(timeout=60.0))
         assert [step.done for step in told] == sorted(step.done for step in told)
         assert told[-1].done == told[-1].total == 6
         assert len(told) > 2

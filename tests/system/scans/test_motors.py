@@ -92,7 +92,7 @@ def test_a_motor_that_a_scan_uses_is_not_changed(client: Client) -> None:
         client.devices.samx.set_position(0)
     client.motors.set("samy", "velocity", 50)
     client.queue.abort("enough")
-    scan.wait(20.0, check=False)
+    scan.wait(60.0, check=False)
 
 
 def test_where_all_motors_are(client: Client) -> None:
@@ -165,7 +165,7 @@ def test_the_velocity_is_back_when_the_client_of_a_jog_dies(
         until(lambda: client.devices.samx.position > offset, "it does not move")
     finally:
         jogging.kill()
-        jogging.wait(10.0)
+        jogging.wait(60.0)
     assert client.devices.samx.velocity == 2.0
     client.stop()
     until(lambda: client.devices.samx.velocity == before, "the velocity is not put back")
@@ -206,7 +206,7 @@ def test_ctrl_c_ends_a_jog(client: Client, command: list[str]) -> None:
     try:
         until(lambda: client.devices.samx.position < 0, "it does not move")
         jogging.send_signal(signal.SIGINT)
-        said, errors = jogging.communicate(timeout=20.0)
+        said, errors = jogging.communicate(timeout=60.0)
     finally:
         jogging.kill()
     assert jogging.returncode == 0, errors

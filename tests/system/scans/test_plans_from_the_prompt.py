@@ -18,7 +18,7 @@ from undula.testing.beamline import LocalBeamline, local_beamline
 from undula.testing.law import until
 from undula.testing.typist import Typist
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 DOCS = Path(__file__).parents[3] / "docs"
 
 
@@ -291,7 +291,7 @@ def test_the_page_about_plans_works_line_by_line(beamline: LocalBeamline, prompt
     before = len(prompt.client.runs.search())
     for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
         prompt(block)
-    prompt("later.wait(20)")
+    prompt("later.wait(60.0)")
     assert len(prompt.client.runs.search()) == before + 5
     told = prompt.refused("RE(knife([0, 99]))")
     (shown,) = re.findall(r"```\n(RE.*?)\n```", page, re.DOTALL)

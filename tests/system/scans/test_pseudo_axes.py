@@ -26,7 +26,7 @@ def _entry(cls: str, config: dict[str, Any], priority: str = "baseline") -> dict
 
 def _blades(delay: int) -> dict[str, Any]:
     suffix = "" if delay else "_i"
-    blade = {"limits": [-10, 10], "delay": delay, "velocity": 50}
+    blade = {"limits": [-10, 10], "delay": delay, "velocity": 20}
     both = {"plus": f"top{suffix}", "minus": f"bottom{suffix}"}
     return {
         f"top{suffix}": _entry("sim.SimPositioner", blade),
@@ -102,7 +102,7 @@ def test_the_blades_of_a_scanned_gap_are_leased(client: Client) -> None:
     with pytest.raises(BusyError, match=r"in use by run \d+, scan"):
         client.mv(offset=0)
     client.queue.abort("enough")
-    scan.wait(20.0, check=False)
+    scan.wait(60.0, check=False)
 
 
 def test_the_gap_is_shown_on_its_way_also_when_a_blade_moves(client: Client) -> None:

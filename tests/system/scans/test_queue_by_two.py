@@ -27,7 +27,7 @@ from undula.messages import EndedItem
 from undula.testing.beamline import LocalBeamline, local_beamline
 from undula.testing.law import until
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 ROUNDS = 8
 
 
@@ -150,7 +150,7 @@ def test_a_repeated_scan_runs_so_often_and_the_history_has_its_runs(
 
 def test_the_queue_stops_after_the_running_scan(clients: tuple[Client, Client]) -> None:
     ann, ben = clients
-    running = ann.queue.add("scan", "samx", -1, 1, 20, time=0.05, detectors=["diode"])
+    running = ann.queue.add("scan", "samx", -1, 1, 60, time=0.05, detectors=["diode"])
     until(lambda: running.status == "running", "it does not start")
     waiting = ann.queue.add("count", 1, detectors=["diode"])
     left = ben.queue.list()

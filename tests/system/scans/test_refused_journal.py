@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import time
-
 from undula.bus import broker
 from undula.bus.endpoints import RUN_DOCUMENTS
 from undula.bus.link import Link
 from undula.core.errors import InputError
 from undula.testing.beamline import local_beamline
+from undula.testing.law import until
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def test_a_run_whose_journal_is_written_over_ends_as_failed_and_says_why() -> None:
     """Starts a beamline of its own: nobody else could use one whose broker is meddled with."""
     with local_beamline() as beamline, beamline.connect() as client:
         scan = client.scan("samx", -1, 1, 400, time=0.02, detectors=["diode"], wait=False)
-        end = time.monotonic() + PATIENCE_S
-        while client.queue.list().points_done < 3:
-            assert time.monotonic() < end
+        until(lambda: client.queue.list().points_done >= 3, "the scan does not begin")
         uid = client.queue.list().run_uid
         link = Link(broker.address(beamline.paths, beamline.settings, "service", "meddler"))
         key = RUN_DOCUMENTS.key(uid=str(uid))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from queue import SimpleQueue
@@ -19,7 +18,7 @@ from undula.messages import DeviceTable
 from undula.testing.beamline import local_beamline
 from undula.testing.law import until
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +42,7 @@ def test_ascan_with_ten_intervals_has_eleven_points_in_the_file(client: Client) 
 
 
 def test_a_paused_scan_takes_each_point_once(client: Client) -> None:
-    scan = client.scan("samx", -2, 2, 60, time=0.02, detectors=["diode"], wait=False)
+    scan = client.scan("samx", -2, 2, 60, time=0.05, detectors=["diode"], wait=False)
     _begun(client)
     client.queue.pause()
     _paused(client)
@@ -193,24 +192,24 @@ def test_a_dry_run_queues_nothing(client: Client) -> None:
 
 def test_each_service_puts_its_log_on_the_bus(client: Client) -> None:
     client.count(num=1, detectors=["diode"])
-    wanted, deadline = {"engine", "writer", "publisher"}, time.monotonic() + 10
-    while not wanted <= {event.service for _, event in client.link.connector.read(LOG)}:
-        assert time.monotonic() < deadline
+    wanted = {"engine", "writer", "publisher"}
+    until(
+        lambda: wanted <= {event.service for _, event in client.link.connector.read(LOG)},
+        "a service tells nothing",
+    )
 
 
 def test_the_answer_to_resume_and_abort_shows_what_they_did(client: Client) -> None:
     handle = client.count(num=None, delay=0.01, detectors=["diode"], wait=False)
     next(handle.events())
     client.queue.pause()
-    deadline = time.monotonic() + 10
-    while client.queue.status.state != "paused":
-        assert time.monotonic() < deadline
+    until(lambda: client.queue.status.state == "paused", "it does not pause")
 
     assert client.queue.resume().state == "running"
     aborted = client.queue.abort("enough")
 
     assert aborted.running is None
-    assert handle.wait(10, check=False).status == "abort"
+    assert handle.wait(60.0, check=False).status == "abort"
 
 
 def test_a_relative_scan_returns_to_where_it_began(client: Client) -> None:

@@ -18,7 +18,7 @@ from undula.session.commands import Shell
 from undula.testing.beamline import LocalBeamline, local_beamline
 from undula.testing.law import until
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 DEVICES = """
 samx: {{deviceClass: undula.devices.sim.SimPositioner, readoutPriority: on_request, enabled: true}}
 diode:

@@ -78,14 +78,14 @@ def test_the_shutter_opens_for_each_point_when_that_is_declared(client: Client) 
     scan = client.submit(
         "scan", "samx", -1, 1, 8, time=0.02, detectors=["diode"], shutter="per_point"
     )
-    run = scan.wait(20.0).run
+    run = scan.wait(60.0).run
     assert np.min(run.data["diode"]) > 10
     assert not _open(client)
 
 
 def test_dark_points_are_taken_with_the_shutter_closed(client: Client) -> None:
     scan = client.submit("scan", "samx", -1, 1, 4, time=0.02, detectors=["diode"], darks=3)
-    run = scan.wait(20.0).run
+    run = scan.wait(60.0).run
     with h5py.File(run.record.path) as file:
         found: list[Any] = []
         file.visititems(
@@ -102,7 +102,7 @@ def test_dark_points_are_taken_with_the_shutter_closed(client: Client) -> None:
 
 def test_without_a_shutter_darks_are_refused_and_a_scan_may_leave_it_alone(client: Client) -> None:
     client.mv(shutter=0)
-    run = client.submit("count", 2, detectors=["diode"], shutter="none").wait(20.0).run
+    run = client.submit("count", 2, detectors=["diode"], shutter="none").wait(60.0).run
     assert np.max(run.data["diode"]) < 100
     client.config.update("shutter", {"shutter": None})
     with pytest.raises(InputError, match="no device has the role of a shutter"):
@@ -120,7 +120,7 @@ def test_the_shutter_is_closed_in_a_pause_and_open_again_after_it(client: Client
     _begun(client, 20)
     assert _open(client)
     client.queue.abort("enough")
-    scan.wait(20.0, check=False)
+    scan.wait(60.0, check=False)
     assert not _open(client)
 
 
@@ -128,7 +128,7 @@ def test_stop_closes_the_shutter(client: Client) -> None:
     scan = client.scan("samx", -1, 1, 200, **LONG)
     _begun(client)
     client.stop()
-    scan.wait(20.0, check=False)
+    scan.wait(60.0, check=False)
     assert not _open(client)
 
 
@@ -158,7 +158,7 @@ def test_a_scan_pauses_while_a_condition_fails_and_no_point_is_spoiled(
 
 def test_a_pause_by_a_person_outlasts_the_condition(client: Client) -> None:
     client.config.add({"beam_ok": _condition()})
-    scan = client.scan("samx", -1, 1, 100, **LONG)
+    scan = client.scan("samx", -1, 1, 150, **LONG)
     _begun(client)
     client.mv(gate=0)
     _state(client, "paused")
@@ -168,20 +168,20 @@ def test_a_pause_by_a_person_outlasts_the_condition(client: Client) -> None:
     while time.monotonic() < end:
         assert client.queue.list().state == "paused"
     client.queue.resume()
-    assert len(scan.wait(30.0).run.data["diode"]) == 100
+    assert len(scan.wait(60.0).run.data["diode"]) == 150
 
 
 def test_a_condition_that_cannot_be_read_does_not_hold(client: Client) -> None:
     client.config.add(
         {"line": _entry("undula.testing.faulty.Faulty", {}), "line_ok": _condition("line > 0")}
     )
-    scan = client.scan("samx", -1, 1, 100, **LONG)
+    scan = client.scan("samx", -1, 1, 150, **LONG)
     _begun(client)
     with pytest.raises(DeviceError, match="the line is dead"):
         client.mv(line=-1)  # it raises from now on when it is read
     assert "line_ok" in _state(client, "paused")
     client.mv(line=1)
-    assert len(scan.wait(30.0).run.data["diode"]) == 100
+    assert len(scan.wait(60.0).run.data["diode"]) == 150
 
 
 def test_a_scan_that_is_started_while_a_condition_fails_waits_and_says_why(client: Client) -> None:
@@ -190,7 +190,7 @@ def test_a_scan_that_is_started_while_a_condition_fails_waits_and_says_why(clien
     scan = client.scan("samx", -1, 1, 5, **LONG)
     until(lambda: "no beam" in client.queue.list().waiting_for, "it does not say what it waits for")
     client.mv(gate=1)
-    assert len(scan.wait(20.0).run.data["diode"]) == 5
+    assert len(scan.wait(60.0).run.data["diode"]) == 5
 
 
 def test_a_condition_may_abort_refuse_or_warn(client: Client) -> None:
@@ -198,7 +198,7 @@ def test_a_condition_may_abort_refuse_or_warn(client: Client) -> None:
     scan = client.scan("samx", -1, 1, 200, **LONG)
     _begun(client)
     client.mv(gate=0)
-    scan.wait(20.0, check=False)
+    scan.wait(60.0, check=False)
     assert scan.run.status == "abort"
     assert "aborted by itself: vacuum_ok" in scan.run.record.reason
     with pytest.raises(UndulaError, match="staff may disable the condition"):

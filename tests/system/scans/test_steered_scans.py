@@ -18,7 +18,7 @@ from undula.testing.beamline import local_beamline
 from undula.writer.fits import curve_of
 from undula.testing.law import until
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def _seen(run: Run) -> RunView:
 def test_a_skipped_and_a_retaken_point_are_in_the_file_as_such(
     client: Client, at_point: bool
 ) -> None:
-    scan = client.scan("samx", -2, 2, 40, time=0.02, detectors=["diode"], wait=False)
+    scan = client.scan("samx", -2, 2, 40, time=0.06, detectors=["diode"], wait=False)
     done = _paused_at(client, 4, at_point)
     assert client.queue.skip().did == f"point {done + 1} is left out, then it goes on"
     again = _paused_at(client, done + 4, at_point)
@@ -73,7 +73,7 @@ def test_a_skipped_and_a_retaken_point_are_in_the_file_as_such(
 
 def test_a_map_has_each_reading_in_the_cell_of_its_point(client: Client) -> None:
     scan = client.grid_scan(
-        "samy", 0, 1, 3, "samx", -1, 1, 8, snake_axes=True, time=0.02, detectors=["diode"],
+        "samy", 0, 1, 3, "samx", -1, 1, 8, snake_axes=True, time=0.1, detectors=["diode"],
         wait=False,
     )  # fmt: skip
     done = _paused_at(client, 3)

@@ -23,7 +23,7 @@ from undula.processes import supervisor_client
 from undula.testing.beamline import LocalBeamline, local_beamline
 from undula.testing.law import until
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 
 from undula.testing.beamline import NAME, local_beamline
+from undula.testing.law import until
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 UNDULA = [sys.executable, "-c", "from undula.cli import main; main()"]
 
 
@@ -22,7 +22,7 @@ def _env() -> dict[str, str]:
 
 def _undula(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*UNDULA, *words], env=_env(), capture_output=True, text=True, timeout=60, check=False
+        [*UNDULA, *words], env=_env(), capture_output=True, text=True, timeout=120, check=False
     )
 
 
@@ -34,9 +34,7 @@ def test_the_scan_the_stop_and_the_queue_say_what_happened_and_what_is_accepted(
             stdout=subprocess.PIPE,
             text=True,
         )
-        end = time.monotonic() + PATIENCE_S
-        while client.queue.list().points_done < 3:
-            assert time.monotonic() < end, "the scan does not begin"
+        until(lambda: client.queue.list().points_done >= 3, "the scan does not begin")
         stopped = _undula("stop")
         assert stopped.returncode == 0, stopped.stderr
         assert "samx" in stopped.stdout

@@ -47,4 +47,4 @@ def test_a_stop_in_its_scan_names_it(client: Client) -> None:
     report = client.stop()
     assert "sledge" in report.failed
     assert "samx" not in report.failed
-    assert scan.wait(20.0, check=False).finished.exit_status == "abort"
+    assert scan.wait(60.0, check=False).finished.exit_status == "abort"

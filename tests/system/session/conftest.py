@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from undula.core.clock import Deadline
 from undula.session.kernel.places import KernelPlaces
 from undula.testing.beamline import NAME, LocalBeamline, local_beamline
+from undula.testing.law import until
 from undula.testing.terminal import PtyPerson
 
 UNDULA = shutil.which("undula", path=str(Path(sys.executable).parent)) or "undula"
@@ -37,10 +36,8 @@ def sit_down(prompt: LocalBeamline) -> Iterator[Callable[..., PtyPerson]]:
         made.see(r"In \[\d+\]:")
         return made
 
-    deadline, places = Deadline(30.0), KernelPlaces.of(prompt.paths)
-    while places.holder() is None:  # it starts after the engine
-        assert not deadline.passed
-        time.sleep(0.01)
+    places = KernelPlaces.of(prompt.paths)
+    until(lambda: places.holder() is not None, "the kernel does not start")
     yield person
     for made in people:
         made.close()

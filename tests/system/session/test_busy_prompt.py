@@ -17,7 +17,7 @@ from undula.testing.terminal import TAB, PtyPerson
 
 @pytest.fixture(scope="module")
 def rpc(prompt: LocalBeamline) -> Iterator[RpcClient]:
-    with RpcClient(prompt.paths.run, timeout_s=30.0) as client:
+    with RpcClient(prompt.paths.run, timeout_s=60.0) as client:
         until(lambda: client.call("cmd", cmd="1 + 1", policy="queue") == "2", "no prompt")
         yield client
 
@@ -46,7 +46,7 @@ def test_queries_pause_and_stop_are_answered(
         rpc.call("scan/resume")
         until(lambda: rpc.call("scan/status")["state"] == "running", "not resumed")
         rpc.call("scan/stop")
-        scan.wait(timeout_s=30, check=False)
+        scan.wait(timeout_s=60.0, check=False)
         assert scan.status == "abort"
 
 
@@ -74,7 +74,7 @@ def test_jupyters_own_client_attaches_by_the_connection_file(
     client.start_channels()
     said: list[dict[str, Any]] = []
     try:
-        client.wait_for_ready(timeout=30)
+        client.wait_for_ready(timeout=60)
         reply = client.execute_interactive(
             "mv(M.samx, 0.5)", timeout=30, output_hook=lambda m: said.append(m["content"])
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -88,7 +89,14 @@ def test_each_of_many_commands_has_one_result_with_its_own_author(
     quiet.enter("'harmed'; half_typed")
     quiet.see("Out.*'un'")
 
-    rows = read_log(prompt.paths.commands, 10 * count * (PEOPLE + PROGRAMS), "!'")
+    def logged() -> list[Any]:
+        return read_log(prompt.paths.commands, 10 * count * (PEOPLE + PROGRAMS), "!'")
+
+    until(
+        lambda: not {"open", "queued"} & {row["status"] for row in logged()},
+        "the log hears of no end",
+    )
+    rows = logged()
     ends = collections.Counter(row["line"] for row in rows)
     for name in [*names, *(f"program{n}" for n in range(PROGRAMS))]:
         mine = [row for row in rows if f"'{name}'" in row["line"]]

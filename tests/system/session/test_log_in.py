@@ -52,7 +52,7 @@ PASSWORD = "Zq7-correct-horse-battery"
 NEW_PASSWORD = "Xw4-another-staple-entirely"
 WRONG = "Jk9-nobody-has-this-one"
 PEOPLE = {"olga": Role.OBSERVER, "uwe": Role.USER, "stef": Role.STAFF}
-WITHIN_S = 30.0
+WITHIN_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ def test_a_user_measures_and_stands_in_the_run_by_name(
 
 
 def _move(**more: Any) -> MoveRequest:
-    return MoveRequest(request_id=new_id(), deadline=now() + 10, targets={"samx": 0.3}, **more)
+    return MoveRequest(request_id=new_id(), deadline=now() + 60, targets={"samx": 0.3}, **more)
 
 
 def test_requests_made_by_hand_are_refused_by_the_engine(beamline: LocalBeamline) -> None:
@@ -461,8 +461,15 @@ def test_a_password_is_found_nowhere(beamline: LocalBeamline) -> None:
     names = {path.name for path in searched}
     assert {"users.json", "engine.jsonl", "catalogue.sqlite", "commands.sqlite"} <= names
     assert any("appendonly" in str(path) or path.suffix == ".aof" for path in searched)
-    found = [p for p in searched if any(secret in p.read_bytes() for secret in secrets)]
-    assert not found
+    assert not [path for path in searched if any(secret in _read(path) for secret in secrets)]
+
+
+def _read(path: Path) -> bytes:
+    """What a file holds; nothing when it has gone, as the journal of a database does."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def test_a_token_lies_in_the_file_of_its_person_only(beamline: LocalBeamline) -> None:
@@ -474,9 +481,7 @@ def test_a_token_lies_in_the_file_of_its_person_only(beamline: LocalBeamline) ->
     asyncio.run(_cell(beamline.paths, "mv(samx, 0)", token))
     signature = token.split(".")[2].encode()
     found = [
-        path
-        for path in beamline.folder.rglob("*")
-        if path.is_file() and signature in path.read_bytes()
+        path for path in beamline.folder.rglob("*") if path.is_file() and signature in _read(path)
     ]
     assert found == [door.token_file(beamline.paths)]
 

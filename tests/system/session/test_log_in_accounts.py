@@ -85,7 +85,7 @@ def test_another_account_of_the_group_may_what_its_log_in_says() -> None:
         done = subprocess.run(
             [sys.executable, "-c", AS_SOMEBODY_ELSE, str(os.getegid()), str(OTHER_UID)],
             input=json.dumps(PASSWORD), env=environment, capture_output=True, text=True,
-            timeout=60, check=False,
+            timeout=120, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout) == {

@@ -98,7 +98,7 @@ class Plain:
     def __init__(self, desk: Desk, folder: Path) -> None:
         self.desk, self.folder = desk, folder
         self.context: zmq.Context[Any] = zmq.Context()
-        self.rpc = RpcClient(folder, timeout_s=20.0)
+        self.rpc = RpcClient(folder, timeout_s=60.0)
         self.socket = self.plain("rpc.sock")
 
     def plain(self, name: str) -> zmq.Socket[bytes]:
@@ -199,12 +199,12 @@ def test_a_call_is_typed_into_the_prompt_and_its_result_comes_back(
 
 def test_what_a_command_prints_is_told_and_stays_on_the_screen(plain: Plain, free: None) -> None:
     with plain.rpc.listen("cmd/output", "cmd/finished", "rpc/alive") as listener:
-        listener.next(10.0)
+        listener.next(60.0)
         text = "print('one'); print('two', end=''); import sys; _ = sys.stderr.write('three\\n')"
         command = plain.rpc.call("cmd/code", cmd=text)["id"]
-        heard = [listener.next(20.0)]
+        heard = [listener.next(60.0)]
         while heard[-1]["typ"] != "cmd/finished":
-            heard.append(listener.next(20.0))
+            heard.append(listener.next(60.0))
     said = [(m["id"], m["stream"], m["text"]) for m in heard if m["typ"] == "cmd/output"]
     expected = [("stdout", "one\n"), ("stderr", "three\n"), ("stdout", "two")]
     assert sorted(said) == sorted((command, *line) for line in expected)
@@ -222,7 +222,7 @@ def test_a_half_typed_line_is_not_harmed(plain: Plain, free: None) -> None:
     plain.desk.see(r"In \[\d+\]: 21 \+ 21")
     plain.desk.type("\r")
     plain.desk.see(r"Out\[\d+\]: 42")
-    assert plain.rpc.call("cmd/wait", id=later["id"], timeout_s=20.0)["status"] == "ok"
+    assert plain.rpc.call("cmd/wait", id=later["id"])["status"] == "ok"
     assert plain.rpc.call("cmd", cmd="after, 'never' in globals()") == "(2, False)"
 
 
@@ -230,16 +230,16 @@ def test_while_a_cell_runs_others_are_refused_and_queries_answered(
     plain: Plain, free: None
 ) -> None:
     with plain.rpc.listen("cmd/", "rpc/alive") as listener:
-        listener.next(10.0)
+        listener.next(60.0)
         plain.desk.type("import threading; threading.Event().wait(60)\r")
-        while (heard := listener.next(20.0))["typ"] != "cmd/started":
+        while (heard := listener.next(60.0))["typ"] != "cmd/started":
             pass
         assert (heard["origin"], heard["line"][:16]) == ("terminal", "import threading")
         with pytest.raises(ZError, match="the prompt is busy with import threading"):
             plain.rpc.call("cmd", cmd="1")
         assert plain.rpc.call("dev/keys", path="D") == ["D.det"]
         plain.rpc.call("cmd/interrupt")
-        while (heard := listener.next(20.0))["typ"] != "cmd/finished":
+        while (heard := listener.next(60.0))["typ"] != "cmd/finished":
             pass
         assert (heard["status"], heard["error"]) == ("error", "KeyboardInterrupt")
 
@@ -250,7 +250,7 @@ def test_many_queued_commands_each_get_their_own_result(plain: Plain, free: None
         for n in range(30)
     ]
     for n, command in enumerate(sent):
-        outcome = plain.rpc.call("cmd/wait", id=command, timeout_s=20.0)
+        outcome = plain.rpc.call("cmd/wait", id=command)
         if n % 5:
             assert (outcome["status"], outcome["result"]) == ("ok", str(n * 2))
         else:
@@ -259,19 +259,19 @@ def test_many_queued_commands_each_get_their_own_result(plain: Plain, free: None
 
 def test_a_scan_is_told_paused_resumed_and_ended(plain: Plain, free: None) -> None:
     with plain.rpc.listen("scan/", "doc/", "rpc/alive") as listener:
-        listener.next(10.0)
+        listener.next(60.0)
         command = plain.rpc.call("cmd/code", cmd="RE(bp.scan([D.det], M.m1, -1, 1, 25))")["id"]
-        heard = [listener.next(20.0)]
+        heard = [listener.next(60.0)]
         while heard[-1]["typ"] != "scan/progress":
-            heard.append(listener.next(20.0))
+            heard.append(listener.next(60.0))
         assert plain.rpc.call("scan/status")["state"] == "running"
         plain.rpc.call("scan/pause")
         while heard[-1]["typ"] != "scan/pause":
-            heard.append(listener.next(20.0))
+            heard.append(listener.next(60.0))
         until(lambda: plain.rpc.call("cmd/list")["running"] == [], "the prompt is not back")
         plain.rpc.call("scan/resume")
         while heard[-1]["typ"] != "scan/stop":
-            heard.append(listener.next(30.0))
+            heard.append(listener.next(60.0))
     typs = [message["typ"] for message in heard if message["typ"] != "scan/progress"]
     typs = [typ for typ in typs if typ != "rpc/alive"]
     expected = ["scan/start", "doc/start", "scan/pause", "scan/resume", "doc/stop", "scan/stop"]
@@ -286,31 +286,31 @@ def test_a_scan_is_told_paused_resumed_and_ended(plain: Plain, free: None) -> No
 
 def test_a_running_scan_is_aborted(plain: Plain, free: None) -> None:
     with plain.rpc.listen("scan/", "rpc/alive") as listener:
-        listener.next(10.0)
+        listener.next(60.0)
         plain.rpc.call("cmd/code", cmd="RE(bp.scan([D.det], M.m2, -1, 1, 50))")
-        while listener.next(20.0)["typ"] != "scan/progress":
+        while listener.next(60.0)["typ"] != "scan/progress":
             pass
         plain.rpc.call("scan/abort", reason="enough")
-        while (heard := listener.next(20.0))["typ"] != "scan/stop":
+        while (heard := listener.next(60.0))["typ"] != "scan/stop":
             pass
     assert heard["status"] == "abort"
 
 
 def test_a_paused_scan_is_aborted_by_typing_it(plain: Plain, free: None) -> None:
     with plain.rpc.listen("scan/", "rpc/alive") as listener:
-        listener.next(10.0)
+        listener.next(60.0)
         plain.rpc.call("cmd/code", cmd="RE(bp.scan([D.det], M.m2, -1, 1, 50))")
-        while listener.next(20.0)["typ"] != "scan/progress":
+        while listener.next(60.0)["typ"] != "scan/progress":
             pass
         plain.rpc.call("scan/pause", at_point=True)
-        while listener.next(20.0)["typ"] != "scan/pause":
+        while listener.next(60.0)["typ"] != "scan/pause":
             pass
         until(lambda: plain.rpc.call("cmd/list")["running"] == [], "the prompt is not back")
         command = plain.rpc.call("scan/abort", reason="seen enough")["command_id"]
-        while (heard := listener.next(20.0))["typ"] != "scan/stop":
+        while (heard := listener.next(60.0))["typ"] != "scan/stop":
             pass
     assert heard["status"] == "abort"
-    assert plain.rpc.call("cmd/wait", id=command, timeout_s=20.0)["status"] == "ok"
+    assert plain.rpc.call("cmd/wait", id=command)["status"] == "ok"
     plain.desk.see(r"RE\.abort\(reason='seen enough'\)")
     with pytest.raises(ZError, match="the RunEngine is idle"):
         plain.rpc.call("scan/pause")
@@ -326,10 +326,10 @@ def test_devices_may_be_added_while_it_runs(plain: Plain, free: None) -> None:
 
 def test_a_monitor_follows_a_motor(plain: Plain, free: None) -> None:
     with plain.rpc.listen("monitor/M.m2", "rpc/alive") as listener:
-        listener.next(10.0)
+        listener.next(60.0)
         plain.rpc.call("mon/add", path="M.m2", period_s=0.02)
         plain.rpc.call("cmd", cmd="M.m2.set(0.5)")
-        while (heard := listener.next(20.0)).get("value", 0) != pytest.approx(0.5, abs=0.01):
+        while (heard := listener.next(60.0)).get("value", 0) != pytest.approx(0.5, abs=0.01):
             pass
         assert heard["typ"] == "monitor/M.m2"
         plain.rpc.call("mon/remove", path="M.m2")
@@ -338,10 +338,10 @@ def test_a_monitor_follows_a_motor(plain: Plain, free: None) -> None:
 def test_figure_3d_word_for_word(plain: Plain, free: None) -> None:
     keys = plain.plain("rpc-keys.sock")
     with plain.rpc.listen("cmd/finished", "rpc/alive") as listener:
-        listener.next(10.0)
+        listener.next(60.0)
         keys.send(b"1 / 0\n")
         assert keys.recv() == b""
-        while (heard := listener.next(20.0))["typ"] != "cmd/finished":
+        while (heard := listener.next(60.0))["typ"] != "cmd/finished":
             pass
     assert (heard["line"], heard["error"]) == ("1 / 0", "ZeroDivisionError")
 
@@ -358,7 +358,7 @@ def test_the_script_of_the_how_to_page_starts() -> None:
     assert len(blocks) == 1
     with (
         ipython(blocks[0], "requests of programs are answered at"),
-        RpcClient(run_folder("mybeamline"), timeout_s=20.0) as client,
+        RpcClient(run_folder("mybeamline"), timeout_s=60.0) as client,
     ):
         assert client.call("dev/keys") == ["M.m1", "M.m2", "D.det"]
         assert set(client.call("dev/read", path="M.m1")) == {"m1", "m1_user_setpoint"}

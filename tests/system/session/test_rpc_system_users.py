@@ -94,9 +94,9 @@ def folder(accounts: tuple[Account, Account, int]) -> Iterator[Path]:
         thread = threading.Thread(target=loop.run_forever, daemon=True)
         thread.start()
         server = RpcServer(Verbs(), made)
-        asyncio.run_coroutine_threadsafe(server.open(), loop).result(20)
+        asyncio.run_coroutine_threadsafe(server.open(), loop).result(60.0)
         yield made
-        asyncio.run_coroutine_threadsafe(server.close(), loop).result(20)
+        asyncio.run_coroutine_threadsafe(server.close(), loop).result(60.0)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
@@ -107,7 +107,7 @@ def ask_as(account: Account, folder: Path, wait_ms: int) -> dict[str, object]:
     given = [str(folder), account.name, str(account.gid), str(account.uid)]
     done = subprocess.run(
         [sys.executable, "-c", ASK.replace("WAIT", str(wait_ms)), *given],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import stat
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from undula.session.bridge.log import read_log
 from undula.session.kernel.places import KernelPlaces
 from undula.testing.beamline import LocalBeamline
+from undula.testing.law import until
 from undula.testing.terminal import CTRL_C, CTRL_D, TAB, PtyPerson
 
 SitDown = Callable[..., PtyPerson]
@@ -43,14 +45,17 @@ def test_a_scan_shows_table_plot_and_progress_and_completion_answers_meanwhile(
     anna.see("success, 40 of 40 points")
 
 
-def test_ctrl_c_pauses_a_scan_and_it_can_go_on(sit_down: SitDown) -> None:
+def test_ctrl_c_pauses_a_scan_and_it_can_go_on(sit_down: SitDown, prompt: LocalBeamline) -> None:
     anna = sit_down()
-    anna.enter("s = scan(M.samx, -1, 1, 12, time=0.2)")
+    anna.enter("s = scan(M.samx, -1, 1, 60, time=0.2)")
     anna.see(r"\n +2 ")
     anna.type(CTRL_C)
     anna.see(r"scan paused: resume\(\)")
     anna.enter("resume()")
-    anna.see("success, 12 of 12 points")
+    with prompt.connect() as client:
+        until(lambda: client.queue.list().state == "running", "it does not go on")
+        client.queue.complete()
+    anna.see(r"success, \d+ of 60 points")
 
 
 def test_ctrl_c_right_after_enter_is_not_lost(sit_down: SitDown) -> None:
@@ -72,7 +77,8 @@ def test_questions_and_passwords_go_to_who_asked(sit_down: SitDown, prompt: Loca
     assert "Loesung-77" not in "\n".join(anna.lines + ben.lines)
     assert not any("passphrase" in line and "import" not in line for line in ben.lines)
     for path in prompt.paths.state.rglob("*"):
-        assert not path.is_file() or b"Loesung-77" not in path.read_bytes(), path
+        with contextlib.suppress(FileNotFoundError):  # a journal of a database comes and goes
+            assert not path.is_file() or b"Loesung-77" not in path.read_bytes(), path
 
 
 def test_a_question_ends_with_the_terminal_that_would_answer_it(sit_down: SitDown) -> None:
@@ -143,18 +149,18 @@ def test_a_killed_kernel_is_told_restarted_and_the_scan_goes_on(
     sit_down: SitDown, prompt: LocalBeamline
 ) -> None:
     anna = sit_down()
-    client = prompt.connect()
-    anna.enter("lost = 1; scan(M.samx, -1, 1, 20, time=0.2)")
+    anna.enter("lost = 1; scan(M.samx, -1, 1, 300, time=0.2)")
     anna.see(r"\n +2 ")
     os.kill(prompt.pid("kernel"), signal.SIGKILL)
     anna.see("The shared prompt has ended.*SIGKILL")
     anna.see("The shared prompt is back")
     anna.enter("lost")
     anna.see("there is no 'lost' here")
-    with client:
-        assert client.queue.list().running is not None or client.runs[-1].status == "success"
+    with prompt.connect() as client:
+        assert client.queue.list().running is not None
     rows = read_log(prompt.paths.commands, 50, "lost = 1")
     assert [row["status"] for row in rows] == ["died"]
+    prompt.calm()
 
 
 def test_the_sockets_are_the_groups_only(prompt: LocalBeamline) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from undula.core.clock import Deadline
 from undula.processes import supervisor_client
 from undula.testing.beamline import LocalBeamline
+from undula.testing.law import until
 from undula.testing.terminal import PtyPerson
 
 SitDown = Callable[..., PtyPerson]
@@ -107,9 +107,7 @@ def test_a_start_up_file_gives_names_and_its_fault_is_told(
     try:
         before = prompt.pid("kernel")
         supervisor_client.ask(prompt.paths, {"do": "restart", "name": "kernel"}, timeout_s=30.0)
-        deadline = Deadline(30.0)
-        while prompt.pid("kernel") in (0, before):
-            assert not deadline.passed
+        until(lambda: prompt.pid("kernel") not in (0, before), "the kernel does not come back")
         anna = sit_down("anna")
         anna.see(r"start-up file: .*startup\.py, line 4: 1 / 0")
         anna.enter("align()")

@@ -41,7 +41,7 @@ def _entry(name: str, cls: str, uri: str, priority: str = "monitored", more: str
 def _text(server: TangoServer) -> str:
     return (
         _entry("tx", "TangoMotor", server.uri(AXIS), "baseline")
-        + _entry("impatient", "TangoMotor", server.uri(AXIS), "on_request", ", move_timeout: 0.5")
+        + _entry("impatient", "TangoMotor", server.uri(AXIS), "on_request", ", move_timeout: 2.0")
         + _entry(
             "unstoppable",
             "TangoMotor",
@@ -83,14 +83,14 @@ def test_attributes_are_read_with_unit_shape_and_limits(devices: Registry) -> No
 def test_an_axis_moves_waits_for_its_state_and_is_stopped(devices: Registry) -> None:
     axis = devices["tx"]
     assert (axis.unit, axis.limits(), axis.group) == ("mm", (-20.0, 20.0), "M")
-    axis.obj.set(1.0).wait(5.0)
+    axis.obj.set(1.0).wait(60.0)
     assert axis.position() == 1.0
     assert axis.move_duration_s(0.0, 5.0) == pytest.approx(0.5)
     status = axis.obj.set(-15.0)
     until(lambda: axis.obj.moving, "it does not move")
     axis.obj.stop()
     with pytest.raises(DeviceError, match="it was stopped"):
-        status.wait(5.0)
+        status.wait(60.0)
     assert -15.0 < axis.position() < 1.0
 
 
@@ -102,7 +102,7 @@ def test_a_fault_ends_a_move_with_the_words_of_the_server(devices: Registry) -> 
     until(lambda: devices["tx"].obj.moving, "it does not move")
     proxy.Fail("following error")
     with pytest.raises(DeviceError, match="FAULT: following error"):
-        status.wait(5.0)
+        status.wait(60.0)
     proxy.Fail("")
 
 
@@ -116,7 +116,7 @@ def test_a_stop_before_the_target_was_sent_keeps_it_from_being_sent(devices: Reg
         status = axis.set(here + 5.0)
         axis.stop()
         with pytest.raises(DeviceError, match="it was stopped"):
-            status.wait(10.0)
+            status.wait(60.0)
         assert axis.position == pytest.approx(here)
         assert not axis.moving
     finally:
@@ -128,8 +128,8 @@ def test_of_two_moves_at_once_the_second_holds(devices: Registry) -> None:
     for target in (0.5, 0.2, 0.4, 0.1):
         first, second = axis.set(target + 5.0), axis.set(target)
         with pytest.raises(DeviceError, match="sent elsewhere"):
-            first.wait(10.0)
-        second.wait(10.0)
+            first.wait(60.0)
+        second.wait(60.0)
         assert axis.position == pytest.approx(target)
 
 
@@ -138,16 +138,16 @@ def test_a_blocked_axis_is_stopped_at_its_deadline(devices: Registry) -> None:
 
     axis = devices["impatient"].obj
     proxy = tango.DeviceProxy(axis._proxy.address)
-    devices["tx"].obj.set(0.0).wait(5.0)
+    devices["tx"].obj.set(0.0).wait(60.0)
     proxy.Block(True)
     try:
-        with pytest.raises(DeviceError, match=r"0\.5 s after .* to 5 mm, and was at 0 mm") as late:
-            axis.set(5.0).wait(5.0)
+        with pytest.raises(DeviceError, match=r"2 s after .* to 5 mm, and was at 0 mm") as late:
+            axis.set(5.0).wait(60.0)
         assert "move_timeout" in late.value.remedy
         assert not axis.moving
     finally:
         proxy.Block(False)
-    axis.set(1.0).wait(5.0)
+    axis.set(1.0).wait(60.0)
     assert axis.position == 1.0
 
 
@@ -159,17 +159,17 @@ def test_an_axis_that_cannot_be_stopped_at_its_deadline_says_so(devices: Registr
     proxy.Block(True)
     try:
         with pytest.raises(DeviceError, match=r"could not be stopped \(.*Halt"):
-            axis.set(5.0).wait(5.0)
+            axis.set(5.0).wait(60.0)
         assert axis.moving
     finally:
         proxy.Block(False)
 
 
 def test_a_deadline_comes_from_the_way_and_the_velocity(devices: Registry) -> None:
-    devices["tx"].obj.set(0.0).wait(5.0)
+    devices["tx"].obj.set(0.0).wait(60.0)
     assert devices["tx"].obj.limit_s(-15.0) == pytest.approx(13.0)
     assert devices["silent"].obj.limit_s(-15.0) == 600.0
-    assert devices["impatient"].obj.limit_s(-15.0) == 0.5
+    assert devices["impatient"].obj.limit_s(-15.0) == 2.0
 
 
 def test_a_timeout_that_is_no_time_is_a_fault_of_the_file(tmp_path: Path) -> None:
@@ -190,9 +190,9 @@ def test_the_quality_is_in_the_reading_as_its_severity(devices: Registry) -> Non
         return found, device.severities(reading).get("temperature")
 
     assert severity() == (0, None)
-    devices["setpoint"].obj.set(70.0).wait(5.0)
+    devices["setpoint"].obj.set(70.0).wait(60.0)
     assert severity() == (1, "minor")
-    devices["setpoint"].obj.set(90.0).wait(5.0)
+    devices["setpoint"].obj.set(90.0).wait(60.0)
     assert severity() == (2, "major")
     assert devices.reading("temperature").flags == ["temperature: in major alarm"]
     tango.DeviceProxy(device.obj._proxy.address).Unplug()
@@ -201,7 +201,7 @@ def test_the_quality_is_in_the_reading_as_its_severity(devices: Registry) -> Non
     spectrum = devices["spectrum"].read()["spectrum"]["value"]
     assert spectrum.shape == (8,)
     assert np.isnan(spectrum).all()
-    devices["reset"].obj.trigger().wait(5.0)
+    devices["reset"].obj.trigger().wait(60.0)
     assert severity() == (0, None)
     assert device.read()["temperature"]["value"] == 21.0
     assert devices["reset"].read()["reset"]["value"] == 1
@@ -217,12 +217,12 @@ def test_a_value_that_changes_is_no_alarm(devices: Registry) -> None:
     assert (str(raw.quality), reading["alarm_severity"]) == ("ATTR_CHANGING", 0)
     axis.stop()
     with pytest.raises(DeviceError, match="it was stopped"):
-        status.wait(5.0)
+        status.wait(60.0)
 
 
 def test_what_the_server_refuses_is_said(devices: Registry) -> None:
     with pytest.raises(DeviceError, match="setpoint"):
-        devices["setpoint"].obj.set(500.0).wait(5.0)
+        devices["setpoint"].obj.set(500.0).wait(60.0)
 
 
 def test_changes_are_told(devices: Registry) -> None:
@@ -234,10 +234,10 @@ def test_changes_are_told(devices: Registry) -> None:
             arrived.set()
 
     devices["temperature"].obj.subscribe(hear)
-    devices["setpoint"].obj.set(33.0).wait(5.0)
-    assert arrived.wait(5.0), heard
+    devices["setpoint"].obj.set(33.0).wait(60.0)
+    assert arrived.wait(60.0), heard
     devices["temperature"].obj.clear_sub(hear)
-    devices["reset"].obj.trigger().wait(5.0)
+    devices["reset"].obj.trigger().wait(60.0)
 
 
 def test_a_value_that_becomes_invalid_is_told(devices: Registry) -> None:
@@ -255,8 +255,8 @@ def test_a_value_that_becomes_invalid_is_told(devices: Registry) -> None:
     until(lambda: heard == [0], "it is not told at first")
     tango.DeviceProxy(device._proxy.address).Unplug()
     until(lambda: -1 in heard, "it is not told as invalid")
-    devices["reset"].obj.trigger().wait(5.0)
-    assert arrived.wait(5.0)
+    devices["reset"].obj.trigger().wait(60.0)
+    assert arrived.wait(60.0)
     device.clear_sub(hear)
     assert heard == [0, -1, 0]
 

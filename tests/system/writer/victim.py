@@ -48,7 +48,7 @@ def main(archive: str, catalogue: str, wanted: str, first: str) -> None:
     for document in documents[count:]:
         pace.wait(PACE_S)
         give([document])
-    closed = connector.read(RUNS_CLOSED, block_s=20)
+    closed = connector.read(RUNS_CLOSED, block_s=60)
     stop.set()
     thread.join()
     print(closed[0][1].path)
