@@ -15,8 +15,8 @@ from undula.core.errors import BusyError, InputError, UndulaError
 from undula.session.commands import Shell
 from undula.session.follow import wait_for_move
 from undula.testing.beamline import local_beamline
-from undula.writer.fits import curve_of
 from undula.testing.law import until
+from undula.writer.fits import curve_of
 
 PATIENCE_S = 60.0
 
