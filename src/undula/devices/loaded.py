@@ -281,6 +281,11 @@ class LoadedDevice:
         """It can be told the count time."""
         return hasattr(self.obj, "set_count_time") or bool(self._count_path())
 
+    @property
+    def obeys_count_time(self) -> bool:
+        """It counts as long as it is told; some only have to know how long others do."""
+        return self.takes_count_time and bool(getattr(self.obj, "obeys_count_time", True))
+
     def set_count_time(self, count_time_s: float) -> None:
         """Count for so many seconds at the next trigger. Raises: DeviceError."""
         if hasattr(self.obj, "set_count_time"):
@@ -349,7 +354,7 @@ class LoadedDevice:
             "choices": [str(word) for word in choices],
             "unit": self.unit,
             "limits": self.limits() if self.movable else None,
-            "takes_count_time": self.takes_count_time,
+            "takes_count_time": self.obeys_count_time,
             "data_keys": self.describe(),
         }
 

@@ -39,24 +39,36 @@ class RunFiles:
     Args:
         key: the data key of its frames.
         found: called with the path of each new file.
+        writer: how often its writer had been started anew when the run began.
     """
 
-    def __init__(self, folder: Path, stem: str, key: str, found: Callable[[Path], object]) -> None:
-        self._folder, self._stem, self._key, self._found = folder, stem, key, found
+    def __init__(
+        self, folder: Path, stem: str, key: str, found: Callable[[Path], object], writer: int = 0
+    ) -> None:
+        self._folder, self._stem, self._key, self._told = folder, stem, key, found
         self.files: list[RunFile] = []
+        self._writer = writer
 
-    def place(self, number: int) -> Documents:
-        """Documents that name frame `number`, which is safe. Raises: DeviceError."""
-        self._look()
+    def place(self, number: int, writer: int) -> Documents:
+        """Documents that name frame `number`, which is safe.
+
+        Args:
+            writer: how often its writer has been started anew by now. Each one begins a file of its
+                own: while there are as many files as writers, the folder need not be looked at.
+        Raises: DeviceError.
+        """
+        writers = writer - self._writer + 1
+        if len(self.files) < writers:
+            self._look()
         file = self.files[-1] if self.files else None
-        if file is not None and file.newest and file.newest == number - 1:
+        last = len(self.files) == writers  # it is that of the writer who writes now
+        if last and file is not None and file.newest and file.newest == number - 1:
             row: int | None = file.frames
         else:  # the first one, or some were taken that no point has: the file knows
-            row = None
-            for file in reversed(self.files):
-                row = _row(file.path, number)
-                if row is not None:
-                    break
+            file, row = self._found(number)
+            if row is None:
+                self._look()
+                file, row = self._found(number)
         if file is None or row is None:
             raise DeviceError(
                 f"its frame {number} was written, and no file {self._stem}_*.h5 has it",
@@ -70,6 +82,14 @@ class RunFiles:
         file.told += 1
         return documents
 
+    def _found(self, number: int) -> tuple[RunFile | None, int | None]:
+        """The file and the row of a frame, as the files themselves say."""
+        for file in reversed(self.files):
+            row = _row(file.path, number)
+            if row is not None:
+                return file, row
+        return None, None
+
     def _look(self) -> None:
         known = {file.path for file in self.files}
         for path in sorted(self._folder.glob(f"{self._stem}_[0-9][0-9][0-9][0-9].h5")):
@@ -78,7 +98,7 @@ class RunFiles:
             opened = _opened(path)
             if opened is not None:
                 self.files.append(RunFile(path, *opened))
-                self._found(path)
+                self._told(path)
 
 
 def _opened(path: Path) -> tuple[tuple[int, ...], str] | None:

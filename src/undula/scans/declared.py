@@ -203,7 +203,7 @@ def _warnings(
 ) -> tuple[str, ...]:
     counted = _count_time_s(form, request) or form.count_times_s is not None
     deaf = [
-        n for n in detectors if counted and devices[n].triggered and not devices[n].takes_count_time
+        n for n in detectors if counted and devices[n].triggered and not devices[n].obeys_count_time
     ]
     loose = [
         f"{n} cannot be stopped on its way: declare stop: for it in the device file"

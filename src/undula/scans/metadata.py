@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
 from undula import __version__
 from undula.core.settings import BeamlineSettings
+from undula.core.text_keys import with_text_keys
 from undula.devices.registry import LoadedDevice, Registry
 from undula.plans import StepForm
 from undula.scans.checked_scan import CheckedScan
@@ -38,17 +38,6 @@ def _about(device: LoadedDevice) -> dict[str, Any]:
     if duty:
         about["role"] = duty if isinstance(duty, list) else str(duty)
     return about
-
-
-def with_text_keys(value: Any) -> Any:
-    """The same with every key of a mapping as text, as documents want them.
-
-    >>> with_text_keys({"faults": {3: "missing"}})
-    {'faults': {'3': 'missing'}}
-    """
-    if isinstance(value, Mapping):
-        return {str(key): with_text_keys(item) for key, item in value.items()}
-    return [with_text_keys(item) for item in value] if isinstance(value, list) else value
 
 
 def _keys(device: LoadedDevice) -> list[str]:

@@ -62,6 +62,27 @@ slow:
       edges: [det -> gate, gate.total -> out]
   readoutPriority: on_request
   enabled: true
+sparse:
+  deviceClass: undula.pipes.detector.GraphDetector
+  deviceConfig:
+    nodes: FOLDER
+    graph:
+      nodes:
+        det:
+          node: simulated
+          parameters: {width: 8, height: 8, rate_hz: 0, faults: {1000: missing}}
+        low: {node: threshold, process: all}
+        even: {node: even, process: all}
+        out: {node: channel, process: all}
+      edges:
+        - det -> low
+        - det -> even
+        - low.count -> out
+        - even.total -> out
+        - even.row -> out
+        - det.frames -> out: sample(1/3)
+  readoutPriority: on_request
+  enabled: true
 holes:
   deviceClass: undula.pipes.detector.GraphDetector
   deviceConfig:
@@ -104,11 +125,37 @@ class Gate(Node):
 '''
 
 
+EVEN = '''"""A node that has something to say at every other frame only."""
+
+from undula.pipes.nodes.base import AS_INPUT, Node, Port
+
+
+class Even(Node):
+    """The sum, and the sums of all columns, of frames with an even number."""
+
+    outputs = (
+        Port("total", "the sum", ndim=0, kinds="i", unit=AS_INPUT),
+        Port("row", "sums of columns, (x,)", ndim=1, kinds="i", unit=AS_INPUT),
+    )
+
+    def clear(self):
+        self.found = None
+
+    def accumulate(self, frame):
+        even = frame.seq_num % 2 == 0
+        self.found = (int(frame.data.sum()), frame.data.sum(axis=0)) if even else None
+
+    def result(self):
+        return None if self.found is None else {"total": self.found[0], "row": self.found[1]}
+'''
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With the node that is slow on request, and the file that makes it so."""
     made = tmp_path_factory.mktemp("gate")
     (made / "gate.py").write_text(GATE)
+    (made / "even.py").write_text(EVEN)
     return made
 
 
@@ -253,11 +300,8 @@ def test_an_edge_that_cannot_keep_up_pauses_the_scan_which_goes_on_by_itself(
     shut = folder / "shut"
     told: SimpleQueue[QueueStatus] = SimpleQueue()
     with closing(client.link.connector.subscribe(QUEUE_STATUS, told.put)):
+        shut.touch()
         scan = client.scan("samx", 0, 1, 400, detectors=["slow"], wait=False)
-        for event in scan.events():
-            if event["seq_num"] == 5:
-                shut.touch()
-                break
         while not (said := told.get(timeout=120).message).startswith("paused by itself"):
             pass
     assert "[slow] edge det.frames -> gate.frames cannot keep up" in said
@@ -291,3 +335,47 @@ def test_the_ledger_of_a_run_is_in_its_file(client: Client) -> None:
         assert file["entry/ledger"].attrs["NX_class"] == "NXprocess"
         text = file["entry/ledger/results/cam/text"].asstr()[()]
     assert text == "complete: 4 frames, each accounted for on 4 edges"
+
+
+def test_a_value_that_a_node_does_not_give_is_nan_and_the_run_says_why(client: Client) -> None:
+    run = client.scan("samx", 0, 1, 6, detectors=["sparse"]).run
+    assert run.status == "success", run.record.reason
+    count, total, row, frame = (
+        np.asarray(run.data[f"sparse_{port}"])
+        for port in ("low_count", "even_total", "even_row", "det_frames")
+    )
+    assert np.isfinite(count).all(), "a channel in a shared process is heard"
+    odd = slice(0, None, 2)
+    assert np.isnan(total[odd]).all()
+    assert np.isfinite(total[1::2]).all()
+    assert row.shape == (6, 8)
+    assert np.array_equal(row[1::2].sum(axis=1), total[1::2])
+    assert np.isnan(row[odd].astype(float)).all()
+    assert 1 <= np.isfinite(frame).any(axis=(1, 2)).sum() <= 2, "one of three"
+    (stop,) = [doc for name, doc in run.documents() if name == "stop"]
+    ledger = stop["ledger"]["sparse"]
+    assert ledger["complete"]
+    assert ledger["without"]["sparse_even_total"] == (
+        "none at 3 of its frames (1, 3, 5): even had nothing to say"
+    )
+    assert "sample(1/3) and left it out" in ledger["without"]["sparse_det_frames"]
+
+
+def test_the_settings_of_a_graph_are_plain_values_with_units(client: Client) -> None:
+    first = client.scan("samx", 0, 1, 2, detectors=["sparse"]).run
+    (descriptor,) = [d for n, d in first.documents() if n == "descriptor"
+                     and "sparse_low_count" in d["data_keys"]]  # fmt: skip
+    keys = descriptor["data_keys"]
+    assert keys["sparse_low_count"]["units"] == "px"
+    assert keys["sparse_even_total"]["units"] == "counts"
+    settings = descriptor["configuration"]["sparse"]
+    assert settings["data"]["sparse_det_width"] == 8
+    assert settings["data"]["sparse_det_faults_1000"] == "missing"
+    assert settings["data"]["sparse_low"] == "threshold"
+    assert settings["data_keys"]["sparse_low_low"] == {
+        "source": "pipes:sparse", "dtype": "number", "shape": [], "units": "counts",
+    }  # fmt: skip
+    with h5py.File(first.path) as file:
+        kept = file["entry/collection/device_configuration/sparse"]
+        assert kept["sparse_low_low"][()] == 1.0
+        assert file["entry/instrument/sparse/sparse_even_total"].attrs["units"] == "counts"

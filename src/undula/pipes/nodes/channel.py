@@ -18,7 +18,7 @@ class Channel(Node):
 
     name = "channel"
     inputs = (Port("values", "numbers and small arrays", ndim=None),)
-    missing = "the point waits for its frame, and fails when it does not come"
+    missing = "the point has NaN, and the ledger of the run says why"
 
     def accumulate(self, frame: Frame) -> None:
         """The newest value."""

@@ -132,13 +132,17 @@ _parent: Parent | None = None
 
 
 def fork_worker(line: socket.socket) -> Child:
-    """A worker at the other end of `line`, from this process's parent. Raises: PipeError."""
+    """A worker at the other end of `line`, from this process's parent.
+
+    Raises: PipeError when the parent died just now; the next call has a new one. It may have forked
+    all the same: call again with another line, whose end nobody else has.
+    """
     global _parent
     with _lock:
         if _parent is None or not _parent.alive:
             _parent = Parent()
         try:
             return _parent.fork(line)
-        except PipeError:  # it died just now
-            _parent = Parent()
-            return _parent.fork(line)
+        except PipeError:
+            _parent = None
+            raise

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from undula.pipes.errors import PipeError
 from undula.pipes.graph.load import Faults
 from undula.pipes.graph.model import Graph
 from undula.pipes.runner.control import Line
-from undula.pipes.runner.parent import fork_worker
+from undula.pipes.runner.parent import Child, fork_worker
 from undula.pipes.runner.serving import serve
 
 HERE = ""
@@ -97,9 +98,10 @@ class LocalProcess:
     """A worker in a process of its own, forked from the one that has imported all it needs."""
 
     def __init__(self) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._child = fork_worker(theirs)
+        try:
+            ours, self._child = _forked()
+        except PipeError:  # the parent died just now: there is a new one
+            ours, self._child = _forked()
         self.line = Line(ours)
         self.pid = self._child.pid
 
@@ -112,6 +114,17 @@ class LocalProcess:
     def kill(self) -> None:
         """End it at once."""
         self._child.kill()
+
+
+def _forked() -> tuple[socket.socket, Child]:
+    """Our end of a line, and the worker at its other end. Raises: PipeError."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            return ours, fork_worker(theirs)
+        except PipeError:
+            ours.close()
+            raise
 
 
 class MemoryPlacement:

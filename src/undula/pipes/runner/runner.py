@@ -307,6 +307,10 @@ class Runner:
             if process.ready and not process.over:
                 process.line.say(do="tell")
 
+    def restarts(self, node: str) -> int:
+        """How often the process of a node was started anew."""
+        return self._processes[self._where[node]].restarts
+
     def tell(self, timeout_s: float) -> bool:
         """Hear now how all processes are doing; False when one does not say so in time."""
         end = time.monotonic() + timeout_s

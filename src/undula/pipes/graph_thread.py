@@ -1,0 +1,160 @@
+"""Room: pipes. A graph of a device on a thread of its own, which alone touches its runner.
+
+In: work, from any thread. Out: the same work done with the runner, in order; or refused, when the
+graph cannot start or ends before it. The graph is started with the first work, kept warm, and
+started anew by the next work after it ended. Called by: `detector`.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from undula.core.errors import DeviceError, UndulaError
+from undula.core.log import get_logger
+from undula.pipes.runner.runner import Runner
+
+LOOK_S = 0.2
+Work = Callable[[Runner], object]
+Refused = Callable[[UndulaError], object]
+
+
+class Owner(Protocol):
+    """Whose graph it is. Everything but `name` is called on the thread."""
+
+    name: str
+
+    def make_runner(self) -> Runner:
+        """The runner, not yet started. Raises: UndulaError."""
+
+    def graph_began(self, runner: Runner) -> None:
+        """It is started: let it begin."""
+
+    def graph_turn(self, runner: Runner) -> float:
+        """Look at what came, after the work that was asked for; in so many seconds again."""
+
+    def graph_ends(self, runner: Runner) -> None:
+        """It is over, or broke; it is closed behind this."""
+
+    def graph_broke(self, error: UndulaError) -> None:
+        """Whoever waits must be told: no graph runs, and this is why."""
+
+
+class GraphThread:
+    """The thread. `runner` is there while the graph runs."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._work: queue.SimpleQueue[tuple[Work, Refused]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self.runner: Runner | None = None
+
+    def ask(self, work: Work, refused: Refused = lambda _: None) -> None:
+        """Let the thread do something with the runner; it is started with the first work.
+
+        `refused` is called in its place when the graph cannot start, ends before it, or when the
+        work itself raises an UndulaError.
+        """
+        with self._lock:  # a thread that ends takes nothing more, and refuses what it has
+            self._work.put((work, refused))
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._serve, name=f"{self._owner.name}-graph", daemon=True
+                )
+                self._thread.start()
+            elif self.runner is not None:
+                self.runner.wake()
+
+    def wait_for(self, work: Work, timeout_s: float) -> UndulaError | None:
+        """Let it be done, if the graph runs, and wait until it is. Returns: why it was refused."""
+        done = threading.Event()
+        found: list[UndulaError] = []
+
+        def do(runner: Runner) -> None:
+            work(runner)
+            done.set()
+
+        def refused(error: UndulaError) -> None:
+            found.append(error)
+            done.set()
+
+        if self.runner is not None:
+            self.ask(do, refused)
+            done.wait(timeout_s)
+        return found[0] if found else None
+
+    def end(self, timeout_s: float) -> None:
+        """Stop the graph, and wait for its end."""
+        thread = self._thread
+        if thread is not None and self.runner is not None:
+            self.ask(lambda runner: runner.stop())
+            thread.join(timeout_s)
+
+    def _serve(self) -> None:
+        owner = self._owner
+        error: UndulaError = DeviceError(
+            "its graph has ended", remedy="trigger it again: it is started anew", device=owner.name
+        )
+        try:
+            error = self._run() or error
+        except UndulaError as exc:
+            error = exc
+        except Exception as exc:  # whatever it is, who waits must be told
+            get_logger().exception("graph_broke", device=owner.name)
+            error = DeviceError(
+                f"its graph ended: {type(exc).__name__}: {exc}",
+                remedy="trigger it again: it is started anew; the log has more",
+                device=owner.name,
+            )
+        refused: list[Refused] = []
+        with self._lock:
+            self._thread = None
+            while not self._work.empty():
+                refused.append(self._work.get_nowait()[1])
+        owner.graph_broke(error)
+        for refuse in refused:
+            refuse(error)
+
+    def _run(self) -> UndulaError | None:
+        """Until the graph is over; why, when it broke. Raises: whatever breaks it."""
+        owner = self._owner
+        runner = owner.make_runner()
+        runner.start()  # closes itself when it cannot
+        try:
+            self.runner = runner
+            owner.graph_began(runner)
+            look_s = LOOK_S
+            while not runner.over and not runner.failed:
+                self._do_all(runner)
+                runner.pump(look_s)
+                look_s = owner.graph_turn(runner)
+            if not runner.failed:
+                return None
+            return DeviceError(
+                f"its graph ended: {runner.failed}",
+                remedy="look at that node: undula pipes show, undula logs",
+                device=owner.name,
+            )
+        finally:
+            with self._lock:
+                self.runner = None
+            owner.graph_ends(runner)
+            runner.close()
+
+    def _do_all(self, runner: Runner) -> None:
+        while True:
+            try:
+                work, refused = self._work.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                work(runner)
+            except UndulaError as exc:
+                get_logger().warning("graph_not_ready", device=self._owner.name, error=str(exc))
+                refused(exc)
+            except BaseException as exc:
+                refused(DeviceError(f"{type(exc).__name__}: {exc}", remedy="see undula logs"))
+                raise

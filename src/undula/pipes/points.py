@@ -1,0 +1,203 @@
+"""Room: pipes. The frame of a point on its way through a graph, and the values that came of it.
+
+In: frames that come to channels, and how the graph is doing. Out: whether the frame is through, is
+late, or cannot come, and the values of the point: NaN, with the reason, where a node had nothing to
+say. Pure but for the clock that is handed in. Called by: `detector`, on the graph's thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from undula.core.errors import DeviceError
+from undula.pipes.coming import nothing_comes
+from undula.pipes.for_scans import ScanGraph
+from undula.pipes.frame import Array, Frame
+from undula.pipes.intervals import IntervalSet
+from undula.pipes.ledger import EdgeLedger
+from undula.pipes.runner.status import GraphStatus
+
+ASK_FIRST_S, ASK_LAST_S = 0.02, 0.25
+"""What is missing is asked for so soon, and then ever more seldom."""
+
+
+class Progress(Protocol):
+    """What a runner knows of a frame."""
+
+    @property
+    def ledgers(self) -> Mapping[str, EdgeLedger]:
+        """Of each edge, as it was heard last."""
+
+    status: GraphStatus
+
+    def is_safe(self, node: str, seq_num: int) -> bool:
+        """Whether a writer is done with it."""
+
+    def failed_on(self, seq_num: int) -> list[str]:
+        """Lossless edges whose node raised on it."""
+
+    def waits_at(self, seq_num: int) -> list[str]:
+        """Lossless edges where it is on its way."""
+
+
+@dataclass(slots=True)
+class Awaited:
+    """The frame that is waited for: since when (monotonic, s), and how long it may take."""
+
+    seq_num: int
+    since: float
+    slow_s: float
+    timeout_s: float
+    ask_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.ask_at = self.since + ASK_FIRST_S
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What is to be done about the frame that is waited for.
+
+    `through`: it is safe everywhere, `without` has the edges that brought nothing, and why.
+    `error`: it will not come. `held_up`: who is slow. `ask`: let the graph say how it is doing.
+    """
+
+    through: bool = False
+    without: dict[str, str] = field(default_factory=dict)
+    error: DeviceError | None = None
+    held_up: str = ""
+    ask: bool = False
+
+
+class Points:
+    """Values of points, by data key, and why some are missing."""
+
+    def __init__(self, scan: ScanGraph) -> None:
+        self.scan = scan
+        self._heard: dict[str, dict[int, Array]] = {edge: {} for edge in scan.values}
+        self._shapes: dict[str, Array] = {}
+        self.last: dict[str, Array] = {}
+        self._without: dict[tuple[str, str], IntervalSet] = {}
+
+    @property
+    def numbers(self) -> list[str]:
+        """Data keys of the values that are one number, as far as one can know."""
+        return [
+            value.key for value in self.scan.values.values()
+            if (self.last[value.key].ndim if value.key in self.last else value.ndim) == 0
+        ]  # fmt: skip
+
+    def forget(self) -> None:
+        """Another run begins."""
+        self.last, self._without = {}, {}
+
+    def forget_frames(self) -> None:
+        """What came is of frames that nobody waits for any more."""
+        for values in self._heard.values():
+            values.clear()
+
+    def hear(self, edge: str, frame: Frame) -> None:
+        """A result came to a channel."""
+        if edge in self._heard:
+            self._heard[edge][frame.seq_num] = np.array(frame.data)
+
+    def judge(self, awaited: Awaited, progress: Progress, now: float) -> Verdict:
+        """Whether the frame is through, cannot come, or is late."""
+        number, waited_s = awaited.seq_num, now - awaited.since
+        unsafe = [w for w in self.scan.writers if not progress.is_safe(w, number)]
+        silent = [edge for edge, values in self._heard.items() if number not in values]
+        why = self._whys(progress.ledgers, number, silent)
+        if not unsafe and len(why) == len(silent):
+            return Verdict(through=True, without=why)
+        if progress.failed_on(number):
+            return Verdict(error=self._lost(progress, number, unsafe, silent, "it failed"))
+        for writer in unsafe:
+            edge = self.scan.graph.into(writer)[0]
+            left_out = nothing_comes(
+                self.scan.graph, self.scan.types, progress.ledgers, edge, number
+            )
+            if left_out:
+                return Verdict(error=self._not_kept(writer, number, left_out))
+        found = Verdict(ask=now >= awaited.ask_at)
+        if found.ask:
+            awaited.ask_at = now + min(ASK_LAST_S, max(ASK_FIRST_S, waited_s))
+        if waited_s > min(awaited.slow_s, awaited.timeout_s):
+            found.held_up = _who_is_slow(progress, number, self.scan.source)
+            if not found.held_up and waited_s > awaited.timeout_s:
+                late = f"not in {awaited.timeout_s:g} s"
+                found.error = self._lost(progress, number, unsafe, silent, late)
+        return found
+
+    def take(self, number: int, without: Mapping[str, str]) -> None:
+        """The frame is through: its values are those of the point."""
+        for edge, value in self.scan.values.items():
+            came = self._heard[edge].pop(number, None)
+            self._heard[edge].clear()
+            if came is None:
+                came = value.nothing(self._shapes.get(value.key))
+                missing = self._without.setdefault((value.key, without[edge]), IntervalSet())
+                missing.add(number)
+            else:
+                came = came.reshape(()) if came.size == 1 else came
+                self._shapes[value.key] = came
+            self.last[value.key] = came
+
+    def without(self, first: int) -> dict[str, str]:
+        """Values that points of this run do not have: how many, which, and why, by data key.
+
+        Args:
+            first: number of the run's first frame; points are told from 1 on.
+        """
+        found: dict[str, str] = {}
+        for (key, why), numbers in self._without.items():
+            points = IntervalSet([(a - first + 1, b - first + 1) for a, b in numbers.intervals()])
+            text = f"none at {len(points)} of its frames ({points.text()}): {why}"
+            found[key] = "; ".join(part for part in (found.get(key, ""), text) if part)
+        return found
+
+    def _whys(
+        self, ledgers: Mapping[str, EdgeLedger], number: int, silent: list[str]
+    ) -> dict[str, str]:
+        """Edges that will bring nothing, and why."""
+        found = {}
+        for name in silent:
+            edge = self.scan.values[name].edge
+            why = nothing_comes(self.scan.graph, self.scan.types, ledgers, edge, number)
+            if why:
+                found[name] = why
+        return found
+
+    def _lost(
+        self, progress: Progress, number: int, unsafe: list[str], silent: list[str], why: str
+    ) -> DeviceError:
+        nodes: Any = progress.status.nodes.values()
+        errors = [f"{node.name}: {node.error}" for node in nodes if node.error]
+        errors += [f"{node.name} waits for {node.waits_for}" for node in nodes if node.waits_for]
+        return DeviceError(
+            f"frame {number} did not come to {', '.join([*unsafe, *silent])}, {why}: "
+            f"{'; '.join(errors) or 'no node says why'}",
+            remedy="look at that node: undula pipes show, undula logs",
+            device=self.scan.device,
+        )
+
+    def _not_kept(self, writer: str, number: int, why: str) -> DeviceError:
+        return DeviceError(
+            f"frame {number} did not come to {writer}: {why}",
+            remedy=f"let {writer} hear the source, so that it has the frame of every point",
+            device=self.scan.device,
+        )
+
+
+def _who_is_slow(progress: Progress, number: int, source: str) -> str:
+    """The edges where a frame is on its way, and of what lives behind them; or its source."""
+    edges = progress.waits_at(number)
+    first = progress.status.nodes[source]
+    if not edges:
+        return f"{source} waits for {first.waits_for}" if first.away else ""
+    dead = [n.name for n in progress.status.nodes.values() if n.state == "dead"]
+    again = f", {', '.join(dead)} is started again" if dead else ""
+    return f"edge {', '.join(edges)} cannot keep up: frame {number} is on its way{again}"
