@@ -33,8 +33,9 @@ class Cable:
         self._door = socket.create_server(("127.0.0.1", 0))
         self.address = f"tcp://127.0.0.1:{self._door.getsockname()[1]}"
         self._ends: list[socket.socket] = []
-        self._plugged = threading.Event()
+        self._plugged, self._carries = threading.Event(), threading.Event()
         self._plugged.set()
+        self._carries.set()
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
@@ -54,6 +55,7 @@ class Cable:
     def _carry(self, one: socket.socket, other: socket.socket) -> None:
         with suppress(OSError):
             while raw := one.recv(1 << 16):
+                self._carries.wait()
                 other.sendall(raw)
         for end in (one, other):
             with suppress(OSError):
@@ -68,11 +70,19 @@ class Cable:
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
 
+    def freeze(self) -> None:
+        """As when the other host loses its power: nothing more comes, and no end either."""
+        self._carries.clear()
+
+    def thaw(self) -> None:
+        self._carries.set()
+
     def plug(self) -> None:
         self._plugged.set()
 
     def close(self) -> None:
         self._door.close()
+        self.thaw()
         self.pull()
 
 
@@ -189,6 +199,58 @@ def test_a_successor_gets_what_was_not_confirmed_marked_as_such(ours: Keys) -> N
     assert seen[0] == (2, True)
     assert seen[-1] == (30, False)
     assert merged([first.ledger, second.ledger, feed.ledger]).counts["passed"] == 30
+
+
+def test_a_successor_does_not_wait_until_a_silent_consumer_counts_as_dead(ours: Keys) -> None:
+    never = Liveness(beat_s=100.0, dead_s=1000.0, patience_s=1000.0)
+    outlet = FarOutlet(
+        "tcp://127.0.0.1:*", frame_bytes=LARGE, budget_bytes=10 * LARGE,
+        expect={"writer": Policy()}, keys=ours, alive=never,
+    )  # fmt: skip
+    cable = Cable(port(outlet))
+    feed = Feed(outlet, 30)
+    first = FarInlet(cable.address, "writer", keys=ours, alive=never)
+    got = first.take(1, PATIENCE_S)
+    first.confirm(got[0])
+    assert first.settled(PATIENCE_S)
+    cable.freeze()
+    with pytest.raises(PipeError, match="there is a consumer 'writer' already"):
+        FarInlet(outlet.address, "writer", keys=ours, alive=never)
+    second = FarInlet(outlet.address, "writer", keys=ours, alive=never, turn=1)
+    seen: list[int] = []
+    try:
+        while second.ended == "no":
+            for frame in second.take(timeout_s=PATIENCE_S):
+                seen.append(check(frame))
+                second.confirm(frame)
+        assert second.settled(PATIENCE_S)
+        cable.thaw()
+        with pytest.raises(PipeError, match="a successor has taken the place"):
+            while first.ended != "lost":  # it was not dead after all
+                first.take(timeout_s=PATIENCE_S)
+    finally:
+        for end in (first, second, feed, cable):
+            end.close()
+    assert seen == list(range(2, 31))
+    assert merged([second.ledger, feed.ledger]).counts["lost"] == 0
+
+
+def test_a_producer_listens_at_the_first_free_port_of_a_range(ours: Keys) -> None:
+    for _ in range(20):  # two neighbours that are free: nobody else on this host may come between
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            number = taken.getsockname()[1]
+            try:
+                outlet = FarOutlet(
+                    f"tcp://127.0.0.1:{number}-{number + 1}", frame_bytes=64, keys=ours
+                )
+            except PipeError:
+                continue
+            assert port(outlet) == number + 1
+            outlet.close()
+            with pytest.raises(PipeError, match="cannot be handed on"):
+                FarOutlet(f"tcp://127.0.0.1:{number}-{number}", frame_bytes=64, keys=ours)
+            return
+    pytest.fail("no two neighbouring ports were free")
 
 
 def test_a_key_that_is_not_known_is_refused(ours: Keys, tmp_path: Path) -> None:

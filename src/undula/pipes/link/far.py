@@ -25,7 +25,7 @@ BATCH_BYTES = 1 << 16
 """Frames below this travel together in one part, copied; larger ones each in one, not copied."""
 ALIGN = 8
 CONTROL_BYTES = 1 << 22
-_ADDRESS = re.compile(r"tcp://(\[.+\]|[^:/\s]+):(\d+|\*)")
+_ADDRESS = re.compile(r"tcp://(\[.+\]|[^:/\s]+):(\d+-\d+|\d+|\*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +61,32 @@ def loopback(address: str) -> bool:
     """
     match = _ADDRESS.fullmatch(address)
     if match is None:
-        raise InputError(f"{address!r} is no address", remedy="write tcp://HOST:PORT, PORT or *")
+        raise InputError(
+            f"{address!r} is no address", remedy="write tcp://HOST:PORT; PORT may be * or 7000-7099"
+        )
     host = match[1].strip("[]")
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def each_port(address: str) -> list[str]:
+    """An address for each port that it allows. Raises: InputError when it is none.
+
+    >>> each_port("tcp://10.0.0.7:7000-7002")[1:]
+    ['tcp://10.0.0.7:7001', 'tcp://10.0.0.7:7002']
+    """
+    loopback(address)
+    start, _, ports = address.rpartition(":")
+    first, dash, last = ports.partition("-")
+    if not dash:
+        return [address]
+    if not 0 < int(first) <= int(last) < 1 << 16:
+        raise InputError(
+            f"{ports} is no range of ports", remedy="write FIRST-LAST, 1 to 65535, e.g. 7000-7099"
+        )
+    return [f"{start}:{port}" for port in range(int(first), int(last) + 1)]
 
 
 def need_keys(address: str, keys: Keys | None) -> None:

@@ -45,6 +45,8 @@ class FarInlet:
         alive: when the producer counts as dead, and how long it is waited for.
         ledger: of the inlet before, when its producer was started anew.
         wait: until the producer has answered; otherwise the first frames say so, or `take` raises.
+        turn: how many consumers of this name there were before; one with a higher turn, and the key
+            of the same host, takes the place of those before it at once.
     Raises: PipeError when there is no such producer, or it refuses us.
     """
 
@@ -59,13 +61,14 @@ class FarInlet:
         alive: Liveness | None = None,
         ledger: EdgeLedger | None = None,
         wait: bool = True,
+        turn: int = 0,
     ) -> None:
         need_keys(address, keys)
         self._address, self.name, self._policy = address, name, policy or Policy()
         self._keys, self._alive = keys, alive or Liveness()
         self._server = b"" if keys is None else keys.of(host) if host else keys.public
         self._hand = InHand(ledger or EdgeLedger())
-        self._token = uuid.uuid4().hex
+        self._token, self._turn = uuid.uuid4().hex, turn
         self._ready: list[Frame] = []
         self._ended: Ended = "no"
         self._welcomed = self.closed = False
@@ -101,7 +104,7 @@ class FarInlet:
         hello = {
             "name": self.name, "kind": policy.kind, "every": policy.every,
             "disk_bytes": policy.disk_bytes, "budget_bytes": policy.budget_bytes,
-            "token": self._token,
+            "token": self._token, "turn": self._turn,
         }  # fmt: skip
         self._welcomed = False
         made.send(wire.words(wire.HELLO, hello | self._hand.told()))

@@ -11,15 +11,13 @@ the check of keys included.
 
 from __future__ import annotations
 
-import math
+import errno
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import zmq
 from zmq.utils import z85
 
@@ -27,9 +25,8 @@ from undula.core.errors import UndulaError
 from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.pipes.errors import PipeError
-from undula.pipes.frame import Frame, checksum, in_slot, marked_again, pack
+from undula.pipes.frame import marked_again
 from undula.pipes.intervals import IntervalSet
-from undula.pipes.ledger import EdgeLedger
 from undula.pipes.link import wire
 from undula.pipes.link.far import (
     ALIGN,
@@ -37,14 +34,14 @@ from undula.pipes.link.far import (
     CONTROL_BYTES,
     Ears,
     Liveness,
+    each_port,
     need_keys,
     prepare,
 )
-from undula.pipes.link.holding import Consumer, Entry, Holding
+from undula.pipes.link.holding import Consumer, Entry
 from undula.pipes.link.keys import Keys
-from undula.pipes.link.outlet import BATCH_FRAMES, BATCH_S, policy_from
-from undula.pipes.link.ports import Loan
-from undula.pipes.link.slab import SpillSlab, slot_size
+from undula.pipes.link.slots import BATCH_FRAMES, SlotOutlet, policy_from
+from undula.pipes.link.succession import Claim, judge, replaced
 from undula.pipes.policy import Policy
 
 LINGER_S = 0.5
@@ -55,19 +52,20 @@ _ZAP = "inproc://zeromq.zap.01"
 class _Peer:
     """A connection of a consumer."""
 
-    __slots__ = ("answered", "consumer", "end_sent", "identity", "token")
+    __slots__ = ("answered", "consumer", "end_sent", "identity")
 
-    def __init__(self, identity: bytes, consumer: Consumer, token: str) -> None:
-        self.identity, self.consumer, self.token = identity, consumer, token
+    def __init__(self, identity: bytes, consumer: Consumer) -> None:
+        self.identity, self.consumer = identity, consumer
         self.end_sent = False
         self.answered = 0
 
 
-class FarOutlet:
+class FarOutlet(SlotOutlet):
     """Slots of one producer, and the consumers on other hosts that are connected to it.
 
     Args:
-        address: to listen at, `tcp://HOST:PORT`; `*` takes any free port, see `address`.
+        address: to listen at, `tcp://HOST:PORT`; port `*` takes any that is free, 7000-7099 the
+            first of these, see `address`.
         frame_bytes: size of the largest frame.
         budget_bytes: memory for all slots.
         expect: consumers that will come, by name: a lossless one misses nothing until it does.
@@ -93,25 +91,19 @@ class FarOutlet:
         alive: Liveness | None = None,
     ) -> None:
         need_keys(address, keys)
-        self.slot_bytes = slot_size(frame_bytes)
-        slots = max(3, budget_bytes // self.slot_bytes)
-        on_disk = spill_bytes // self.slot_bytes if spill is not None else 0
-        self._holding = Holding(slots, self.slot_bytes, on_disk)
-        for name, policy in (expect or {}).items():
-            self._holding.expect(name, policy)
-        self._checked, self._keys, self._alive = checked, keys, alive or Liveness()
+        super().__init__(
+            address, frame_bytes=frame_bytes, budget_bytes=budget_bytes, expect=expect,
+            spill=spill, spill_bytes=spill_bytes, checked=checked,
+        )  # fmt: skip
+        slots = self._holding.slots
+        self._keys, self._alive = keys, alive or Liveness()
         self._memory: list[bytearray | None] = [None] * slots
         self._lent: dict[int, list[Any]] = {}
-        self._descriptors: list[bytes] = [b""] * (slots + on_disk)
-        self._sizes: list[int] = [0] * (slots + on_disk)
         self._incarnation = uuid.uuid4().hex
         self._peers: dict[bytes, _Peer] = {}
         self._by_name: dict[str, _Peer] = {}
-        self._unsent, self._oldest, self._asked_at, self._asked = 0, 0.0, 0.0, 0
-        self._finished: dict[str, Any] | None = None
-        self._closed = False
-        self.last = 0
-        """Sequence number of the last frame that was published."""
+        self._claims: dict[str, Claim] = {}
+        self._asked_at, self._asked = 0.0, 0
         self._context = zmq.Context()
         self._ears = Ears()
         try:
@@ -119,8 +111,9 @@ class FarOutlet:
         except BaseException:
             self._ears.close()
             self._context.destroy(0)
+            if self._spill is not None:
+                self._spill.close()
             raise
-        self._spill = SpillSlab(spill, on_disk, self.slot_bytes) if spill and on_disk else None
 
     def _open(self, address: str) -> None:
         self._zap = self._context.socket(zmq.REP)
@@ -138,104 +131,50 @@ class FarOutlet:
         for made in (self._zap, self._door, self._monitor):
             self._ears.add(made)
         try:
-            self._door.bind(address)
+            self._bind(address)
         except zmq.ZMQError as exc:
             raise PipeError(
                 f"frames cannot be handed on at {address}: {exc.strerror}",
-                remedy="give an address of this host, and a port that is free (or *)",
+                remedy="give an address of this host, and a port that is free (or *, or a range)",
             ) from exc
         endpoint: Any = self._door.getsockopt(zmq.LAST_ENDPOINT)
         self.address: str = endpoint.rstrip(b"\0").decode()
         """Where consumers find it, with the port that was taken."""
 
-    # ---- frames --------------------------------------------------------------------------------
+    def _bind(self, address: str) -> None:
+        """At the first of its ports that is free. Raises: ZMQError when none is."""
+        *taken, last = each_port(address)
+        for one in taken:
+            try:
+                self._door.bind(one)
+            except zmq.ZMQError as exc:
+                if exc.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                return
+        self._door.bind(last)
 
-    def loan(
-        self, shape: Sequence[int], dtype: npt.DTypeLike, *, timeout_s: float | None = None
-    ) -> Loan | None:
-        """A slot to write into; None when a lossless consumer holds us up for so long.
-
-        Waits for ever with None, does not wait with 0. Raises: PipeError when it does not fit.
-        """
-        kind = np.dtype(dtype)
-        slot = self._slot(math.prod(shape) * kind.itemsize, timeout_s)
-        if slot is None:
-            return None
-        return Loan(slot, np.ndarray(tuple(shape), kind, self._room(slot)))
+    # ---- slots ---------------------------------------------------------------------------------
 
     def _slot(self, size: int, timeout_s: float | None) -> int | None:
-        if size > self.slot_bytes:
-            raise PipeError(
-                f"a frame of {size} bytes does not fit into a slot of {self.slot_bytes}",
-                remedy="say how large the frames of this port are",
-                where=self.address,
-            )
-        slot = self._holding.loan()
-        if slot is None:
-            end = None if timeout_s is None else time.monotonic() + timeout_s
-            self.pump(0.0)
-            while (slot := self._holding.loan()) is None:
-                left = None if end is None else end - time.monotonic()
-                if left is not None and left <= 0:
-                    return None
-                self.pump(left)
-        if any(not sending.done for sending in self._lent.pop(slot, ())):
+        slot = super()._slot(size, timeout_s)
+        if slot is not None and any(not sending.done for sending in self._lent.pop(slot, ())):
             self._memory[slot] = None  # libzmq still reads there, for one that is gone
-        reached("pipes.loaned")
         return slot
 
-    def _room(self, slot: int) -> bytearray:
+    def _memory_of(self, slot: int) -> tuple[Any, int]:
         room = self._memory[slot]
         if room is None:
             room = self._memory[slot] = bytearray(self.slot_bytes)
-        return room
+        return room, 0
 
-    def publish(self, loan: Loan, frame: Frame) -> None:
-        """Hand on what lies in the loan; `frame` says what it is, `frame.data` a part of it.
-
-        Raises: PipeError when it is not.
-        """
-        loan.check(frame)
-        self._publish(loan.slot, frame)
-
-    def _publish(self, slot: int, frame: Frame) -> None:
-        if self._checked and frame.checksum is None:
-            frame.checksum = checksum(frame.data)
-        if not frame.time:
-            frame.time = time.time()
-        size = frame.data.nbytes
-        descriptor = self._descriptors[slot] = pack(frame, slot)
-        self._sizes[slot] = size
-        for consumer, place in self._holding.publish(slot, frame.seq_num):
-            self._descriptors[place] = in_slot(descriptor, place, 1)
-            self._sizes[place] = size
-            offset = (place - self._holding.slots) * self.slot_bytes
-            if self._spill is None or not self._spill.write(
-                offset, memoryview(self._room(slot))[:size]
-            ):
-                self._holding.drop_last(consumer)
-        self.last = frame.seq_num
-        reached("pipes.published")
-        self._unsent += 1
-        now = time.monotonic()
-        if self._unsent == 1:
-            self._oldest = now
-        if self._unsent >= BATCH_FRAMES or size >= BATCH_BYTES or now - self._oldest > BATCH_S:
-            self.pump(0.0)
-
-    def give_back(self, loan: Loan) -> None:
-        """The loan is not needed after all."""
-        self._holding.give_back(loan.slot)
-
-    def send(self, frame: Frame, *, timeout_s: float | None = None) -> bool:
-        """Copy a frame into a slot and publish it; False when there is no slot in time."""
-        data = frame.data
-        slot = self._slot(data.nbytes, timeout_s)
-        if slot is None:
-            return False
-        np.ndarray(data.shape, data.dtype, self._room(slot))[...] = data
-        self._publish(slot, frame)
-        return True
+    def _view(self, slot: int) -> memoryview:
+        """What a frame has in its slot, or on disk."""
+        size = self._sizes[slot]
+        if slot < self._holding.slots:
+            return memoryview(self._memory_of(slot)[0])[:size]
+        start = (slot - self._holding.slots) * self.slot_bytes
+        return memoryview(self._spill.memory if self._spill else b"")[start : start + size]
 
     # ---- handing on ----------------------------------------------------------------------------
 
@@ -280,14 +219,7 @@ class FarOutlet:
 
     def _small(self, slot: int) -> bytes:
         """A frame's bytes, copied, filled up so that the next one is aligned."""
-        size = self._sizes[slot]
-        if slot < self._holding.slots:
-            found = bytes(memoryview(self._room(slot))[:size])
-        else:
-            start = (slot - self._holding.slots) * self.slot_bytes
-            memory = None if self._spill is None else self._spill.memory
-            found = b"" if memory is None else memory[start : start + size]
-        return found + bytes(-size % ALIGN)
+        return bytes(self._view(slot)) + bytes(-self._sizes[slot] % ALIGN)
 
     def _say(self, peer: _Peer, head: bytes, data: bytes = b"", *, slot: int = -1) -> bool:
         door = self._door
@@ -295,8 +227,7 @@ class FarOutlet:
             door.send(peer.identity, zmq.SNDMORE)
             if slot >= 0:
                 door.send(head, zmq.SNDMORE)
-                view = memoryview(self._room(slot))[: self._sizes[slot]]
-                sending = door.send(view, copy=False, track=True)
+                sending = door.send(self._view(slot), copy=False, track=True)
                 self._lent.setdefault(slot, []).append(sending)
             elif data:
                 door.send(head, zmq.SNDMORE)
@@ -322,8 +253,8 @@ class FarOutlet:
         while self._ears.has(self._zap):
             self._judge()
         while self._ears.has(self._door):
-            identity, *parts = self._door.recv_multipart()
-            self._hear(identity, parts)
+            identity, *parts = self._door.recv_multipart(copy=False)
+            self._hear(identity.bytes, parts)
         gone = False
         while self._ears.has(self._monitor):
             self._monitor.recv_multipart()
@@ -357,14 +288,14 @@ class FarOutlet:
         verdict = [b"400", b"this key is not known here"] if admitted is None else [b"200", b"OK"]
         self._zap.send_multipart([version, number, *verdict, (admitted or "").encode(), b""])
 
-    def _hear(self, identity: bytes, parts: list[bytes]) -> None:
+    def _hear(self, identity: bytes, parts: list[zmq.Frame]) -> None:
         peer = self._peers.get(identity)
         try:
             if len(parts) != 1:
                 raise wire.nonsense(f"{len(parts)} parts")
-            kind, count, body = wire.opened(parts[0])
+            kind, count, body = wire.opened(parts[0].bytes)
             if kind == wire.HELLO and peer is None:
-                self._welcome(identity, wire.content(body))
+                self._welcome(identity, _who(parts[0]), wire.content(body))
             elif peer is None:
                 return  # what one that was given up has still to say
             elif kind == wire.CONFIRM:
@@ -382,22 +313,32 @@ class FarOutlet:
         except UndulaError as exc:
             self._refuse(identity, exc)
 
-    def _welcome(self, identity: bytes, asked: Mapping[str, Any]) -> None:
-        name, token = asked.get("name"), asked.get("token")
+    def _welcome(self, identity: bytes, who: str, asked: Mapping[str, Any]) -> None:
+        name, token, turn = asked.get("name"), asked.get("token"), asked.get("turn", 0)
         if not isinstance(name, str) or not name or not isinstance(token, str):
             raise wire.nonsense("a consumer without a name")
+        if not isinstance(turn, int):
+            raise wire.nonsense("a consumer that does not know its turn")
         policy = policy_from(asked)
         passed, failed, have = _told(asked)
-        before = self._by_name.get(name)
-        if before is not None:
-            if before.token == token:
-                self._drop(before)  # it has noticed before us that its connection was gone
-            else:
-                self._say(before, wire.packet(wire.ASK, b"", 0))
+        claim, last, before = (
+            Claim(token, who, turn),
+            self._claims.get(name),
+            self._by_name.get(name),
+        )
+        if before is not None and last is not None and token != last.token:
+            self._say(before, wire.packet(wire.ASK, b"", 0))  # it is dropped when that cannot be
+            before = self._by_name.get(name)
+        judge(name, last, before is not None, claim)
+        if before is not None and last is not None and token != last.token:
+            self._refuse(before.identity, replaced(name))
+        elif before is not None:  # it has noticed before us that its connection was gone
+            self._drop(before)
         consumer = self._holding.attach(name, policy)
+        self._claims[name] = claim
         same = asked.get("producer") == self._incarnation
         kept = self._holding.resume(consumer, passed, failed, have if same else {})
-        peer = self._peers[identity] = self._by_name[name] = _Peer(identity, consumer, token)
+        peer = self._peers[identity] = self._by_name[name] = _Peer(identity, consumer)
         answer = {
             "producer": self._incarnation, "kept": kept, "slot_bytes": self.slot_bytes,
             "most": consumer.most,
@@ -430,32 +371,15 @@ class FarOutlet:
         """Readable when `pump` has something to do; it must be called each `beat_s` as well."""
         return self._ears.fileno()
 
-    def blocked_by(self) -> list[str]:
-        """Names of the lossless consumers that hold the producer up."""
-        return self._holding.blocked_by()
-
     @property
     def waiting(self) -> bool:
         """Whether a frame is not safe yet: until it is confirmed it would die with this host."""
         return self._holding.in_flight > 0
 
     @property
-    def in_flight(self) -> int:
-        """Frames that a lossless consumer has not confirmed yet."""
-        return self._holding.in_flight
-
-    @property
     def present(self) -> list[str]:
         """Consumers that are connected now."""
         return list(self._by_name)
-
-    def ledgers(self) -> dict[str, EdgeLedger]:
-        """What became of the frames, by consumer."""
-        return {name: c.ledger for name, c in self._holding.consumers.items()}
-
-    def depths(self) -> Mapping[str, int]:
-        """Frames not yet confirmed, by consumer."""
-        return self._holding.depths()
 
     def forget(self, name: str) -> None:
         """A consumer will have no successor: what it holds is lost and free."""
@@ -463,13 +387,9 @@ class FarOutlet:
         if peer is not None:
             self._say(peer, wire.packet(wire.LEAVE, b""))
             self._drop(peer)
+        self._claims.pop(name, None)
         if name in self._holding.consumers:
             self._holding.forget(name)
-
-    def finish(self) -> None:
-        """There will be no further frame: consumers see the end behind the last one."""
-        self._finished = {"last": self.last}
-        self.flush()
 
     def close(self) -> None:
         """Hang up. What was not handed on goes with it: `finish` and `in_flight` first."""
@@ -487,6 +407,15 @@ class FarOutlet:
         self._context.term()
         if self._spill is not None:
             self._spill.close()
+
+
+def _who(part: zmq.Frame) -> str:
+    """The host whose key a message came with, as `_judge` named it; '' without keys."""
+    try:
+        found = part.get("User-Id")
+    except zmq.ZMQError:
+        return ""
+    return found if isinstance(found, str) else ""
 
 
 def _told(asked: Mapping[str, Any]) -> tuple[IntervalSet, IntervalSet, dict[int, int]]:

@@ -8,37 +8,25 @@ of file, seen at once by a caller who waits for a slot.
 
 from __future__ import annotations
 
-import math
 import os
 import select
 import socket
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from undula.core.errors import UndulaError
 from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.core.unix_socket import bind_for_group
-from undula.pipes.errors import PipeError
-from undula.pipes.frame import Frame, checksum, in_slot, marked_again, pack
-from undula.pipes.ledger import EdgeLedger
+from undula.pipes.frame import marked_again
 from undula.pipes.link import wire
-from undula.pipes.link.holding import Consumer, Holding
-from undula.pipes.link.ports import Loan
-from undula.pipes.link.slab import Slab, SpillSlab, slot_size
+from undula.pipes.link.holding import Consumer
+from undula.pipes.link.slab import Slab
+from undula.pipes.link.slots import SlotOutlet, policy_from
 from undula.pipes.policy import Policy
 
-BATCH_S = 0.001
-"""A small frame waits so long at most to travel together with others."""
-BATCH_FRAMES = 128
-AT_ONCE_BYTES = 1 << 16
-"""A frame of this size does not wait for others."""
 SEND_BUFFER_BYTES = 1 << 20
 
 
@@ -54,7 +42,7 @@ class _Connection:
         self.end_sent = False
 
 
-class Outlet:
+class Outlet(SlotOutlet):
     """Slots of one producer, and the consumers that are connected to it.
 
     Args:
@@ -78,124 +66,22 @@ class Outlet:
         spill_bytes: int = 0,
         checked: bool = False,
     ) -> None:
-        self.slot_bytes = slot_size(frame_bytes)
-        slots = max(3, budget_bytes // self.slot_bytes)
-        on_disk = spill_bytes // self.slot_bytes if spill is not None else 0
-        self._holding = Holding(slots, self.slot_bytes, on_disk)
-        for name, policy in (expect or {}).items():
-            self._holding.expect(name, policy)
-        self._spill = SpillSlab(spill, on_disk, self.slot_bytes) if spill and on_disk else None
-        self._slab = Slab(slots, self.slot_bytes)
-        self._checked = checked
+        super().__init__(
+            path.name, frame_bytes=frame_bytes, budget_bytes=budget_bytes, expect=expect,
+            spill=spill, spill_bytes=spill_bytes, checked=checked,
+        )  # fmt: skip
+        self._slab = Slab(self._holding.slots, self.slot_bytes)
         self._path = path
-        self._descriptors: list[bytes] = [b""] * (slots + on_disk)
         self._connections: dict[int, _Connection] = {}
         self._by_consumer: dict[str, _Connection] = {}
-        self._unsent = 0
-        self._oldest = 0.0
-        self._finished: dict[str, Any] | None = None
-        self._closed = False
-        self.last = 0
-        """Sequence number of the last frame that was published."""
         self._door = bind_for_group(path, socket.SOCK_SEQPACKET)
         self._door.listen(64)
         self._door.setblocking(False)
         self._epoll = select.epoll()
         self._epoll.register(self._door.fileno(), select.EPOLLIN)
 
-    # ---- frames --------------------------------------------------------------------------------
-
-    def loan(
-        self, shape: Sequence[int], dtype: npt.DTypeLike, *, timeout_s: float | None = None
-    ) -> Loan | None:
-        """A slot to write into; None when a lossless consumer holds us up for so long.
-
-        Waits for ever with None, does not wait with 0. Raises: PipeError when it does not fit.
-        """
-        kind = np.dtype(dtype)
-        slot = self._slot(math.prod(shape) * kind.itemsize, timeout_s)
-        if slot is None:
-            return None
-        place = slot * self.slot_bytes
-        return Loan(slot, np.ndarray(tuple(shape), kind, self._slab.memory, place))
-
-    def _slot(self, size: int, timeout_s: float | None) -> int | None:
-        if size > self.slot_bytes:
-            raise PipeError(
-                f"a frame of {size} bytes does not fit into a slot of {self.slot_bytes}",
-                remedy="say how large the frames of this port are",
-                where=str(self._path.name),
-            )
-        slot = self._holding.loan()
-        if slot is None:
-            slot = self._wait_for_slot(timeout_s)
-        reached("pipes.loaned")
-        return slot
-
-    def _wait_for_slot(self, timeout_s: float | None) -> int | None:
-        end = None if timeout_s is None else time.monotonic() + timeout_s
-        self.pump(0.0)
-        while True:
-            slot = self._holding.loan()
-            if slot is not None:
-                return slot
-            left = None if end is None else end - time.monotonic()
-            if left is not None and left <= 0:
-                return None
-            self.pump(left)
-
-    def publish(self, loan: Loan, frame: Frame) -> None:
-        """Hand on what lies in the loan; `frame` says what it is, `frame.data` a part of it.
-
-        Raises: PipeError when it is not.
-        """
-        loan.check(frame)
-        self._publish(loan.slot, frame)
-
-    def _publish(self, slot: int, frame: Frame) -> None:
-        if self._checked and frame.checksum is None:
-            frame.checksum = checksum(frame.data)
-        if not frame.time:
-            frame.time = time.time()
-        descriptor = self._descriptors[slot] = pack(frame, slot)
-        for consumer, place in self._holding.publish(slot, frame.seq_num):
-            self._put_on_disk(consumer, place, slot, frame.data.nbytes, descriptor)
-        self.last = frame.seq_num
-        reached("pipes.published")
-        self._unsent += 1
-        if self._unsent == 1:
-            self._oldest = time.monotonic()
-        if (
-            self._unsent >= BATCH_FRAMES
-            or frame.data.nbytes >= AT_ONCE_BYTES
-            or time.monotonic() - self._oldest > BATCH_S
-        ):
-            self.pump(0.0)
-
-    def _put_on_disk(
-        self, consumer: Consumer, place: int, slot: int, size: int, descriptor: bytes
-    ) -> None:
-        start = slot * self.slot_bytes
-        view = memoryview(self._slab.memory)[start : start + size]
-        offset = (place - self._holding.slots) * self.slot_bytes
-        self._descriptors[place] = in_slot(descriptor, place, 1)
-        if self._spill is None or not self._spill.write(offset, view):
-            self._holding.drop_last(consumer)
-
-    def give_back(self, loan: Loan) -> None:
-        """The loan is not needed after all."""
-        self._holding.give_back(loan.slot)
-
-    def send(self, frame: Frame, *, timeout_s: float | None = None) -> bool:
-        """Copy a frame into a slot and publish it; False when there is no slot in time."""
-        data = frame.data
-        slot = self._slot(data.nbytes, timeout_s)
-        if slot is None:
-            return False
-        place = slot * self.slot_bytes
-        np.ndarray(data.shape, data.dtype, self._slab.memory, place)[...] = data
-        self._publish(slot, frame)
-        return True
+    def _memory_of(self, slot: int) -> tuple[Any, int]:
+        return self._slab.memory, slot * self.slot_bytes
 
     # ---- consumers -----------------------------------------------------------------------------
 
@@ -344,32 +230,15 @@ class Outlet:
         """Readable when `pump` has something to do."""
         return self._epoll.fileno()
 
-    def blocked_by(self) -> list[str]:
-        """Names of the lossless consumers that hold the producer up."""
-        return self._holding.blocked_by()
-
     @property
     def waiting(self) -> bool:
         """Whether a frame has not reached a lossless consumer yet."""
         return self._holding.waiting
 
     @property
-    def in_flight(self) -> int:
-        """Frames that a lossless consumer has not confirmed yet."""
-        return self._holding.in_flight
-
-    @property
     def present(self) -> list[str]:
         """Consumers that are connected now."""
         return list(self._by_consumer)
-
-    def ledgers(self) -> dict[str, EdgeLedger]:
-        """What became of the frames, by consumer."""
-        return {name: c.ledger for name, c in self._holding.consumers.items()}
-
-    def depths(self) -> Mapping[str, int]:
-        """Frames not yet confirmed, by consumer."""
-        return self._holding.depths()
 
     def forget(self, name: str) -> None:
         """A consumer will have no successor: what it holds is lost and free."""
@@ -378,11 +247,6 @@ class Outlet:
             self._drop(connection)
         if name in self._holding.consumers:
             self._holding.forget(name)
-
-    def finish(self) -> None:
-        """There will be no further frame: consumers see the end behind the last one."""
-        self._finished = {"last": self.last}
-        self.flush()
 
     def close(self) -> None:
         """Hang up. What was not handed on goes with it: `finish` and `in_flight` first."""
@@ -398,15 +262,3 @@ class Outlet:
         self._slab.close()
         if self._spill is not None:
             self._spill.close()
-
-
-def policy_from(asked: Mapping[str, Any]) -> Policy:
-    """The policy that a consumer asks for. Raises: WireError."""
-    kind = asked.get("kind")
-    numbers = [asked.get(name) for name in ("every", "disk_bytes")]
-    budget = asked.get("budget_bytes")
-    if kind not in ("lossless", "latest", "sample", "spill") or not all(
-        isinstance(n, int) and n >= 0 for n in (*numbers, budget or 0)
-    ):
-        raise wire.nonsense(f"policy {kind!r}")
-    return Policy(kind, max(1, int(numbers[0] or 1)), int(numbers[1] or 0), budget)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -62,25 +63,42 @@ class Slab:
         os.close(self.descriptor)
 
 
-class SpillSlab:
-    """Slots in a file without a name, in `folder`. Raises: StorageError."""
+RESERVE_BYTES = 1 << 30
+"""Spilling leaves so much of a disk to others: the files of the scan may lie on it."""
 
-    def __init__(self, folder: Path, slots: int, slot_bytes: int) -> None:
-        size = slots * slot_bytes
+
+class SpillSlab:
+    """Slots in a file without a name, in `folder`. It grows with what is written.
+
+    Writing takes a copy into the kernel's page cache; the disk is waited for when the kernel has
+    more than it wants to keep. Raises: StorageError when there can be no such file.
+    """
+
+    def __init__(
+        self, folder: Path, slots: int, slot_bytes: int, *, reserve_bytes: int = RESERVE_BYTES
+    ) -> None:
+        self.folder, self._reserve_bytes = folder, reserve_bytes
         try:
-            self.descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            self.descriptor = _nameless(folder)
+            try:
+                os.ftruncate(self.descriptor, slots * slot_bytes)
+                self.memory = mmap.mmap(self.descriptor, slots * slot_bytes)
+            except BaseException:
+                os.close(self.descriptor)
+                raise
         except OSError as exc:
             raise StorageError(
                 f"frames cannot be spilled into {folder}: {exc.strerror}",
-                remedy="give a folder on a local disk that you may write",
+                remedy="give a folder on a local disk that you may write, or a smaller spill(...)",
                 where=str(folder),
             ) from exc
-        os.ftruncate(self.descriptor, size)
-        self.memory = mmap.mmap(self.descriptor, size) if size else None
 
     def write(self, place: int, data: memoryview) -> bool:
-        """Put a frame at an offset, bytes; False when the disk is full."""
+        """Put a frame at an offset, bytes; False when the disk is full, or nearly."""
         try:
+            disk = os.fstatvfs(self.descriptor)
+            if disk.f_bavail * disk.f_frsize < self._reserve_bytes + len(data):
+                return False
             while data:
                 written = os.pwrite(self.descriptor, data, place)
                 data, place = data[written:], place + written
@@ -91,6 +109,16 @@ class SpillSlab:
     def close(self) -> None:
         """Give the file back to the disk."""
         os.close(self.descriptor)
+
+
+def _nameless(folder: Path) -> int:
+    """A file that goes with its last descriptor. Raises: OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # not every file system of a network has such files
+        return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    descriptor, path = tempfile.mkstemp(prefix=".undula-spill-", dir=folder)
+    os.unlink(path)
+    return descriptor
 
 
 def map_for_reading(descriptor: int, size: int) -> mmap.mmap:

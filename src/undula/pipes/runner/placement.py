@@ -33,10 +33,13 @@ class Site:
     Args:
         address: at which other hosts reach it, without a port.
         keys: folder there with its keys (`link.keys`); None: it takes part in no link to others.
+        ports: its producers may listen at these: `*` any that is free, or a range, 7000-7099, that
+            a firewall lets through. Each output with an edge to another host takes one.
     """
 
     address: str = "127.0.0.1"
     keys: Path | None = None
+    ports: str = "*"
 
 
 class Placed(Protocol):
@@ -69,8 +72,7 @@ class Placement(Protocol):
       when the process or its host dies: that is how the runner knows. When it ends on their side,
       `serve` returns: nothing is left behind of a runner that died.
     - A path that the runner names (folder, user nodes) must mean the same there; edges between
-      nodes of one host use Unix sockets in `folder`, all others ZeroMQ, on ports that the system
-      chooses.
+      nodes of one host use Unix sockets in `folder`, all others ZeroMQ, on a port of `Site.ports`.
     - Frames never go through the placement.
     """
 

@@ -160,13 +160,14 @@ class Runner:
         self._selector.register(line.fileno(), selectors.EVENT_READ, name)
         line.say(
             graph=self.graph.plain(), process=name, folder=str(self._folder),
-            nodes=self._nodes, far=self._far_words(host),
+            nodes=self._nodes, far=self._far_words(host, restarts),
         )  # fmt: skip
 
-    def _far_words(self, host: str) -> dict[str, str] | None:
+    def _far_words(self, host: str, turn: int) -> dict[str, Any] | None:
         """What a process needs for links to other hosts."""
         site = self._sites[host]
-        return {"address": site.address, "keys": str(site.keys)} if self._far else None
+        words = {"address": site.address, "keys": str(site.keys), "ports": site.ports}
+        return words | {"turn": turn} if self._far else None
 
     def begin(self, *, triggered: bool = False) -> None:
         """Let the sources make frames; `triggered`: one for each call of `trigger`."""

@@ -45,7 +45,9 @@ def serve(line: Line) -> int:
 
 def _far(words: Mapping[str, Any]) -> Far | None:
     found = words.get("far")
-    return None if found is None else Far(found["address"], Path(found["keys"]))
+    if found is None:
+        return None
+    return Far(found["address"], Path(found["keys"]), found["ports"], found["turn"])
 
 
 def _first(line: Line) -> dict[str, Any] | None:

@@ -41,10 +41,16 @@ MAX_TOLD_INTERVALS = 500
 
 @dataclass(frozen=True, slots=True)
 class Far:
-    """For links to other hosts: the address of this one, and the folder of its keys."""
+    """For links to other hosts: the address of this one, and the folder of its keys.
+
+    `ports`: it may listen at these (`*`: any, or 7000-7099). `turn`: how many processes of this
+    name there were before.
+    """
 
     address: str
     keys: Path
+    ports: str = "*"
+    turn: int = 0
 
 
 class Worker:
@@ -192,7 +198,7 @@ class Worker:
 
         far = self._need_far()
         outlet = FarOutlet(
-            f"tcp://{far.address}:*", frame_bytes=size, budget_bytes=_budget(spec, edges, size),
+            f"tcp://{far.address}:{far.ports}", frame_bytes=size, budget_bytes=_budget(spec, edges, size),
             expect={name: edge.policy for name, edge in edges.items()},
             spill=self._folder, spill_bytes=_spill(edges), keys=load_keys(far.keys),
         )  # fmt: skip
@@ -232,9 +238,10 @@ class Worker:
         from undula.pipes.link.far_inlet import FarInlet
         from undula.pipes.link.keys import load_keys
 
+        far = self._need_far()
         inlet = self._far_inlets[edge.name] = FarInlet(
-            path, edge.name, edge.policy, ledger=ledger, wait=False,
-            keys=load_keys(self._need_far().keys), host=self._graph.nodes[edge.source].host,
+            path, edge.name, edge.policy, ledger=ledger, wait=False, turn=far.turn,
+            keys=load_keys(far.keys), host=self._graph.nodes[edge.source].host,
         )  # fmt: skip
         return inlet
 
