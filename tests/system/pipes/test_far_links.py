@@ -124,6 +124,11 @@ def port(outlet: FarOutlet) -> int:
     return int(outlet.address.rpartition(":")[2])
 
 
+def take_all(inlet: FarInlet) -> None:
+    while inlet.ended != "lost":
+        inlet.take(timeout_s=PATIENCE_S)
+
+
 def check(frame: Frame) -> int:
     assert np.all(frame.data == frame.seq_num), "these are another frame's data"
     return frame.seq_num
@@ -226,8 +231,7 @@ def test_a_successor_does_not_wait_until_a_silent_consumer_counts_as_dead(ours: 
         assert second.settled(PATIENCE_S)
         cable.thaw()
         with pytest.raises(PipeError, match="a successor has taken the place"):
-            while first.ended != "lost":  # it was not dead after all
-                first.take(timeout_s=PATIENCE_S)
+            take_all(first)  # it was not dead after all
     finally:
         for end in (first, second, feed, cable):
             end.close()

@@ -198,7 +198,8 @@ class Worker:
 
         far = self._need_far()
         outlet = FarOutlet(
-            f"tcp://{far.address}:{far.ports}", frame_bytes=size, budget_bytes=_budget(spec, edges, size),
+            f"tcp://{far.address}:{far.ports}", frame_bytes=size,
+            budget_bytes=_budget(spec, edges, size),
             expect={name: edge.policy for name, edge in edges.items()},
             spill=self._folder, spill_bytes=_spill(edges), keys=load_keys(far.keys),
         )  # fmt: skip
