@@ -137,14 +137,6 @@ class PlanInfo(Event):
     words: bool = Field(default=False, description="its words are plans with their arguments")
 
 
-class PlanTable(Event):
-    """All declared plans."""
-
-    tag: ClassVar[str] = "plan_table"
-
-    plans: list[PlanInfo] = Field(description="in the order of the catalogue")
-
-
 class UserPlan(Event):
     """A plan of a plan file or of an installed package."""
 
@@ -160,6 +152,25 @@ class UserPlan(Event):
     edition: str = Field(default="", description="twelve digits that change with its text")
     revision: str = Field(
         default="", description="of git, or of its package; '' when there is none"
+    )
+    imported: str = Field(
+        default="", description="of a package: where it is, e.g. my_beamline.plans:align"
+    )
+
+    @property
+    def whole_name(self) -> str:
+        """By which it can always be run, whatever else has its name: `night.align`."""
+        return f"{self.origin.removesuffix('.py')}.{self.name}"
+
+
+class PlanTable(Event):
+    """All declared plans."""
+
+    tag: ClassVar[str] = "plan_table"
+
+    plans: list[PlanInfo] = Field(description="in the order of the catalogue")
+    packaged: list[UserPlan] = Field(
+        default_factory=list, description="of installed packages, by the names that they run by"
     )
 
 

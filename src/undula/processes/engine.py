@@ -169,10 +169,11 @@ def _live(devices: Registry, service: EngineService) -> LiveValues:
     )
 
 
-def _look_at_code(paths: BeamlinePaths, additions: Additions) -> None:
+def _look_at_code(paths: BeamlinePaths, additions: Additions, service: EngineService) -> None:
     """Log what is faulty of a beamline's own code, before somebody uses it."""
     try:
         additions.list()  # logs what it cannot read
+        service.publish_plans()
         for fault in faults_of_models_and_nodes(paths):
             log.get_logger().warning("own_code_faulty", fault=fault)
     except Exception:  # whatever it is, the engine serves
@@ -255,7 +256,7 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
         signal.signal(signal.SIGTERM, lambda *_: service.close())
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         notify.ready(f"{len(devices.names())} devices")
-        looking = (paths, additions)
+        looking = (paths, additions, service)
         threading.Thread(target=_look_at_code, args=looking, name="own-code", daemon=True).start()
         log.get_logger().info("engine_ready", devices=len(devices.names()), recovered=recovered)
         service.run()

@@ -6,13 +6,13 @@ its plan; for a scan that begins, what is run around it; the list of all for peo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 from undula.core.settings import BeamlineSettings
 from undula.devices.registry import Registry
-from undula.messages import PlanList, ScanRequest
+from undula.messages import PlanList, ScanRequest, UserPlan
 from undula.scans.checked_scan import CheckedScan
 from undula.scans.describe_plans import Describe, describe
 from undula.scans.hook_book import HookBook
@@ -72,6 +72,10 @@ class Additions:
             for name, fault in faults
             if fault
         ]
+
+    def packaged(self) -> Sequence[UserPlan]:
+        """Plans of packages that run by their bare names, as they were read last."""
+        return self._library.packaged()
 
     def list(self, *, again: bool = False) -> PlanList:
         """Plans, hooks and defaults, and what is wrong with them; files that changed are read."""

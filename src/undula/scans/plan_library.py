@@ -113,7 +113,7 @@ class PlanLibrary:
                 if reason := taken(plan.name):
                     said.append(_clash(plan, reason))
                 elif plan.name in seen:
-                    said.append(_clash(plan, f"{seen[plan.name]} gives it as well"))
+                    said.append(_clash(plan, f"{seen[plan.name]} gives it as well, and wins"))
                 else:
                     seen[plan.name] = plan.origin
         return said
@@ -139,7 +139,7 @@ class PlanLibrary:
         if whole or taken(request.plan):
             return request
         self.look()
-        plan = next((p for p in self.plans() if p.name == request.plan), None)
+        plan = self._meant(request.plan)
         if plan is None:
             if request.source is None:
                 self._refuse_faulty(request.plan)
@@ -147,9 +147,19 @@ class PlanLibrary:
         call = call_text(plan, request.args, request.kwargs, list(devices), still)
         return request.model_copy(update={"source": self.source(plan, call)})
 
+    def _meant(self, name: str) -> UserPlan | None:
+        """The plan that runs by this name, or that has it as its whole name."""
+        found = (p for p in self.plans() if p.name == name)
+        whole = (p for each in self._all() for p in each.plans if p.whole_name == name)
+        return next(found, None) or next(whole, None)
+
+    def packaged(self) -> list[UserPlan]:
+        """The plans of packages that run by their bare names, as they were read last."""
+        return [plan for plan in self.plans() if plan.imported]
+
     def placed(self, request: ScanRequest) -> list[str]:
         """Arguments that a request for one of these plans gives by their place."""
-        plan = next((p for p in self.plans() if p.name == request.plan), None)
+        plan = self._meant(request.plan)
         names = [p.name for p in plan.parameters if not p.named] if plan is not None else []
         return names[: len(request.args)]
 
@@ -169,7 +179,7 @@ class PlanLibrary:
             module, attribute, place = next(
                 found.sources[plan.name]
                 for found in (self._modules or {}).values()
-                if plan.name in found.sources
+                if any(each is plan for each in found.plans)
             )
             part = SourcePart(
                 kind="import",
@@ -242,7 +252,8 @@ class PlanLibrary:
             edition = _edition(Path(place))
             self._forget_older(module, edition)
             revision = " ".join(word for word in (package, version, edition) if word)
-            update = {"edition": edition, "revision": revision}
+            imported = ":".join(sources[given["name"]][:2])
+            update = {"edition": edition, "revision": revision, "imported": imported}
             plans.append(UserPlan.model_validate(given).model_copy(update=update))
         if answer["fault"]:
             get_logger().warning("plan_package_faulty", package=package, fault=answer["fault"])
@@ -270,7 +281,7 @@ def taken(name: str) -> str:
 def _clash(plan: UserPlan, reason: str) -> str:
     error = ConfigError(
         f"the plan {plan.name} is left out: {reason}",
-        remedy="rename it",
+        remedy=f"rename it, or say which one is meant: {plan.whole_name}",
         where=f"{plan.origin}, line {plan.line}",
     )
     return str(error)

@@ -62,6 +62,7 @@ from undula.messages import (
     MotorRequest,
     MoveRequest,
     PlansRequest,
+    PlanTable,
     QueueRequest,
     Readback,
     ReadRequest,
@@ -149,6 +150,7 @@ class EngineService:
         self._closing = threading.Event()
         self._leases_changed = threading.Event()
         self._said_table: DeviceTable | None = None
+        self._said_plans: PlanTable | None = None
         self._broker_full = False
         self._runner: ScanRunner | None = None
         self._mover: Mover | None = None
@@ -241,8 +243,12 @@ class EngineService:
         self.publish_table()
 
     def publish_plans(self) -> None:
-        """Publish which plans there are."""
-        self._outgoing.say(lambda: self._connector.put(PLANS, catalogue.table()), must=True)
+        """Publish which plans there are, when they are other ones."""
+        packaged = [] if self._additions is None else self._additions.packaged()
+        table = catalogue.table().model_copy(update={"packaged": packaged})
+        if table != self._said_plans:
+            self._said_plans = table
+            self._outgoing.say(lambda: self._connector.put(PLANS, table), must=True)
 
     def publish_table(self) -> None:
         """Publish all devices."""
@@ -603,7 +609,9 @@ class EngineService:
         return self._additions
 
     def _list_plans(self, request: PlansRequest) -> dict[str, Any]:
-        return self.additions.list(again=request.again).model_dump()
+        found = self.additions.list(again=request.again)
+        self.publish_plans()
+        return found.model_dump()
 
     def metadata_changed(self, metadata: BeamlineMetadata) -> None:
         """Publish it, before whatever is said next."""

@@ -417,6 +417,7 @@ class Shell:
         self.prompt.install(names)
         self._words = {n: v for n, v in names.items() if callable(v)}
         self.devices.update()
+        self.prompt.packages.update()
         return names
 
     def here(self) -> dict[str, Any]:
@@ -426,7 +427,9 @@ class Shell:
     def _is_word(self, name: str) -> bool:
         """A function of the beamline that has kept its meaning here."""
         here = self.here()
-        known = self._words.get(name) or self.prompt.folder.functions.get(name)
+        prompt = self.prompt
+        known = self._words.get(name) or prompt.folder.functions.get(name)
+        known = known or prompt.packages.given.get(name)
         return known is not None and here.get(name) is known
 
     def live_in(self, ipython: Any, *, shared: bool = False) -> str:
@@ -437,6 +440,7 @@ class Shell:
         paths, here = self.client.paths, ipython.user_ns
         ipython.input_transformer_manager.cleanup_transforms.append(self.typed)
         self.devices.follow()
+        self.prompt.packages.live_in(ipython)
         log = LoggedCommands(paths.commands) if shared and paths else OwnCommands(ipython)
         macros = Macros(log, self.prompt.folder.place)
         ipython.register_magic_function(macros.magic, "line", "script")

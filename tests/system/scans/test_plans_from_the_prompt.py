@@ -22,10 +22,32 @@ PATIENCE_S = 60.0
 DOCS = Path(__file__).parents[3] / "docs"
 
 
+PACKAGE = """
+from bluesky import plans as bp
+
+def shine(detectors: list, num: int = 2):
+    \"\"\"Read in the light.\"\"\"
+    return (yield from bp.count(detectors, num))
+"""
+
+
+def _install(folder: Path) -> None:
+    """A package that gives a plan, as an installer leaves it."""
+    (folder / "beam_plans.py").write_text(PACKAGE)
+    about = folder / "beam_plans-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: beam-plans\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[undula.plans]\nshine = beam_plans:shine\n")
+
+
 @pytest.fixture(scope="module")
-def beamline() -> Iterator[LocalBeamline]:
-    with local_beamline() as beamline:
-        yield beamline
+def beamline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBeamline]:
+    folder = tmp_path_factory.mktemp("installed")
+    _install(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(folder))
+        with local_beamline() as beamline:
+            yield beamline
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +94,18 @@ def test_a_plan_typed_in_a_cell_runs_as_typed(prompt: Typist) -> None:
     assert "yield from bps.mv(M.samx, 0)" in told["plan_source"]
     assert len(told["plan_version"]) == 12
     assert told["purpose"] == "trial"
+
+
+def test_a_plan_of_an_installed_package_is_a_name_at_the_prompt(prompt: Typist) -> None:
+    prompt.client.plans.list()  # it is imported once, soon after the engine has begun
+    _until(lambda: "shine" in prompt.ipython.user_ns, "the plan of the package is no name")
+    prompt("RE(shine([D.diode], num=4))")
+    told = _last(prompt).record.metadata
+    assert (told["plan_call"], told["num_points"]) == ("shine([dev['diode']], 4)", 4)
+    assert told["plan_revision"].startswith("beam-plans 1.0 ")
+    prompt("def twice(n):\n    for _ in range(2):\n        yield from shine([D.diode], n)\n")
+    assert len(prompt("RE(twice(3))")) == 2
+    assert prompt("queue.add(shine, [D.diode])").wait(PATIENCE_S).status == "success"
 
 
 def test_the_queue_takes_plans_by_name_and_as_functions(prompt: Typist) -> None:

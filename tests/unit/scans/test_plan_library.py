@@ -6,8 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -186,7 +185,11 @@ def test_a_faulty_file_takes_nothing_else_away(house: ScanHouse) -> None:
 def test_a_file_that_hangs_is_left_after_its_deadline(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text("import time\ntime.sleep(1000)\n")
     (tmp_path / "good.py").write_text("def good():\n    yield\n")
-    library = PlanLibrary(tmp_path, list, packages=list, describe=partial(describe, deadline_s=2.0))
+
+    def soon(question: Mapping[str, Any]) -> dict[str, Any]:
+        return describe(question, 2.0 if question["origin"] == "slow.py" else 60.0)
+
+    library = PlanLibrary(tmp_path, list, packages=list, describe=soon)
     library.look()
     assert [plan.name for plan in library.plans()] == ["good"]
     assert "took longer than 2 s" in library.faults()[0]
@@ -229,6 +232,20 @@ def test_a_name_that_is_taken_is_left_out_with_the_reason(house: ScanHouse) -> N
     found = house.additions.list()
     assert [p.origin for p in found.plans if p.name == "mine"] == ["a.py"]
     assert [fault.partition("]")[0] for fault in found.faults] == ["[a.py, line 1", "[b.py, line 1"]
+
+
+def test_of_two_plans_with_one_name_each_runs_by_its_whole_name(
+    house: ScanHouse,
+) -> None:
+    (house.plans / "a.py").write_text("def mine():\n    yield from bp.count([D.diode], 1)\n")
+    (house.plans / "b.py").write_text("def mine():\n    yield from bp.count([D.diode], 2)\n")
+    (house.plans / "c.py").write_text("def scan():\n    yield from bp.count([D.diode], 3)\n")
+    faults = house.additions.list().faults
+    assert "a.py gives it as well, and wins" in faults[0]
+    assert "say which one is meant: b.mine" in faults[0]
+    for name, points in (("mine", 1), ("a.mine", 1), ("b.mine", 2), ("c.scan", 3)):
+        ended = house.run(name)
+        assert len(house.points(ended.run_uids[0])) == points
 
 
 def test_a_file_may_use_what_another_gives(house: ScanHouse) -> None:
@@ -277,7 +294,12 @@ def test_a_package_gives_plans_by_its_entry_point(
     try:
         (plan,) = house.additions.list().plans
         assert (plan.name, plan.help) == ("shine", "Read in the light.")
-        ended = house.run("shine", ["diode"])
+        assert house.additions.packaged() == [plan]
+        assert (plan.imported, plan.whole_name) == (
+            f"{package.stem}:shine",
+            f"{plan.origin}.shine",
+        )
+        ended = house.run(plan.whole_name, ["diode"])
         assert (ended.exit_status, len(house.points(ended.run_uids[0]))) == ("success", 2)
         before = house.start(ended.run_uids[0])["plan_revision"]
         text = package.read_text().replace("num: int = 2", "num: int = 4")

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from undula.client.arguments import Named
 from undula.core.errors import InputError
+from undula.messages.plans import UserPlan
 
 RUN_IT = "RE(...) runs it, queue.add(...) queues it"
 
@@ -84,6 +85,59 @@ class PlanFunction:
 
     def __repr__(self) -> str:
         return f"{self.module}.{self.name}"
+
+
+class PackagePlan(PlanFunction):
+    """A plan of an installed package, which the engine imports; calling it makes a `PlanCall`."""
+
+    def __init__(self, plan: UserPlan) -> None:
+        super().__init__(plan.origin, plan.name, signature_of(plan), doc_of(plan))
+        self.plan = plan
+
+    @property
+    def statement(self) -> str:
+        """How the engine imports it, up to the name that it gets there."""
+        module, _, attribute = self.plan.imported.partition(":")
+        return f"from {module} import {attribute} as "
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def signature_of(plan: UserPlan) -> inspect.Signature:
+    """The arguments of a plan, as `?` shows them.
+
+    >>> words = [{"name": "axis"}, {"name": "n", "required": False, "default": "5"}]
+    >>> plan = UserPlan.model_validate({"name": "align", "origin": "f", "parameters": words})
+    >>> str(signature_of(plan))
+    '(axis, n=5)'
+    """
+    kinds, found = inspect.Parameter, []
+    for p in plan.parameters:
+        placed = kinds.VAR_POSITIONAL if p.many else kinds.POSITIONAL_OR_KEYWORD
+        default = kinds.empty if p.required or p.many else Written(p.default)
+        kind = kinds.KEYWORD_ONLY if p.named else placed
+        found.append(kinds(p.name, kind, default=default))
+    return inspect.Signature(found)
+
+
+def doc_of(plan: UserPlan) -> str:
+    """What a plan says of itself and of its arguments."""
+    lines = [f"{plan.help}\n", f"Of {plan.origin}. {RUN_IT}.", ""]
+    lines += [
+        f"    {p.name:<10} {p.help or p.kind}{p.unit and f', {p.unit}'}" for p in plan.parameters
+    ]
+    return "\n".join(lines).strip()
+
+
+class Written:
+    """A default value as it is written in the source."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
 
 
 class Decorated:

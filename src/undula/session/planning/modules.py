@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from undula.core.errors import InputError
-from undula.session.planning.model import PlanFunction
+from undula.session.planning.model import PlanFunction, Written
 
 MODULES = {"bp": "bluesky.plans", "bps": "bluesky.plan_stubs", "bpp": "bluesky.preprocessors"}
 WHAT = {
@@ -29,16 +29,6 @@ WHAT = {
 
 class UnknownPlanError(InputError, AttributeError):
     """A name that Bluesky does not have; for Python an `AttributeError`, too."""
-
-
-class _Written:
-    """A default value as it is written in the source."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __repr__(self) -> str:
-        return self._text
 
 
 class PlanModule:
@@ -127,7 +117,7 @@ def _signature(arguments: ast.arguments) -> inspect.Signature:
 
 
 def _default(node: ast.expr | None) -> Any:
-    return inspect.Parameter.empty if node is None else _Written(ast.unparse(node))
+    return inspect.Parameter.empty if node is None else Written(ast.unparse(node))
 
 
 class LaterModule(ModuleType):

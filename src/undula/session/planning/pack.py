@@ -21,7 +21,7 @@ from undula.messages import PlanSource, SourcePart
 from undula.messages.plans import LARGEST_CODE
 from undula.session.groups import Group
 from undula.session.planning import functions as facts
-from undula.session.planning.model import Decorated, PlanCall, PlanFunction
+from undula.session.planning.model import Decorated, PackagePlan, PlanCall, PlanFunction
 from undula.session.planning.modules import MODULES, PlanModule
 from undula.session.planning.words import instead
 
@@ -105,6 +105,8 @@ class Packer:
     def _special(self, value: Any, what: str) -> str:
         if (given := self._of_the_beamline(value)) is not None:
             return given
+        if isinstance(value, PackagePlan):
+            return self._packaged(value)
         if isinstance(value, PlanCall):
             return self._call(self.written(value.target, what), value.args, value.kwargs)
         if (generator := facts.generator_of(value)) is not None:
@@ -118,7 +120,7 @@ class Packer:
 
     def _of_the_beamline(self, value: Any) -> str | None:
         """What the engine has: devices, their groups, Bluesky's plans."""
-        if isinstance(value, PlanFunction):
+        if isinstance(value, PlanFunction) and not isinstance(value, PackagePlan):
             self._provide(value.module)
             return repr(value)
         if isinstance(value, PlanModule):
@@ -161,6 +163,12 @@ class Packer:
             return self._function(value, what)
         return self._refuse(value, what)
 
+    def _packaged(self, value: PackagePlan) -> str:
+        known = next((name for name, other in self._named.items() if other is value), "")
+        here = value.name if self._here.get(value.name) is value else ""
+        name = here if here not in self._named else ""
+        return known or self._import(value.statement, name or self._unused(value.name), value)
+
     def _from_library(self, library: tuple[str, str], value: Any) -> str:
         module, name = library
         short = next((n for n, path in MODULES.items() if path == module), None)
@@ -195,6 +203,8 @@ class Packer:
             self._refuse_command(self._commands[id(value)], what)
         elif isinstance(value, ModuleType):
             self._import(f"import {value.__name__} as ", name, value)
+        elif isinstance(value, PackagePlan):
+            self._import(value.statement, name, value)
         elif (library := facts.library_name(value)) and not library[0].startswith(_OURS):
             if library != ("builtins", name):
                 self._import(f"from {library[0]} import {library[1]} as ", name, value)

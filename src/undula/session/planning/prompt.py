@@ -18,9 +18,10 @@ from undula.core.plan_words import HINTS, Points
 from undula.session.groups import Group
 from undula.session.planning.declared import declared, declares, listed
 from undula.session.planning.files import PlanFolder, plan_folder, run_script
-from undula.session.planning.model import Decorated
+from undula.session.planning.model import Decorated, PlanCall
 from undula.session.planning.modules import MODULES, LaterModule, PlanModule
 from undula.session.planning.pack import Packer, check_is_plan, packed
+from undula.session.planning.packages import PackagePlans, by_name
 from undula.session.planning.run_engine import RunEngineHere
 
 LONGEST_COMMAND = 500
@@ -68,6 +69,7 @@ class Prompt:
         self._commands: dict[int, str] = {}
         self._warned: set[str] = set()
         self.folder = PlanFolder(plan_folder(self._client.paths), self.here)
+        self.packages = PackagePlans(self._client, self.here)
 
     def here(self) -> dict[str, Any]:
         """The names of the prompt: of the IPython that has them, if there is one."""
@@ -120,15 +122,18 @@ class Prompt:
             return send(name, *words, **{"detectors": plan.detectors, **options})
         check_is_plan(plan, self._commands)
         packer = Packer(self.here(), self._commands, self._path_of)
-        by_name = declared(plan, self.here())
-        if by_name is not None:
+        known = declared(plan, self.here())
+        if known is not None:
             line = f"RE({packer.written(plan)})"
             options.setdefault("command", _short(line))
-            options["detectors"] = options.get("detectors") or by_name.detectors
-            options["metadata"] = {**by_name.metadata, **(options.get("metadata") or {})}
+            options["detectors"] = options.get("detectors") or known.detectors
+            options["metadata"] = {**known.metadata, **(options.get("metadata") or {})}
             if send == self._client.check:
                 options.pop("metadata")
-            return send(by_name.name, *by_name.args, **by_name.kwargs, **options)
+            return send(known.name, *known.args, **known.kwargs, **options)
+        if isinstance(plan, PlanCall) and (call := by_name(plan)) is not None:
+            options.setdefault("command", _short(f"RE({plan!r})"))
+            return send(call[0], *call[1], **call[2], **options)
         source = packed(plan, packer)
         options.setdefault("command", _short(f"RE({source.call})"))
         return send(source.name, source=source, **options)
@@ -180,7 +185,8 @@ class Prompt:
 
         A faulty file is told with its line; the functions of its last good version stay.
         """
-        sys.stdout.write(self.folder.reload(again=True) + "\n")
+        said = (self.folder.reload(again=True), self.packages.look(again=True))
+        sys.stdout.write("\n".join(filter(None, said)) + "\n")
 
     def load_script(self, path: str) -> None:
         """load_script("night.py"): run a file as if it were typed here.
