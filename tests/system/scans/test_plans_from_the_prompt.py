@@ -98,7 +98,7 @@ def test_a_plan_typed_in_a_cell_runs_as_typed(prompt: Typist) -> None:
 
 def test_a_plan_of_an_installed_package_is_a_name_at_the_prompt(prompt: Typist) -> None:
     prompt.client.plans.list()  # it is imported once, soon after the engine has begun
-    _until(lambda: "shine" in prompt.ipython.user_ns, "the plan of the package is no name")
+    until(lambda: "shine" in prompt.ipython.user_ns, "the plan of the package is no name")
     prompt("RE(shine([D.diode], num=4))")
     told = _last(prompt).record.metadata
     assert (told["plan_call"], told["num_points"]) == ("shine([dev['diode']], 4)", 4)
