@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,9 +15,10 @@ import numpy as np
 import pytest
 
 from undula.bus.endpoints import QUEUE_STATUS
+from undula.cli.main import main
 from undula.client import Client
-from undula.messages import QueueStatus
-from undula.testing.beamline import local_beamline
+from undula.messages import GraphTold, QueueStatus
+from undula.testing.beamline import NAME, local_beamline
 from undula.testing.iocs import Ioc, start_pva_camera
 from undula.testing.pva_camera_ioc import SIZE, frame
 
@@ -31,41 +34,17 @@ Rot2: 0
 Rot3: 0
 Wavelength: 1e-10
 """
-DEVICES = """
+PAGE = Path(__file__).parents[3] / "docs/how-to/detector-with-a-graph.md"
+MOTORS = """
 samx: {deviceClass: undula.devices.sim.SimPositioner, readoutPriority: baseline, enabled: true}
 samy: {deviceClass: undula.devices.sim.SimPositioner, readoutPriority: baseline, enabled: true}
-cam:
-  deviceClass: undula.pipes.detector.GraphDetector
-  deviceConfig:
-    frame_timeout: 5
-    slow_after: 5
-    graph:
-      nodes:
-        det:
-          node: pva_images
-          parameters:
-            pv: "PVA:Pva1:Image"
-            trigger: "PVA:cam1:Acquire"
-            settings: {"PVA:cam1:ImageMode": Single, "PVA:cam1:NumImages": 1}
-            exposure: "PVA:cam1:AcquireTime"
-        roi:
-          node: roi
-          parameters: {rois: {corner: {shape: box, x: 0, y: 0, width: 40, height: 30}}}
-        rings: {node: azimuthal, parameters: {poni: PONI, bins: 300}}
-        file: frame_file
-        view: preview
-        out: channel
-      edges:
-        - det -> roi
-        - det -> rings
-        - det -> file
-        - det -> view: latest
-        - roi.sum -> out
-        - rings.intensity -> out
-        - rings.axis -> out
-  readoutPriority: monitored
-  enabled: true
 """
+
+
+def blocks(language: str) -> list[str]:
+    """What the how-to page shows in this language."""
+    text = PAGE.read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +66,14 @@ def poni(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def client(tmp_path_factory: pytest.TempPathFactory, camera: Ioc, poni: Path) -> Iterator[Client]:
     """One beamline for all tests of this file."""
     devices = tmp_path_factory.mktemp("pva") / "devices.yaml"
-    devices.write_text(DEVICES.replace("PONI", str(poni)))
+    text = MOTORS + "".join(blocks("yaml"))
+    text = text.replace("X:CAM:", "PVA:").replace("cam.poni", str(poni))
+    text = text.replace("frame_timeout: 5 ", "slow_after: 5\n    frame_timeout: 5 ")
+    devices.write_text(text)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in camera.env.items():
             patch.setenv(name, value)
+        patch.setenv("UNDULA_BEAMLINE", NAME)
         with local_beamline(devices=devices) as beamline, beamline.connect() as client:
             yield client
 
@@ -100,6 +83,42 @@ def put(camera: Ioc, pv: str, value: Any) -> None:
 
     with Context("pva", conf=camera.env, useenv=False) as context:
         context.put(pv, value, timeout=20)
+
+
+def typed(line: str, patch: pytest.MonkeyPatch) -> None:
+    """A command of the page."""
+    patch.setattr(sys, "argv", line.split())
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+
+
+def test_the_how_to_page_is_true(
+    client: Client, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scans, shapes = blocks("text")
+    of_camera, of_made_up = scans.strip().splitlines()
+    typed(of_made_up, monkeypatch)
+    assert client.runs[-1].data["made_up"].shape == (5, 1024, 1024)
+    typed(of_camera, monkeypatch)
+    capsys.readouterr()
+    typed(shapes, monkeypatch)
+    assert "cam_rings_intensity" in capsys.readouterr().out
+    told: SimpleQueue[GraphTold] = SimpleQueue()
+    with closing(client.pipes["cam"].follow(told.put)):
+        while "view.image" not in client.pipes["cam"].images:
+            told.get(timeout=30)
+    names: dict[str, Any] = {"runs": client.runs, "pipes": client.pipes, "h5py": h5py}
+    for block in blocks("python"):
+        exec(block, names)
+    assert names["picture"].shape == (64, 64)
+    assert names["frames"].shape == (5, SIZE, SIZE)
+    assert np.array_equal(names["last"], names["frames"][-1])
+    assert names["sums"].shape == (5,)
+    assert names["means"].shape == (5, 2)
+    assert np.array_equal(names["patterns"][-1], names["pattern"])
+    assert names["axis"].shape == (300,)
+    assert names["complete"]
 
 
 def numbers(run: Any) -> list[int]:
@@ -126,7 +145,8 @@ def test_frames_map_and_pattern_of_a_grid_are_in_one_file(client: Client, poni: 
     assert numbers(run) == [*range(first, first + 6)]
     images = [frame(n) for n in numbers(run)]
     assert all(np.array_equal(*pair) for pair in zip(run.data["cam"], images, strict=True))
-    wanted = [float(image[:30, :40].sum()) for image in images]
+    y, x = np.mgrid[:SIZE, :SIZE] - 512
+    wanted = [float(image[np.hypot(x, y) <= 60].sum()) for image in images]
     integrator = pyFAI.load(str(poni))
     patterns = [
         integrator.integrate1d(

@@ -121,6 +121,8 @@ class RadialProfile(Node):
     def accumulate(self, frame: Frame) -> None:
         """Take the rings of a frame."""
         data = as_image(frame, self.name)
+        if not data.size:
+            raise InputError(f"frame {frame.seq_num} has no pixels", remedy="look at its source")
         if self._rings is None or self._rings.shape != data.shape:
             self._rings = self._lay_out(*data.shape)
         bad = without_value(data, highest=self.highest)

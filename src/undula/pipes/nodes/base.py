@@ -120,6 +120,9 @@ class Node:
         copies: it has copies of the frames that it keeps: where the edge is too short for all of
             them, the oldest are given back before they are done with.
         passes: outputs that give one result for each frame of an input, where there are several.
+        fresh: what `result` gives is not changed by the node afterwards, though it covers several
+            frames: nobody needs a copy.
+        wanted: output ports that somebody takes; None: all. The others may be left out.
 
     Parameters are class attributes made by `parameter`. `clear` makes the state; it is called once
     before the first frame, and whenever the node is to forget.
@@ -135,7 +138,9 @@ class Node:
     keeps: ClassVar[bool] = False
     copies: ClassVar[bool] = False
     passes: ClassVar[Mapping[str, str]] = {}
+    fresh: ClassVar[bool] = False
     declared: ClassVar[Mapping[str, FieldInfo]] = {}
+    wanted: frozenset[str] | None = None
     graph_text: str = ""
     node_name: str = ""
     """The graph it is in, as JSON, and its name there; empty without a graph."""
@@ -397,15 +402,15 @@ def without_value(data: Array, *, highest: bool = False) -> npt.NDArray[np.bool_
     """Pixels that have no value, as a mask of the same shape; None when there can be none.
 
     Args:
-        data: a frame. In floats NaN has no value.
+        data: a frame. In floats NaN and the infinite have no value.
         highest: in integers the highest number that the dtype has is no value, as detectors with
             module gaps write it (65535 in uint16).
 
-    >>> without_value(np.array([1.0, np.nan])).tolist()
-    [False, True]
+    >>> without_value(np.array([1.0, np.nan, np.inf])).tolist()
+    [False, True, True]
     """
     if data.dtype.kind == "f":
-        return np.isnan(data)
+        return ~np.isfinite(data)
     if highest and data.dtype.kind in "iu":
         return np.asarray(data == np.iinfo(data.dtype).max)
     return None

@@ -134,7 +134,7 @@ class Correct(Node):
         )
         if self._factor is not None:
             found *= self._factor
-        if bad is not None and data.dtype.kind != "f" and bad.any():
+        if bad is not None and bad.any():
             found[bad] = np.nan
         self._found = found
 
@@ -194,6 +194,5 @@ class OddPixels(MeanVariance):
     def _so_far(self) -> dict[str, Any] | None:
         if self.covered.frames < 2:
             return None
-        found: Any = super()._so_far()
-        mask = odd_pixels(found["mean"], found["variance"], hot=self.hot, dead=self.dead)
+        mask = odd_pixels(self.mean(), self.variance(), hot=self.hot, dead=self.dead)
         return {"mask": mask, "count": int(np.count_nonzero(mask))}

@@ -19,7 +19,8 @@ from undula.core.errors import InputError
 from undula.pipes.frame import Frame
 from undula.pipes.nodes.base import AS_INPUT, Node, Port, Results, parameter
 
-MEASURED, INTERPOLATED, NO_POSITION = 0, 1, 2
+MEASURED, INTERPOLATED, NO_POSITION, NO_ROOM = 0, 1, 2, 3
+QUALITY = "0 measured, 1 interpolated, 2 no position, 3 no room to wait for it"
 KEPT_POSITIONS = 100_000
 MOST_AXES = 64
 
@@ -40,10 +41,12 @@ class PositionJoin(Node):
     By `trigger`: the positions that came with the same trigger. By `time`: between the positions
     before and after it, interpolated; no farther apart than `reach_s`. A frame waits for its
     positions until `patience` further frames came, or the stream ended; then it goes on without,
-    `quality` 2 and positions NaN. So each frame goes on exactly once, in the order in which frames
-    came; positions without a frame are left out.
+    `quality` 2 and positions NaN. When more than `keep_bytes` of frames wait, the oldest goes on
+    before its time, `quality` 3: memory has an end, and no frame is lost. So each frame goes on
+    exactly once, in the order in which frames came; positions without a frame are left out.
 
-    `quality` is 0: measured at this trigger or time, 1: interpolated, 2: no position.
+    `quality` is 0: measured at this trigger or time, 1: interpolated, 2: no position, 3: no
+    position, as there was no room to wait for it.
     """
 
     name = "join"
@@ -54,7 +57,12 @@ class PositionJoin(Node):
     outputs = (
         Port("frames", "the frames, as they came", ndim=None, unit=AS_INPUT),
         Port("positions", "positions of each frame, (axes,)", ndim=1, kinds="f", unit=AS_INPUT),
-        Port("quality", "0 measured, 1 interpolated, 2 no position", ndim=0, kinds="i"),
+        Port(
+            "quality",
+            QUALITY,
+            ndim=0,
+            kinds="i",
+        ),
     )
     missing = "takes no part: no frame and no position is shifted to its place"
     masked = "pixels are not looked at; a position that is NaN is handed on as measured"
@@ -64,6 +72,9 @@ class PositionJoin(Node):
     by: Literal["trigger", "time"] = parameter("trigger", "what frame and position share")
     clock: Literal["host", "hardware"] = parameter("host", "whose time, by `time`")
     patience: int = parameter(100, "frames after which one goes on without position", ge=0)
+    keep_bytes: int = parameter(
+        512_000_000, "frames that wait for their positions, together", ge=1, unit="B"
+    )
     reach_s: float = parameter(
         1.0, "positions are interpolated over so long at most", gt=0, unit="s"
     )
@@ -71,6 +82,7 @@ class PositionJoin(Node):
     def clear(self) -> None:
         """Forget frames and positions."""
         self._frames: deque[Frame] = deque()
+        self._bytes = 0
         self._triggers: dict[int, Positions] = {}
         self._times: list[_At] = []
         self._axes = 0
@@ -89,6 +101,7 @@ class PositionJoin(Node):
         """Take a frame, at the port `frames`."""
         self._place(frame)  # so that a frame without one is refused before it is taken
         self._frames.append(frame)
+        self._bytes += frame.data.nbytes
         self._held.append(frame.seq_num)
         self._settle()
         if self._frames and self._frames[-1] is frame:  # its data are valid only until we return
@@ -134,10 +147,14 @@ class PositionJoin(Node):
         while self._frames:
             head = self._frames[0]
             found = self._position(self._place(head))
-            if found is None and len(self._frames) <= self.patience and not self._finished:
+            too_much = self._bytes > self.keep_bytes and len(self._frames) > 1
+            patient = len(self._frames) <= self.patience and not self._finished
+            if found is None and patient and not too_much:
                 return
             self._frames.popleft()
-            self._ready.append((head, *(found or (None, NO_POSITION))))
+            self._bytes -= head.data.nbytes
+            none = NO_ROOM if patient else NO_POSITION
+            self._ready.append((head, *(found or (None, none))))
 
     def _position(self, place: float) -> tuple[Positions, int] | None:
         if self.by == "trigger":

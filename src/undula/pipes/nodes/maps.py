@@ -62,6 +62,7 @@ class GridMap(Node):
         Port("missing", "their numbers, from 0 on, (gaps,)", ndim=1, kinds="i"),
     )
     covers = "start"
+    fresh = True
     missing = "its point stays NaN and is counted in `gaps`; the others keep their places"
     masked = "a value that is NaN stays NaN and is no gap"
     shape: tuple[int, ...] = parameter((10,), "points of each axis, the fast one last")
@@ -171,6 +172,7 @@ class PositionMap(Node):
         Port("outside", "frames outside the map, or without position", ndim=0, kinds="i"),
     )
     covers = "start"
+    fresh = True
     missing = "takes no part; its pixel shows the frames that came, or stays NaN"
     masked = "a value that is NaN is left out and not counted"
     axes: tuple[Axis, ...] = parameter(

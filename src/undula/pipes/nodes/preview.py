@@ -96,7 +96,7 @@ class Preview(Node):
             found = np.percentile(known, (self.clip, 100 - self.clip)) if known.size else (0.0, 1.0)
             low = float(found[0]) if low is None else low
             high = float(found[1]) if high is None else high
-        return low, high if high > low else low + 1.0
+        return low, high if high > low else low + max(1.0, 1e-6 * abs(low))
 
     def result(self) -> Results:
         """Picture and levels; None before the first frame."""

@@ -34,8 +34,9 @@ Every node that is shipped. This page is generated from the code; do not edit it
 A node takes frames at its inputs and gives results at its outputs; a graph names both as
 `node.port`. What a result covers is one frame, the last frames, or all since the start. Parameters
 are checked when a graph is read, and can be changed while it runs: they hold from the next frame
-on. A pixel without a value is NaN in floats; in integers it is the highest number of the dtype,
-where the parameter `highest` says so. How to write one: [Write a node](../how-to/write-a-node.md).
+on. A pixel without a value is NaN or infinite in floats; in integers it is the highest number of
+the dtype, where the parameter `highest` says so. How to write one:
+[Write a node](../how-to/write-a-node.md).
 """
 
 

@@ -55,6 +55,7 @@ class Replay(Source):
         self.close()
         self._rows: list[Row | None] = []
         self._at = 0
+        self._begun_at = 0.0
         self._data: Any = None
 
     def changed(self, names: frozenset[str]) -> None:
@@ -95,6 +96,7 @@ class Replay(Source):
             rows = [row and replace(row, seq_num=row.seq_num - less) for row in rows]
         last = self.first + self.frames if self.frames else count
         self._rows = rows[self.first : last]
+        self._begun_at = next((row.time for row in self._rows if row is not None), 0.0)
 
     def _recorded(self, count: int) -> list[Row | None]:
         """What is known of each frame; None where there is none."""
@@ -141,10 +143,9 @@ class Replay(Source):
         self._open()
         if not self.speed or self.ended:
             return 0.0
-        known = [row for row in self._rows if row is not None]
         row = self._rows[self._at]
-        if row is not None and known[0].time > 0 and row.time > 0:
-            return max(row.time - known[0].time, 0.0) / self.speed
+        if row is not None and self._begun_at > 0 and row.time > 0:
+            return max(row.time - self._begun_at, 0.0) / self.speed
         return self._at / self.rate_hz / self.speed
 
     def take(self, time: float = 0.0) -> list[Frame]:

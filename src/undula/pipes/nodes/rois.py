@@ -177,7 +177,7 @@ def _squares_apart(part: Array, mask: Mask | None, blocks: list[slice], mean: fl
     """The sum of the squared distances from the mean."""
     found = 0.0
     for block in blocks:
-        apart = part[block] - mean
+        apart = np.subtract(part[block], mean, dtype=np.float64)
         if mask is not None:
             apart[~mask[block]] = 0.0
         found += float(np.vdot(apart, apart))
@@ -210,7 +210,7 @@ class RoiStatistics(Node):
             ("valid", "pixels with a value in each region", "px"),
         )
     )
-    masked = "NaN is left out and not counted in `valid`; highest=true: also the highest number"
+    masked = "left out and not counted in `valid`; highest=true: also the dtype's highest number"
     rois: dict[str, Roi] = parameter(
         {},
         "regions by name",

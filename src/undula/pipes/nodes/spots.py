@@ -72,7 +72,7 @@ def centre_above(data: Array, level: float, bad: Mask | None) -> tuple[float, fl
     rows, columns = np.zeros(data.shape[0]), np.zeros(data.shape[1])
     step = max(1, BLOCK_PIXELS // max(data.shape[1], 1))
     for at in range(0, data.shape[0], step):
-        weight = data[at : at + step] - level
+        weight = np.subtract(data[at : at + step], level, dtype=np.float64)
         np.maximum(weight, 0.0, out=weight)
         if bad is not None:
             weight[bad[at : at + step]] = 0.0

@@ -49,6 +49,7 @@ class _Images(Node):
     """What is added up pixel by pixel, with a count for each pixel where some have no value."""
 
     covers = "start"
+    fresh = True
     missing = MISSING
     masked = MASKED
     block: int = parameter(
@@ -104,6 +105,9 @@ class _Images(Node):
             return self._ready.popleft() if self._ready else None
         return self._so_far()
 
+    def _wants(self, port: str) -> bool:
+        return self.wanted is None or port in self.wanted
+
     @property
     def gaps(self) -> int:
         """Frames that did not come, as far as sequence numbers show."""
@@ -117,6 +121,7 @@ class _Images(Node):
                 f"{self.name} holds frames of {shape}, and frame {frame.seq_num} is {data.shape}",
                 remedy="clear the node when the size of the detector's frames is changed",
             )
+        self._same_kind(data, frame.seq_num)
         if not self.covered.add(frame.seq_num):
             return None
         self._latest = replace(frame, data=_NOTHING)
@@ -129,6 +134,9 @@ class _Images(Node):
             self.valid = np.full(data.shape, self.covered.frames - 1, np.int64)
         self.valid += ~bad
         return np.where(bad, data.dtype.type(0), data), bad
+
+    def _same_kind(self, data: Array, seq_num: int) -> None:
+        """Refuse what cannot be added to what is there, before it is counted."""
 
     def _counts(self) -> Array | int:
         return self.covered.frames if self.valid is None else self.valid
@@ -163,13 +171,22 @@ class Sum(_Images):
         np.add(self._sum, data, out=self._sum, casting="same_kind")
         self._filled(frame)
 
+    def _same_kind(self, data: Array, seq_num: int) -> None:
+        if self._sum is not None and sum_dtype(data.dtype) != self._sum.dtype:
+            raise InputError(
+                f"{self.name} adds up in {self._sum.dtype}, and frame {seq_num} is {data.dtype}",
+                remedy="clear the node when the detector's frames are changed",
+            )
+
     def _so_far(self) -> dict[str, Any] | None:
         if self._sum is None:
             return None
-        return {
-            "sum": self._sum.copy(),
-            "valid": np.broadcast_to(np.asarray(self._counts()), self._sum.shape).copy(),
-        }
+        found: dict[str, Any] = {}
+        if self._wants("sum"):
+            found["sum"] = self._sum.copy()
+        if self._wants("valid"):
+            found["valid"] = np.full(self._sum.shape, self._counts(), np.int64)
+        return found
 
 
 class MeanVariance(_Images):
@@ -205,16 +222,31 @@ class MeanVariance(_Images):
             apart[bad] = 0.0
         self._mean += apart / np.maximum(self._counts(), 1)
         after = np.subtract(data, self._mean, dtype=np.float64)
-        self._squares += apart * after
+        after *= apart
+        self._squares += after
         self._filled(frame)
 
     def _so_far(self) -> dict[str, Any] | None:
-        if self._mean is None or self._squares is None:
+        if self._mean is None:
             return None
-        counts = np.broadcast_to(np.asarray(self._counts()), self._mean.shape)
+        found: dict[str, Any] = {}
+        if self._wants("mean"):
+            found["mean"] = self.mean()
+        if self._wants("variance"):
+            found["variance"] = self.variance()
+        return found
+
+    def mean(self) -> Array:
+        """The mean of each pixel so far, after the first frame."""
+        mean = np.zeros(0) if self._mean is None else self._mean
+        return np.where(np.asarray(self._counts()) > 0, mean, np.nan)
+
+    def variance(self) -> Array:
+        """The variance of each pixel so far, after the first frame."""
+        counts = np.asarray(self._counts())
+        squares = np.zeros(0) if self._squares is None else self._squares
         with np.errstate(invalid="ignore", divide="ignore"):
-            variance = np.where(counts > 1, self._squares / (counts - 1), np.nan)
-        return {"mean": np.where(counts > 0, self._mean, np.nan), "variance": variance}
+            return np.where(counts > 1, squares / (counts - 1), np.nan)
 
 
 class Histogram(Node):
@@ -232,6 +264,7 @@ class Histogram(Node):
         Port("above", "pixels above the last edge", ndim=0, kinds="u", unit="px"),
     )
     covers = "start"
+    fresh = True
     missing = MISSING
     masked = "left out; highest=true: also the dtype's highest number"
     bins: int = parameter(256, "how many", ge=1, le=1_000_000)

@@ -58,6 +58,8 @@ class NodeHost:
         self._make = make
         self.into = {edge.name: edge for edge in graph.into(spec.name)}
         self.out = graph.out_of(spec.name)
+        if self.out:
+            node.wanted = frozenset(edge.source_port for edge in self.out)
         self.inlets: dict[str, Receiving] = {}
         self.outlets: dict[str, list[Sending]] = {}
         self.produced = IntervalSet()
@@ -322,6 +324,8 @@ class NodeHost:
             for port, value in results.items():
                 if any(edge.source_port == port for edge in self.out):
                     self._held.append((port, self._result_frame(frame, value), 0))
+                elif not self.out and self._shows_now(port):  # an end, e.g. a preview
+                    self._show(port, self._result_frame(frame, value))
             if not node.queued or not results:
                 return
 
@@ -330,7 +334,8 @@ class NodeHost:
             shared = np.may_share_memory(value.data, frame.data)  # whose slot is reused
             return replace(value, data=value.data.copy()) if shared else value
         data = np.asarray(value)
-        if self.node.covers != "frame" or np.may_share_memory(data, frame.data):
+        changes = self.node.covers != "frame" and not self.node.fresh
+        if changes or np.may_share_memory(data, frame.data):
             data = np.array(data)  # its own: the node goes on with its array, the slot is reused
         made = replace(
             frame, data=data, compression="none", checksum=None, again=False, slot=-1,
@@ -574,11 +579,13 @@ class NodeHost:
                 found.setdefault(edge.name, []).append(left_out)
         return found
 
+    def _shows_now(self, port: str) -> bool:
+        return time.monotonic() >= self._show_at.get(port, 0.0)
+
     def _show(self, port: str, frame: Frame) -> None:
         """Keep a small picture of what was handed on, now and then."""
-        now = time.monotonic()
-        if now >= self._show_at.get(port, 0.0):
-            self._show_at[port] = now + SHOW_S
+        if self._shows_now(port):
+            self._show_at[port] = time.monotonic() + SHOW_S
             shown = plain_image(frame)
             if shown is not None:
                 self._images[f"{self.spec.name}.{port}"] = shown

@@ -13,7 +13,7 @@ from scanspec.specs import Line
 
 from undula.core.errors import InputError
 from undula.pipes.frame import Frame
-from undula.pipes.nodes.join import INTERPOLATED, MEASURED, NO_POSITION, PositionJoin
+from undula.pipes.nodes.join import INTERPOLATED, MEASURED, NO_POSITION, NO_ROOM, PositionJoin
 from undula.pipes.nodes.maps import GridMap, PositionMap, place_of
 
 
@@ -55,6 +55,19 @@ def test_each_frame_goes_on_once_in_order_with_its_own_position(
             assert quality == NO_POSITION
             assert all(math.isnan(value) for value in values)
             assert patience < 20 or seq_num - 1 not in positions
+
+
+def test_frames_that_wait_have_a_bound_in_bytes_and_the_oldest_goes_on_and_says_why() -> None:
+    node = PositionJoin(keep_bytes=2500)  # two frames of 1000 bytes
+    for at in range(5):
+        node.receive("frames", Frame(at + 1, np.zeros(1000, "u1"), trigger=at))
+    assert [(n, quality) for n, _, quality in results(node)] == [(n, NO_ROOM) for n in (1, 2, 3)]
+    node.receive("positions", Frame(4, np.array([7.0]), trigger=3))
+    node.finish()
+    assert results(node)[0] == (4, [7.0], MEASURED)
+    large = PositionJoin(keep_bytes=10)
+    large.receive("frames", Frame(1, np.zeros(1000, "u1"), trigger=0))
+    assert results(large) == [], "one frame may wait, whatever its size"
 
 
 def test_positions_between_two_times_are_interpolated_not_too_far() -> None:
