@@ -52,7 +52,7 @@ class Policy:
             least = 1 if self.kind == "lossless" else 2
             return max(least, self.budget_bytes // slot_bytes)
         return (
-            available if self.kind == "lossless" else {"latest": 2, "sample": 2}.get(self.kind, 4)
+            available if self.kind == "lossless" else {"latest": 2, "sample": 2}.get(self.kind, 8)
         )
 
 

@@ -37,6 +37,7 @@ class Link(RuleBasedStateMachine):
         self.in_hand: dict[str, list[Entry]] = {name: [] for name in POLICIES}
         self.first_time: dict[str, list[int]] = {name: [] for name in POLICIES}
         self.data: dict[int, int] = {}
+        self.writing: list[tuple[Consumer, Entry, int]] = []
 
     def consumer(self, name: str) -> Consumer:
         return self.holding.consumers[name]
@@ -51,9 +52,20 @@ class Link(RuleBasedStateMachine):
             return
         seq = len(self.published) + 1
         self.data[slot] = seq
-        for _, place in self.holding.publish(slot, seq):
-            self.data[place] = seq
+        for consumer, entry in self.holding.publish(slot, seq):
+            self.writing.append((consumer, entry, seq))
+            self.data[entry.slot] = -1
         self.published.append(seq)
+
+    @rule(full=st.booleans())
+    def disk(self, full: bool) -> None:
+        """It is done with the oldest copy, whatever became of the consumer meanwhile."""
+        if self.writing:
+            consumer, entry, seq = self.writing.pop(0)
+            assert self.data[entry.source] == seq, "written over while it was copied"
+            assert self.data[entry.slot] == -1, "given to another meanwhile"
+            self.data[entry.slot] = seq
+            self.holding.written(consumer, entry, not full)
 
     @rule()
     @precondition(lambda self: len(self.loans) < LOANS - 1)
@@ -119,6 +131,9 @@ class Link(RuleBasedStateMachine):
         for consumer in holding.consumers.values():
             for entry in (*consumer.sent.values(), *consumer.pending):
                 held[entry.slot] = held.get(entry.slot, 0) + 1
+        for _, entry, _ in self.writing:
+            held[entry.source] = held.get(entry.source, 0) + 1
+            held[entry.slot] = 1
         for slot in range(holding.slots + holding.spill_slots):
             assert holding.holders(slot) == held.get(slot, 0)
         assert holding.free == sum(1 for s in range(holding.slots) if s not in held)
@@ -127,7 +142,9 @@ class Link(RuleBasedStateMachine):
     def what_is_held_is_not_written_over(self) -> None:
         for consumer in self.holding.consumers.values():
             for entry in (*consumer.sent.values(), *consumer.pending):
-                assert self.data[entry.slot] == entry.seq_num
+                place = entry.slot if entry.source < 0 else entry.source
+                assert self.data[place] == entry.seq_num
+            assert all(entry.source < 0 for entry in consumer.sent.values())
 
     @invariant()
     def the_ledger_adds_up(self) -> None:
@@ -149,7 +166,9 @@ class Link(RuleBasedStateMachine):
     @invariant()
     def who_sleeps_holds_no_more_than_its_share(self) -> None:
         for consumer in self.holding.consumers.values():
-            in_memory = consumer.held - consumer.on_disk
+            entries = (*consumer.sent.values(), *consumer.pending)
+            in_memory = sum(entry.slot < self.holding.slots for entry in entries)
+            in_memory += sum(one is consumer for one, _, _ in self.writing)
             assert in_memory <= consumer.most
             assert consumer.on_disk <= 3
 
@@ -269,14 +288,27 @@ def test_a_sample_is_each_nth_frame() -> None:
     assert got == [1, 5, 9, 13, 17]
 
 
-def test_what_spills_comes_in_order_and_is_bounded() -> None:
+def spilling(slots: int, frames: int) -> tuple[Holding, Consumer, list[Entry]]:
+    """A consumer with so many slots, and frames for it; what is to be copied onto disk."""
     holding = Holding(8, SLOT, 5)
-    consumer = holding.attach("disk", Policy("spill", disk_bytes=5 * SLOT, budget_bytes=2 * SLOT))
-    copies = []
-    for seq in range(1, 11):
+    policy = Policy("spill", disk_bytes=5 * SLOT, budget_bytes=slots * SLOT)
+    consumer = holding.attach("disk", policy)
+    copies: list[Entry] = []
+    for seq in range(1, frames + 1):
         slot = holding.loan()
         assert slot is not None
-        copies += holding.publish(slot, seq)
+        copies += [entry for _, entry in holding.publish(slot, seq)]
+    return holding, consumer, copies
+
+
+def test_what_spills_comes_in_order_and_is_bounded() -> None:
+    holding, consumer, copies = spilling(4, 2)
+    for seq in range(3, 11):
+        slot = holding.loan()
+        assert slot is not None
+        for one, entry in holding.publish(slot, seq):
+            copies.append(entry)
+            holding.written(one, entry, True)
     assert len(copies) == 5
     entries = holding.due(consumer)
     assert [e.seq_num for e in entries] == [1, 2, 3, 4, 5, 6, 7]
@@ -284,6 +316,28 @@ def test_what_spills_comes_in_order_and_is_bounded() -> None:
     for entry in entries:
         holding.confirm(consumer, entry.slot)
     assert consumer.on_disk == 0
+
+
+def test_a_disk_that_is_slow_or_full_leaves_frames_out_and_keeps_the_order() -> None:
+    holding, consumer, (first, second) = spilling(4, 6)
+    assert consumer.ledger.dropped.intervals() == [(5, 7)], "the disk is behind"
+    assert [e.seq_num for e in holding.due(consumer)] == [1, 2]
+    holding.written(consumer, second, True)
+    assert holding.due(consumer) == [], "the one before it is still being copied"
+    holding.written(consumer, first, False)
+    assert [e.seq_num for e in holding.due(consumer)] == [4]
+    assert consumer.ledger.dropped.intervals() == [(3, 4), (5, 7)]
+
+
+def test_a_consumer_that_dies_while_its_frames_are_copied_frees_them_when_they_are() -> None:
+    holding, consumer, copies = spilling(4, 4)
+    holding.detach("disk")
+    assert consumer.held == 0
+    assert holding.free == 6, "two are still being read"
+    for entry in copies:
+        holding.written(consumer, entry, True)
+    assert holding.free == 8
+    assert consumer.on_disk == consumer.writing == 0
 
 
 def test_a_slot_that_is_not_held_cannot_be_confirmed() -> None:

@@ -130,6 +130,10 @@ class Ears:
         self._sockets[made] = made.getsockopt(zmq.FD)
         self._epoll.register(self._sockets[made], select.EPOLLIN)
 
+    def listen_to(self, descriptor: int) -> None:
+        """One more descriptor that is no socket of ZeroMQ; its owner reads it."""
+        self._epoll.register(descriptor, select.EPOLLIN)
+
     def remove(self, made: Any) -> None:
         """Before it is closed."""
         with suppress(OSError):

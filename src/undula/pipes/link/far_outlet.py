@@ -106,6 +106,8 @@ class FarOutlet(SlotOutlet):
         self._asked_at, self._asked = 0.0, 0
         self._context = zmq.Context()
         self._ears = Ears()
+        if self._spill is not None:
+            self._ears.listen_to(self._spill.fileno())
         try:
             self._open(address)
         except BaseException:
@@ -174,7 +176,7 @@ class FarOutlet(SlotOutlet):
         if slot < self._holding.slots:
             return memoryview(self._memory_of(slot)[0])[:size]
         start = (slot - self._holding.slots) * self.slot_bytes
-        return memoryview(self._spill.memory if self._spill else b"")[start : start + size]
+        return memoryview(self._spill.slab.memory if self._spill else b"")[start : start + size]
 
     # ---- handing on ----------------------------------------------------------------------------
 
@@ -252,6 +254,7 @@ class FarOutlet(SlotOutlet):
             self._ears.wait(most if timeout_s is None else min(timeout_s, most))
         while self._ears.has(self._zap):
             self._judge()
+        self._hear_disk()
         while self._ears.has(self._door):
             identity, *parts = self._door.recv_multipart(copy=False)
             self._hear(identity.bytes, parts)

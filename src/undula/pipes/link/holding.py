@@ -23,21 +23,26 @@ LOANS = 2
 """Slots beyond what consumers hold: one that is being written, one that was."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Entry:
-    """A frame in a slot, on its way to one consumer."""
+    """A frame in a slot, on its way to one consumer.
+
+    `source`: the slot in memory that it is being copied from, onto disk; -1 when it is there.
+    """
 
     slot: int
     seq_num: int
     again: bool = False
+    source: int = -1
+    given_up: bool = False
 
 
 class Consumer:
     """What is known of one consumer, by its name; its connection comes and goes."""
 
     __slots__ = (
-        "came", "counted", "ledger", "most", "name", "on_disk", "pending", "policy", "present",
-        "sent",
+        "ahead", "came", "counted", "ledger", "most", "name", "on_disk", "orphans", "pending",
+        "policy", "present", "sent", "writing",
     )  # fmt: skip
 
     def __init__(self, name: str, policy: Policy, most: int) -> None:
@@ -47,7 +52,9 @@ class Consumer:
         self.sent: dict[int, Entry] = {}
         self.ledger = EdgeLedger()
         self.counted = 0
-        self.on_disk = 0
+        self.on_disk = self.writing = self.orphans = 0
+        self.ahead = most // 2 if policy.kind == "spill" else 0
+        """Slots of its share for frames that are being copied onto disk."""
 
     @property
     def lossless(self) -> bool:
@@ -183,7 +190,11 @@ class Holding:
     def _lose(self, consumer: Consumer) -> None:
         for entry in (*consumer.sent.values(), *consumer.pending):
             consumer.ledger.lost.add(entry.seq_num)
-            self._release(consumer, entry.slot)
+            if entry.source >= 0:
+                entry.given_up = True  # it is still written to: `written` frees it
+                consumer.orphans += 1
+            else:
+                self._release(consumer, entry.slot)
         consumer.sent.clear()
         consumer.pending.clear()
 
@@ -222,9 +233,12 @@ class Holding:
         most = max((c.held for c in self._lossless), default=0)
         return [c.name for c in self._lossless if c.held == most and most]
 
-    def publish(self, slot: int, seq_num: int) -> list[tuple[Consumer, int]]:
-        """A loan was written. Returns what to copy onto disk first: for whom, into which slot."""
-        copies: list[tuple[Consumer, int]] = []
+    def publish(self, slot: int, seq_num: int) -> list[tuple[Consumer, Entry]]:
+        """A loan was written. Returns what to copy onto disk now, out of `Entry.source`.
+
+        Both slots are kept, and the consumer gets nothing, until `written` says what came of it.
+        """
+        copies: list[tuple[Consumer, Entry]] = []
         holders = 0
         for consumer in self._all:
             ledger = consumer.ledger
@@ -238,15 +252,28 @@ class Holding:
             if place is None:
                 ledger.dropped.add(seq_num)
                 continue
-            if place == slot:
-                holders += 1
-            else:
+            holders += 1
+            entry = Entry(place, seq_num)
+            if place != slot:
                 self._holders[place] = 1
-                copies.append((consumer, place))
-            consumer.pending.append(Entry(place, seq_num))
+                entry.source = slot
+                copies.append((consumer, entry))
+            consumer.pending.append(entry)
         self._holders[slot] += holders
         self._let_go(slot)
         return copies
+
+    def written(self, consumer: Consumer, entry: Entry, done: bool) -> None:
+        """A copy is on disk; not `done`: the disk is full, and the frame is left out after all."""
+        source, entry.source = entry.source, -1
+        consumer.writing -= 1
+        consumer.orphans -= entry.given_up
+        self._let_go(source)
+        if not done and not entry.given_up:
+            consumer.pending.remove(entry)
+            consumer.ledger.dropped.add(entry.seq_num)
+        if not done or entry.given_up:
+            self._release(consumer, entry.slot)
 
     def _placed(self, consumer: Consumer, slot: int) -> int | None:
         """Where a frame waits for a consumer that may miss some; None: its policy leaves it out."""
@@ -262,18 +289,15 @@ class Holding:
         if kind == "sample":
             wanted = (consumer.counted - 1) % consumer.policy.every == 0
             return slot if wanted and consumer.held < consumer.most else None
-        if consumer.held - consumer.on_disk < consumer.most:
+        in_memory = consumer.held - consumer.on_disk + consumer.orphans
+        if in_memory < consumer.most - consumer.ahead:
             return slot
-        if self._free_on_disk and consumer.on_disk < consumer.policy.disk_bytes // self.slot_bytes:
+        room = consumer.policy.disk_bytes // self.slot_bytes - consumer.on_disk
+        if self._free_on_disk and room > 0 and consumer.writing < consumer.ahead:
             consumer.on_disk += 1
+            consumer.writing += 1
             return self._free_on_disk.pop()
-        return None
-
-    def drop_last(self, consumer: Consumer) -> None:
-        """The disk is full: the frame that was just placed there is left out after all."""
-        entry = consumer.pending.pop()
-        consumer.ledger.dropped.add(entry.seq_num)
-        self._release(consumer, entry.slot)
+        return None  # its share of the disk is full, or the disk is slower than the frames come
 
     # ---- frames --------------------------------------------------------------------------------
 
@@ -285,6 +309,9 @@ class Holding:
         room = most
         if consumer.policy.kind == "latest":
             room = min(room, consumer.most - 1 - len(consumer.sent))
+        if consumer.writing:
+            ready = (n for n, entry in enumerate(pending) if entry.source >= 0)
+            room = min(room, next(ready, room))
         found = [pending.popleft() for _ in range(min(room, len(pending)))]
         for entry in found:
             consumer.sent[entry.slot] = entry

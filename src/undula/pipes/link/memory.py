@@ -90,8 +90,9 @@ class MemoryOutlet:
         view = frame.data.view()
         view.flags.writeable = False
         self.frames[slot] = kept = replace(frame, data=view, time=frame.time or now())
-        for _, place in self.holding.publish(slot, frame.seq_num):
-            self.frames[place] = kept
+        for consumer, entry in self.holding.publish(slot, frame.seq_num):
+            self.frames[entry.slot] = kept
+            self.holding.written(consumer, entry, True)
         self.last = frame.seq_num
         if not self.holding.holders(slot):
             del self.frames[slot]

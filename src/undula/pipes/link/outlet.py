@@ -79,6 +79,8 @@ class Outlet(SlotOutlet):
         self._door.setblocking(False)
         self._epoll = select.epoll()
         self._epoll.register(self._door.fileno(), select.EPOLLIN)
+        if self._spill is not None:
+            self._epoll.register(self._spill.fileno(), select.EPOLLIN)
 
     def _memory_of(self, slot: int) -> tuple[Any, int]:
         return self._slab.memory, slot * self.slot_bytes
@@ -136,6 +138,7 @@ class Outlet(SlotOutlet):
         if any(descriptor == door for descriptor, _ in events):
             self._admit()
         if events:
+            self._hear_disk()
             self.flush()
 
     def _hear(self, connection: _Connection, event: int) -> None:
@@ -199,7 +202,7 @@ class Outlet(SlotOutlet):
         }
         given = [self._slab.descriptor]
         if self._spill is not None:
-            given.append(self._spill.descriptor)
+            given.append(self._spill.slab.descriptor)
         try:
             socket.send_fds(connection.socket, [wire.words(wire.WELCOME, answer)], given)
         except OSError:
@@ -259,6 +262,6 @@ class Outlet(SlotOutlet):
         self._door.close()
         with suppress(OSError):
             os.unlink(self._path)
-        self._slab.close()
         if self._spill is not None:
             self._spill.close()
+        self._slab.close()

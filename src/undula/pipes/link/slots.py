@@ -23,9 +23,10 @@ from undula.pipes.errors import PipeError
 from undula.pipes.frame import Array, Frame, checksum, in_slot, pack
 from undula.pipes.ledger import EdgeLedger
 from undula.pipes.link import wire
-from undula.pipes.link.holding import Holding
+from undula.pipes.link.holding import Consumer, Entry, Holding
 from undula.pipes.link.ports import Loan
-from undula.pipes.link.slab import SpillSlab, slot_size
+from undula.pipes.link.slab import slot_size
+from undula.pipes.link.spilling import Spilling
 from undula.pipes.policy import Policy
 
 BATCH_S = 0.001
@@ -76,7 +77,9 @@ class SlotOutlet(ABC):
         self._disk_full = self._closed = False
         self.last = 0
         """Sequence number of the last frame that was published."""
-        self._spill = SpillSlab(spill, on_disk, self.slot_bytes) if spill and on_disk else None
+        self._spill: Spilling[tuple[Consumer, Entry]] | None = None
+        if spill is not None and on_disk:
+            self._spill = Spilling(spill, on_disk, self.slot_bytes)
 
     # ---- what the two ways differ in -----------------------------------------------------------
 
@@ -150,11 +153,10 @@ class SlotOutlet(ABC):
         size = frame.data.nbytes
         descriptor = self._descriptors[slot] = pack(frame, slot)
         self._sizes[slot] = size
-        for consumer, place in self._holding.publish(slot, frame.seq_num):
-            self._descriptors[place] = in_slot(descriptor, place, 1)
-            self._sizes[place] = size
-            if not self._put_on_disk(place, slot, size):
-                self._holding.drop_last(consumer)
+        for consumer, entry in self._holding.publish(slot, frame.seq_num):
+            self._descriptors[entry.slot] = in_slot(descriptor, entry.slot, 1)
+            self._sizes[entry.slot] = size
+            self._put_on_disk(consumer, entry, size)
         self.last = frame.seq_num
         reached("pipes.published")
         self._unsent += 1
@@ -164,17 +166,24 @@ class SlotOutlet(ABC):
         if self._unsent >= BATCH_FRAMES or size >= AT_ONCE_BYTES or now - self._oldest > BATCH_S:
             self.pump(0.0)
 
-    def _put_on_disk(self, place: int, slot: int, size: int) -> bool:
-        """Copy a frame to where it waits for one that spills; False when the disk is full."""
-        memory, start = self._memory_of(slot)
-        offset = (place - self._holding.slots) * self.slot_bytes
-        view = memoryview(memory)[start : start + size]
-        done = self._spill is not None and self._spill.write(offset, view)
-        if not done and not self._disk_full:  # once, not for each frame
-            folder = None if self._spill is None else str(self._spill.folder)
-            get_logger().warning("pipe_spill_disk_full", link=self._where, folder=folder)
-        self._disk_full = not done
-        return done
+    def _put_on_disk(self, consumer: Consumer, entry: Entry, size: int) -> None:
+        """Have a frame copied to where it waits for one that spills."""
+        if self._spill is None:  # then there are no places on disk
+            return
+        memory, start = self._memory_of(entry.source)
+        offset = (entry.slot - self._holding.slots) * self.slot_bytes
+        self._spill.write((consumer, entry), offset, memoryview(memory)[start : start + size])
+
+    def _hear_disk(self) -> None:
+        """What was copied waits for its consumer now; what found no room is left out, and said."""
+        if self._spill is None:
+            return
+        for (consumer, entry), done in self._spill.written():
+            self._holding.written(consumer, entry, done)
+            if not done and not self._disk_full:  # once, not for each frame
+                folder = str(self._spill.slab.folder)
+                get_logger().warning("pipe_spill_disk_full", link=self._where, folder=folder)
+            self._disk_full = not done
 
     def give_back(self, loan: Loan) -> None:
         """The loan is not needed after all."""

@@ -1,0 +1,107 @@
+"""Frames that wait on disk: when it is full, and where they lie."""
+
+from __future__ import annotations
+
+import os
+import resource
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from undula.core.errors import StorageError
+from undula.pipes.frame import Frame
+from undula.pipes.link import Inlet, Outlet
+from undula.pipes.link.slab import SpillSlab
+from undula.pipes.policy import Policy
+from undula.testing.law import until
+
+SIZE = 1 << 20
+ON_DISK = 8
+FIT = 3
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="ul-") as made:
+        yield Path(made)
+
+
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """No file of this process may grow beyond some frames: the kernel says so as of a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def attached(outlet: Outlet, folder: Path, policy: Policy) -> Inlet:
+    """A consumer, and its producer pumped until it is there."""
+    found: list[Inlet] = []
+    thread = threading.Thread(target=lambda: found.append(Inlet(folder / "det", "disk", policy)))
+    thread.start()
+    while thread.is_alive():
+        outlet.pump(0.01)
+    thread.join()
+    return found[0]
+
+
+def test_a_full_disk_leaves_frames_out_says_so_once_and_fails_nothing(
+    folder: Path, small_disk: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    policy = Policy("spill", disk_bytes=ON_DISK * SIZE, budget_bytes=2 * ON_DISK * SIZE)
+    outlet = Outlet(
+        folder / "det", frame_bytes=SIZE, budget_bytes=(2 * ON_DISK + 4) * SIZE,
+        expect={"disk": policy}, spill=folder, spill_bytes=ON_DISK * SIZE,
+    )  # fmt: skip
+    inlet = attached(outlet, folder, policy)
+    got: list[int] = []
+    try:
+        _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (FIT * SIZE, most))
+        frames = 2 * ON_DISK
+        for seq in range(1, frames + 1):
+            assert outlet.send(Frame(seq, np.full(SIZE, seq, "u1")), timeout_s=0)
+        outlet.finish()
+
+        def ended() -> bool:
+            outlet.pump(0.01)
+            for frame in inlet.take():
+                assert np.all(frame.data == frame.seq_num), "these are another frame's data"
+                got.append(frame.seq_num)
+                inlet.confirm(frame)
+            inlet.flush()
+            return inlet.ended == "end"
+
+        until(ended, "the end did not come")
+        until(lambda: outlet.pump(0.01) is None and outlet.depths()["disk"] == 0, "not confirmed")
+        counts = outlet.ledgers()["disk"].counts
+    finally:
+        inlet.close()
+        outlet.close()
+    assert got == list(range(1, ON_DISK + FIT + 1))
+    assert (counts["passed"], counts["dropped"]) == (ON_DISK + FIT, ON_DISK - FIT)
+    said = capfd.readouterr()
+    assert (said.out + said.err).count("pipe_spill_disk_full") == 1
+
+
+def test_spilling_leaves_a_part_of_the_disk_to_others(folder: Path) -> None:
+    disk = os.statvfs(folder)
+    free = disk.f_bavail * disk.f_frsize
+    slab = SpillSlab(folder, 4, 4096, reserve_bytes=2 * free)
+    assert not slab.write(0, memoryview(b"x" * 4096))
+    slab.close()
+    slab = SpillSlab(folder, 4, 4096, reserve_bytes=0)
+    assert slab.write(4096, memoryview(b"x" * 4096))
+    assert bytes(slab.memory[4096:8192]) == b"x" * 4096
+    assert list(folder.iterdir()) == [], "the file has no name"
+    slab.close()
+
+
+def test_a_folder_that_cannot_be_written_is_refused(folder: Path) -> None:
+    (folder / "file").touch()
+    with pytest.raises(StorageError, match="frames cannot be spilled into"):
+        SpillSlab(folder / "file", 4, 4096)
