@@ -49,8 +49,9 @@ def attached(outlet: Outlet, folder: Path, policy: Policy) -> Inlet:
     return found[0]
 
 
+@pytest.mark.usefixtures("small_disk")
 def test_a_full_disk_leaves_frames_out_says_so_once_and_fails_nothing(
-    folder: Path, small_disk: None, capfd: pytest.CaptureFixture[str]
+    folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     policy = Policy("spill", disk_bytes=ON_DISK * SIZE, budget_bytes=2 * ON_DISK * SIZE)
     outlet = Outlet(
