@@ -66,11 +66,14 @@ class Motors:
         Returns: where it is then: `{"value", "unit"}`.
         Raises: InputError without limits and at the limit already; BusyError, DeviceError.
         """
-        move = self.start_jog(device, direction, velocity)
+        move: Background | None = None
         try:
+            move = self.start_jog(device, direction, velocity)
             readbacks = move.result()
         except KeyboardInterrupt:
-            self._stop()
+            self._stop()  # also where the key came before the answer: it may move already
+            if move is None:
+                raise
             readbacks = move.result()
         return dict(readbacks[str(device)])
 

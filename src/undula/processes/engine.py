@@ -1,7 +1,7 @@
 """Process: the engine. Devices, scan queue, direct moves and the stop path, in one process.
 
-One engine a beamline, held by a file lock. It first makes safe what a dead predecessor had touched
-and ends its runs, then serves.
+One engine a beamline, held by a file lock. It first stops what a dead predecessor had moved, before
+it connects its own devices, makes safe all that it had touched and ends its runs; then it serves.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -34,6 +35,7 @@ from undula.devices.settings import Settings
 from undula.devices.sim import SIMULATED_FILE
 from undula.processes.login_door import LoginDoor
 from undula.processes.own_code import faults_of_models_and_nodes
+from undula.processes.stopper import commands
 from undula.scans.additions import Additions
 from undula.scans.alarms import Alarms
 from undula.scans.attendant import Attendant
@@ -59,6 +61,7 @@ from undula.scans.stop import StopServer, stop_all
 from undula.scans.stopped import Stops, dropped
 from undula.scans.velocities import Velocities
 
+STOPPER_S = 10.0
 SWITCH_INTERVAL_S = 0.0005
 """While a block of points runs, requests and moves still get the interpreter in time."""
 
@@ -72,6 +75,23 @@ def _only_one(paths: BeamlinePaths) -> IO[str]:
             f"another engine holds {lock.name}", remedy="stop it first: undula down"
         ) from exc
     return lock
+
+
+def _stop_left_behind(paths: BeamlinePaths) -> None:
+    """Stop what a dead engine had moved: connecting may take long, where a device does not answer.
+
+    By a process of its own, over its own connections: this one needs none of its libraries.
+    """
+    if not any(commands(paths).values()):
+        return
+    argv = [sys.executable, "-m", "undula.processes.stopper", "--beamline", paths.name]
+    try:
+        done = subprocess.run(
+            [*argv, "--left-behind"], capture_output=True, timeout=STOPPER_S, check=False
+        )
+        log.get_logger().warning("left_behind_stopped", report=done.stdout.decode().strip())
+    except (subprocess.TimeoutExpired, OSError) as error:  # they are stopped again when connected
+        log.get_logger().error("left_behind_not_stopped", error=str(error))
 
 
 def _load_devices(
@@ -186,6 +206,7 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
         closing.enter_context(_only_one(paths))
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         quicken()
+        _stop_left_behind(paths)
         engine = RunEngine({}, context_managers=[], call_returns_result=True)
         devices, opening = _load_devices(paths, settings, engine)
         make_safe(paths.touched, devices, engine.loop)

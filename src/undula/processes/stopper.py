@@ -2,7 +2,8 @@
 
 In: `touched.json` of the running scan (device to stop commands), the services' state file. Out: one
 line of JSON `{"stopped": [...], "failed": {name: text}, "engine_killed": pid}`. The engine is
-killed afterwards, so that the supervisor starts a sound one. Called by: `undula stop`.
+killed afterwards, so that the supervisor starts a sound one. Called by: `undula stop`; and with
+`--left-behind` by an engine that follows a dead one, which only lacks the stop of its moves.
 """
 
 from __future__ import annotations
@@ -33,22 +34,25 @@ def commands(paths: BeamlinePaths) -> dict[str, list[StopCommand]]:
     }
 
 
-def stop_hardware(paths: BeamlinePaths) -> dict[str, Any]:
-    """Write all stop commands, then end the engine. Names each device that was not reached.
+def stop_left_behind(paths: BeamlinePaths) -> dict[str, Any]:
+    """Write all stop commands. Names each device that was not reached.
 
     A device without a stop command lives in the engine, and its motion ends with it.
     """
     wanted = commands(paths)
     failed = _write({name: pairs for name, pairs in wanted.items() if pairs})
+    stopped = sorted(name for name in wanted if name not in failed)
+    return {"stopped": stopped, "failed": failed, "engine_killed": None}
+
+
+def stop_hardware(paths: BeamlinePaths) -> dict[str, Any]:
+    """Write all stop commands, then end the engine. Names each device that was not reached."""
+    report = stop_left_behind(paths)
     engine = supervisor_client.living(paths).get("engine")
     with suppress(OSError):  # a full disk must not keep the hardware from being stopped
         write_mark(paths.stopped, stopped_now(who()))  # the next engine starts nothing by itself
     killed = engine.pid if engine is not None and engine.kill() else None
-    return {
-        "stopped": sorted(name for name in wanted if name not in failed),
-        "failed": failed,
-        "engine_killed": killed,
-    }
+    return {**report, "engine_killed": killed}
 
 
 def _write(wanted: dict[str, list[StopCommand]]) -> dict[str, str]:
@@ -70,9 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Stop the hardware of a beamline. Exit: 0 all stopped, 1 something was not reached."""
     parser = argparse.ArgumentParser(prog="python -m undula.processes.stopper")
     parser.add_argument("--beamline", required=True)
+    parser.add_argument("--left-behind", action="store_true", help="leave the engine alone")
     options = parser.parse_args(arguments)
+    stop = stop_left_behind if options.left_behind else stop_hardware
     try:
-        report = stop_hardware(beamline_paths(options.beamline))
+        report = stop(beamline_paths(options.beamline))
     except UndulaError as exc:
         report = {"stopped": [], "failed": {exc.device or "all": str(exc)}, "engine_killed": None}
     sys.stdout.write(json.dumps(report) + "\n")

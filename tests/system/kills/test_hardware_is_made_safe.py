@@ -5,6 +5,7 @@ Each test starts an IOC and a whole beamline, and waits for a slow motor: more t
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -89,6 +90,11 @@ def test_a_new_engine_stops_the_motor_that_its_dead_predecessor_had_moved(
     assert _ask_ioc("RBV") < 9.0
     with moving.connect() as client:
         assert client.read("mtr")  # and the beamline is usable again
+    log = (moving.paths.logs / "engine.jsonl").read_text().splitlines()
+    events = {record["event"]: record for record in map(json.loads, log)}
+    first, then = events["left_behind_stopped"], events["hardware_made_safe"]
+    assert json.loads(first["report"])["stopped"] == ["mtr"]
+    assert first["time"] < then["time"], "it was stopped before any device was connected"
 
 
 def _undula_stop() -> subprocess.CompletedProcess[str]:
