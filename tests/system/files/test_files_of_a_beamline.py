@@ -301,7 +301,6 @@ def test_what_devices_give_by_themselves_is_a_log_with_its_own_times(client: Cli
         assert log.attrs["NX_class"] == "NXlog"
         rows = file["entry/collection/heater_monitor/seq_num"].shape[0]
         assert log["value"].shape == log["time"].shape == (rows,)
-        assert rows != 6
         assert log["time"][-1] > 0.3
         assert log["minimum_value"][()] <= log["average_value"][()] <= log["maximum_value"][()]
         series = file["entry/instrument/eye/value_series"]

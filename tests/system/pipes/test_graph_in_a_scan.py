@@ -86,7 +86,7 @@ sparse:
 holes:
   deviceClass: undula.pipes.detector.GraphDetector
   deviceConfig:
-    frame_timeout: 1.0
+    frame_timeout: 4.0
     graph:
       nodes:
         det:
@@ -210,6 +210,7 @@ def test_a_scan_reads_frames_and_sums_of_a_graph_at_each_point(client: Client) -
 
 
 def test_the_graph_stays_warm_and_each_run_has_its_own_file(client: Client) -> None:
+    client.scan("samx", 0, 1, 2, detectors=["cam"])
     before = sorted(workers(client))
     first = client.scan("samx", 0, 1, 3, detectors=["cam"]).run
     second = client.scan("samx", 0, 1, 4, detectors=["cam"]).run
@@ -222,12 +223,14 @@ def test_a_client_sees_how_the_graph_runs_and_what_its_ports_gave(client: Client
     came: SimpleQueue[GraphTold] = SimpleQueue()
     following = client.pipes["cam"].follow(came.put)
     run = client.scan("samx", 0, 1, 4, detectors=["cam"]).run
-    while True:  # the last word comes within a quarter of a second
-        told = came.get(timeout=60.0)
-        images = {image.port: image for image in told.images}
-        if {"det.frames", "roi.sum"} <= set(images) and told.nodes[0].frames:
-            break
-    following.close()
+    try:
+        while True:  # the last word comes within a quarter of a second
+            told = came.get(timeout=60.0)
+            images = {image.port: image for image in told.images}
+            if {"det.frames", "roi.sum"} <= set(images) and told.nodes[0].frames:
+                break
+    finally:
+        following.close()
     assert list(client.pipes) == ["cam"]
     assert {n.name for n in told.nodes} == {"det", "roi", "file", "view", "out"}
     assert images["det.frames"].shape == [48, 64]
@@ -302,10 +305,12 @@ def test_an_edge_that_cannot_keep_up_pauses_the_scan_which_goes_on_by_itself(
     with closing(client.link.connector.subscribe(QUEUE_STATUS, told.put)):
         shut.touch()
         scan = client.scan("samx", 0, 1, 400, detectors=["slow"], wait=False)
-        while not (said := told.get(timeout=120).message).startswith("paused by itself"):
-            pass
+        try:
+            while not (said := told.get(timeout=60).message).startswith("paused by itself"):
+                pass
+        finally:
+            shut.unlink()
     assert "[slow] edge det.frames -> gate.frames cannot keep up" in said
-    shut.unlink()
     scan.wait(60)
     assert scan.run.status == "success", scan.run.record.reason
     assert len(scan.run.data["slow_gate_total"]) == 400
