@@ -18,6 +18,7 @@ from undula.analysis.worker import frame, pack_request, read_frame
 from undula.bus.codec import decode
 from undula.core.clock import Deadline
 from undula.core.errors import WireError
+from undula.core.faults import reached
 from undula.messages import FitResult
 
 DEADLINE_S = 20.0
@@ -99,6 +100,7 @@ class Fitter:
                 self._fresh = False
             deadline = Deadline(self._deadline_s)
             _send(process, payload, deadline)
+            reached("analysis.fit_asked")
             return decode(_receive(process, deadline), FitResult)
         except TimeoutError:
             limit_s = START_S if self._fresh else self._deadline_s

@@ -1,13 +1,15 @@
-"""Named fault points: places where a test may kill this very process.
+"""Named fault points: places where a test may kill this very process, or let something go wrong.
 
 `UNDULA_FAULT=writer.flushed:17` together with `UNDULA_TEST=1` kills the process with SIGKILL at the
 17th passage of the point `writer.flushed`. Without both variables `reached` costs one comparison.
+`NAME:COUNT:SIGINT` sends that signal instead, `NAME:COUNT:ENOSPC` raises that OSError there.
 `POINTS` lists every name; a test fails when code and list differ. With `UNDULA_FAULT_ONCE=/path`
 the kill happens only while that file exists, and removes it first: a restarted process lives.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 
@@ -24,6 +26,7 @@ POINTS: frozenset[str] = frozenset(
         "engine.point_measured",
         "engine.item_finished",
         "engine.recovered",
+        "analysis.fit_asked",
         "analysis.fit_begun",
         "publisher.received",
         "publisher.appended",
@@ -65,25 +68,28 @@ POINTS: frozenset[str] = frozenset(
 )
 
 
-def _armed() -> tuple[str, int]:
+def _armed() -> tuple[str, int, str]:
     spec = os.environ.get("UNDULA_FAULT", "")
     if not spec or os.environ.get("UNDULA_TEST") != "1":
-        return "", 0
-    name, _, count = spec.partition(":")
-    return name, int(count or "1")
+        return "", 0, ""
+    name, count, what, *_ = *spec.split(":"), "", ""
+    return name, int(count or "1"), what or "SIGKILL"
 
 
-_name, _left = _armed()
+_name, _left, _what = _armed()
 
 
 def arm() -> None:
     """Look at the variables again: in a process that was forked and has others."""
-    global _name, _left
-    _name, _left = _armed()
+    global _name, _left, _what
+    _name, _left, _what = _armed()
 
 
 def reached(point: str) -> None:
-    """Say that `point` was passed; kill this process if it is the armed passage."""
+    """Say that `point` was passed; kill this process if it is the armed passage.
+
+    Raises: the OSError that is to happen at the armed passage.
+    """
     global _left
     if point != _name:
         return
@@ -95,4 +101,12 @@ def reached(point: str) -> None:
                 os.unlink(token)
             except FileNotFoundError:
                 return
-        os.kill(os.getpid(), signal.SIGKILL)
+        _strike()
+
+
+def _strike() -> None:
+    if _what.startswith("SIG"):
+        os.kill(os.getpid(), signal.Signals[_what])
+        return
+    number = int(getattr(errno, _what))
+    raise OSError(number, os.strerror(number))

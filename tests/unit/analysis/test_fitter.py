@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from undula.analysis.fitter import Fitter
+from undula.testing.armed import armed
 from undula.testing.beamline import fault_environment
 
 X = np.linspace(-1, 1, 31)
@@ -125,19 +126,8 @@ def test_a_model_is_read_anew_when_its_file_changes(fitter: Fitter, folder: Path
     assert found.parameter("a").value == pytest.approx(4)
 
 
-def test_ctrl_c_leaves_no_old_reply_for_the_next_fit(
-    fitter: Fitter, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_leaves_no_old_reply_for_the_next_fit(fitter: Fitter) -> None:
     fitter.fit("linear", X, X)
-    real = __import__("select").select
-
-    def interrupted(*waits: object) -> object:
-        if waits[0]:
-            raise KeyboardInterrupt
-        return real(*waits)
-
-    monkeypatch.setattr("undula.analysis.fitter.select.select", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with armed("analysis.fit_asked:1:SIGINT"), pytest.raises(KeyboardInterrupt):
         fitter.fit("linear", X, 7 * X)
-    monkeypatch.undo()
     assert fitter.fit("linear", X, 2 * X).parameter("slope").value == pytest.approx(2)

@@ -43,6 +43,7 @@ from undula.core.roles import Role
 from undula.core.settings import BeamlineSettings, load_settings, save_settings
 from undula.core.users import Users
 from undula.files import read_archive
+from undula.testing.armed import armed
 from undula.writer.imported import Imports
 
 HW = hw()
@@ -200,16 +201,11 @@ def test_any_line_is_documents_or_an_error_that_names_it(line: str, tmp_path: Pa
         assert "odd.jsonl, line " in str(error)  # noqa: PT017  # both ways are right
 
 
-def test_a_full_disk_leaves_no_half_run(
-    lines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: Any) -> int:
-        raise StorageError("the disk is full", remedy="free space")
-
-    monkeypatch.setattr("undula.writer.imported.verify", full)
+@pytest.mark.parametrize("step", ["import.file_made", "import.archived"])
+def test_a_full_disk_leaves_no_half_run(lines: Path, tmp_path: Path, step: str) -> None:
     catalogue = SqliteCatalogue(":memory:")
     settings = BeamlineSettings(name="c", data=tmp_path)
-    with pytest.raises(StorageError, match="the disk is full"):
+    with armed(f"{step}:1:ENOSPC"), pytest.raises(OSError, match="No space left"):
         import_documents(read_documents(lines), settings, door(tmp_path, catalogue, settings))
     assert everything(tmp_path) == []
     assert catalogue.runs() == []
