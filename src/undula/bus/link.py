@@ -51,7 +51,7 @@ class Address:
 
 def backoff_s(attempt: int) -> float:
     """Pause before attempt 1, 2, ...: 10 ms doubled up to 1 s, with jitter."""
-    return float(min(1.0, 0.01 * 2 ** min(attempt - 1, 10)) * random.uniform(0.5, 1.0))  # noqa: S311
+    return float(min(1.0, 0.01 * 2 ** min(attempt - 1, 10)) * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
 
 
 def in_words(error: Exception, address: Address) -> BusError:
@@ -202,7 +202,7 @@ class Pool:
         link = self._take()
         try:
             yield link
-        except BaseException:
+        except BaseException:  # whatever it is, also a cancel: it goes on to the caller
             self._forget(link)
             link.close()
             raise
@@ -235,7 +235,7 @@ class Pool:
             link.connect()
             if self._closed:
                 raise closed_error()
-        except BaseException:
+        except BaseException:  # whatever it is, also a cancel: it goes on to the caller
             self._forget(link)
             link.close()
             raise

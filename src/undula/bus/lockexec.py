@@ -23,7 +23,7 @@ def main(argv: list[str]) -> int:
         sys.stderr.write(f"{lock} is locked: another broker uses this folder\n")
         return EXIT_IN_USE
     os.set_inheritable(descriptor, True)
-    return os.execv(command[0], command)  # noqa: S606
+    return os.execv(command[0], command)  # noqa: S606  # our own command, no shell
 
 
 if __name__ == "__main__":

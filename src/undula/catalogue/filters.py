@@ -151,7 +151,7 @@ def number_query(
     parts: list[str] = []
     values: list[Any] = []
     for key, text in equal[:MERGED]:
-        parts.append(f"SELECT number FROM run_keys WHERE key=? AND text=?{since}")  # noqa: S608
+        parts.append(f"SELECT number FROM run_keys WHERE key=? AND text=?{since}")  # noqa: S608  # parts from here only
         values += [key, text, *bounds]
     text = "(SELECT text FROM run_texts x WHERE x.number=base.number)"
     if parts:
@@ -213,7 +213,7 @@ def _among_few(wanted: RunFilter, limit: int, rarest: Sequence[tuple[str, str]])
     for sql, _ in reversed(checks):
         nested = f"CASE WHEN {sql} THEN {nested} ELSE 0 END"
     query = (
-        "SELECT base.number FROM run_keys AS base WHERE base.key=? AND base.text=?"  # noqa: S608
+        "SELECT base.number FROM run_keys AS base WHERE base.key=? AND base.text=?"  # noqa: S608  # parts from here only
         f"{since} AND {nested} ORDER BY base.number DESC LIMIT ?"
     )
     return query, [*rarest[0], *bounds, *(v for _, given in checks for v in given), limit]
@@ -242,7 +242,7 @@ def _equal_texts(where: Iterable[Condition]) -> list[tuple[str, str]]:
 def _compared(condition: Condition) -> Sql:
     """A condition that is no equality of texts, as a set of runs."""
     sql, given = _condition(condition)
-    return (f"base.number IN (SELECT number FROM run_keys WHERE {sql})" if sql else "", given)  # noqa: S608
+    return (f"base.number IN (SELECT number FROM run_keys WHERE {sql})" if sql else "", given)  # noqa: S608  # parts from here only
 
 
 def _condition(condition: Condition) -> Sql:

@@ -54,7 +54,7 @@ _JSON = frozenset({"devices", "metadata", "payload", "run_uids", "run_numbers", 
 
 def fields_of(row: sqlite3.Row) -> dict[str, Any]:
     """A row with its JSON columns read."""
-    return {k: json.loads(row[k]) if k in _JSON else row[k] for k in row.keys()}  # noqa: SIM118
+    return {k: json.loads(row[k]) if k in _JSON else row[k] for k in row.keys()}  # noqa: SIM118  # no dict
 
 
 def is_json(column: str) -> bool:
@@ -80,7 +80,7 @@ def prepare(db: sqlite3.Connection) -> None:
                 db.execute(statement)
             db.execute(f"PRAGMA user_version={VERSION}")
         db.execute("COMMIT")
-    except BaseException:
+    except BaseException:  # whatever it is, it goes on to the caller
         db.execute("ROLLBACK")
         raise
 

@@ -81,7 +81,7 @@ class SqliteCatalogue:
             except sqlite3.Error as exc:
                 self._roll_back()
                 raise self._error(exc) from exc
-            except BaseException:
+            except BaseException:  # whatever it is, it goes on to the caller
                 self._roll_back()
                 raise
 
@@ -120,7 +120,7 @@ class SqliteCatalogue:
         """The row of a run, without what it is found by (`schema.index_run`)."""
         marks = ",".join("?" * len(_RUN_FIELDS))
         db.execute(
-            f"INSERT INTO runs ({','.join(_RUN_FIELDS)}) VALUES ({marks})",  # noqa: S608
+            f"INSERT INTO runs ({','.join(_RUN_FIELDS)}) VALUES ({marks})",  # noqa: S608  # our own names
             _row(_RUN_FIELDS, run),
         )
 
@@ -180,13 +180,13 @@ class SqliteCatalogue:
         )  # fmt: skip
         keys, few = self._rarest(equal_keys(wanted))
         numbers, values = number_query(wanted, limit, keys, few=few)
-        query = f"SELECT r.* FROM ({numbers}) f JOIN runs r USING (number) ORDER BY r.number DESC"  # noqa: S608
+        query = f"SELECT r.* FROM ({numbers}) f JOIN runs r USING (number) ORDER BY r.number DESC"  # noqa: S608  # our own names
         return [RunRecord(**row) for row in self._read(query, *values)]
 
     def _rarest(self, keys: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], bool]:
         """Those that few runs have first, counted up to a bound; and whether few have the first."""
         inner = "SELECT 1 FROM run_keys WHERE key=? AND text=? LIMIT ?"
-        query = f"SELECT COUNT(*) AS n FROM ({inner})"  # noqa: S608
+        query = f"SELECT COUNT(*) AS n FROM ({inner})"  # noqa: S608  # our own names
         counts = {key: self._read(query, *key, COUNTED)[0]["n"] for key in keys}
         keys = sorted(keys, key=counts.__getitem__)
         return keys, bool(keys) and counts[keys[0]] <= self.few
@@ -258,7 +258,7 @@ class SqliteCatalogue:
                 last = db.execute("SELECT COALESCE(MAX(position), 0) FROM items").fetchone()[0]
                 item = item.model_copy(update={"position": float(last) + 1.0})
             db.execute(
-                f"INSERT OR REPLACE INTO items ({','.join(_ITEM_FIELDS)}) VALUES ({marks})",  # noqa: S608
+                f"INSERT OR REPLACE INTO items ({','.join(_ITEM_FIELDS)}) VALUES ({marks})",  # noqa: S608  # our own names
                 _row(_ITEM_FIELDS, item),
             )
         return item
@@ -268,7 +268,7 @@ class SqliteCatalogue:
         marks = ",".join("?" * len(_ITEM_FIELDS))
         with self.writing() as db:
             db.executemany(
-                f"INSERT INTO items ({','.join(_ITEM_FIELDS)}) VALUES ({marks}) "  # noqa: S608
+                f"INSERT INTO items ({','.join(_ITEM_FIELDS)}) VALUES ({marks}) "  # noqa: S608  # our own names
                 "ON CONFLICT (item_id) DO UPDATE SET position = excluded.position, "
                 "payload = json_set(excluded.payload, '$.starts', "
                 "COALESCE(json_extract(items.payload, '$.starts'), 0)) "

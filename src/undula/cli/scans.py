@@ -85,7 +85,7 @@ SETTINGS = {"ignore_unknown_options": True}
 class JsonDisplay(Views):
     """One JSON line for everything that happens."""
 
-    def step(self, step: Step, status: QueueStatus | None = None) -> None:  # noqa: ARG002
+    def step(self, step: Step, status: QueueStatus | None = None) -> None:  # noqa: ARG002  # protocol
         """Print runs and points as they come."""
         self.fold(step)
         if step.opened is not None:

@@ -200,7 +200,7 @@ class Registry:
         try:
             self._build_all(built, after, file, undo, frozenset(must_answer))
             keep()
-        except BaseException:
+        except BaseException:  # whatever it is, it goes on to the caller
             for step in reversed(undo):
                 step()
             for device in built:

@@ -56,7 +56,7 @@ def bring_up(
             if not adopting:
                 model.save_specs(paths, make_specs())
             return _wait_up(paths, report, fresh=not adopting)
-        except BaseException:
+        except BaseException:  # also Ctrl-C: it goes on to the caller
             if not adopting:  # nothing stays behind; what had been adopted runs on
                 _clear(paths)
             raise

@@ -93,7 +93,7 @@ def _become_worker(line: int, words: dict[str, Any]) -> NoReturn:
         os.chdir(words["folder"])
         faults.arm()
         code = serve(Line(socket.socket(fileno=line)))
-    except BaseException:
+    except BaseException:  # also sys.exit() of a node: the process ends here, and says why
         traceback.print_exc()
     finally:
         sys.stdout.flush()

@@ -65,6 +65,6 @@ class MemoryDocuments:
         """All that was put."""
         return len(self.journals.get(key, []))
 
-    def wait_acknowledged(self, key: str, index: int, timeout_s: float) -> bool:  # noqa: ARG002
+    def wait_acknowledged(self, key: str, index: int, timeout_s: float) -> bool:  # noqa: ARG002  # twin
         """True when it was put."""
         return len(self.journals.get(key, [])) >= index

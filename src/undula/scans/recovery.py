@@ -224,7 +224,7 @@ def _ended(record: QueueItemRecord, runs: list[RunRecord], open_uids: set[str]) 
     if "open" in words:
         return "fail"
     wrong = next((word for word in words if word not in ("open", "success")), None)
-    return wrong or ("success" if _was_last(record, runs[0]) else "fail")  # type: ignore[return-value]
+    return wrong or ("success" if _was_last(record, runs[0]) else "fail")  # type: ignore[return-value]  # a status that was kept
 
 
 def _was_last(record: QueueItemRecord, run: RunRecord) -> bool:

@@ -304,7 +304,7 @@ class _Apart:
                 return msg
             return msg._replace(kwargs={**msg.kwargs, "name": SUPPLEMENT})
 
-        return bpp.msg_mutator(plan, rename)  # type: ignore[no-any-return]
+        return bpp.msg_mutator(plan, rename)  # type: ignore[no-any-return]  # as above
 
 
 def preprocessed(plan: Messages, wrapper: Callable[[Any], Any]) -> Messages:

@@ -196,7 +196,7 @@ class TextDisplay(Views):
 class QuietDisplay(Views):
     """Shows nothing; keeps the views."""
 
-    def step(self, step: Step, status: QueueStatus | None = None) -> None:  # noqa: ARG002
+    def step(self, step: Step, status: QueueStatus | None = None) -> None:  # noqa: ARG002  # protocol
         """Take one step of the scan."""
         self.fold(step)
 

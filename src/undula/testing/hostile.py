@@ -103,7 +103,7 @@ INSANE: dict[str, bytes] = {
 }
 
 WRONG_MESSAGE: bytes = encode(
-    RunOpened(uid="u", number=1, plan_name="p", command="c", path="/tmp/x", time=0.0)  # noqa: S108
+    RunOpened(uid="u", number=1, plan_name="p", command="c", path="/tmp/x", time=0.0)  # noqa: S108  # nothing is written
 )
 
 

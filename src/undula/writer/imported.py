@@ -173,7 +173,7 @@ class Imports:
                 }
             )
             self._catalogue.open_run(record)
-        except BaseException:
+        except BaseException:  # whatever it is, it goes on to the caller
             for file in made if undo else ():
                 file.unlink(missing_ok=True)
             raise

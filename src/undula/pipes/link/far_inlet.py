@@ -82,7 +82,7 @@ class FarInlet:
         if wait:
             try:
                 self._wait_for_welcome()
-            except BaseException:
+            except BaseException:  # whatever it is, it goes on to the caller
                 self.close()
                 raise
 

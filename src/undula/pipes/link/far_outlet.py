@@ -110,7 +110,7 @@ class FarOutlet(SlotOutlet):
             self._ears.listen_to(self._spill.fileno())
         try:
             self._open(address)
-        except BaseException:
+        except BaseException:  # whatever it is, it goes on to the caller
             self._ears.close()
             self._context.destroy(0)
             if self._spill is not None:

@@ -75,7 +75,7 @@ class Inlet:
                 self._socket.settimeout(HELLO_TIMEOUT_S)
                 self._hear_welcome()
             self._socket.setblocking(False)
-        except BaseException:
+        except BaseException:  # whatever it is, it goes on to the caller
             self._socket.close()
             raise
         self._poll = select.poll()

@@ -229,7 +229,7 @@ def _named(cls: type[Node], path: Path) -> str:
         )
     try:
         cls.checked()
-    except Exception as exc:
+    except Exception as exc:  # a person's own code may raise anything
         raise fault_in(exc, path, inspect.getsourcelines(cls)[1]) from exc
     return cls.name
 

@@ -111,7 +111,7 @@ class NodeHost:
                 self.node.recall(source["remembered"], source["made"])
             if source["resume"]:
                 self.node.resume(source["resume"])
-        except Exception as exc:
+        except Exception as exc:  # a node's own code may raise anything: it is counted and told
             self._fail(exc, 0)
         if words["triggered"]:
             self._last_made = source["resume"]
@@ -174,7 +174,7 @@ class NodeHost:
             started = time.perf_counter()
             try:
                 frames = [] if self._early else node.take(time.time())
-            except Exception as exc:
+            except Exception as exc:  # a node's own code may raise anything: it is counted and told
                 self._fail(exc, 0)
                 return False
             self.status.busy_s += time.perf_counter() - started
@@ -197,7 +197,7 @@ class NodeHost:
         """Seconds until a source's next frame is due; infinite while no trigger is given."""
         try:
             return self._due_in_s()
-        except Exception as exc:
+        except Exception as exc:  # a node's own code may raise anything: it is counted and told
             self._fail(exc, 0)
             return 0.0
 
@@ -283,7 +283,7 @@ class NodeHost:
         try:
             frame.check()
             node.receive(edge.target_port, frame)
-        except Exception as exc:
+        except Exception as exc:  # a node's own code may raise anything: it is counted and told
             status.busy_s += time.perf_counter() - started
             inlet.fail(frame)
             self._fail(exc, frame.seq_num)
@@ -293,7 +293,7 @@ class NodeHost:
         try:
             self._last = frame
             self._results(frame)
-        except Exception as exc:
+        except Exception as exc:  # a node's own code may raise anything: it is counted and told
             if not keeps:
                 inlet.fail(frame)
             self._fail(exc, frame.seq_num)
@@ -467,7 +467,7 @@ class NodeHost:
         if self.source:
             try:
                 return bool(self.node.ended) and not self._early
-            except Exception as exc:
+            except Exception as exc:  # a node's own code may raise anything: it is counted and told
                 self._fail(exc, 0)
                 return True
         ahead = [n for n, edge in self.into.items() if not edge.feedback]
@@ -479,7 +479,7 @@ class NodeHost:
             self._finish()
             if not self._hand_on():
                 return
-        except Exception as exc:
+        except Exception as exc:  # a node's own code may raise anything: it is counted and told
             self._fail(exc, 0)
         self.close_node()
         self._settle()
@@ -498,7 +498,7 @@ class NodeHost:
         """The node's own end, whatever it makes of it."""
         try:
             self.node.close()
-        except Exception as exc:
+        except Exception as exc:  # a node's own code may raise anything: it is counted and told
             self._fail(exc, 0)
 
     def _finish(self) -> None:

@@ -37,7 +37,7 @@ def serve(line: Line) -> int:
         return 1
     try:
         worker.run()
-    except Exception as exc:
+    except Exception as exc:  # whatever it is, the runner hears of it; it ends the process
         line.say(fault=f"{type(exc).__name__}: {exc}")
         raise
     return 0

@@ -56,7 +56,7 @@ class PlainSession:
         self._thread.start()
         try:
             asyncio.run_coroutine_threadsafe(self._rpc.open(), self._loop).result(START_S)
-        except BaseException:
+        except BaseException:  # whatever it is, it goes on to the caller
             self._end_loop()
             raise
         self._prompt.tell(self.bridge, self.bridge.typing)
@@ -98,8 +98,8 @@ class PlainSession:
 
 def server_start(
     M: Any,  # noqa: N803  # the paper's names
-    D: Any,  # noqa: N803
-    RE: Any,  # noqa: N803
+    D: Any,  # noqa: N803  # as above
+    RE: Any,  # noqa: N803  # as above
     *,
     name: str | None = None,
     raw: bool = False,

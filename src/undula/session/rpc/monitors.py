@@ -60,7 +60,7 @@ class Monitors:
 
         try:
             topic.end = await asyncio.to_thread(self._devices.watch, path, changed)
-        except BaseException:
+        except BaseException:  # whatever it is, it goes on to the caller
             del self._topics[path]
             raise
 
