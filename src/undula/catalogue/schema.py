@@ -15,7 +15,7 @@ from undula.catalogue.keys import keys_of, tags_of, text_to_search
 from undula.catalogue.model import RunRecord
 from undula.messages import RunNote
 
-VERSION = 2
+VERSION = 3
 _MIGRATING_S = 120
 _FIRST = """
 CREATE TABLE IF NOT EXISTS counter (id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL);
@@ -49,6 +49,7 @@ _SECOND = (
     "CREATE INDEX notes_of_run ON notes (uid, id)",
 )
 _THIRD = ("ALTER TABLE notes ADD COLUMN fit TEXT NOT NULL DEFAULT ''",)
+_FOURTH = ("CREATE INDEX items_finished ON items (finished)",)
 _JSON = frozenset({"devices", "metadata", "payload", "run_uids", "run_numbers", "tags"})
 
 
@@ -75,8 +76,11 @@ def prepare(db: sqlite3.Connection) -> None:
             for statement in _SECOND:
                 db.execute(statement)
             _index_all(db)
-        if version < VERSION:
+        if version < 2:
             for statement in _THIRD:
+                db.execute(statement)
+        if version < VERSION:
+            for statement in _FOURTH:
                 db.execute(statement)
             db.execute(f"PRAGMA user_version={VERSION}")
         db.execute("COMMIT")

@@ -31,7 +31,7 @@ SETTLE_S = 2.0
 BATCH_TIMEOUT_S = 600.0
 """As many scans as there are, one after the other."""
 CHECK_TIMEOUT_S = 60.0
-"""An edit is checked as a scan is: seconds until the reply."""
+"""An edit is checked as a scan is, and a history may be long: seconds until the reply."""
 
 PLACE_DIGITS = 4
 """A longer number is the beginning of an id."""
@@ -104,7 +104,7 @@ class QueueView:
 
     def history(self, limit: int = 20) -> EndedItems:
         """Items that have ended, the last one first: how, and which runs they made."""
-        result = self._link.ask(ENGINE_QUEUE, action="history", limit=limit)
+        result = self._link.ask(ENGINE_QUEUE, CHECK_TIMEOUT_S, action="history", limit=limit)
         return EndedItems(EndedItem.model_validate(found) for found in result["ended"])
 
     # ---- edit -------------------------------------------------------------------------------

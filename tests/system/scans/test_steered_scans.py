@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,7 @@ from undula.client.runs import Run
 from undula.core.errors import BusyError, InputError, UndulaError
 from undula.session.commands import Shell
 from undula.session.follow import wait_for_move
-from undula.testing.beamline import local_beamline
+from undula.testing.beamline import LocalBeamline, local_beamline
 from undula.testing.law import until
 from undula.writer.fits import curve_of
 
@@ -22,10 +25,15 @@ PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
+def beamline() -> Iterator[LocalBeamline]:
     """One simulated beamline for all tests of this file: starting it takes some seconds."""
-    watchdog = {"watchdog": {"margin_s": 0.3}}
-    with local_beamline(settings=watchdog) as beamline, beamline.connect() as client:
+    with local_beamline(settings={"watchdog": {"margin_s": 0.3}}) as beamline:
+        yield beamline
+
+
+@pytest.fixture(scope="module")
+def client(beamline: LocalBeamline) -> Iterator[Client]:
+    with beamline.connect() as client:
         yield client
 
 
@@ -206,3 +214,31 @@ def test_what_is_overdue_is_named_in_the_queue_and_among_the_alarms(
     assert len(told) == 1
     until(lambda: not client.queue.list().overdue, "it is overdue for ever")
     client.config.remove("stuck")
+
+
+MANY = 20_000
+"""Scans that have ended: as many as a beamline has in some weeks."""
+COPIES = """
+WITH RECURSIVE copies(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM copies WHERE n < ?)
+INSERT INTO items SELECT item_id || n, position, submitted, payload, exit_status, run_uids,
+run_numbers, reason, finished - n FROM (SELECT * FROM items ORDER BY finished DESC LIMIT 1), copies
+"""
+
+
+def test_a_pause_overtakes_a_long_history_that_somebody_asked_for(
+    beamline: LocalBeamline, client: Client
+) -> None:
+    client.scan("samx", 0, 1, 2, time=0.01, detectors=["diode"])
+    with closing(sqlite3.connect(beamline.paths.catalogue)) as catalogue, catalogue:
+        catalogue.execute(COPIES, (MANY,))
+    scan = client.scan("samx", -2, 2, 2000, time=0.05, detectors=["diode"], wait=False)
+    until(lambda: client.queue.list().points_done > 2, "the scan does not begin")
+    with beamline.connect() as other, ThreadPoolExecutor(1) as somebody:
+        history = somebody.submit(other.queue.history, 10_000)
+        client.queue.pause()
+        until(lambda: client.queue.list().state == "paused", "it does not pause")
+        assert not history.done(), "the history was not long enough to be overtaken"
+        client.queue.resume()
+        assert len(history.result(PATIENCE_S)) == 10_000
+    client.queue.abort()
+    assert scan.wait(PATIENCE_S, check=False).status == "abort"
