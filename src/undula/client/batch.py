@@ -18,7 +18,7 @@ import yaml
 from pydantic import ValidationError
 
 from undula.client.arguments import names, plain
-from undula.client.queue_edits import QueuedScan, options_of, written
+from undula.client.queue_edits import QueuedScan, options_of, written, wrong_value
 from undula.core.clock import now
 from undula.core.errors import InputError, UndulaError
 from undula.core.ids import new_id
@@ -238,12 +238,7 @@ def _scan(fields: Mapping[str, Any]) -> ScanRequest:
             queue=options_of({k: given.get(k) for k in QUEUE_COLUMNS}, None),
         )
     except ValidationError as exc:
-        fault = exc.errors()[0]
-        column = {"count_time_s": "time"}.get(str(fault["loc"][0]), str(fault["loc"][0]))
-        raise InputError(
-            f"{column} is {fault.get('input')!r}: {fault['msg'].lower()}",
-            remedy=f"correct the column {column}",
-        ) from exc
+        raise wrong_value(exc) from exc
     return scan if scan.command else scan.model_copy(update={"command": written(scan)})
 
 

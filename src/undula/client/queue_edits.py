@@ -9,9 +9,25 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from undula.client.arguments import command_line, names, plain
 from undula.core.errors import InputError
+from undula.core.fault_words import faults_of
 from undula.messages import Place, QueueItem, QueueOptions, ScanRequest
 
+OWN_WORDS = {"count_time_s": "time", "needs_approval": "approval"}
+"""Fields that people know by another word."""
 SIMPLE_PLACES = ("end", "front", "up", "down")
+
+
+def wrong_value(exc: ValidationError) -> InputError:
+    """The first wrong value, in words.
+
+    >>> try:
+    ...     QueueOptions(repeats=-1)
+    ... except ValidationError as exc:
+    ...     print(wrong_value(exc))
+    repeats: -1 is less than 0. Remedy: give 0 or more.
+    """
+    place, what, remedy = faults_of(exc)[0]
+    return InputError(f"{OWN_WORDS.get(str(place[0]), place[0])}: {what}", remedy=remedy)
 
 
 class QueuedScan(BaseModel):
@@ -68,11 +84,7 @@ def options_of(words: Mapping[str, Any], seen: int | None) -> QueueOptions:
             seen=seen,
         )
     except ValidationError as exc:
-        fault = exc.errors()[0]
-        raise InputError(
-            f"{fault['loc'][0]} is {fault.get('input')!r}: {fault['msg'].lower()}",
-            remedy="correct the value",
-        ) from exc
+        raise wrong_value(exc) from exc
 
 
 def edited(scan: ScanRequest, args: Sequence[Any], changes: Mapping[str, Any]) -> ScanRequest:
@@ -98,11 +110,7 @@ def edited(scan: ScanRequest, args: Sequence[Any], changes: Mapping[str, Any]) -
     try:
         after = ScanRequest.model_validate(after.model_dump())
     except ValidationError as exc:
-        fault = exc.errors()[0]
-        raise InputError(
-            f"{fault['loc'][0]} is {fault.get('input')!r}: {fault['msg'].lower()}",
-            remedy="correct the value",
-        ) from exc
+        raise wrong_value(exc) from exc
     if after.source is not None:
         return after
     return after.model_copy(update={"command": written(after)})

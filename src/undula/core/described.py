@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from undula.core.errors import ConfigError
+from undula.core.fault_words import in_words
 
 M = TypeVar("M", bound=BaseModel)
 Place = tuple[str | int, ...]
@@ -85,7 +86,11 @@ def parse_described(text: str, file: str, model: type[M]) -> M:
     try:
         found = model.model_validate({} if value is None else value)
     except ValidationError as exc:
-        faults += [_fault(error, lines, file, model) for error in exc.errors()]
+        known = exc.errors(include_url=False)
+        plain = [error for error in known if error["type"] in ("extra_forbidden", "missing")]
+        faults += [_of_a_key(error, lines, file, model) for error in plain]
+        values = [error for error in known if error not in plain]
+        faults += _of_values(values, lines, file)
         raise faults_error(sorted(faults, key=lambda f: f.line)) from exc
     if faults:
         raise faults_error(faults)
@@ -111,36 +116,50 @@ def _look(
             _look(inner, (*place, key.value), lines, faults, file)
 
 
-_SAID = {
-    **dict.fromkeys(("model_type", "dict_type", "model_attributes_type"), "it is no table of keys"),
-    "list_type": "it is no list",
-    "string_type": "it is no text",
-    **dict.fromkeys(("bool_type", "bool_parsing"), "it is neither true nor false"),
-    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "it is no whole number"),
-    **dict.fromkeys(("float_type", "float_parsing"), "it is no number"),
-}
-"""Kinds of faults in words of our own."""
+def _written(place: Place, lines: Mapping[Place, int]) -> Place:
+    """The innermost key or item of the file that a fault is about."""
+    while place not in lines:
+        place = place[:-1]
+    return place
 
 
-def _fault(error: Any, lines: Mapping[Place, int], file: str, model: type[BaseModel]) -> FileFault:
+def _of_a_key(
+    error: Any, lines: Mapping[Place, int], file: str, model: type[BaseModel]
+) -> FileFault:
     place: Place = tuple(error["loc"])
-    known = place
-    while known not in lines:
-        known = known[:-1]
-    name = ".".join(str(part) for part in known) or "the file"
-    if error["type"] == "extra_forbidden":
-        keys = _keys(model, place[:-1])
-        near = difflib.get_close_matches(str(place[-1]), keys, 1)
-        remedy = f"did you mean {near[0]}" if near else f"use one of {', '.join(keys)}"
-        return FileFault(file, lines[known], f"there is no key {place[-1]}", remedy)
+    known = _written(place, lines)
     if error["type"] == "missing":
-        return FileFault(file, lines[known], f"{name} lacks {place[-1]}", f"add {place[-1]}")
-    context = error.get("ctx") or {}
-    raised = context.get("error")
-    remedy = getattr(raised, "remedy", "") or "correct it; see the reference of this file"
-    said = str(raised) if isinstance(raised, ValueError) else _SAID.get(error["type"], error["msg"])
-    what = said.partition(". Remedy: ")[0].rstrip(".")
-    return FileFault(file, lines[known], f"{name}: {what[:1].lower()}{what[1:]}", remedy)
+        what = f"{_name(known)} lacks {place[-1]}"
+        return FileFault(file, lines[known], what, f"add {place[-1]}")
+    keys = _keys(model, place[:-1])
+    near = difflib.get_close_matches(str(place[-1]), keys, 1)
+    remedy = f"did you mean {near[0]}" if near else f"use one of {', '.join(keys)}"
+    return FileFault(file, lines[known], f"there is no key {place[-1]}", remedy)
+
+
+def _of_values(errors: list[Any], lines: Mapping[Place, int], file: str) -> list[FileFault]:
+    by_place: dict[Place, list[Any]] = {}
+    for error in errors:
+        by_place.setdefault(_written(tuple(error["loc"]), lines), []).append(error)
+    found = []
+    for place, those in by_place.items():
+        what, remedy = in_words(those)
+        found.append(FileFault(file, lines[place], f"{_name(place)}: {what}", remedy))
+    return found
+
+
+def _name(place: Place) -> str:
+    """A place in words: items of a list are counted from 1.
+
+    >>> _name(("keys", "a", "type")), _name(("fields", 0, "value"))
+    ('keys.a.type', 'fields, item 1, value')
+    """
+    text = ""
+    for before, part in zip(("", *place), place, strict=False):
+        comma = isinstance(part, int) or isinstance(before, int)
+        text += (", " if comma else ".") * bool(text)
+        text += f"item {part + 1}" if isinstance(part, int) else part
+    return text or "the file"
 
 
 def _keys(model: type[BaseModel], place: Place) -> list[str]:

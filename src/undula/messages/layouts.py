@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from undula.core.described import Wrong
+from undula.core.nexus_classes import NAMES, meant
 from undula.core.unit_kinds import UnitKind
 
 SOURCES = {
@@ -118,6 +119,13 @@ def _sound(field: LayoutField) -> LayoutField:
     """What no field of a file may be. Not asked of what old runs have: their files are made."""
     if field.path in OF_THE_FILE:
         raise Wrong(f"each file says its {field.path} itself", "choose another path")
+    for name in (field.nx_class, *(s.removeprefix("class ") for s in _of_class(field.sources))):
+        if name and name not in NAMES:
+            near = meant(name)
+            raise Wrong(
+                f"{name} is no class of NeXus",
+                f"did you mean {near}" if near else "name a base class, e.g. NXcollection",
+            )
     constant = field.value is not None and not field.sources
     if constant and field.path.startswith("data/"):
         raise Wrong(
@@ -125,6 +133,10 @@ def _sound(field: LayoutField) -> LayoutField:
             "put it elsewhere, e.g. into collection or sample",
         )
     return field
+
+
+def _of_class(sources: list[str]) -> list[str]:
+    return [source for source in sources if source.startswith("class ")]
 
 
 OwnField = Annotated[LayoutField, AfterValidator(_sound)]

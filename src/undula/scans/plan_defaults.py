@@ -19,8 +19,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from undula.core.errors import ConfigError, InputError
+from undula.core.fault_words import faults_of
 from undula.core.log import get_logger
 from undula.core.stamp import stamp_of
+from undula.core.suggest import near
 from undula.messages import ScanRequest
 from undula.plans import FORMS, parse_form
 from undula.scans.hook_words import matches
@@ -111,11 +113,16 @@ def read(file: Path) -> dict[str, PlanDefaults]:
         try:
             found[str(pattern)] = PlanDefaults.model_validate(fields or {})
         except ValidationError as exc:
-            fault = exc.errors()[0]
-            path = [str(pattern), *map(str, fault["loc"])]
+            at, what, remedy = faults_of(exc)[0]
+            path = [str(pattern), *map(str, at)]
+            if exc.errors()[0]["type"] == "extra_forbidden":
+                meant = near(str(at[-1]), PlanDefaults.model_fields)
+                what = f"there is no key {at[-1]}"
+                known = f"known are {', '.join(PlanDefaults.model_fields)}"
+                remedy = f"did you mean {meant}?" if meant else known
             raise ConfigError(
-                f"{'.'.join(path)}: {fault['msg'].lower()}",
-                remedy=f"known are {', '.join(PlanDefaults.model_fields)}",
+                f"{'.'.join(path)}: {what}",
+                remedy=remedy,
                 where=f"{file.name}, line {_line(node, path)}",
             ) from exc
     return found

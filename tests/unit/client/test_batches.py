@@ -77,9 +77,9 @@ def test_every_fault_is_told_with_its_line_and_what_to_do() -> None:
     assert [row.line for row in batch.rows] == [6]
     told = batch.told()
     assert [line.split(":")[0] for line in told] == ["line 2", "line 3", "line 4", "line 5"]
-    assert "time is 'abc'" in told[0]
+    assert "time: 'abc' is not a number" in told[0]
     assert "no plan was named" in told[1]
-    assert "repeats is -1" in told[2]
+    assert "repeats: -1 is less than 0" in told[2]
     assert "6 cells, the head 4" in told[3]
     assert all("Remedy:" in line for line in told)
     assert (
@@ -164,7 +164,7 @@ def test_an_edit_says_its_new_arguments_in_the_line_for_the_record() -> None:
     assert edited(new, (), {"time": None}).count_time_s is None
     mounted = new.model_copy(update={"metadata": {"sample": "S1", "note": "x"}})
     assert edited(mounted, (), {"sample": None}).metadata == {"note": "x"}
-    with pytest.raises(InputError, match="count_time_s is -1"):
+    with pytest.raises(InputError, match="time: -1 is not above 0"):
         edited(scan, (), {"time": -1})
 
 

@@ -103,22 +103,35 @@ def test_a_technique_that_no_layout_is_for_is_told_with_what_was_meant(tmp_path:
 @pytest.mark.parametrize(
     ("field", "said"),
     [
+        (
+            "{path: a, class: NXfiltre}",
+            "NXfiltre is no class of NeXus. Remedy: did you mean NXfilter",
+        ),
+        ("{path: a, class: NXfoo}", "NXfoo is no class of NeXus. Remedy: name a base class"),
+        ("{path: a, from: class NXmonitr}", "did you mean NXmonitor"),
+        (
+            "{path: a, value: {b: 1}}",
+            "{b: 1} is neither true or false, a number, a text nor a list",
+        ),
+        ("{path: a, from: axis 0, measures: angel}", "'angel' is none of angle, energy, length"),
+        ("{path: a, class: [NXlog]}", "fields, item 1, class: ['NXlog'] is not a text"),
         ("{path: exit_status, value: great}", "each file says its exit_status itself"),
         ("{path: data/diode, value: 5}", "a constant among what is drawn"),
-        ("3", "it is no table of keys"),
+        ("3", "3 is not a table of keys"),
     ],
 )
 def test_a_field_that_would_be_ignored_is_a_fault(field: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=said) as refused:
+    with pytest.raises(ConfigError, match=re.escape(said)) as refused:
         parse_described(f"fields:\n  - {field}\n", "file_fields.yaml", FileFields)
     assert refused.value.where == "file_fields.yaml:2"
     assert "instance" not in str(refused.value)
+    assert len(refused.value.details) == 1
 
 
 def test_a_check_of_the_files_says_each_fault_once(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file_fields.yaml").write_text("fields: 3\n")
-    with pytest.raises(ConfigError, match="it is no list"):
+    with pytest.raises(ConfigError, match="3 is not a list"):
         check_files(tmp_path)
     assert "file_layouts_wrong" not in "".join(capfd.readouterr())

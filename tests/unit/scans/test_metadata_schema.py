@@ -75,11 +75,11 @@ def test_the_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     [
         ("keys: {a: {type: number}}\nkeys: {}\n", 2, "keys stands twice"),
         ("other_keys: true\n", 1, "the file lacks keys"),
-        ("keys:\n  a:\n    type: nmber\n", 3, "keys.a.type: input should be 'text'"),
+        ("keys:\n  a:\n    type: nmber\n", 3, "keys.a.type: 'nmber' is none of text, number"),
         ("keys:\n  a: {pattern: '('}\n", 2, "is no pattern"),
         ("keys:\n  a: {minimum: 1}\n", 2, "only a number has"),
         ("keys:\n\tb: 1\n", 2, "YAML"),
-        ("- 1\n", 1, "it is no table of keys"),
+        ("- 1\n", 1, "1] is not a table of keys"),
     ],
 )
 def test_a_fault_of_a_file_is_told_with_its_line(text: str, line: int, what: str) -> None:

@@ -75,8 +75,14 @@ def test_arguments_are_given_by_name_unless_they_stand_in_their_place(file: Path
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("scan:\n  tmie: 1\n", r"\[defaults.yaml, line 2\] scan.tmie: extra inputs"),
-        ("a: {}\nscan:\n  time: 1\n  settle: -1\n", r"line 4\] scan.settle: input should be"),
+        (
+            "scan:\n  tmie: 1\n",
+            r"\[defaults.yaml, line 2\] scan.tmie: there is no key tmie. Remedy: did you mean time",
+        ),
+        (
+            "a: {}\nscan:\n  time: 1\n  settle: -1\n",
+            r"line 4\] scan.settle: -1 is less than 0. Remedy: give 0 or more",
+        ),
         ("scan: [\n", r"\[defaults.yaml, line 2\]"),
         ("- scan\n", "it is no table"),
     ],
