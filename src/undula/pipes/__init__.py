@@ -6,7 +6,8 @@
 
 from undula.pipes.errors import GraphError, PipeError
 from undula.pipes.frame import Frame
-from undula.pipes.ledger import EdgeLedger, reconciled
+from undula.pipes.judging import reconciled
+from undula.pipes.ledger import EdgeLedger
 from undula.pipes.policy import Policy, parse_policy
 
 __all__ = ["EdgeLedger", "Frame", "GraphError", "PipeError", "Policy", "parse_policy", "reconciled"]

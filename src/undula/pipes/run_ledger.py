@@ -7,11 +7,11 @@ that are missing, as plain values for the run's stop document and its file.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from undula.pipes.intervals import IntervalSet
-from undula.pipes.ledger import FATES, Missing, Report
+from undula.pipes.ledger import SETS, Missing, Report
 
 
 @dataclass(slots=True)
@@ -19,7 +19,8 @@ class RunLedger:
     """What became of the frames `first` to `last`.
 
     `broken` are frames that an edge lost which may lose none; `left` those that others lost. A
-    frame still on its way to a viewer is neither: it may sleep as long as it likes.
+    frame still on its way to a viewer is neither: it may sleep as long as it likes. Of `unknown`
+    frames nobody can say whether they passed: who knew died before saying so.
     """
 
     first: int
@@ -28,6 +29,7 @@ class RunLedger:
     policies: dict[str, str] = field(default_factory=dict)
     broken: list[Missing] = field(default_factory=list)
     left: list[Missing] = field(default_factory=list)
+    unknown: list[Missing] = field(default_factory=list)
 
     @property
     def triggers(self) -> int:
@@ -37,7 +39,12 @@ class RunLedger:
     @property
     def complete(self) -> bool:
         """Every frame passed each edge, or its policy left it out."""
-        return not self.broken and not self.left
+        return not (self.broken or self.left or self.unknown)
+
+    @property
+    def missing(self) -> int:
+        """Frames that did not pass an edge, added up over the edges."""
+        return sum(missing.count for missing in (*self.broken, *self.left))
 
     @property
     def text(self) -> str:
@@ -45,7 +52,7 @@ class RunLedger:
         if self.complete:
             many = f"{len(self.edges)} edge{'s' * (len(self.edges) != 1)}"
             return f"complete: {self.triggers} frames, each accounted for on {many}"
-        return "; ".join(missing.text for missing in (*self.broken, *self.left))
+        return "; ".join(missing.text for missing in (*self.broken, *self.left, *self.unknown))
 
     def plain(self) -> dict[str, Any]:
         """For a stop document: edges as a table."""
@@ -53,12 +60,17 @@ class RunLedger:
             "triggers": self.triggers,
             "first_frame": self.first,
             "complete": self.complete,
+            "missing": self.missing,
             "text": self.text,
             "edge": list(self.edges),
             "policy": [self.policies.get(name, "") for name in self.edges],
         }
-        for name in ("seen", *FATES, "on_the_way"):
+        for name in (*SETS, "on_the_way"):
             found[name] = [counts[name] for counts in self.edges.values()]
+        unknown = dict.fromkeys(self.edges, 0)
+        for part in self.unknown:
+            unknown[part.edge] += part.count
+        found["unknown"] = list(unknown.values())
         return found
 
 
@@ -70,15 +82,16 @@ def run_ledger(report: Report, policies: Mapping[str, str], first: int, last: in
     found = RunLedger(first, last, policies=dict(policies))
     span = IntervalSet([(first, last + 1)])
     for name, ledger in report.edges.items():
-        counts = {fate: len(getattr(ledger, fate) & span) for fate in ("seen", *FATES)}
+        counts = {n: len(getattr(ledger, n) & span) + ledger.before[n] for n in SETS}
         found.edges[name] = counts | {"on_the_way": len(ledger.on_the_way & span)}
+    for unknown in report.unknown:
+        if frames := unknown.frames & span:
+            found.unknown.append(replace(unknown, frames=frames))
     for missing in report.missing:
         lossless = policies.get(missing.edge) == "lossless"
         frames = missing.frames & span
         if not lossless:
             frames = frames - report.edges[missing.edge].on_the_way
         if frames:
-            (found.broken if lossless else found.left).append(
-                Missing(missing.edge, frames, missing.place)
-            )
+            (found.broken if lossless else found.left).append(replace(missing, frames=frames))
     return found

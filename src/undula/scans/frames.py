@@ -54,7 +54,7 @@ def with_ledgers(stop: dict[str, Any], names: Iterable[str], devices: Registry) 
             ledgers[name] = found
     if not ledgers:
         return stop
-    gone = [f"[{n}] {found['text']}" for n, found in ledgers.items() if not found["complete"]]
+    gone = [f"[{n}] {found['text']}" for n, found in ledgers.items() if found["missing"]]
     reason = stop.get("reason") or "".join(
         ["frames are missing: ", "; ".join(gone)] if gone else []
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from undula.pipes.intervals import IntervalSet
-from undula.pipes.ledger import Edge, EdgeLedger, reconciled
+from undula.pipes.judging import reconciled
+from undula.pipes.ledger import Edge, EdgeLedger
 from undula.pipes.run_ledger import RunLedger, run_ledger
 
 FILE, VIEW = "det.frames -> file.frames", "det.frames -> view.frames"

@@ -32,7 +32,7 @@ class InHand:
         self.orphans: set[int] = set()
         self.adopted: dict[int, list[int]] = {}
         self.marks: list[int] = []
-        self._resumed = bool(ledger.seen.intervals())
+        self._resumed = bool(ledger.seen or ledger.closed)
 
     def told(self) -> dict[str, Any]:
         """What a new connection says first, of the time before; it has nothing else to confirm."""
@@ -63,7 +63,7 @@ class InHand:
         if seq_num in self.orphans:
             self.adopted.setdefault(seq_num, []).append(slot)
             return False
-        if self._resumed and seq_num in ledger.passed:
+        if self._resumed and (seq_num in ledger.passed or seq_num in ledger.closed):
             self.marks.append(slot)
             return False
         if self._resumed and seq_num in ledger.failed:

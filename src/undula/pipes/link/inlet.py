@@ -58,7 +58,7 @@ class Inlet:
         self._policy = policy or Policy()
         self.ledger = ledger or EdgeLedger()
         """What this end has counted; given to the next inlet of this edge, it goes on."""
-        self._resumed = bool(self.ledger.seen.intervals())
+        self._resumed = bool(self.ledger.seen or self.ledger.closed)
         self._ready: list[Frame] = []
         self._done: list[int] = []
         self._ended: Ended = "no"
@@ -201,7 +201,7 @@ class Inlet:
         if len(body) != count * DESCRIPTOR.size:
             raise wire.nonsense(f"{len(body)} bytes for {count} descriptors")
         slots, slot_bytes, memory = self._slots, self._slot_bytes, self._memory
-        seen, passed, ready = self.ledger.seen, self.ledger.passed, self._ready
+        seen, ledger, ready = self.ledger.seen, self.ledger, self._ready
         for fields in DESCRIPTOR.iter_unpack(body):
             slot = fields[0]
             if slot < slots:
@@ -210,7 +210,7 @@ class Inlet:
                 frame = unpack(fields, self._spill, (slot - slots) * slot_bytes, slot_bytes)
             else:
                 raise wire.nonsense(f"slot {slot} of {slots}")
-            if self._resumed and frame.seq_num in passed:
+            if self._resumed and (frame.seq_num in ledger.passed or frame.seq_num in ledger.closed):
                 self._done.append(slot)  # the node before it was started anew, and made it again
                 continue
             seen.add(frame.seq_num)

@@ -63,7 +63,7 @@ class NodeHost:
         self.inlets: dict[str, Receiving] = {}
         self.outlets: dict[str, list[Sending]] = {}
         self.produced = IntervalSet()
-        self.absorbed: dict[str, IntervalSet] = {}
+        self.absorbed: dict[str, EdgeLedger] = {}
         self.source = not node.inputs
         self.begun = self.ended = self._finished = False
         self.allowed: int | None = None
@@ -124,19 +124,21 @@ class NodeHost:
     def begin_run(self, first: int) -> None:
         """Another run of a warm graph: frames before this number are not worked on any more."""
         self._first = first
+        self.forget_frames(IntervalSet([(0, first)]))
         if self.source:
             self.allowed, self._run_is_new = 0, True
             self._early.clear()
             self._last_made = max(self._last_made, first - 1)
 
-    def trigger(self, number: int, index: int) -> None:
+    def trigger(self, number: int, index: int | None) -> None:
         """A source may make one frame more; what it had before the first trigger is none.
 
         Args:
             number: of the frame, from 1 on over all runs.
-            index: of the trigger in its run, from 0 on.
+            index: of the trigger in its run, from 0 on; None: as the source itself says.
         """
-        self._indices.give(number, index)
+        if index is not None:
+            self._indices.give(number, index)
         self.allowed = (self.allowed or 0) + 1
         self._triggered += 1
         if self._triggered == 1:
@@ -183,8 +185,8 @@ class NodeHost:
                 break
             self._remember()
             for frame in self._triggered_ones(frames):
-                if self.allowed is not None:
-                    frame.trigger = self._indices.of(frame.seq_num)
+                index = self._indices.of(frame.seq_num)
+                frame.trigger = frame.trigger if index is None else index
                 self.produced.add(frame.seq_num)
                 self.status.frames += 1
                 self._held.append((node.outputs[0].name, frame, 0))
@@ -319,8 +321,8 @@ class NodeHost:
             if node.covers == "frame" and not node.queued:
                 for edge in self.out:
                     if edge.source_port not in results:
-                        absorbed = self.absorbed.setdefault(edge.source_port, IntervalSet())
-                        absorbed.add(frame.seq_num)
+                        absorbed = self.absorbed.setdefault(edge.source_port, EdgeLedger())
+                        absorbed.dropped.add(frame.seq_num)
             for port, value in results.items():
                 if any(edge.source_port == port for edge in self.out):
                     self._held.append((port, self._result_frame(frame, value), 0))
@@ -564,23 +566,23 @@ class NodeHost:
             if inlet.ended == "no" and not (self.ended and self.into[name].feedback)
         ]
 
-    def views(self) -> dict[str, list[EdgeLedger]]:
-        """What its ends of the edges have counted, by the edge's name."""
-        found: dict[str, list[EdgeLedger]] = {}
-        for name, inlet in self.inlets.items():
-            found.setdefault(name, []).append(inlet.ledger)
+    def views(self) -> list[tuple[list[str], EdgeLedger]]:
+        """What its ends of the edges have counted, each with the names of the edges it is of."""
+        found = [([name], inlet.ledger) for name, inlet in self.inlets.items()]
         for outlet in self._all_outlets():
-            for name, ledger in outlet.ledgers().items():
-                found.setdefault(name, []).append(ledger)
-        for edge in self.out:
-            if edge.source_port in self.absorbed:
-                left_out = EdgeLedger()
-                left_out.dropped.update(self.absorbed[edge.source_port])
-                found.setdefault(edge.name, []).append(left_out)
+            found += [([name], ledger) for name, ledger in outlet.ledgers().items()]
+        for port, ledger in self.absorbed.items():
+            found.append(([e.name for e in self.out if e.source_port == port], ledger))
         return found
 
     def _shows_now(self, port: str) -> bool:
         return time.monotonic() >= self._show_at.get(port, 0.0)
+
+    def forget_frames(self, settled: IntervalSet) -> None:
+        """These frames are settled on every edge: they are counted no more."""
+        for _, ledger in self.views():
+            ledger.close(settled)
+        self.produced.remove(settled)
 
     def _show(self, port: str, frame: Frame) -> None:
         """Keep a small picture of what was handed on, now and then."""

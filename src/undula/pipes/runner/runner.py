@@ -13,31 +13,31 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from undula.core.errors import UndulaError
 from undula.messages import GraphTold
+from undula.pipes.book import Book
 from undula.pipes.errors import PipeError
 from undula.pipes.frame import Frame
-from undula.pipes.graph.model import EdgeSpec, Graph
-from undula.pipes.intervals import IntervalSet
-from undula.pipes.ledger import Edge, EdgeLedger, Report, merged, reconciled
-from undula.pipes.link import Inlet
-from undula.pipes.runner.control import Line
+from undula.pipes.graph.model import Graph
+from undula.pipes.intervals import packed
+from undula.pipes.ledger import Edge, EdgeLedger, Report
+from undula.pipes.runner.channels import Channels
 from undula.pipes.runner.indices import TriggerIndices
-from undula.pipes.runner.placement import HERE, LocalPlacement, Placed, Placement, placeable
+from undula.pipes.runner.placement import LocalPlacement, Placement, placeable
+from undula.pipes.runner.process import Process, Round
 from undula.pipes.runner.status import EdgeStatus, GraphStatus, NodeStatus
 from undula.pipes.runner.told import told
-
-if TYPE_CHECKING:
-    from undula.pipes.link.far_inlet import FarInlet
 
 MAX_RESTARTS = 5
 READY_S = 60.0
 QUIT_S = 5.0
-Views = dict[str, list[dict[str, Any]]]
+MERGING = 20
+"""Ledgers are added up for the status so seldom that it takes one part in so many of the time."""
 
 
 @dataclass(slots=True)
@@ -52,23 +52,6 @@ class Outcome:
     def ok(self) -> bool:
         """It ended by itself or as asked, and every frame is accounted for."""
         return not self.failed and self.report.complete
-
-
-@dataclass(slots=True)
-class _Process:
-    """One process of the graph, and the one before it when it was started anew."""
-
-    name: str
-    nodes: list[str]
-    process: Placed
-    line: Line
-    ready: bool = False
-    over: bool = False
-    restarts: int = 0
-    forgiven: int = 0
-    told: bool = False
-    views: Views = field(default_factory=dict)
-    given_up: bool = False
 
 
 class Runner:
@@ -100,24 +83,24 @@ class Runner:
         self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="undula-pipes-")
         self._folder = folder or Path(self._temporary.name if self._temporary else "")
         self._nodes = None if nodes is None else str(nodes)
-        self._processes: dict[str, _Process] = {}
+        self._processes: dict[str, Process] = {}
         self.channels = {n for n, node in graph.nodes.items() if node.kind == "channel"}
         self._where = {n: process for process, nodes in graph.processes().items() for n in nodes}
-        self._inlets: dict[str, FarInlet | Inlet] = {}
         self._waker = os.eventfd(0, os.EFD_NONBLOCK)
-        self.heard: Callable[[str, Frame], object] | None = None
-        """Called with the edge's name and each frame that comes to a channel; valid until then."""
-        self.safe: dict[str, IntervalSet] = {}
-        """Frames that nodes which keep them are done with, by node."""
         self._paths: dict[str, str] = {}
-        self._views: list[Views] = []
-        self._produced: dict[str, IntervalSet] = {}
+        self._lossless = [e.name for e in graph.edges if e.policy.kind == "lossless"]
+        self.book = Book(
+            [Edge(edge.start, edge.end) for edge in graph.edges],
+            [name for name in graph.nodes if not self._inputs(name)],
+            self._all_follows(),
+        )
         self._begun_at, self._triggered, self._stopping = 0.0, False, False
         self._given: dict[str, int] = {}
         self._indices: dict[str, TriggerIndices] = {}
         self._first = 0
         self._remembered: dict[str, dict[str, int]] = {}
-        self._merged: dict[str, EdgeLedger] = {}
+        self._merge_at = 0.0
+        self._round = Round()
         self._failed = ""
         self._answers: list[str] = []
         self._images: dict[str, dict[str, Any]] = {}
@@ -130,6 +113,16 @@ class Runner:
             self.status.nodes[name] = NodeStatus(name, process=self._where.get(name, ""))
         for edge in graph.edges:
             self.status.edges[edge.name] = EdgeStatus(edge.name, edge.policy.text)
+        self._channels = Channels(graph, self._sites, self._selector, self.book, self.status)
+
+    @property
+    def heard(self) -> Callable[[str, Frame], object] | None:
+        """Called with the edge's name and each frame that comes to a channel; valid until then."""
+        return self._channels.heard
+
+    @heard.setter
+    def heard(self, heard: Callable[[str, Frame], object] | None) -> None:
+        self._channels.heard = heard
 
     # ---- starting ------------------------------------------------------------------------------
 
@@ -155,7 +148,7 @@ class Runner:
         host = self.graph.nodes[nodes[0]].host
         process = self._placement.start(name, host)
         line = process.line
-        made = _Process(name, nodes, process, line, restarts=restarts)
+        made = Process(name, nodes, process, line, restarts=restarts)
         self._processes[name] = made
         self._selector.register(line.fileno(), selectors.EVENT_READ, name)
         line.say(
@@ -179,14 +172,14 @@ class Runner:
         for process in self._processes.values():
             self._begin(process)
 
-    def _begin(self, process: _Process) -> None:
+    def _begin(self, process: Process) -> None:
         sources = {
             name: {
-                "resume": max(self._known_to_all(name), self._first - 1),
+                "resume": self.book.known_to_all(name, self._lossless),
                 "given": self._given.get(name, 0),
                 "indices": self._indices.get(name, TriggerIndices()).plain(),
                 "again": process.restarts > 0,
-                "made": self._made(name),
+                "made": self.book.made_by(name),
                 "remembered": self._remembered.get(name, {}),
             }
             for name in process.nodes
@@ -199,38 +192,14 @@ class Runner:
         if self._stopping:  # it was asked of the one before
             process.line.say(do="stop")
 
-    def _known_to_all(self, source: str) -> int:
-        """The frame up to which the fate of all is known on each edge of a source.
-
-        A lossless consumer has done with them; of others it was told what became of them.
-        """
-        ledgers = self._ledgers()
-        known = []
-        for edge in self.graph.out_of(source):
-            ledger = ledgers[edge.name]
-            fate = ledger.passed
-            if edge.policy.kind != "lossless":
-                fate = fate | ledger.dropped | ledger.lost | ledger.failed
-            first = fate.intervals()[:1]
-            known.append(first[0][1] - 1 if first and first[0][0] == 1 else 0)
-        return min(known, default=0)
-
-    def _made(self, source: str) -> int:
-        """The highest number of a frame of this source that anybody has seen."""
-        ledgers = self._ledgers()
-        sets = [self._produced.get(source, IntervalSet())]
-        sets += [ledgers[edge.name].seen for edge in self.graph.out_of(source)]
-        return max((found.intervals()[-1][1] - 1 for found in sets if found), default=0)
-
     def trigger(self, source: str, index: int | None = None) -> None:
         """Let a source make one frame, after `begin(triggered=True)`.
 
-        `index` is that of the trigger in its run, from 0 on; by default one more than the last one.
+        `index` is that of the trigger in its run, from 0 on; None: as the source itself says.
         """
-        number = self._given.get(source, 0) + 1
-        index = number - max(self._first, 1) if index is None else index
-        self._given[source] = number
-        self._indices.setdefault(source, TriggerIndices()).give(number, index)
+        number = self._given[source] = self._given.get(source, 0) + 1
+        if index is not None:
+            self._indices.setdefault(source, TriggerIndices()).give(number, index)
         process = self._processes[self._where[source]]
         if process.ready:  # one that is just starting is told how many it owes
             process.line.say(do="trigger", name=source, number=number, index=index)
@@ -243,6 +212,9 @@ class Runner:
         nodes. Returns: the number of the run's first frame.
         """
         self._first = max(self._given.values(), default=0) + 1
+        self._channels.forget(self.book.begin_run(self._first))
+        self._round = Round()
+        self._merge()
         for process in self._processes.values():
             process.forgiven = process.restarts
             if process.ready:
@@ -258,24 +230,41 @@ class Runner:
                 with suppress(BlockingIOError):
                     os.eventfd_read(self._waker)
                 continue
-            if key.data in self._inlets:
-                self._take(key.data)
+            if key.data in self._channels:
+                self._or_fail(partial(self._channels.take, key.data))
                 continue
             process = self._processes[key.data]
             for words in process.line.heard():
                 self._hear(process, words)
             if process.line.ended:
                 self._died(process)
+        self._keep_short()
+
+    def _or_fail(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except UndulaError as exc:
+            self._fail(str(exc))
+
+    def _keep_short(self) -> None:
+        """Close a page of the book, once all processes have said what they know of its frames."""
+        processes = list(self._processes.values())
+        if self._round.begin_if(self.book, processes):
+            for process in processes:
+                if not process.over:
+                    process.line.say(do="tell", round=self._round.number)
+        elif self._round.is_done(processes):
+            page = self._round.end()
+            self.book.all_told()
+            if page:
+                closed = self.book.close(page)
+                self._channels.forget(closed)
+                for process in processes:
+                    process.line.say(do="close", frames=packed(closed.intervals()))
 
     def is_safe(self, node: str, seq_num: int) -> bool:
-        """Whether a node which keeps frames is done with one.
-
-        A node that died between confirming a frame and saying so has confirmed it all the same.
-        """
-        if seq_num in self.safe.get(node, ()):
-            return True
-        edges = [edge.name for edge in self.graph.into(node)]
-        return all(n in self._merged and seq_num in self._merged[n].passed for n in edges)
+        """Whether a node which keeps frames is done with one."""
+        return self.book.is_safe(node, seq_num)
 
     @property
     def failed(self) -> str:
@@ -284,23 +273,19 @@ class Runner:
 
     def failed_on(self, seq_num: int) -> list[str]:
         """Edges that may lose nothing, and whose node raised on this frame."""
-        lossless = [e.name for e in self.graph.edges if e.policy.kind == "lossless"]
-        return [n for n in lossless if n in self._merged and seq_num in self._merged[n].failed]
+        return self.book.failed_on(seq_num, self._lossless)
 
     def waits_at(self, seq_num: int) -> list[str]:
         """Edges that may lose nothing, where this frame is on its way, and not beyond."""
-        there = {
-            edge.name: edge for edge in self.graph.edges
-            if edge.policy.kind == "lossless" and edge.name in self._merged
-            and seq_num in self._merged[edge.name].on_the_way
-        }  # fmt: skip
-        beyond = {edge.source for edge in there.values()}
-        return [name for name, edge in there.items() if edge.target not in beyond]
+        names = set(self.book.waits_at(seq_num, self._lossless))
+        there = [edge for edge in self.graph.edges if edge.name in names]
+        beyond = {edge.source for edge in there}
+        return [edge.name for edge in there if edge.target not in beyond]
 
     @property
     def ledgers(self) -> Mapping[str, EdgeLedger]:
         """What is known of each edge, by its name, since its processes spoke last."""
-        return self._merged
+        return {edge.name: self.book.ledger(edge.name) for edge in self.graph.edges}
 
     def ask(self) -> None:
         """Let all processes say now how they are doing; `pump` hears it."""
@@ -315,7 +300,7 @@ class Runner:
     def tell(self, timeout_s: float) -> bool:
         """Hear now how all processes are doing; False when one does not say so in time."""
         end = time.monotonic() + timeout_s
-        asked: dict[str, _Process] = {}
+        asked: dict[str, Process] = {}
         for process in self._processes.values():
             process.told = process.over
         while time.monotonic() < end and not self._failed:
@@ -333,60 +318,7 @@ class Runner:
         """From any thread: let a `pump` that waits return."""
         os.eventfd_write(self._waker, 1)
 
-    def _join(self, edge: EdgeSpec, path: str) -> None:
-        """An edge ends here, in a channel: take its frames."""
-        before = self._inlets.pop(edge.name, None)
-        if before is not None:
-            self._take_all(edge.name, before)
-            with suppress(KeyError, ValueError):
-                self._selector.unregister(before.fileno())
-            before.close()
-        ledger = None if before is None else before.ledger
-        try:
-            inlet = self._inlet(edge, path, ledger)
-        except PipeError:
-            return  # it died meanwhile; its successor says so
-        self._inlets[edge.name] = inlet
-        self._selector.register(inlet.fileno(), selectors.EVENT_READ, edge.name)
-
-    def _inlet(self, edge: EdgeSpec, path: str, ledger: EdgeLedger | None) -> FarInlet | Inlet:
-        if not path.startswith("tcp://"):
-            return Inlet(Path(path), edge.name, edge.policy, ledger=ledger, wait=False)
-        from undula.pipes.link.far_inlet import FarInlet
-        from undula.pipes.link.keys import load_keys
-
-        return FarInlet(
-            path, edge.name, edge.policy, ledger=ledger, wait=False,
-            keys=load_keys(self._sites[HERE].keys or Path()),
-            host=self.graph.nodes[edge.source].host,
-        )  # fmt: skip
-
-    def _take(self, name: str) -> None:
-        inlet = self._inlets[name]
-        self._take_all(name, inlet)
-        if inlet.ended != "no":
-            self._selector.unregister(inlet.fileno())
-
-    def _take_all(self, name: str, inlet: FarInlet | Inlet) -> None:
-        try:
-            while frames := inlet.take():
-                for frame in frames:
-                    if self.heard is not None:
-                        self.heard(name, frame)
-                    inlet.confirm(frame)
-                self._count(name, frames)
-                inlet.flush()
-        except UndulaError as exc:
-            self._fail(str(exc))
-
-    def _count(self, edge: str, frames: Sequence[Frame]) -> None:
-        channel = next(e.target for e in self.graph.edges if e.name == edge)
-        status, last = self.status.nodes[channel], frames[-1]
-        status.frames += len(frames)
-        status.latency_s = time.time() - last.time
-        status.latency_max_s = max(status.latency_max_s, status.latency_s)
-
-    def _hear(self, process: _Process, words: Mapping[str, Any]) -> None:
+    def _hear(self, process: Process, words: Mapping[str, Any]) -> None:
         if "ready" in words:
             process.ready = True
             for edge in self.graph.edges:
@@ -405,12 +337,10 @@ class Runner:
         else:
             self._note(process, words)
 
-    def _note(self, process: _Process, words: Mapping[str, Any]) -> None:
+    def _note(self, process: Process, words: Mapping[str, Any]) -> None:
         """What must be known of a process should it die."""
         if "safe" in words:
-            safe = self.safe.setdefault(str(words["safe"]), IntervalSet())
-            for number in words["frames"]:
-                safe.add(number)
+            self.book.kept(str(words["safe"]), words["frames"])
         elif "remembered" in words:
             self._remembered[str(words["name"])] = words["remembered"]
         elif "fault" in words:  # its last words; a successor may do better
@@ -423,20 +353,22 @@ class Runner:
             self._paths[name] = path
             edge = next(e for e in self.graph.edges if e.name == name)
             if edge.target in self.channels:
-                self._join(edge, path)
+                self._or_fail(partial(self._channels.join, edge, path))
                 continue
             other = self._processes[self._where[edge.target]]
             if other.ready:
                 other.line.say(do="connect", name=name, path=path)
 
-    def _take_status(self, process: _Process, words: Mapping[str, Any]) -> None:
+    def _take_status(self, process: Process, words: Mapping[str, Any]) -> None:
         process.over = bool(words["over"])
         process.told = process.told or bool(words.get("asked"))
-        for edge, views in words["ledgers"].items():
-            process.views[edge] = views
+        self._round.heard(process, words.get("asked"))
+        for edge, changes in words["ledgers"]:
+            self.book.learn(edge, changes)
         for name, plain in words["nodes"].items():
-            produced = self._produced.setdefault(name, IntervalSet())
-            produced.update(IntervalSet(plain.pop("produced")))
+            produced = plain.pop("produced")
+            if produced:
+                self.book.made(name, produced)
             stopped_by = plain.pop("stopped_by")
             status = NodeStatus(**plain)
             status.restarts = process.restarts
@@ -449,27 +381,26 @@ class Runner:
         self.news = True
         for name, depth in words["depths"].items():
             self.status.edges[name].depth = depth
-        self._merged = self._ledgers()
-        for name, ledger in self._merged.items():
-            edge = self.status.edges[name]
-            for key, count in ledger.counts.items():
+        if process.over or words.get("asked") or time.monotonic() >= self._merge_at:
+            self._merge()
+
+    def _merge(self) -> None:
+        started = time.monotonic()
+        for name, edge in self.status.edges.items():
+            for key, count in self.book.ledger(name).counts.items():
                 if key != "on_the_way":
                     setattr(edge, key, count)
+        ended = time.monotonic()
+        self._merge_at = ended + MERGING * (ended - started)
 
-    def _ledgers(self) -> dict[str, EdgeLedger]:
-        found: dict[str, list[EdgeLedger]] = {edge.name: [] for edge in self.graph.edges}
-        for views in (*self._views, *(p.views for p in self._processes.values())):
-            for name, plain in views.items():
-                found[name] += [EdgeLedger.load(view) for view in plain]
-        return {name: merged(ledgers) for name, ledgers in found.items()}
-
-    def _died(self, process: _Process) -> None:
+    def _died(self, process: Process) -> None:
         self._selector.unregister(process.line.fileno())
         process.line.close()
         code = process.process.wait() or 0
-        self._views.append(process.views)
         if process.over:
             return
+        self.book.died(process.nodes, self._untold(process))
+        self._round = Round()
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         for name in process.nodes:
             status = self.status.nodes[name]
@@ -489,6 +420,16 @@ class Runner:
             return
         self._spawn(process.name, process.nodes, process.restarts + 1)
         self._processes[process.name].forgiven = process.forgiven
+
+    def _untold(self, process: Process) -> list[str]:
+        """Edges of which a process alone knows what becomes of some frames.
+
+        Of a source's edge without loss to another process the consumer knows it all.
+        """
+        return [
+            edge.name for node in process.nodes for edge in self.graph.out_of(node)
+            if self._inputs(node) or edge.name not in self._lossless or edge.target in process.nodes
+        ]  # fmt: skip
 
     def _give_up(self, node: str) -> None:
         """Nobody will take its frames: let those before it go on to the end."""
@@ -520,7 +461,7 @@ class Runner:
 
     def _ask(self, node: str, **words: Any) -> None:
         self._answers.clear()
-        asked: _Process | None = None
+        asked: Process | None = None
         end = time.monotonic() + READY_S
         while not self._answers and not self._failed and time.monotonic() < end:
             process = self._processes[self._where[node]]
@@ -547,8 +488,7 @@ class Runner:
     @property
     def over(self) -> bool:
         """Whether every node has ended."""
-        ends = all(inlet.ended == "end" for inlet in self._inlets.values())
-        return ends and all(process.over for process in self._processes.values())
+        return self._channels.ended and all(p.over for p in self._processes.values())
 
     def told(self, name: str) -> GraphTold:
         """How it runs, as a message under this name."""
@@ -585,19 +525,7 @@ class Runner:
 
     def outcome(self, triggers: int | None = None) -> Outcome:
         """The ledger and the status now. `triggers`: frames asked for, by default those made."""
-        views: dict[str, list[EdgeLedger]] = {}
-        for found in (*self._views, *(p.views for p in self._processes.values())):
-            for name, plain in found.items():
-                views.setdefault(name, []).extend(EdgeLedger.load(view) for view in plain)
-        for edge_name, inlet in self._inlets.items():
-            views.setdefault(edge_name, []).append(inlet.ledger)
-        sources = {n: made for n, made in self._produced.items() if not self._inputs(n)}
-        highest = max((made.intervals()[-1][1] - 1 for made in sources.values() if made), default=0)
-        edges = [Edge(edge.start, edge.end) for edge in self.graph.edges]
-        report = reconciled(
-            triggers or highest, edges, views, sources,
-            self._all_follows(),
-        )  # fmt: skip
+        report = self.book.report(triggers)
         if self.over and not self._failed:
             self.status.state = "ended"
         return Outcome(report, self.status, self._failed)
@@ -631,8 +559,7 @@ class Runner:
                 process.process.kill()
                 process.process.wait()
             process.line.close()
-        for inlet in self._inlets.values():
-            inlet.close()
+        self._channels.close()
         self._selector.close()
         os.close(self._waker)
         for edge in self._paths.values():

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from undula.core.errors import UndulaError
 from undula.pipes.errors import PipeError
 from undula.pipes.graph.model import EdgeSpec, Graph, NodeSpec
+from undula.pipes.intervals import IntervalSet, packed, unpacked
 from undula.pipes.ledger import EdgeLedger
 from undula.pipes.link import Inlet, MemoryInlet, MemoryOutlet, Outlet, Receiving, Sending
 from undula.pipes.link.holding import LOANS
@@ -35,8 +36,6 @@ TELL_S = 0.25
 """So often the runner hears how it goes."""
 KEEPING_S = 0.002
 MAX_SLOTS = 4096
-MAX_TOLD_INTERVALS = 500
-"""A ledger with more intervals is told at the end only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ class Worker:
         self._told_frames: dict[str, int] = {}
         self._told_end = self._quit = False
         self._told = ""
-        self._asked = False
+        self._asked: int | bool = False
         self._note()
         for host in self.hosts.values():
             host.node.prepare()
@@ -259,26 +258,29 @@ class Worker:
 
     def _obey(self, words: Mapping[str, Any]) -> None:
         what, name = words.get("do"), str(words.get("name", ""))
-        if what == "begin":
-            for host in self.hosts.values():
-                host.begin(words)
-        elif what == "run":
-            for host in self.hosts.values():
-                host.begin_run(words["first"])
+        if what in ("begin", "run", "close", "stop", "forget"):
+            self._obey_of_all(what, name, words)
         elif what == "connect":
             self._to_connect[name] = str(words["path"])
-        elif what == "forget":
-            for host in self.hosts.values():
-                host.forget(name)
         elif what == "tell":
-            self._asked = True
-        elif what == "stop":
-            for host in self.hosts.values():
-                host.stop_source()
+            self._asked = words.get("round", True)
         elif what == "quit":
             self._quit = True
         else:
             self._obey_of_node(what, name, words)
+
+    def _obey_of_all(self, what: str, name: str, words: Mapping[str, Any]) -> None:
+        for host in self.hosts.values():
+            if what == "begin":
+                host.begin(words)
+            elif what == "run":
+                host.begin_run(words["first"])
+            elif what == "close":
+                host.forget_frames(IntervalSet(unpacked(words["frames"])))
+            elif what == "stop":
+                host.stop_source()
+            else:
+                host.forget(name)
 
     def _obey_of_node(self, what: Any, name: str, words: Mapping[str, Any]) -> None:
         if what == "change":
@@ -308,7 +310,7 @@ class Worker:
             return
         span, self._told_at = max(1e-6, now - self._told_at), now
         nodes: dict[str, Any] = {}
-        ledgers: dict[str, list[Any]] = {}
+        ledgers: list[Any] = []
         depths: dict[str, int] = {}
         images: dict[str, Any] = {}
         for name, host in self.hosts.items():
@@ -322,18 +324,17 @@ class Worker:
             if not host.ended and host.begun:
                 status.state = "blocked" if host.blocked else "running"
             nodes[name] = asdict(status) | {
-                "produced": [list(pair) for pair in host.produced.intervals()],
+                "produced": packed(host.produced.changes()),
                 "stopped_by": host.stopped_by,
             }
             depths |= host.depths()
             images |= host.images()
-            for edge, views in host.views().items():
-                plain = [view.dump() for view in views]
-                size = sum(len(pairs) for view in plain for pairs in view.values())
-                if over or asked or size <= MAX_TOLD_INTERVALS:
-                    ledgers.setdefault(edge, []).extend(plain)
+            for edges, view in host.views():
+                changes = view.changes()
+                if changes:
+                    ledgers += [[edge, changes] for edge in edges]
         told = repr((nodes, depths, over))
-        if told != self._told or asked:
+        if told != self._told or ledgers or asked:
             self._line.say(
                 nodes=nodes, ledgers=ledgers, depths=depths, images=images, over=over, asked=asked
             )

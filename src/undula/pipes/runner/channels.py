@@ -1,0 +1,123 @@
+"""Room: pipes. Where edges of a graph end in the runner itself: its channels.
+
+In: the address of each producer, when it is there. Out: each frame to whoever listens, what the
+edges counted to the book. Frames are confirmed when the listener has returned. Called by: `runner`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from selectors import EVENT_READ, BaseSelector
+from typing import TYPE_CHECKING
+
+from undula.pipes.book import Book
+from undula.pipes.errors import PipeError
+from undula.pipes.frame import Frame
+from undula.pipes.graph.model import EdgeSpec, Graph
+from undula.pipes.intervals import IntervalSet
+from undula.pipes.ledger import EdgeLedger
+from undula.pipes.link import Inlet
+from undula.pipes.runner.placement import HERE, Site
+from undula.pipes.runner.status import GraphStatus
+
+if TYPE_CHECKING:
+    from undula.pipes.link.far_inlet import FarInlet
+
+
+class Channels:
+    """The ends of edges that are here.
+
+    Args:
+        graph: whose channels they are.
+        sites: where producers may be, by host.
+        selector: that waits for frames too, under the name of the edge.
+        book: that is told what the edges counted.
+        status: of the channels, which are nodes too.
+    """
+
+    def __init__(
+        self, graph: Graph, sites: Mapping[str, Site], selector: BaseSelector, book: Book,
+        status: GraphStatus,
+    ) -> None:  # fmt: skip
+        self._graph, self._sites, self._selector = graph, sites, selector
+        self._book, self._status = book, status
+        self._inlets: dict[str, FarInlet | Inlet] = {}
+        self._edges = {edge.name: edge for edge in graph.edges}
+        self.heard: Callable[[str, Frame], object] | None = None
+
+    def __contains__(self, edge: str) -> bool:
+        return edge in self._inlets
+
+    def join(self, edge: EdgeSpec, path: str) -> None:
+        """A producer is there: take its frames, and first the last ones of the one before.
+
+        Raises: UndulaError when that one spoke nonsense.
+        """
+        before = self._inlets.pop(edge.name, None)
+        if before is not None:
+            try:
+                self._take_all(edge.name, before)
+            finally:
+                with suppress(KeyError, ValueError):
+                    self._selector.unregister(before.fileno())
+                before.close()
+        ledger = None if before is None else before.ledger
+        try:
+            inlet = self._inlet(edge, path, ledger)
+        except PipeError:
+            return  # it died meanwhile; its successor says so
+        self._inlets[edge.name] = inlet
+        self._selector.register(inlet.fileno(), EVENT_READ, edge.name)
+
+    def _inlet(self, edge: EdgeSpec, path: str, ledger: EdgeLedger | None) -> FarInlet | Inlet:
+        if not path.startswith("tcp://"):
+            return Inlet(Path(path), edge.name, edge.policy, ledger=ledger, wait=False)
+        from undula.pipes.link.far_inlet import FarInlet
+        from undula.pipes.link.keys import load_keys
+
+        return FarInlet(
+            path, edge.name, edge.policy, ledger=ledger, wait=False,
+            keys=load_keys(self._sites[HERE].keys or Path()),
+            host=self._graph.nodes[edge.source].host,
+        )  # fmt: skip
+
+    def take(self, name: str) -> None:
+        """Frames came on this edge, or its end. Raises: UndulaError when its producer is mad."""
+        inlet = self._inlets[name]
+        self._take_all(name, inlet)
+        if inlet.ended != "no":
+            self._selector.unregister(inlet.fileno())
+
+    def _take_all(self, name: str, inlet: FarInlet | Inlet) -> None:
+        while frames := inlet.take():
+            for frame in frames:
+                if self.heard is not None:
+                    self.heard(name, frame)
+                inlet.confirm(frame)
+            self._count(self._edges[name].target, frames)
+            inlet.flush()
+        self._book.learn(name, inlet.ledger.changes())
+
+    def _count(self, channel: str, frames: list[Frame]) -> None:
+        status = self._status.nodes[channel]
+        status.frames += len(frames)
+        status.latency_s = time.time() - frames[-1].time
+        status.latency_max_s = max(status.latency_max_s, status.latency_s)
+
+    def forget(self, settled: IntervalSet) -> None:
+        """These frames are settled: they are counted no more."""
+        for inlet in self._inlets.values():
+            inlet.ledger.close(settled)
+
+    @property
+    def ended(self) -> bool:
+        """Whether each has seen the end."""
+        return all(inlet.ended == "end" for inlet in self._inlets.values())
+
+    def close(self) -> None:
+        """Hang up everywhere."""
+        for inlet in self._inlets.values():
+            inlet.close()
