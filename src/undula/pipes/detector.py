@@ -10,6 +10,7 @@ like is in `for_scans`, the way of a frame in `points`, the thread in `graph_thr
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -45,6 +46,8 @@ class GraphDetector:
         frame_timeout: seconds that a frame may take to come from its source, beyond the count time.
         slow_after: seconds that a frame may be on its way, beyond the count time, before the scan
             pauses until it came.
+        idle_after: seconds without a scan after which its processes end; the next scan starts them
+            anew.
     Raises: GraphError with every fault of the graph, also those that only a detector's has.
 
     Its source counts as long as it is told (`obeys_count_time`) where it has a PV for that; any
@@ -57,7 +60,7 @@ class GraphDetector:
 
     def __init__(
         self, name: str, *, graph: str | Mapping[str, Any], nodes: str | None = None,
-        frame_timeout: float = 8.0, slow_after: float = 3.0,
+        frame_timeout: float = 8.0, slow_after: float = 3.0, idle_after: float = 300.0,
     ) -> None:  # fmt: skip
         self.name = name
         self._nodes = None if nodes is None else Path(nodes)
@@ -73,7 +76,11 @@ class GraphDetector:
         self._told_count_time_s: float | None = None
         self.held_up = ""
         """Which edge cannot keep up, for the scan that then pauses; '' while all do."""
-        self._thread = GraphThread(self)
+        self._thread = GraphThread(self, idle_after)
+        self._staged = False
+        self._turn = 0
+        self._lock = threading.Lock()
+        """Held while what is kept of a run is put away, or a frame is added to it."""
         self._points = Points(self.scan)
         self._first, self._triggers = 1, 0
         self._ledger: RunLedger | None = None
@@ -141,9 +148,15 @@ class GraphDetector:
             return LOOK_S
         return min(LOOK_S, max(0.0, awaited.ask_at - time.monotonic()))
 
+    @property
+    def busy(self) -> bool:
+        """Whether a scan has it, or a frame is waited for."""
+        return self._staged or self._waiting is not None
+
     def graph_ends(self, runner: Runner) -> None:
         """Keep what its ledger says."""
         self._keep_ledger(runner)
+        self.tell.graph(runner.told)
 
     def graph_broke(self, error: UndulaError) -> None:
         """Nobody need wait any longer."""
@@ -188,10 +201,11 @@ class GraphDetector:
 
     def _through(self, runner: Runner, number: int, without: Mapping[str, str]) -> None:
         """A frame is safe and its values are here: keep both for `read` and the documents."""
-        self._stamp = time.time()
-        self._points.take(number, without)
-        for writer in self.scan.writers:
-            self._documents += self._files[writer].place(number, runner.restarts(writer))
+        with self._lock:
+            self._stamp = time.time()
+            self._points.take(number, without)
+            for writer, files in self._files.items():
+                self._documents += files.place(number, runner.restarts(writer))
 
     def _stem(self, writer: str) -> str:
         return f"{self._run.stem if self._run else 'frames'}_{self.scan.frames_key(writer)}"
@@ -222,16 +236,19 @@ class GraphDetector:
     def stage(self) -> SimStatus:
         """Forget what was; done when the graph runs."""
         self._forget()
+        self._staged = True
         status = SimStatus(self)
         self._starting.append(status)
         self._thread.ask(lambda _: None, status.finish)
         return status
 
     def _forget(self) -> None:
-        self._files, self._documents = {}, []
-        self._points.forget()
-        self._ledger = None
-        self._fresh = True
+        self._turn += 1
+        with self._lock:
+            self._files, self._documents = {}, []
+            self._points.forget()
+            self._ledger = None
+            self._fresh = True
         self._point, self._used = -1, True
 
     def _prepare(self, runner: Runner) -> None:
@@ -252,7 +269,8 @@ class GraphDetector:
             runner.clear(node)
 
     def unstage(self) -> list[object]:
-        """The graph stays warm for the next scan."""
+        """The graph stays warm for the next scan, for `idle_after` s."""
+        self._staged = False
         return [self]
 
     # ---- the run -------------------------------------------------------------------------------
@@ -262,9 +280,12 @@ class GraphDetector:
         status = SimStatus(self)
         self._point += self._used  # one that nobody has read is taken again
         self._used = False
-        point = self._point
+        self._turn += 1
+        point, turn = self._point, self._turn
 
         def work(runner: Runner) -> None:
+            if turn != self._turn:
+                raise DeviceError("it was stopped", remedy="trigger it again", device=self.name)
             self._give_up(DeviceError("it was triggered again", remedy="wait for it first"))
             # a frame whose point is taken again belongs to none
             self._documents = [one for one in self._documents if one[0] != "stream_datum"]
@@ -401,6 +422,7 @@ class GraphDetector:
     def stop(self, success: bool = False) -> None:
         """Give up the frame that is waited for."""
         del success
+        self._turn += 1
         self._give_up(DeviceError("it was stopped", remedy="trigger it again", device=self.name))
 
     def close(self) -> None:

@@ -1,14 +1,15 @@
 """Room: pipes. A graph of a device on a thread of its own, which alone touches its runner.
 
 In: work, from any thread. Out: the same work done with the runner, in order; or refused, when the
-graph cannot start or ends before it. The graph is started with the first work, kept warm, and
-started anew by the next work after it ended. Called by: `detector`.
+graph cannot start or ends before it. The graph is started with the first work, kept warm until it
+was idle for long, and started anew by the next work after it ended. Called by: `detector`.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -17,6 +18,8 @@ from undula.core.log import get_logger
 from undula.pipes.runner.runner import Runner
 
 LOOK_S = 0.2
+
+
 Work = Callable[[Runner], object]
 Refused = Callable[[UndulaError], object]
 
@@ -25,6 +28,10 @@ class Owner(Protocol):
     """Whose graph it is. Everything but `name` is called on the thread."""
 
     name: str
+
+    @property
+    def busy(self) -> bool:
+        """Whether the graph is needed now."""
 
     def make_runner(self) -> Runner:
         """The runner, not yet started. Raises: UndulaError."""
@@ -43,10 +50,16 @@ class Owner(Protocol):
 
 
 class GraphThread:
-    """The thread. `runner` is there while the graph runs."""
+    """The thread. `runner` is there while the graph runs.
 
-    def __init__(self, owner: Owner) -> None:
-        self._owner = owner
+    Args:
+        owner: whose graph it is.
+        idle_s: the graph ends when it was not needed for so long, s.
+    """
+
+    def __init__(self, owner: Owner, idle_s: float) -> None:
+        self._owner, self._idle_s = owner, idle_s
+        self._idle = False
         self._work: queue.SimpleQueue[tuple[Work, Refused]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -94,10 +107,16 @@ class GraphThread:
             thread.join(timeout_s)
 
     def _serve(self) -> None:
+        while self._serve_once():
+            pass
+
+    def _serve_once(self) -> bool:
+        """Run the graph; whether to start it anew, because work came when it had just ended."""
         owner = self._owner
         error: UndulaError = DeviceError(
             "its graph has ended", remedy="trigger it again: it is started anew", device=owner.name
         )
+        self._idle = False
         try:
             error = self._run() or error
         except UndulaError as exc:
@@ -111,12 +130,16 @@ class GraphThread:
             )
         refused: list[Refused] = []
         with self._lock:
+            if self._idle and not self._work.empty():
+                return True
             self._thread = None
             while not self._work.empty():
                 refused.append(self._work.get_nowait()[1])
-        owner.graph_broke(error)
+        if not self._idle:
+            owner.graph_broke(error)
         for refuse in refused:
             refuse(error)
+        return False
 
     def _run(self) -> UndulaError | None:
         """Until the graph is over; why, when it broke. Raises: whatever breaks it."""
@@ -126,9 +149,15 @@ class GraphThread:
         try:
             self.runner = runner
             owner.graph_began(runner)
-            look_s = LOOK_S
+            look_s, needed_at = LOOK_S, time.monotonic()
             while not runner.over and not runner.failed:
-                self._do_all(runner)
+                if self._do_all(runner) or owner.busy:
+                    needed_at = time.monotonic()
+                elif time.monotonic() - needed_at > self._idle_s:
+                    get_logger().info("graph_idle", device=owner.name, idle_s=self._idle_s)
+                    runner.status.state = "ended"
+                    self._idle = True
+                    return None
                 runner.pump(look_s)
                 look_s = owner.graph_turn(runner)
             if not runner.failed:
@@ -144,12 +173,15 @@ class GraphThread:
             owner.graph_ends(runner)
             runner.close()
 
-    def _do_all(self, runner: Runner) -> None:
+    def _do_all(self, runner: Runner) -> bool:
+        """Do what was asked for; whether that was anything."""
+        done = False
         while True:
             try:
                 work, refused = self._work.get_nowait()
             except queue.Empty:
-                return
+                return done
+            done = True
             try:
                 work(runner)
             except UndulaError as exc:

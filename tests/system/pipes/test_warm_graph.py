@@ -113,7 +113,7 @@ def test_each_run_of_a_warm_graph_has_its_own_triggers_whoever_died_and_whatever
     detector.stop()
     aborted = detector.run_ledger()
     assert aborted is not None
-    assert aborted["triggers"] == 3
+    assert aborted["triggers"] in (2, 3), "it may have been stopped before it was given"
     detector.unstage()
 
     run(detector, tmp_path / "after.nxs", POINTS).checked(POINTS)
@@ -148,3 +148,36 @@ def test_a_point_that_is_taken_again_has_the_same_trigger_and_place(
     assert found.triggers == [0, 1, 2, 2, 3, 4, 5]
     assert found.ledger["triggers"] == POINTS + 1
     np.testing.assert_array_equal(np.squeeze(found.map), np.reshape(found.sums, SHAPE))
+
+
+def test_a_graph_that_nobody_needs_ends_and_the_next_run_starts_it_anew(tmp_path: Path) -> None:
+    detector = GraphDetector("cam", graph=GRAPH, frame_timeout=30.0, idle_after=0.0)
+    try:
+        for name in ("first", "second"):
+            detector.set_run_path(tmp_path / f"{name}.nxs")
+            detector.stage().wait(60)
+            assert detector.status is not None, "it runs while it is staged"
+            run(detector, tmp_path / f"{name}.nxs", POINTS).checked(POINTS)
+            wait_for_end(detector)
+    finally:
+        detector.close()
+
+
+def test_a_trigger_that_comes_just_when_the_graph_ends_has_its_frame(tmp_path: Path) -> None:
+    detector = GraphDetector("cam", graph=GRAPH, frame_timeout=30.0, idle_after=0.0)
+    try:
+        detector.set_run_path(tmp_path / "run.nxs")
+        for number in range(5):  # each begins a graph, or finds the one that is just ending
+            detector.trigger().wait(60)
+            assert detector.read()["cam_roi_sum"]["value"] > 0, number
+    finally:
+        detector.close()
+
+
+def wait_for_end(detector: GraphDetector) -> None:
+    """It ends by itself; fails when it does not within a minute."""
+    thread = detector._thread._thread
+    if thread is not None:
+        thread.join(60)
+        assert not thread.is_alive(), "it does not end"
+    assert detector.status is None
