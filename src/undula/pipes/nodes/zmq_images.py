@@ -130,7 +130,7 @@ def frame_of(header: Mapping[str, Any], data: memoryview, number: int, *, packed
     shape = header.get("shape")
     if not isinstance(shape, list) or not 1 <= len(shape) <= 4:
         raise _nonsense(f"its shape is {shape!r}")
-    if not all(isinstance(one, int) and 0 < one < 2**20 for one in shape):
+    if not all(type(one) is int and 0 < one < 2**20 for one in shape):
         raise _nonsense(f"its shape is {shape!r}")
     simplon = str(header.get("htype", "")).startswith("d")
     size = tuple(reversed(shape)) if simplon else tuple(shape)  # SIMPLON says x before y
