@@ -24,6 +24,8 @@ from undula.testing.law import until
 
 SEED = os.environ.get("UNDULA_SOAK_SEED") or str(time.time_ns() % 1_000_000)
 SECONDS = float(os.environ.get("UNDULA_SOAK_SECONDS", "180")) / 3
+LEAST = 20
+"""Scans that are accepted at least."""
 PEOPLE = ("ann", "ben", "eve")
 MOST = 12
 """Scans that wait at most: whoever finds so many adds no more."""
@@ -80,7 +82,8 @@ def test_each_accepted_scan_ends_once_whatever_is_edited_and_killed() -> None:
         for person in people:
             person.start()
         finish = time.monotonic() + SECONDS
-        while time.monotonic() < finish:
+        while time.monotonic() < finish or len(accepted) < LEAST:  # longer on a busy machine
+            assert time.monotonic() < finish + 10 * SECONDS, f"hardly anything is done, seed {SEED}"
             time.sleep(dice.uniform(2.0, 8.0))
             if pid := beamline.pid("engine"):
                 os.kill(pid, signal.SIGKILL)
@@ -107,7 +110,6 @@ def test_each_accepted_scan_ends_once_whatever_is_edited_and_killed() -> None:
             told.update(finished.item_id for _, finished in entries)
             cursor = entries[-1][0]
         runs = Counter(run.record.item_id for run in client.runs.search(limit=100_000))
-    assert len(told) > SECONDS / 2, "hardly anything was done"
     assert not accepted - set(told), f"scans that never ended, seed {SEED}"
     assert not [one for one, times in told.items() if times > 1], f"ended twice, seed {SEED}"
     assert not [one for one, times in runs.items() if times > 1], f"ran twice, seed {SEED}"

@@ -150,7 +150,7 @@ def device_group(entry: Any, start: Document, device: Device) -> Any:
         write_value(group, "preset", np.nan if seconds is None else float(seconds), "s")
     else:
         group = nx_group(entry["instrument"], name, NX_CLASS[device.kind])
-    write_value(group, "local_name" if device.kind != "positioner" else "name", device.name)
+    write_value(group, "local_name" if device.kind == "detector" else "name", device.name)
     write_value(group, "description", device.description or None)
     return group
 
