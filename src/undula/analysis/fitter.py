@@ -69,7 +69,20 @@ class Fitter:
             x: positions, shape (points,).
             y: values, shape (points,).
         """
-        payload = pack_request(model, x, y, self._folder)
+        return self._fit(model, x, y)
+
+    def fit_map(self, model: str, x: Any, y: Any, values: Any) -> FitResult:
+        """Fit a map; as `fit`.
+
+        Args:
+            model: the line, see `expression`; of models that have a form for maps.
+            x, y: positions, shape (points,).
+            values: shape (points,).
+        """
+        return self._fit(model, x, y, values)
+
+    def _fit(self, model: str, *measured: Any) -> FitResult:
+        payload = pack_request(model, measured, self._folder)
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
@@ -86,7 +99,7 @@ class Fitter:
                 self._rest()
         return FitResult(
             model=model,
-            points=len(x),
+            points=len(measured[0]),
             problem=f"{model} could not be fitted: {problem}",
             remedy="choose another model, or correct the beamline's own",
         )

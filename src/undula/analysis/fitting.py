@@ -14,26 +14,30 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from undula.analysis.expression import Combined, Expression, Setting, Term, parse
-from undula.analysis.guess import Part, guess
+from undula.analysis.built import (
+    LARGEST,
+    SMALLEST,
+    UNFIT,
+    FloatArray,
+    Part,
+    apply,
+    best,
+    built,
+    largest_of,
+    parameter_of,
+    settings_of,
+    varying,
+)
+from undula.analysis.expression import Expression, Term, parse
+from undula.analysis.guess import guess
 from undula.analysis.models import SHAPES, make, require_models
 from undula.analysis.own import OwnModel, load_models
-from undula.analysis.shifting import far_zero, put_back, shifted
+from undula.analysis.shifting import PLACES, far_zero, put_back, shifted
 from undula.analysis.trust import Curve, problem_of
 from undula.core.errors import InputError, UndulaError
-from undula.messages import FitParameter, FitResult
+from undula.messages import FitResult
 
-FloatArray = npt.NDArray[np.float64]
 CURVE_POINTS = 201
-LARGEST = 1e100
-"""Squares of larger numbers are none; of 1 over it they vanish."""
-SMALLEST = 1e-13
-"""Positions closer than this share of their size are one position."""
-MAX_CALLS = 800
-GOOD_ENOUGH = 0.98
-"""Share of the variance explained above which no other start is tried."""
-UNFIT = (ValueError, TypeError, ArithmeticError, np.linalg.LinAlgError)
-"""What lmfit and numpy raise where a model has no value."""
 _WIDTHS = (0.3, 3.0)
 """Factors on the guessed widths for further starts."""
 
@@ -80,14 +84,13 @@ def _fit(
     y: FloatArray,
     facts: dict[str, Any],
 ) -> FitResult:
-    parts, model = _model(expression, own)
-    varying = _varying(parts, expression)
-    _check_data(x, y, varying)
+    parts, model = built(expression, lambda term, sign: _part(term, own, sign))
+    _check_data(x, y, varying(parts, expression))
     zero = far_zero(parts, expression, x)
-    expression, x = shifted(expression, zero), x - zero
+    expression, x = shifted(expression, dict.fromkeys(PLACES, zero)), x - zero
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        found = _best(model, _starts(parts, model, expression, x, y), x, y)
+        found = best(model, _starts(parts, model, expression, x, y), y, x=x)
         if found is None:
             raise InputError(
                 f"{expression.text} cannot be computed over this range",
@@ -96,7 +99,7 @@ def _fit(
         curve_x = np.linspace(x[0], x[-1], CURVE_POINTS)
         curve_y = np.broadcast_to(np.asarray(found.eval(x=curve_x), float), curve_x.shape)
         fitted = np.broadcast_to(np.asarray(found.best_fit, float), y.shape)
-    parameters = [_parameter(p, parts) for p in found.params.values()]
+    parameters = [parameter_of(p, parts) for p in found.params.values()]
     shown = put_back([p for p in parameters if p is not None], parts, found, zero)
     x, curve_x = x + zero, curve_x + zero
     problem, remedy = problem_of(
@@ -115,56 +118,28 @@ def _fit(
     )
 
 
-def _model(expression: Expression, own: Mapping[str, OwnModel]) -> tuple[list[Part], Any]:
-    parts: list[Part] = []
-
-    def build(tree: Term | Combined, sign: float) -> Any:
-        if isinstance(tree, Term):
-            part = _part(tree, own, sign)
-            parts.append(part)
-            return part.model
-        left = build(tree.left, sign)
-        minus = tree.operator == "-"
-        right = build(tree.right, -sign if minus else sign)
-        return left - right if minus else left + right
-
-    return parts, build(expression.tree, 1.0)
-
-
 def _part(term: Term, own: Mapping[str, OwnModel], sign: float) -> Part:
     if term.name in SHAPES:
         shape = SHAPES[term.name]
-        part = Part(term.name, term.prefix, make(shape, term.prefix), shape.role, sign, shape)
-    else:
-        mine = own[term.name]
-        part = Part(
-            term.name, term.prefix, mine.make(term.prefix), "own", sign, own_guess=mine.guess
-        )
-    for name in term.settings:
-        if name not in part.names:
-            raise InputError(
-                f"{term.name} has no parameter {name!r}", remedy=f"it has {', '.join(part.names)}"
-            )
-    return part
-
-
-def _varying(parts: Sequence[Part], expression: Expression) -> int:
-    fixed = sum(s.fixed for term in expression.terms for s in term.settings.values())
-    tied = 0
-    for part in parts:
-        hints = part.model.make_params()
-        tied += sum(bool(hints[f"{part.prefix}{name}"].expr) for name in part.names)
-    return sum(len(part.names) for part in parts) - fixed - tied
-
-
-def _check_data(x: FloatArray, y: FloatArray, varying: int) -> None:
-    distinct = len(np.unique(x))
-    if varying == 0:
-        raise InputError("every parameter is fixed", remedy="leave one free, or plot the model")
-    if distinct <= varying:
+        model = make(shape, term.prefix)
+        return Part(term.name, term.prefix, model, shape.role, sign, shape)
+    mine = own[term.name]
+    if mine.places != ("x",):
         raise InputError(
-            f"{distinct} points at different positions are too few for {varying} parameters",
-            remedy=f"measure at {varying + 1} positions or more, or fix parameters",
+            f"{term.name} is a model of maps: it takes x and y",
+            remedy="fit it to a map, or choose a model of x alone",
+        )
+    return Part(term.name, term.prefix, mine.make(term.prefix), "own", sign, own_guess=mine.guess)
+
+
+def _check_data(x: FloatArray, y: FloatArray, free: int) -> None:
+    distinct = len(np.unique(x))
+    if free == 0:
+        raise InputError("every parameter is fixed", remedy="leave one free, or plot the model")
+    if distinct <= free:
+        raise InputError(
+            f"{distinct} points at different positions are too few for {free} parameters",
+            remedy=f"measure at {free + 1} positions or more, or fix parameters",
         )
     with np.errstate(over="ignore"):
         span, spread = float(np.ptp(x)), float(np.ptp(y))
@@ -181,11 +156,6 @@ def _check_data(x: FloatArray, y: FloatArray, varying: int) -> None:
         )
 
 
-def largest_of(values: FloatArray) -> float:
-    """The largest size of a value."""
-    return float(np.max(np.abs(values)))
-
-
 def _starts(
     parts: Sequence[Part], model: Any, expression: Expression, x: FloatArray, y: FloatArray
 ) -> list[Any]:
@@ -196,15 +166,11 @@ def _starts(
         if part.role == "step" and any(p.role == "background" for p in parts):
             first[f"{part.prefix}sigma"].set(min=0)
     values = guess(parts, x, y)
-    settings = {
-        f"{term.prefix}{name}": setting
-        for term in expression.terms
-        for name, setting in term.settings.items()
-    }
+    settings = settings_of(expression)
     for name, value in values.items():
         if not first[name].expr:
             first[name].set(value=value if np.isfinite(value) else 1.0)
-    _apply(first, settings)
+    apply(first, settings)
     starts = [first]
     peaks = [p for p in parts if p.role in ("peak", "own", "step")]
     for factor in _WIDTHS if peaks else ():
@@ -216,54 +182,3 @@ def _starts(
                 parameter.set(value=width if parameter.value >= 0 else -width)
         starts.append(other)
     return starts
-
-
-def _apply(params: Any, settings: Mapping[str, Setting]) -> None:
-    for name, setting in settings.items():
-        parameter = params[name]
-        if setting.fixed and not parameter.min <= float(setting.value or 0.0) <= parameter.max:
-            raise InputError(
-                f"{name} cannot be {setting.value:g}: it lies between {parameter.min:g} and "
-                f"{parameter.max:g}",
-                remedy="fix it at a value in there, or leave it free",
-            )
-        if setting.fixed:
-            parameter.set(value=setting.value, vary=False, expr="")
-            continue
-        value = setting.value if setting.value is not None else parameter.value
-        inside = min(max(value, setting.low), setting.high)
-        if inside in (setting.low, setting.high) and np.isfinite(setting.high - setting.low):
-            inside = (setting.low + setting.high) / 2  # on a bound nothing moves any more
-        parameter.set(value=inside, min=setting.low, max=setting.high, vary=True, expr="")
-
-
-def _best(model: Any, starts: Sequence[Any], x: FloatArray, y: FloatArray) -> Any | None:
-    best = None
-    for start in starts:
-        try:
-            found = model.fit(y, start, x=x, max_nfev=MAX_CALLS)
-        except UNFIT:
-            continue
-        if not np.isfinite(found.chisqr):
-            continue
-        if best is None or found.chisqr < best.chisqr:
-            best = found
-        total = float(np.sum((y - y.mean()) ** 2))
-        if best.success and best.errorbars and best.chisqr <= (1 - GOOD_ENOUGH) * total:
-            break
-    return best
-
-
-def _parameter(parameter: Any, parts: Sequence[Part]) -> FitParameter | None:
-    if not np.isfinite(parameter.value):
-        return None
-    own = {f"{part.prefix}{name}" for part in parts for name in part.names}
-    derived = parameter.name not in own
-    error = parameter.stderr
-    return FitParameter(
-        name=str(parameter.name),
-        value=float(parameter.value),
-        error=None if error is None or not np.isfinite(error) else float(error),
-        fixed=not parameter.vary and not parameter.expr,
-        derived=derived,
-    )

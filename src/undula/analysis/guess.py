@@ -7,47 +7,16 @@ what is left.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from undula.analysis.models import Role, Shape
+from undula.analysis.built import FloatArray, Part
+from undula.analysis.models import Role
 from undula.analysis.statistics import peak_stats
 
-FloatArray = npt.NDArray[np.float64]
-Guess = Callable[[FloatArray, FloatArray], dict[str, float]]
 _ENDS = 0.1
 """Share of the points at each end that is taken for background."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One term, ready to fit: its lmfit model, its kind, its sign in the sum."""
-
-    name: str
-    prefix: str
-    model: Any
-    role: Role
-    sign: float = 1.0
-    shape: Shape | None = None
-    own_guess: Guess | None = None
-
-    @property
-    def names(self) -> list[str]:
-        """The parameters of its function, without prefix; not what is computed from them."""
-        known = inspect.signature(self.model.func).parameters
-        keys = [name.removeprefix(self.prefix) for name in self.model.param_names]
-        return [key for key in keys if key in known]
-
-    def value(self, start: dict[str, float], x: FloatArray) -> FloatArray:
-        """The curve of this part alone, shape of x."""
-        given = {name: start[f"{self.prefix}{name}"] for name in self.names}
-        params = self.model.make_params(**given)
-        return self.sign * np.asarray(self.model.eval(params, x=x), dtype=np.float64)
 
 
 def guess(parts: Sequence[Part], x: FloatArray, y: FloatArray) -> dict[str, float]:
@@ -71,7 +40,7 @@ def guess(parts: Sequence[Part], x: FloatArray, y: FloatArray) -> dict[str, floa
         else:
             found = _fitted_guess(part, x, data)
         start.update({f"{part.prefix}{name}": value for name, value in found.items()})
-        left = left - np.nan_to_num(part.value(start, x))
+        left = left - np.nan_to_num(part.value(start, x=x))
     return start
 
 
@@ -152,7 +121,7 @@ def _peak(part: Part, x: FloatArray, y: FloatArray) -> dict[str, float]:
         found.setdefault(key, known if known is not None else value if np.isfinite(value) else 1.0)
     if "sigma_r" in found:
         found["sigma_r"] = found["sigma"]
-    unit = part.sign * part.value({f"{part.prefix}{k}": v for k, v in found.items()}, x)
+    unit = part.sign * part.value({f"{part.prefix}{k}": v for k, v in found.items()}, x=x)
     top = float(np.nanmax(np.abs(unit))) if np.isfinite(unit).any() else 0.0
     found["amplitude"] = height / top if top > 0 else height
     return found

@@ -8,6 +8,9 @@ A model is a function whose first parameter is x (an array) and whose others are
     def guess_knife(x, y):            # may be left out
         return {"center": x[y.argmax()]}
 
+One whose first two parameters are x and y, without defaults, is a model of maps, and its guess
+takes x, y and the values.
+
 `names` reads the files without running them, for the check before a scan. `load_models` runs them,
 anew at each fit, and only in the process of `worker`.
 """
@@ -37,12 +40,19 @@ class OwnModel:
     path: Path
     guess_function: Callable[..., Any] | None = None
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """What it is a function of: `("x",)` for curves, `("x", "y")` for maps."""
+        second = list(inspect.signature(self.function).parameters.values())[1:2]
+        of_maps = [p.name for p in second] == ["y"] and second[0].default is inspect.Parameter.empty
+        return ("x", "y") if of_maps else ("x",)
+
     def make(self, prefix: str) -> Any:
         """The lmfit model. Raises: ConfigError when the function is none."""
         import lmfit
 
         try:
-            return lmfit.Model(self._call, prefix=prefix, independent_vars=["x"])
+            return lmfit.Model(self._call, prefix=prefix, independent_vars=list(self.places))
         except (ValueError, TypeError, SyntaxError) as exc:
             raise ConfigError(
                 f"{self.name} is no model: {exc}",
@@ -85,11 +95,11 @@ class OwnModel:
             )
         return array
 
-    def guess(self, x: Any, y: Any) -> dict[str, float]:
+    def guess(self, *measured: Any) -> dict[str, float]:
         """Start values, {} without a guess. Raises: ConfigError with the line of the fault."""
         if self.guess_function is None:
             return {}
-        found = self._guarded(self.guess_function, x, y)
+        found = self._guarded(self.guess_function, *measured)
         try:
             return {str(k): float(v) for k, v in dict(found).items()}
         except (TypeError, ValueError) as exc:

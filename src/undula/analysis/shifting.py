@@ -6,18 +6,16 @@ wide as the peak. So x is counted from the middle of the scan, and places and li
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from undula.analysis.built import FloatArray, Part
 from undula.analysis.expression import Combined, Expression, Setting, Term
-from undula.analysis.guess import Part
 from undula.messages import FitParameter
 
-FloatArray = npt.NDArray[np.float64]
 FAR = 5.0
 """Middle of the scan over its length, from which on it counts as far."""
 PLACES = ("center", "center1", "center2", "midpoint")
@@ -35,12 +33,11 @@ def far_zero(parts: Sequence[Part], expression: Expression, x: FloatArray) -> fl
     return 0.0 if held else middle
 
 
-def shifted(expression: Expression, zero: float) -> Expression:
-    """The expression with what is said of places counted from `zero`."""
+def shifted(expression: Expression, zeros: Mapping[str, float]) -> Expression:
+    """The expression with what is said of places, by their names, counted from the zeros."""
 
     def moved(name: str, setting: Setting) -> Setting:
-        if name not in PLACES:
-            return setting
+        zero = zeros.get(name, 0.0)
         value = None if setting.value is None else setting.value - zero
         return replace(setting, value=value, low=setting.low - zero, high=setting.high - zero)
 
@@ -49,7 +46,7 @@ def shifted(expression: Expression, zero: float) -> Expression:
             return replace(tree, left=walk(tree.left), right=walk(tree.right))
         return replace(tree, settings={k: moved(k, v) for k, v in tree.settings.items()})
 
-    return replace(expression, tree=walk(expression.tree)) if zero else expression
+    return replace(expression, tree=walk(expression.tree)) if any(zeros.values()) else expression
 
 
 def put_back(
@@ -84,7 +81,7 @@ def _line(
     values = np.array([old[name].value for name in names])
     size = len(names)
     rows = np.array([[1.0, -zero, zero**2], [0.0, 1.0, -2 * zero], [0.0, 0.0, 1.0]])[:size, :size]
-    covariance = _covariance(names, found)
+    covariance = covariance_of(names, found)
     errors = None if covariance is None else np.sqrt(np.diag(rows @ covariance @ rows.T))
     return {
         name: old[name].model_copy(
@@ -94,7 +91,8 @@ def _line(
     }
 
 
-def _covariance(names: Sequence[str], found: Any) -> FloatArray | None:
+def covariance_of(names: Sequence[str], found: Any) -> FloatArray | None:
+    """Of these parameters of lmfit's result; None when it is not known."""
     order = list(found.var_names)
     if getattr(found, "covar", None) is None or any(name not in order for name in names):
         return None

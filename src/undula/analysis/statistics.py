@@ -6,7 +6,7 @@ Pure numpy.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,14 +68,19 @@ def peak_stats(x: npt.ArrayLike, y: npt.ArrayLike) -> PeakStats | None:
 
 @dataclass(frozen=True, slots=True)
 class MapStats:
-    """Where a map is highest, and its centre of mass above the lowest value.
+    """Where a map is highest, its centre of mass above the lowest value, its half height.
 
-    Places are (slow, fast). `com` is None where all values are the same.
+    Places and widths are (slow, fast). `com` is None where all values are the same. `cen` is the
+    centre of mass of what is above half the height, `fwhm` how far that reaches along each axis;
+    half height lies midway between the lowest and the highest value. Both are None where the half
+    height reaches the edge of the map, or fewer than 4 points are above it.
     """
 
     peak: tuple[float, float]
     height: float
     com: tuple[float, float] | None
+    cen: tuple[float, float] | None = None
+    fwhm: tuple[float, float] | None = None
 
 
 def map_stats(slow: npt.ArrayLike, fast: npt.ArrayLike, values: npt.ArrayLike) -> MapStats | None:
@@ -104,7 +109,78 @@ def map_stats(slow: npt.ArrayLike, fast: npt.ArrayLike, values: npt.ArrayLike) -
     if total > 0 and np.isfinite(total):
         middle = top + (weights * (places - top[:, None])).sum(axis=1) / total
         com = (float(middle[0]), float(middle[1]))
-    return MapStats((float(top[0]), float(top[1])), float(zs.max()), com)
+    cen, fwhm = _half_height_of_map(places, zs)
+    return MapStats((float(top[0]), float(top[1])), float(zs.max()), com, cen, fwhm)
+
+
+_DIRECTIONS = 32
+_DISC = 4.0
+"""Full width of an ellipse along an axis over the standard deviation of its area there."""
+_MIN_POINTS = 4
+_CELL = 1.8
+"""Side of a cell over the distance of points that are spread evenly."""
+_GRID = 1.5
+"""Of a grid the lines along both axes, multiplied, are at most so many times the points."""
+
+_Pair: TypeAlias = "tuple[float, float]"
+
+
+def _around(
+    top: int, over: npt.NDArray[np.bool_], scaled: npt.NDArray[np.float64]
+) -> npt.NDArray[np.bool_]:
+    """Those of the points `over` that hang together with `top`, by cells of about one point."""
+    import numpy as np
+
+    places = np.stack([_cells(values) for values in scaled])
+    if np.prod(places.max(axis=1) + 1.0) > _GRID * len(over):  # they lie on no grid
+        places = np.floor((scaled + 1.0) * len(over) ** 0.5 / _CELL).astype(np.intp)
+    wanted = set(map(tuple, places[:, over].T.tolist()))
+    ways = [tuple(places[:, top].tolist())]
+    reached = set(ways)
+    while ways:
+        row, column = ways.pop()
+        around = {(row + i, column + k) for i in (-1, 0, 1) for k in (-1, 0, 1)}
+        found = (around & wanted) - reached
+        reached |= found
+        ways += found
+    return np.array([tuple(place) in reached for place in places.T.tolist()], dtype=np.bool_)
+
+
+def _cells(values: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """Which line of a grid each point is on, along one axis; a line is where there are no gaps."""
+    import numpy as np
+
+    order = np.argsort(values, kind="stable")
+    gaps = np.diff(values[order])
+    lines = np.concatenate([[0], np.cumsum(gaps > gaps.max() / 4)])
+    found = np.empty(len(values), dtype=np.intp)
+    found[order] = lines
+    return found
+
+
+def _half_height_of_map(
+    places: npt.NDArray[np.float64], zs: npt.NDArray[np.float64]
+) -> tuple[_Pair | None, _Pair | None]:
+    """Middle and extent of the area above half the height; None where it is not all seen."""
+    import numpy as np
+
+    level = (float(zs.max()) + float(zs.min())) / 2
+    over = zs > level
+    spans = np.ptp(places, axis=1)
+    if np.count_nonzero(over) < _MIN_POINTS or not np.all(spans > 0):
+        return None, None
+    scaled = (places - places.mean(axis=1, keepdims=True)) / spans[:, None]
+    over &= _around(int(np.argmax(zs)), over, scaled)
+    if np.count_nonzero(over) < _MIN_POINTS:
+        return None, None
+    turns = np.linspace(0.0, 2 * np.pi, _DIRECTIONS, endpoint=False)
+    along = np.stack([np.cos(turns), np.sin(turns)], axis=1) @ scaled
+    if np.any(along[:, over].max(axis=1) >= along.max(axis=1) - 1e-9):
+        return None, None
+    weights = zs[over] - level
+    middle = (weights * places[:, over]).sum(axis=1) / weights.sum()
+    widths = _DISC * places[:, over].std(axis=1)
+    return (float(middle[0]), float(middle[1])), (float(widths[0]), float(widths[1]))
 
 
 def _half_height(

@@ -6,19 +6,36 @@ import math
 
 from undula.messages import FitParameter, FitResult
 
-_OF_THE_AXIS = ("center", "center1", "center2", "midpoint", "sigma", "sigma1", "sigma2", "sigma_r",
-                "fwhm", "decay")  # fmt: skip
+_OF_THE_AXIS = (
+    "center", "center1", "center2", "center_x", "midpoint", "sigma", "sigma1", "sigma2", "sigma_r",
+    "sigma_x", "fwhm", "fwhm_x", "fwhm_major", "fwhm_minor", "decay",
+)  # fmt: skip
+_OF_Y = ("center_y", "sigma_y", "fwhm_y")
 _OF_THE_SIGNAL = ("height", "c", "intercept", "constant_c")
-_FIRST = ("center", "midpoint", "fwhm", "height")
+_FIRST = ("center", "center_x", "center_y", "midpoint", "fwhm", "fwhm_major", "fwhm_minor", "angle",
+          "fwhm_x", "fwhm_y", "height")  # fmt: skip
+_OF_TWO_WORDS = ("sigma_r", "fwhm_major", "fwhm_minor", *(
+    f"{name}_{axis}" for name in ("center", "sigma", "fwhm", "slope") for axis in "xy"
+))  # fmt: skip
 MAX_SHOWN = 6
 
 
 def unit_of(name: str, fit: FitResult) -> str:
     """The unit of a parameter: the axis's, the signal's, or '' where it is a product."""
-    last = name.rpartition("_")[2] if not name.endswith("sigma_r") else "sigma_r"
+    last = _last_of(name)
     if last in _OF_THE_AXIS:
         return fit.axis_unit
+    if last in _OF_Y:
+        return fit.axis_y_unit
+    if last == "angle":
+        return "deg"
     return fit.signal_unit if last in _OF_THE_SIGNAL else ""
+
+
+def _last_of(name: str) -> str:
+    """The name of a parameter without that of its term."""
+    long = next((end for end in _OF_TWO_WORDS if name.endswith(end)), "")
+    return long or name.rpartition("_")[2]
 
 
 def value_text(value: float, error: float | None) -> str:
@@ -46,6 +63,8 @@ def parameter_text(parameter: FitParameter, fit: FitResult) -> str:
 def fit_lines(fit: FitResult) -> list[str]:
     """A fit in a few lines: model, what counts most, and why it must not be relied on."""
     of = f" of {fit.signal}" if fit.signal else ""
+    if fit.axis_y:
+        of += f" over {fit.axis} (x) and {fit.axis_y} (y)"
     quality = "" if fit.r_squared is None else f", R² {fit.r_squared:.4f}"
     lines = [f"  fit     {fit.model}{of}: {fit.points} points{quality}"]
     ranked = sorted(fit.parameters, key=_rank)
@@ -69,5 +88,5 @@ def fit_line(fit: FitResult) -> str:
 
 
 def _rank(parameter: FitParameter) -> int:
-    last = parameter.name.rpartition("_")[2]
+    last = _last_of(parameter.name)
     return _FIRST.index(last) if last in _FIRST else len(_FIRST)

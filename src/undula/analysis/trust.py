@@ -101,7 +101,11 @@ def _width(prefix: str, by_name: Mapping[str, FitParameter], curve: Curve) -> tu
 
 
 def _significance(prefix: str, by_name: Mapping[str, FitParameter], _: Curve) -> tuple[str, str]:
-    size = by_name.get(prefix + "amplitude")
+    return significance(by_name.get(prefix + "amplitude"))
+
+
+def significance(size: FitParameter | None) -> tuple[str, str]:
+    """Why a peak of this amplitude may be none."""
     if size is None or size.error is None or size.fixed:
         return "", ""
     if abs(size.value) < MIN_SIGMAS * size.error:

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from undula.analysis.measured import fills_area
 from undula.analysis.rows import event_rows
 from undula.analysis.statistics import MapStats, PeakStats, map_stats, peak_stats
 from undula.analysis.steered import (
@@ -143,6 +144,22 @@ class RunView:
         return len(self.shape) == 2
 
     @property
+    def map_keys(self) -> tuple[str, str] | None:
+        """Data keys of x and y where the points cover an area, on a grid or not; None elsewhere.
+
+        Of a grid x is the fast axis; of other maps, e.g. a spiral, the one named first.
+        """
+        keys = [column.key for column in self.columns if column.axis]
+        if len(keys) != 2:
+            return None
+        if self.is_map:
+            return keys[1], keys[0]
+        moved = self.start.get("motors") or []
+        if len(self.shape) > 1 or len(moved) != 2:
+            return None
+        return (keys[0], keys[1]) if fills_area(*map(self.values, keys)) else None
+
+    @property
     def status(self) -> str:
         """`running`, or Bluesky's word for how it ended."""
         return str(self.stop.get("exit_status") or "running")
@@ -247,10 +264,13 @@ class RunView:
         return peak_stats(self.x[2], self.values(name))
 
     def map_stats(self, signal: str | None = None) -> MapStats | None:
-        """Peak and centre of mass of a map's signal (None: the first); None when it is no map."""
+        """Statistics of a map's signal (None: the first); None when it is no map.
+
+        Places are in the order of the axes, slow first.
+        """
         name = signal or next(iter(self.signals), None)
         axes = [column.key for column in self.columns if column.axis]
-        if name is None or not self.is_map or len(axes) != 2:
+        if name is None or self.map_keys is None:
             return None
         return map_stats(self.values(axes[0]), self.values(axes[1]), self.values(name))
 

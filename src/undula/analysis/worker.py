@@ -13,6 +13,7 @@ import resource
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -42,15 +43,14 @@ def read_frame(file: IO[bytes]) -> bytes | None:
     return payload if len(payload) == size else None
 
 
-def pack_request(model: str, x: Any, y: Any, folder: Path | None) -> bytes:
-    """A request: the curve as float64, shape (points,)."""
+def pack_request(model: str, measured: Sequence[Any], folder: Path | None) -> bytes:
+    """A request: x and y of a curve, or x, y and values of a map, float64, shape (points,)."""
     import numpy as np
 
     return ormsgpack.packb(
         {
             "model": model,
-            "x": np.asarray(x, dtype=np.float64).tobytes(),
-            "y": np.asarray(y, dtype=np.float64).tobytes(),
+            "measured": [np.asarray(v, dtype=np.float64).tobytes() for v in measured],
             "folder": None if folder is None else str(folder),
         }
     )
@@ -61,15 +61,19 @@ def answer(payload: bytes) -> bytes:
     import numpy as np
 
     from undula.analysis.fitting import fit_curve
+    from undula.analysis.map_fitting import fit_map
     from undula.bus.codec import encode
     from undula.messages import FitResult
 
     asked = ormsgpack.unpackb(payload)
     reached("analysis.fit_begun")
     folder = Path(asked["folder"]) if asked["folder"] else None
-    x, y = (np.frombuffer(asked[key], dtype=np.float64) for key in ("x", "y"))
+    measured = [np.frombuffer(packed, dtype=np.float64) for packed in asked["measured"]]
     try:
-        return encode(fit_curve(asked["model"], x, y, folder))
+        if len(measured) == 2:
+            return encode(fit_curve(asked["model"], measured[0], measured[1], folder))
+        x, y, values = measured
+        return encode(fit_map(asked["model"], x, y, values, folder))
     except Exception as exc:  # lmfit and people's models may raise anything
         problem = f"the fit failed: {type(exc).__name__}: {exc}"
         remedy = "choose another model, or bound its parameters"

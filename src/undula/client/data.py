@@ -9,11 +9,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from undula.client.fits import USUAL_MODEL
 from undula.core.errors import InputError, ServiceError
 from undula.files.joined import JoinedData
 from undula.files.reading import RunData, open_file
+
+if TYPE_CHECKING:
+    from undula.analysis.measured import Measured
+    from undula.client.fits import Fit
 
 STEERING = "steering"
 """The stream that says where rows do not simply go on with the next point."""
@@ -78,7 +83,10 @@ class Layout:
 
 
 class Tables(RunData):
-    """What runs and joined runs have in common: `to_xarray()`, `to_pandas()`."""
+    """What runs and joined runs have in common: `to_xarray()`, `to_pandas()`, `fit()`."""
+
+    models: Path | None = None
+    """The folder of the beamline's own models."""
 
     @property
     def start(self) -> dict[str, Any]:
@@ -134,6 +142,49 @@ class Tables(RunData):
         start = self.start
         facts = {k: start[k] for k in ("uid", "scan_id", "plan_name", "command") if k in start}
         return xarray.Dataset(variables, coords=coordinates, attrs=facts)
+
+    def measured(self, signal: str = "") -> Measured:
+        """The curve or map of a signal, the last row of each point.
+
+        Args:
+            signal: a data key; '': that of the default plot.
+        Raises: InputError when it is neither.
+        """
+        import numpy as np
+
+        from undula.analysis.measured import Axis, columns_measured
+
+        layout, units = Layout.of(self.start), self.units
+        chosen = signal or self.plot()["signal"]
+        if not chosen:
+            raise InputError("nothing was measured", remedy="choose a scan against a detector")
+        keys = [*layout.axes] or ["elapsed_time"]
+        if chosen not in self:
+            known = [k for k, s in self.shapes.items() if s is not None and len(s) == 1]
+            raise InputError(f"{chosen} was not measured", remedy=f"choose of {', '.join(known)}")
+        columns = [np.asarray(self[key], float) for key in (chosen, *keys)]
+        if columns[0].ndim != 1:
+            raise InputError(
+                f"{chosen} has shape {columns[0].shape}",
+                remedy="choose a signal of one number a point",
+            )
+        length = min(map(len, columns))
+        kept = self._kept(length)
+        rows = slice(length) if kept is None else kept
+        found = [
+            Axis(key, units.get(key, ""), column[rows])
+            for key, column in zip((chosen, *keys), columns, strict=True)
+        ]
+        return columns_measured(found[0], found[1:], layout.shape)
+
+    def fit(self, model: str = USUAL_MODEL, signal: Any = "") -> Fit:
+        """Fit it, also runs that were joined: `runs[12].joined().fit("gaussian + linear")`.
+
+        Raises: InputError when it is neither a curve nor a map, or cannot be fitted.
+        """
+        from undula.client.fits import fit_data
+
+        return fit_data(self, model, str(signal), self.models)
 
     def _rows_at(self, trajectory: Any, points: int) -> Any:
         """The row of each place of a grid; `points` where there is none (yet)."""
@@ -216,34 +267,6 @@ class Data(Tables):
         from undula.client.lazy import FileArray
 
         return FileArray(self, key, place, points)
-
-    def curve(self, signal: str = "") -> tuple[str, str, Any, Any]:
-        """The curve of a signal over the axis: names of axis and signal, x and y, shape (points,).
-
-        Args:
-            signal: a data key; '': that of the default plot.
-        Raises: InputError when the run is no curve.
-        """
-        import numpy as np
-
-        shown = self.plot()
-        layout = Layout.of(self.start)
-        chosen = signal or shown["signal"]
-        if layout.shape or not chosen:
-            raise InputError("this run is no curve", remedy="choose a scan of one axis")
-        if chosen not in self:
-            keys = [k for k, s in self.shapes.items() if s is not None and len(s) == 1]
-            raise InputError(f"{chosen} was not measured", remedy=f"choose of {', '.join(keys)}")
-        axis = layout.axes[0] if layout.axes else "elapsed_time"
-        x, y = np.asarray(self[axis], float), np.asarray(self[chosen], float)
-        if y.ndim != 1:
-            raise InputError(
-                f"{chosen} has shape {y.shape}", remedy="choose a signal of one number a point"
-            )
-        length = min(len(x), len(y))
-        kept = self._kept(length)
-        rows = slice(length) if kept is None else kept
-        return axis, chosen, x[rows], y[rows]
 
 
 class JoinedTables(Tables, JoinedData):

@@ -16,7 +16,7 @@ from undula.messages import FitParameter, FitResult
 
 if TYPE_CHECKING:
     from undula.analysis.fitter import Fitter
-    from undula.client.data import Data
+    from undula.client.data import Tables
 
 USUAL_MODEL = "gaussian + linear"
 FIT_S = 60.0
@@ -73,19 +73,11 @@ def fitter_of(folder: Path | None) -> Fitter:
     return Fitter(folder, deadline_s=FIT_S)
 
 
-def fit_data(data: Data, model: str, signal: str, folder: Path | None) -> Fit:
-    """Fit a model to the curve of a run. Raises: InputError when there is no curve, or no fit."""
-    axis, chosen, x, y = data.curve(signal)
-    units = data.units
-    found = fitter_of(folder).fit(model, x, y)
-    about = {
-        "axis": axis,
-        "signal": chosen,
-        "axis_unit": units.get(axis, ""),
-        "signal_unit": units.get(chosen, ""),
-        "last_seq_num": len(x),
-    }
-    return fit_of(found.model_copy(update=about))
+def fit_data(data: Tables, model: str, signal: str, folder: Path | None) -> Fit:
+    """Fit a model to the curve or map of a run. Raises: InputError when it is none, or no fit."""
+    measured = data.measured(signal)
+    last = len(measured.signal.values)
+    return fit_of(measured.fitted(fitter_of(folder), model, last))
 
 
 def fit_of(result: FitResult) -> Fit:

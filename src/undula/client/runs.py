@@ -88,14 +88,16 @@ class Run:
         """Arrays by data key: `data["samx"]`, shape (points, ...); `units`, `to_xarray()`, ..."""
         from undula.client.data import open_data
 
-        return open_data(self.path)
+        found = open_data(self.path)
+        found.models = self._runs.models
+        return found
 
     def fit(self, model: str = USUAL_MODEL, signal: Any = "", *, keep: bool = False) -> Fit:
-        """Fit a curve of this run: `runs[-1].fit("gaussian + linear", "diode")["center"]`.
+        """Fit a curve or map of this run: `runs[-1].fit("gaussian + linear", "diode")["center"]`.
 
         With `keep` the fit stays with the run, as a note: `kept_fits` has it, a search finds it.
 
-        Raises: InputError when the run is no curve, or cannot be fitted. A fit that must not be
+        Raises: InputError when the run is neither, or cannot be fitted. A fit that must not be
         relied on says its `problem`.
         """
         found = fit_data(self.data, model, str(signal), self._runs.models)
@@ -135,7 +137,9 @@ class Run:
         """
         from undula.client import again
 
-        return again.joined_data(self.record, self._runs.catalogue)
+        joined = again.joined_data(self.record, self._runs.catalogue)
+        joined.models = self._runs.models
+        return joined
 
     @property
     def catalogue(self) -> Catalogue:

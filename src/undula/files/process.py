@@ -36,7 +36,8 @@ class Process:
         results: numbers, texts, arrays, and dicts of them (each becomes a group).
         units: path of a result (`fwhm`, `fit/center`) to its unit.
         data: arrays to be drawn: name to values; the first is the signal.
-        axes: the axis of `data`: name to values of the same length.
+        axes: the axis of `data`: name to values of the same length; of two-dimensional data both,
+            slow first.
     """
 
     name: str
@@ -117,7 +118,7 @@ def _results(
 
 
 def _drawn(group: Any, process: Process) -> None:
-    """NXdata of curves, e.g. a fit over its axis."""
+    """NXdata of curves or maps, e.g. a fit over its axes."""
     data = nx_group(group, "data", "NXdata")
     names = [h5_name(n) for n in process.data]
     for key, values in {**process.axes, **process.data}.items():
@@ -126,10 +127,12 @@ def _drawn(group: Any, process: Process) -> None:
     if names[1:]:
         data.attrs["auxiliary_signals"] = names[1:]
     axes = [h5_name(n) for n in process.axes]
+    rank = data[names[0]].ndim
     if axes:
-        data.attrs["axes"] = axes[:1]
-        for axis in axes:
-            data.attrs[f"{axis}_indices"] = [0]
+        of_map = rank > 1 and rank == len(axes)
+        data.attrs["axes"] = axes if of_map else axes[:1]
+        for place, axis in enumerate(axes):
+            data.attrs[f"{axis}_indices"] = [place if of_map else 0]
     group.attrs["default"] = "data"
 
 

@@ -20,18 +20,27 @@ class FitParameter(Event):
 
 
 class FitResult(Event):
-    """A model fitted to a signal over an axis."""
+    """A model fitted to a signal over an axis, or to a map over two."""
 
     tag: ClassVar[str] = "fit_result"
 
     model: str = Field(description="as it was asked for, e.g. gaussian + linear")
     signal: str = Field(default="", description="data key of the values")
-    axis: str = Field(default="", description="data key of the positions, or time")
+    axis: str = Field(
+        default="", description="data key of the positions, or time; of a map that of its x"
+    )
+    axis_y: str = Field(default="", description="data key of the y of a map; '' of a curve")
     signal_unit: str = Field(default="", description="unit of the values")
     axis_unit: str = Field(default="", description="unit of the positions")
+    axis_y_unit: str = Field(default="", description="unit of the y of a map")
     parameters: list[FitParameter] = Field(default_factory=list, description="all of them")
     curve_x: list[float] = Field(default_factory=list, description="positions, ascending")
     curve_y: list[float] = Field(default_factory=list, description="the model there")
+    map_x: list[float] = Field(default_factory=list, description="x of a map, ascending")
+    map_y: list[float] = Field(default_factory=list, description="y of a map, ascending")
+    map_values: list[list[float]] = Field(
+        default_factory=list, description="the model there, a list for each y"
+    )
     points: int = Field(default=0, ge=0, description="points that were fitted")
     left_out: int = Field(default=0, ge=0, description="points without a finite value")
     last_seq_num: int = Field(default=0, ge=0, description="the last point that was there")
@@ -41,6 +50,11 @@ class FitResult(Event):
     )
     problem: str = Field(default="", description="why it must not be relied on; '' when it may")
     remedy: str = Field(default="", description="what to do about the problem")
+
+    @property
+    def of_map(self) -> bool:
+        """Fitted to a map."""
+        return bool(self.axis_y or self.map_values)
 
     def parameter(self, name: str) -> FitParameter | None:
         """A parameter by its name, or by the end of it where that is unique (`center`)."""

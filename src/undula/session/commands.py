@@ -306,18 +306,21 @@ class Shell:
         view = self._shown()
         return None if view is None else view.map_stats(_signal(view, signal))
 
-    def _defined(self, name: str, signal: Any = None) -> float:
-        if self._on_map(signal) is not None:
-            raise InputError(f"{name} is not defined for a map", remedy="use peak() or com()")
-        value = getattr(self._stats(signal), name)
+    def _defined(self, name: str, signal: Any = None) -> float | tuple[float, ...]:
+        on_map = self._on_map(signal)
+        value = getattr(self._stats(signal) if on_map is None else on_map, name)
         if value is None:
             raise InputError(
-                f"{name} is not defined for the last scan", remedy="scan over the whole peak"
+                f"{name} is not defined for the last scan",
+                remedy="scan over the whole peak, with points enough",
             )
-        return float(value)
+        return value if isinstance(value, tuple) else float(value)
 
-    def cen(self, signal: Any = None) -> float:
-        """cen(), cen(i0): middle between the half heights of the last scan, in the axis's unit."""
+    def cen(self, signal: Any = None) -> float | tuple[float, ...]:
+        """cen(), cen(i0): middle between the half heights of the last scan, in the axis's unit.
+
+        Of a map (slow, fast): the centre of mass of what is above half the height.
+        """
         return self._defined("cen", signal)
 
     def com(self, signal: Any = None) -> float | tuple[float, ...]:
@@ -325,13 +328,13 @@ class Shell:
 
         It counts what is above the lowest value.
         """
-        on_map = self._on_map(signal)
-        if on_map is not None and on_map.com is not None:
-            return on_map.com
         return self._defined("com", signal)
 
-    def fwhm(self, signal: Any = None) -> float:
-        """fwhm(), fwhm(i0): full width at half maximum of the last scan, in the axis's unit."""
+    def fwhm(self, signal: Any = None) -> float | tuple[float, ...]:
+        """fwhm(), fwhm(i0): full width at half maximum of the last scan, in the axis's unit.
+
+        Of a map (slow, fast): how far what is above half the height reaches along each axis.
+        """
         return self._defined("fwhm", signal)
 
     def peak(self, signal: Any = None) -> float | tuple[float, ...]:
@@ -353,13 +356,19 @@ class Shell:
         self.umv(*(part for pair in pairs for part in pair))
 
     def _goto_found(self, position: float | tuple[float, ...], signal: Any) -> None:
-        """Move there, unless the curve is noise: then the place is a chance."""
+        """Move there, unless the curve or map is noise: then the place is a chance."""
         view = self.view
-        if view is not None and not view.is_map and view.signals:
-            from undula.analysis.noise import noise_of
+        if view is not None and view.signals:
+            from undula.analysis.noise import noise_of, noise_of_map
 
             key = _signal(view, signal) or view.signals[0]
-            if why := noise_of(view.x[2], view.values(key)):
+            values, axes = view.values(key), view.map_keys
+            if axes is None:
+                why = noise_of(view.x[2], values)
+            else:
+                x, y = map(view.values, axes)
+                why = noise_of_map(x, y, values)
+            if why:
                 raise InputError(
                     f"{key} shows no peak: {why}",
                     remedy="count longer, or scan where it is; mv goes to a place of yours",
@@ -367,18 +376,18 @@ class Shell:
         self._goto(position)
 
     def goto_peak(self, signal: Any = None) -> None:
-        """goto_peak(), goto_peak(i0): go to the highest point of the last scan or map.
+        """goto_peak(), goto_peak(i0): go to the highest point of the last scan; on a map both axes.
 
-        Refused, as goto_cen and goto_com, when the curve is noise without a peak.
+        Refused, as goto_cen and goto_com, when the curve or map is noise without a peak.
         """
         self._goto_found(self.peak(signal), signal)
 
     def goto_cen(self, signal: Any = None) -> None:
-        """Move to the middle between the half heights of the last scan."""
+        """Move to the middle between the half heights of the last scan; on a map both axes."""
         self._goto_found(self.cen(signal), signal)
 
     def goto_com(self, signal: Any = None) -> None:
-        """Move to the centre of mass of the last scan."""
+        """Move to the centre of mass of the last scan; on a map both axes."""
         self._goto_found(self.com(signal), signal)
 
     # -- the names --------------------------------------------------------------------------

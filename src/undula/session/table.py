@@ -127,14 +127,20 @@ def _peak_place(view: RunView, signal: str) -> str:
 
 
 def _map_lines(view: RunView) -> list[str]:
-    """The centre of mass of a map."""
+    """Centre of mass, middle of the half height and widths of a map."""
     found = view.map_stats()
-    if found is None or found.com is None:
+    if found is None:
         return []
     axes = [column for column in view.columns if column.axis]
-    places = zip(axes, found.com, strict=True)
-    shown = ", ".join(f"{axis.key} = {_with_unit(place, axis.unit)}" for axis, place in places)
-    return [f"  com     {shown}"]
+    lines = []
+    for name, values in (("com", found.com), ("cen", found.cen), ("fwhm", found.fwhm)):
+        if values is not None:
+            shown = ", ".join(
+                f"{axis.key} {'= ' if name != 'fwhm' else ''}{_with_unit(value, axis.unit)}"
+                for axis, value in zip(axes, values, strict=True)
+            )
+            lines.append(f"  {name:<8}{shown}")
+    return lines
 
 
 def summary_lines(view: RunView, now: float, path: str | None = None) -> list[str]:
@@ -153,7 +159,7 @@ def summary_lines(view: RunView, now: float, path: str | None = None) -> list[st
         axis, unit, _ = view.x
         height = _with_unit(stats.peak[1], view.unit(signal))
         lines.append(f"  peak    {signal} = {height} at {_peak_place(view, signal)}")
-        if not view.is_map:
+        if view.map_keys is None:
             parts = [
                 f"{name} {_with_unit(value, unit)}"
                 for name, value in (("com", stats.com), ("cen", stats.cen), ("fwhm", stats.fwhm))

@@ -12,9 +12,9 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from undula import __version__
+from undula.analysis.measured import FitMaker, measured_of
 from undula.analysis.text import unit_of
 from undula.analysis.view import RunView
 from undula.analysis.wishes import Wish, wishes
@@ -40,16 +40,6 @@ KEPT_S = 86_400.0
 MAX_POINTS = 200_000
 """The writer keeps no more points of a run in memory than this."""
 DOCUMENT_ERRORS = (KeyError, TypeError, ValueError, AttributeError, IndexError)
-
-
-class FitMaker(Protocol):
-    """Makes fits; `undula.analysis.fitter.Fitter` is one."""
-
-    def start(self) -> None:
-        """Be ready soon."""
-
-    def fit(self, model: str, x: list[float], y: list[float]) -> FitResult:
-        """The result, with a `problem` when there is none."""
 
 
 @dataclass(slots=True)
@@ -204,12 +194,10 @@ class LiveFits:
                     f"more than {MAX_POINTS} points are not fitted while they are measured",
                     remedy="fit the run afterwards: undula runs fit NUMBER",
                 )
-            curve = curve_of(run.view, wish.signal)
+            measured = measured_of(run.view, wish.signal)
         except InputError as exc:
             return FitResult(model=wish.model, problem=exc.what, remedy=exc.remedy)
-        found = self._maker.fit(wish.model, curve.x, curve.y)
-        about = curve.about | {"last_seq_num": max(run.view.seq_nums, default=0)}
-        found = found.model_copy(update=about)
+        found = measured.fitted(self._maker, wish.model, max(run.view.seq_nums, default=0))
         if "was ended" in found.problem or "died" in found.problem:
             run.given_up[wish] = found  # what hangs once hangs again: it is not asked any more
         return found
@@ -218,34 +206,6 @@ class LiveFits:
         with self._lock:
             if self._active.pop(run.uid, None) is not None and run.fits:
                 self._results[run.uid] = run.fits
-
-
-@dataclass(frozen=True, slots=True)
-class _Curve:
-    x: list[float]
-    y: list[float]
-    about: dict[str, object]
-
-
-def curve_of(view: RunView, signal: str) -> _Curve:
-    """The curve of a run: its signal over its fastest axis. Raises: InputError when it has none."""
-    names = view.signals
-    if view.is_map:
-        raise InputError("a map is no curve", remedy="fit one line of it afterwards")
-    wanted = [key for key in view.keys_of(signal) if key in names] if signal else names[:1]
-    if not wanted:
-        raise InputError(
-            f"{signal} was not measured" if signal else "there is no signal to fit",
-            remedy=f"choose one of {', '.join(names)}" if names else "name a detector",
-        )
-    axis, unit, x = view.x
-    about = {
-        "signal": wanted[0],
-        "axis": axis,
-        "axis_unit": unit,
-        "signal_unit": view.unit(wanted[0]),
-    }
-    return _Curve(x, view.values(wanted[0]), dict(about))
 
 
 def process_of(fit: FitResult, place: int) -> Process:
@@ -260,6 +220,9 @@ def process_of(fit: FitResult, place: int) -> Process:
     }
     units = {f"parameters/{p.name}": unit_of(p.name, fit) for p in fit.parameters}
     units |= {f"errors/{p.name}": unit_of(p.name, fit) for p in fit.parameters}
+    x, y = (fit.axis or "x", fit.axis_unit), (fit.axis_y or "y", fit.axis_y_unit)
+    axes = [(*y, fit.map_y), (*x, fit.map_x)] if fit.of_map else [(*x, fit.curve_x)]
+    drawn = fit.map_values or fit.curve_y
     return Process(
         name="fit" if place == 0 else f"fit_{place + 1}",
         program="undula",
@@ -269,12 +232,13 @@ def process_of(fit: FitResult, place: int) -> Process:
             "model": fit.model,
             "signal": fit.signal,
             "axis": fit.axis,
+            **({"axis_y": fit.axis_y} if fit.of_map else {}),
             "parameters": {p.name: p.value for p in fit.parameters},
             "errors": {p.name: p.error for p in fit.parameters if p.error is not None},
             "fixed": ", ".join(p.name for p in fit.parameters if p.fixed),
             **{key: value for key, value in quality.items() if value is not None},
         },
-        units=units | {"fit": fit.signal_unit, fit.axis or "x": fit.axis_unit},
-        data={"fit": fit.curve_y} if fit.curve_y else {},
-        axes={fit.axis or "x": fit.curve_x} if fit.curve_x else {},
+        units=units | {"fit": fit.signal_unit} | {axis: unit for axis, unit, _ in axes},
+        data={"fit": drawn} if drawn else {},
+        axes={axis: places for axis, _, places in axes} if drawn else {},
     )

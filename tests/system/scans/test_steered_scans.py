@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from undula.analysis.measured import measured_of
 from undula.analysis.view import RunView
 from undula.client import Client
 from undula.client.runs import Run
@@ -19,7 +20,6 @@ from undula.session.commands import Shell
 from undula.session.follow import wait_for_move
 from undula.testing.beamline import LocalBeamline, local_beamline
 from undula.testing.law import until
-from undula.writer.fits import curve_of
 
 PATIENCE_S = 60.0
 
@@ -74,9 +74,9 @@ def test_a_skipped_and_a_retaken_point_are_in_the_file_as_such(
     assert told["steering_point"].tolist() == [done + 1, 2, 2]
     assert told["steering_row"].tolist() == [done + 1, again + 1, again + 2]
     assert told["steering_next"].tolist() == [done + 2, 2, again + 2]
-    curve = curve_of(_seen(run), "diode")  # what a live fit has: the last row of each point
-    assert curve.x == pytest.approx(np.delete(points, done))
-    assert curve.y == run.joined()["diode"].tolist()
+    curve = measured_of(_seen(run), "diode")  # what a live fit has: the last row of each point
+    assert curve.x.values == pytest.approx(np.delete(points, done))
+    assert curve.signal.values == run.joined()["diode"].tolist()
 
 
 def test_a_map_has_each_reading_in_the_cell_of_its_point(client: Client) -> None:
@@ -126,6 +126,49 @@ def test_both_axes_of_a_map_go_to_its_highest_point(client: Client) -> None:
     com = shell.com()
     assert isinstance(com, tuple)
     assert 0 < com[0] < 1
+
+
+def _at(client: Client) -> tuple[float, float]:
+    read = client.read("samx", "samy")
+    return read["samx"]["samx"]["value"], read["samy"]["samy"]["value"]
+
+
+@pytest.mark.parametrize(
+    "scan",
+    [
+        ("grid_scan", "samy", -0.1, 1.3, 11, "samx", 0.5, 1.9, 12),
+        ("spiral_fermat", "samx", "samy", 1.2, 0.6, 1.5, 1.5, 0.09, 1),
+    ],
+    ids=["snaked", "spiral"],
+)
+def test_a_map_is_fitted_live_and_both_axes_go_where_the_fit_says(
+    client: Client, scan: tuple[object, ...]
+) -> None:
+    shell = Shell(client, plot=False)
+    plan, *args = scan
+    more = {"snake_axes": True} if plan == "grid_scan" else {}
+    shell.run(str(plan), *args, detectors=["diode"], fit="gaussian + linear", **more)
+    view = shell.view
+    assert view is not None
+    live = view.fits[0]
+    assert (live.axis, live.axis_y, live.problem) == ("samx", "samy", "")
+    center = live.parameter("center_x").value, live.parameter("center_y").value
+    assert center == pytest.approx((1.2, 0.6), abs=0.03)  # a grain of the sample
+    shell.goto_cen()
+    assert _at(client) == pytest.approx(center, abs=0.05)
+    shell.fitting.goto_fit()
+    assert _at(client) == pytest.approx(center, abs=1e-6)
+    made = shell.fitting.fit()
+    assert (made["center_x"], made["center_y"]) == pytest.approx(center, abs=1e-6)
+    again = client.runs[-1].fit()
+    assert again["fwhm_major"] == pytest.approx(made["fwhm_major"], rel=1e-6)
+    assert again["angle"] == pytest.approx(made["angle"], abs=1e-3)
+    with pytest.raises(InputError, match="center_x is the place of one axis of two"):
+        shell.fitting.goto_fit("center_x")
+    with pytest.raises(InputError, match="fwhm_x is no place"):
+        shell.fitting.goto_fit("fwhm")
+    with pytest.raises(InputError, match="a map has no edge"):
+        shell.fitting.edge()
 
 
 def test_a_point_that_takes_too_long_is_skipped_while_it_is_taken(client: Client) -> None:

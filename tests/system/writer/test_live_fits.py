@@ -34,6 +34,15 @@ HANGING = "import time\n\ndef hanging(x, a=1.0):\n    while True:\n        time.
 
 
 def journal_of(**metadata: Any) -> list[RunDocument]:
+    return _journal(bp.scan([HW.det], HW.motor, -5, 5, POINTS, md=metadata))
+
+
+def map_of(**metadata: Any) -> list[RunDocument]:
+    axes = (HW.motor1, -3, 3, 9, HW.motor2, -3, 3, 11)
+    return _journal(bp.grid_scan([HW.det4], *axes, snake_axes=True, md=metadata))
+
+
+def _journal(plan: Any) -> list[RunDocument]:
     engine = RunEngine({"scan_id": 0}, context_managers=[])
     found: list[RunDocument] = []
 
@@ -41,7 +50,7 @@ def journal_of(**metadata: Any) -> list[RunDocument]:
         document = RunDocument(index=len(found) + 1, name=name, doc=dict(doc))
         found.append(decode(encode(document), RunDocument))
 
-    engine(bp.scan([HW.det], HW.motor, -5, 5, POINTS, md=metadata), keep)
+    engine(plan, keep)
     return found
 
 
@@ -149,6 +158,36 @@ def test_a_curve_is_fitted_while_it_grows_and_the_fit_lies_in_the_file(bench: Be
         path = rebuild(path.with_name(path.name + ".docs"), path)
 
 
+def test_a_map_is_fitted_while_its_lines_come_and_the_fit_lies_in_the_file(bench: Bench) -> None:
+    journal = map_of(fit="gaussian + constant")
+    uid = bench.open(journal)
+    bench.give(journal[:14], uid)  # 12 points: the first line, and one more
+    bench.until(lambda: getattr(bench.fits_of(uid), "fits", None))
+    assert "the map has 2 of the 3 lines" in bench.fits_of(uid).fits[0].problem
+    bench.give(journal[14:70], uid)
+    bench.until(lambda: bench.fits_of(uid).fits[0].parameters)
+    assert not bench.fits_of(uid).final
+
+    bench.give(journal[70:], uid)
+    bench.until(bench.closed)
+
+    fit = bench.fits_of(uid).fits[0]
+    assert (fit.problem, fit.points, fit.axis, fit.axis_y) == ("", 99, "motor2", "motor1")
+    for name, wanted in {"center_x": 0, "center_y": 0, "sigma_x": 1, "sigma_y": 1}.items():
+        assert fit.parameter(name).value == pytest.approx(wanted, abs=1e-3)
+    path = Path(bench.closed()[0].path)
+    for _ in range(2):  # as it was written, and made anew from its archive
+        with h5py.File(path) as file:
+            group = file["entry/fit"]
+            assert group["results/parameters/gaussian_fwhm_x"][()] == pytest.approx(2.355, rel=1e-3)
+            data = group["data"]
+            assert [str(axis) for axis in data.attrs["axes"]] == ["motor1", "motor2"]
+            assert (data.attrs["motor1_indices"][0], data.attrs["motor2_indices"][0]) == (0, 1)
+            assert data["fit"].shape == (len(data["motor1"]), len(data["motor2"]))
+            assert data["fit"][()].max() == pytest.approx(1.0, rel=0.02)
+        path = rebuild(path.with_name(path.name + ".docs"), path)
+
+
 def test_a_run_that_wants_no_fit_gets_none_and_starts_no_process(bench: Bench) -> None:
     before = bench.fitter.pid
     journal = journal_of()
@@ -242,6 +281,9 @@ class SlowMaker:
         self.made.append(self.now)
         self.now += self._durations.pop(0)
         return FitResult(model=model, points=len(x))
+
+    def fit_map(self, model: str, x: list[float], y: list[float], values: Any) -> FitResult:
+        raise AssertionError("this is no map")
 
 
 def test_a_slow_fit_is_made_seldom_but_one_slow_start_delays_nothing_for_long() -> None:

@@ -16,7 +16,6 @@ from ophyd.sim import hw
 
 from undula.client.data import Data, JoinedTables, Layout
 from undula.client.lazy import FileArray
-from undula.core.errors import InputError
 from undula.files import NexusFile
 from undula.files.joined import RunPart
 from undula.plans.steps import Turn
@@ -80,8 +79,9 @@ def test_a_snaked_grid_that_is_still_open_has_gaps_where_it_was_not_yet(write: W
     assert found.motor2_readback.values[1, 2:].tolist() == [0, 1, 2]
     assert found.det4.isel(motor1=[0, 1], motor2=slice(2, None)).shape == (2, 3)
     assert float(found.det4.isel(motor1=0, motor2=2)) == data["det4"][2]
-    with pytest.raises(InputError, match="no curve"):
-        data.curve()
+    measured = data.measured()
+    assert (measured.x.key, measured.y and measured.y.key) == ("motor2", "motor1")
+    assert measured.signal.values.tolist() == data["det4"].tolist()
 
 
 def test_only_what_is_looked_at_is_read(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +148,7 @@ def test_of_a_point_of_a_line_that_was_taken_again_the_last_reading_counts(write
     file.close(stop)
     assert data["motor1"].tolist() == [0, 99, 1, 2]
     assert data.to_xarray()["motor1"].values.tolist() == [0, 1, 2]
-    assert data.curve("motor1")[3].tolist() == [0, 1, 2]
+    assert data.measured("motor1").signal.values.tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 2), (3, 1, 4)])
