@@ -27,6 +27,11 @@ nodes:
   peaks: peaks
 """
 
+SMALL = """
+nodes:
+  det: {node: simulated, parameters: {width: 100, height: 80, frames: 20}}
+"""
+
 WRONG_FORM: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     "nothing": ("", (("graph", "a graph is a mapping, not nothing"),)),
     "a list": ("- det", (("graph", "not a list"),)),
@@ -203,6 +208,76 @@ WRONG_GRAPHS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     "a source for nobody": (
         "nodes: {det: simulated, other: simulated, total: sum}\nedges: [det -> total]",
         (("nodes.other", "its frames go nowhere"),),
+    ),
+    "a region outside the frame": (
+        SMALL + "  roi: {node: roi, parameters: {rois: {\n"
+        "    good: {shape: box, x: 90, y: 70, width: 50, height: 50},\n"
+        "    far: {shape: box, x: 100, y: 0, width: 5, height: 5},\n"
+        "    none: {shape: circle, x: 10.5, y: 10.5, radius: 0.1}}}}\n"
+        "edges: [det -> roi]",
+        (
+            ("nodes.roi.parameters.rois.far", "within x 0 to 99 and y 0 to 79"),
+            ("nodes.roi.parameters.rois.none", "has no pixel of frames of (80, 100)"),
+        ),
+    ),
+    "blocks that do not divide the frame": (
+        SMALL + "  less: {node: binning, parameters: {rows: 3, columns: 101}}\n"
+        "edges: [det -> less]",
+        (
+            ("nodes.less.parameters.rows", "2 are left. Remedy: choose e.g. 2, or crop: true"),
+            ("nodes.less.parameters.columns", "no block of 101 columns"),
+        ),
+    ),
+    "a region outside what binning leaves": (
+        SMALL + "  less: {node: binning, parameters: {rows: 4, columns: 4}}\n"
+        "  roi: {node: roi, parameters: {rois: {a: {shape: circle, x: 30, y: 0, radius: 4}}}}\n"
+        "edges: [det -> less, less -> roi]",
+        (("nodes.roi.parameters.rois.a", "frames of (20, 25)"),),
+    ),
+    "frames of two sizes in one sum": (
+        SMALL + "  less: binning\n  total: sum\nedges: [det -> less, det -> total, less -> total]",
+        (("edges.2", "gives frames of (40, 50), and others that come to total.frames are of (80"),),
+    ),
+    "parameters that do not fit each other": (
+        SMALL
+        + "  levels: {node: histogram, parameters: {low: 5, high: 5}}\nedges: [det -> levels]",
+        (("nodes.levels.parameters.high", "has no width"),),
+    ),
+    "a dark and a geometry that are not there": (
+        SMALL + "  good: {node: correct, parameters: {dark: /no/such/dark.h5}}\n"
+        "  rings: {node: azimuthal, parameters: {poni: /no/such.poni}}\n"
+        "edges: [det -> good, good -> rings]",
+        (
+            ("nodes.good.parameters.dark", "/no/such/dark.h5 holds no image"),
+            ("nodes.rings.parameters.poni", "/no/such.poni cannot be read"),
+        ),
+    ),
+    "rings beyond the corner": (
+        SMALL + "  rings: {node: radial_profile, parameters: {inner: 70}}\nedges: [det -> rings]",
+        (("nodes.rings.parameters.inner", "end 63.3 px from the centre"),),
+    ),
+    "a map of images": (
+        SMALL + "  map: {node: grid_map, parameters: {shape: [4, 5]}}\nedges: [det -> map]",
+        (("nodes.map.parameters.shape", "is of shape (80, 100)"),),
+    ),
+    "a map with fewer points than there are frames": (
+        SMALL + "  middle: centre_of_mass\n  map: {node: grid_map, parameters: {shape: [4, 4]}}\n"
+        "edges: [det -> middle, middle.x -> map]",
+        (("nodes.map.parameters.shape", "20 frames come, and a map of (4, 4) has 16 points"),),
+    ),
+    "a map with more axes than positions": (
+        "nodes:\n  det: {node: zmq_images, parameters: {shape: [8, 9]}}\n"
+        "  axes: {node: zmq_images, parameters: {shape: [1]}}\n  middle: centre_of_mass\n"
+        "  join: join\n  map: {node: position_map, parameters: {axes: "
+        "[{start: 0, stop: 1, num: 3}, {start: 0, stop: 1, num: 3}]}}\n"
+        "edges: [det -> join.frames, axes -> join.positions, join.frames -> middle, "
+        "middle.x -> map.values, join.positions -> map.positions]",
+        (("nodes.map.parameters.axes", "it has 2 axes, and 1 positions come"),),
+    ),
+    "spectra where images are wanted": (
+        "nodes: {det: {node: zmq_images, parameters: {shape: [2048]}}, total: sum}\n"
+        "edges: [det -> total]",
+        (("edges.0", "det.frames gives frames of (2048,), total.frames takes images"),),
     ),
 }
 """Refused by who knows the shipped nodes."""

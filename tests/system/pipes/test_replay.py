@@ -137,7 +137,7 @@ def test_what_cannot_be_replayed_is_said_with_what_to_do(tmp_path: Path) -> None
     with pytest.raises(InputError, match="cannot be read"):
         chosen(tmp_path / "none.h5", None)
     with h5py.File(tmp_path / "stack.h5", "w") as file:
-        file["a"] = np.zeros((3, 4, 5), "u2")
+        file["a"] = np.zeros((3, 40, 60), "u2")
     with pytest.raises(InputError, match="--dataset"):
         chosen(tmp_path / "stack.h5", None)
     stack = chosen(tmp_path / "stack.h5", "/a")

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+import h5py
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -42,6 +44,42 @@ def test_a_wrong_graph_is_refused_with_every_place_and_a_remedy(case: str) -> No
         assert any(line.startswith(f"[{path}]") and words in line for line in lines), lines
     assert len(lines) == len(faults), lines
     assert all(". Remedy: " in line for line in lines)
+
+
+def test_images_of_another_size_than_the_frames_are_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "images.h5", "w") as file:
+        file["dark"] = np.zeros((5, 80, 100))
+        file["flat"] = np.ones((100, 80))
+        file["mask"] = np.zeros(100)
+    (tmp_path / "a.poni").write_text('Detector: Detector\nDetector_config: {"max_shape": [80, 90]}')
+    text = """
+    nodes:
+      det: {node: simulated, parameters: {width: 100, height: 80}}
+      good: {node: correct, parameters: {dark: "F::/dark", flat: "F::/flat", mask: "F::/mask"}}
+      rings: {node: azimuthal, parameters: {poni: P, mask: "F::/flat"}}
+      total: sum
+    edges: [det -> good, good -> rings, good -> total]
+    """.replace("F:", f"{tmp_path}/images.h5:").replace("P,", f"{tmp_path}/a.poni,")
+    lines = refused(text)
+    wanted = (
+        ("nodes.good.parameters.flat", "is (100, 80), the frames are (80, 100)"),
+        ("nodes.good.parameters.mask", "is of shape (100,)"),
+        ("nodes.rings.parameters.poni", "is for frames of (80, 90)"),
+        ("nodes.rings.parameters.mask", "is (100, 80), the frames are (80, 100)"),
+    )
+    for (path, words), line in zip(wanted, lines, strict=True):
+        assert line.startswith(f"[{path}]"), line
+        assert words in line
+    elsewhere = text.replace("node: correct,", "node: correct, host: far,")
+    assert (
+        len(
+            refused(
+                elsewhere.replace("node: azimuthal,", "node: azimuthal, host: far,")
+                + ("\n    name: [1]")
+            )
+        )
+        == 1
+    ), "files of another host are not looked at"
 
 
 def test_a_good_graph_has_its_ports_filled_in() -> None:
@@ -172,9 +210,11 @@ def test_a_channel_is_in_no_process_whatever_it_names() -> None:
     assert graph.processes() == {"all": ["det", "low"]}
 
 
-def test_a_unit_goes_through_a_graph_as_far_as_values_keep_it() -> None:
+def test_a_unit_goes_through_a_graph_as_far_as_values_keep_it(tmp_path: Path) -> None:
+    poni = tmp_path / "cam.poni"
+    poni.touch()
     made = GraphBuilder("units").node("det", "simulated").node("low", "threshold")
-    made = made.node("roi", "roi").node("round", "azimuthal", unit="q_A^-1")
+    made = made.node("roi", "roi").node("round", "azimuthal", unit="q_A^-1", poni=str(poni))
     made = made.edge("det -> low").edge("low.frames -> roi").edge("low.frames -> round")
     graph = checked(made.graph(), TYPES)
     found = {port: unit_of(graph, TYPES, *port.split("."))

@@ -14,8 +14,10 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
+from undula.core.errors import UndulaError
 from undula.pipes.graph.load import Faults, nearest
 from undula.pipes.graph.model import AS_INPUT, CHANNEL, EdgeSpec, Graph
+from undula.pipes.graph.shapes import check_shapes
 
 
 class PortType(Protocol):
@@ -72,6 +74,7 @@ def checked(graph: Graph, types: NodeTypes) -> Graph:
     _inputs(whole, known, _meant(graph, edges), faults)
     _cycles(whole, faults)
     _hosts(whole, faults)
+    check_shapes(whole, known, faults)
     faults.finish(graph.name)
     return whole
 
@@ -107,6 +110,11 @@ def _wrong_parameters(kind: Any, given: Mapping[str, Any]) -> list[tuple[str, st
             )
             for error in exc.errors()
         ]
+    try:
+        kind.checked(**given)
+    except UndulaError as exc:  # parameters that do not fit each other
+        place = exc.where.partition(".")[2] if exc.where else ""
+        return [(f".{place}" if place else "", exc.what, exc.remedy)]
     return []
 
 

@@ -6,7 +6,8 @@ the extra `pyfai`. `radial_profile` is our own, and does much less: see there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -19,14 +20,16 @@ from undula.pipes.frame import Frame
 from undula.pipes.nodes.base import (
     AS_INPUT,
     Array,
+    Misfit,
     Node,
     Port,
     Results,
+    Shape,
     as_image,
     parameter,
     without_value,
 )
-from undula.pipes.nodes.correct import load_image
+from undula.pipes.nodes.correct import load_image, misfits_of_files
 
 HIGHEST = "in integers the dtype's highest number means: no value"
 MASKED = "left out of their ring; highest=true: also the dtype's highest number"
@@ -93,6 +96,24 @@ class RadialProfile(Node):
             raise _no_width(values.inner, values.outer)
         return cast(BaseModel, values)
 
+    @classmethod
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+        """One number a ring."""
+        return dict.fromkeys(("intensity", "radius", "pixels"), (values.bins,))
+
+    @classmethod
+    def misfits(cls, values: Any, inputs: Mapping[str, Shape], frames: int) -> Iterable[Misfit]:  # noqa: ARG003
+        """Rings that begin beyond the farthest corner."""
+        if "frames" not in inputs or not all(inputs["frames"]):
+            return
+        height, width = inputs["frames"]
+        x = (width - 1) / 2 if values.centre_x is None else values.centre_x
+        y = (height - 1) / 2 if values.centre_y is None else values.centre_y
+        farthest = float(np.hypot(max(x, width - 1 - x), max(y, height - 1 - y)))
+        if values.inner > farthest:
+            what = f"frames of {(height, width)} end {farthest:.1f} px from the centre"
+            yield "inner", what, "let the rings begin nearer to the centre"
+
     _rings: npt.NDArray[np.intp] | None = None
     _radius: Array = np.zeros(0)
 
@@ -142,6 +163,23 @@ def _no_width(inner: float, outer: float) -> InputError:
     )
 
 
+def shape_of_poni(text: str) -> Shape | None:
+    """The size of the detector that a PONI file tells in numbers; None: it names one, or is older.
+
+    >>> shape_of_poni('Detector: Detector\\nDetector_config: {"max_shape": [600, 800]}')
+    (600, 800)
+    """
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        if key.strip().lower() == "detector_config":
+            try:
+                shape = json.loads(value).get("max_shape")
+            except (ValueError, AttributeError):
+                return None
+            return tuple(shape) if isinstance(shape, list) and len(shape) == 2 else None
+    return None
+
+
 class Azimuthal(Node):
     """Azimuthal integration by pyFAI: intensity over scattering vector, angle or radius.
 
@@ -171,6 +209,30 @@ class Azimuthal(Node):
     )
     mask: str = parameter("", "FILE.h5::/DATASET, not 0: do not use; empty: the detector's own")
     highest: bool = parameter(False, HIGHEST)
+
+    files = ("poni", "mask")
+
+    @classmethod
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+        """One number a bin."""
+        return dict.fromkeys(("intensity", "axis", "sigma"), (values.bins,))
+
+    @classmethod
+    def misfits(cls, values: Any, inputs: Mapping[str, Shape], frames: int) -> Iterable[Misfit]:  # noqa: ARG003
+        """A geometry or a mask that is not there, or is that of another detector."""
+        shape = inputs.get("frames")
+        remedy, theirs = "name a PONI file, e.g. of pyFAI-calib2", None
+        try:
+            if values.poni:
+                theirs = shape_of_poni(Path(values.poni).expanduser().read_text(encoding="utf-8"))
+            else:
+                yield "poni", "it names no geometry", remedy
+        except (OSError, UnicodeDecodeError) as exc:
+            yield "poni", f"{values.poni} cannot be read: {exc}", remedy
+        if None not in (shape, theirs) and shape != theirs:
+            what = f"{values.poni} is for frames of {theirs}, and those that come are {shape}"
+            yield "poni", what, "calibrate with this detector, and its present binning"
+        yield from misfits_of_files(values, ("mask",), shape or theirs)
 
     _integrator: Any = None
     _mask: npt.NDArray[np.bool_] | None = None

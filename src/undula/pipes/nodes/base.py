@@ -31,7 +31,7 @@ undula.core.errors.InputError: [bright.above] Input should be greater than or eq
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_type_hints
 
@@ -49,6 +49,10 @@ Array = npt.NDArray[Any]
 Results = Mapping[str, Any] | None
 """By name of an output port an array, a number, or a whole `Frame` when it is not about the frame
 taken last. A port that is left out, or None for all, has nothing to say now."""
+
+Shape = tuple[int, ...]
+Misfit = tuple[str, str, str]
+"""A parameter, what does not fit, what to do."""
 
 Covers = Literal["frame", "window", "start"]
 """What a result speaks of: one frame, the last few, or all since the start."""
@@ -120,6 +124,8 @@ class Node:
         copies: it has copies of the frames that it keeps: where the edge is too short for all of
             them, the oldest are given back before they are done with.
         passes: outputs that give one result for each frame of an input, where there are several.
+        one_shape: the frames that come to it are all of one shape.
+        files: parameters that name files.
         fresh: what `result` gives is not changed by the node afterwards, though it covers several
             frames: nobody needs a copy.
         wanted: output ports that somebody takes; None: all. The others may be left out.
@@ -138,6 +144,8 @@ class Node:
     keeps: ClassVar[bool] = False
     copies: ClassVar[bool] = False
     passes: ClassVar[Mapping[str, str]] = {}
+    one_shape: ClassVar[bool] = False
+    files: ClassVar[tuple[str, ...]] = ()
     fresh: ClassVar[bool] = False
     declared: ClassVar[Mapping[str, FieldInfo]] = {}
     wanted: frozenset[str] | None = None
@@ -253,6 +261,29 @@ class Node:
         Extend it where a parameter says the unit.
         """
         return next((one.unit for one in cls.outputs if one.name == port), "")
+
+    @classmethod
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+        """The shapes of outputs that are known before it runs, by port; numbers need not be named.
+
+        Args:
+            values: of its parameters.
+            inputs: the shapes that are known to come in, by port.
+        """
+        return {}
+
+    @classmethod
+    def misfits(
+        cls, values: Any, inputs: Mapping[str, Shape], frames: int  # noqa: ARG003
+    ) -> Iterable[Misfit]:  # fmt: skip
+        """What does not fit: which parameter, what is wrong, the remedy. Asked before it runs.
+
+        Args:
+            values: of its parameters.
+            inputs: the shapes that are known to come in, by port.
+            frames: how many there will be; 0: nobody knows.
+        """
+        return ()
 
     @classmethod
     def help(cls) -> str:

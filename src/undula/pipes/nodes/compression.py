@@ -6,11 +6,13 @@ processes, and for sources that hand compressed frames on.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from undula.files import bslz4
 from undula.pipes.frame import Frame
-from undula.pipes.nodes.base import AS_INPUT, Node, Port, Results
+from undula.pipes.nodes.base import AS_INPUT, Node, Port, Results, Shape
 
 ANY = Port("frames", "frames of any shape, bare or compressed", ndim=None, compressed=True)
 
@@ -24,6 +26,11 @@ class Compress(Node):
         Port("frames", "the same frames, compressed", ndim=None, compressed=True, unit=AS_INPUT),
     )
     masked = "pixels are not looked at"
+
+    @classmethod
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+        """As they came."""
+        return dict.fromkeys(("frames",), inputs["frames"]) if "frames" in inputs else {}
 
     def clear(self) -> None:
         """Forget the last frame."""
@@ -53,6 +60,11 @@ class Decompress(Node):
     inputs = (ANY,)
     outputs = (Port("frames", "the same frames, not compressed", ndim=None, unit=AS_INPUT),)
     masked = "pixels are not looked at"
+
+    @classmethod
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+        """As they came."""
+        return dict.fromkeys(("frames",), inputs["frames"]) if "frames" in inputs else {}
 
     def clear(self) -> None:
         """Forget the last frame."""

@@ -6,6 +6,7 @@ a stack is averaged). Out: corrected frames in floats, NaN where there is no val
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,9 +18,11 @@ from undula.pipes.frame import Frame
 from undula.pipes.nodes.base import (
     AS_INPUT,
     Array,
+    Misfit,
     Node,
     Port,
     Results,
+    Shape,
     as_image,
     parameter,
     without_value,
@@ -54,6 +57,50 @@ def load_image(place: str) -> npt.NDArray[np.float64]:
     return data
 
 
+def image_shape(place: str) -> Shape:
+    """The shape of the image that `load_image` would give. Raises: ConfigError naming the file."""
+    path, _, dataset = place.partition("::")
+    import h5py
+
+    try:
+        with h5py.File(Path(path).expanduser(), "r", locking=False) as file:
+            shape = tuple(file[dataset or DATASET].shape)
+    except (OSError, KeyError, AttributeError) as exc:
+        raise ConfigError(
+            f"{place} holds no image: {exc}", remedy=f"write FILE.h5::/DATASET (else {DATASET})"
+        ) from exc
+    if len(shape) not in (2, 3):
+        raise ConfigError(
+            f"{place} is of shape {shape}", remedy="name an image (y, x), or a stack (n, y, x)"
+        )
+    return shape[-2:]
+
+
+def misfits_of_files(values: Any, names: Sequence[str], shape: Shape | None) -> Iterable[Misfit]:
+    """Images in files that cannot be read, or are of another shape than the frames, or the first.
+
+    Args:
+        values: of the parameters.
+        names: of those that name images; an empty one names none.
+        shape: of the frames, where it is known.
+    """
+    whose = "the frames are"
+    for name in names:
+        place = getattr(values, name)
+        if not place:
+            continue
+        try:
+            found = image_shape(place)
+        except ConfigError as exc:
+            yield name, exc.what, exc.remedy
+            continue
+        if shape is not None and found != shape:
+            remedy = "take it with the same detector settings"
+            yield name, f"the image in {place} is {found}, {whose} {shape}", remedy
+        elif shape is None:
+            shape, whose = found, f"that in {place} is"
+
+
 class Correct(Node):
     """(frame - dark) / flat, in floats; pixels that the mask names become NaN.
 
@@ -72,6 +119,18 @@ class Correct(Node):
         "float32", "of the result; float32 is exact up to 16.7 million counts"
     )
     highest: bool = parameter(False, "in integers the dtype's highest number means: no value")
+
+    files = ("dark", "flat", "mask")
+
+    @classmethod
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+        """As they came."""
+        return {"frames": inputs["frames"]} if "frames" in inputs else {}
+
+    @classmethod
+    def misfits(cls, values: Any, inputs: Mapping[str, Shape], frames: int) -> Iterable[Misfit]:  # noqa: ARG003
+        """Images that are not there, or of another shape than the frames."""
+        return misfits_of_files(values, cls.files, inputs.get("frames"))
 
     def clear(self) -> None:
         """Forget the last frame; the images are read again."""

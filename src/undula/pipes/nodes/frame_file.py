@@ -58,6 +58,7 @@ class FrameFileWriter(Node):
     missing = "take no row; the file's `seq_num` says which frame each row is"
     masked = "are written as they are"
     keeps = True
+    one_shape = True
     folder: str = parameter(".", "where the files go; made when it is not there")
     name_of_files: str = parameter("frames", "the first part of their names")
     compression: Literal["none", "bslz4"] = parameter("bslz4", "none, or bitshuffle with LZ4")

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from undula.core.errors import InputError
 from undula.pipes.frame import Frame
-from undula.pipes.nodes.base import AS_INPUT, Node, Port, Results, parameter
+from undula.pipes.nodes.base import AS_INPUT, Node, Port, Results, Shape, parameter
 
 MEASURED, INTERPOLATED, NO_POSITION, NO_ROOM = 0, 1, 2, 3
 QUALITY = "0 measured, 1 interpolated, 2 no position, 3 no room to wait for it"
@@ -78,6 +79,12 @@ class PositionJoin(Node):
     reach_s: float = parameter(
         1.0, "positions are interpolated over so long at most", gt=0, unit="s"
     )
+
+    @classmethod
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+        """The frames as they came, and a row of positions."""
+        found = {"positions": inputs["positions"] or (1,)} if "positions" in inputs else {}
+        return found | ({"frames": inputs["frames"]} if "frames" in inputs else {})
 
     def clear(self) -> None:
         """Forget frames and positions."""

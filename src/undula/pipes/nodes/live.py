@@ -16,10 +16,11 @@ from abc import abstractmethod
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
-from undula.core.errors import UndulaError
+from undula.core.errors import UndulaError, WireError
 from undula.pipes.frame import Frame
-from undula.pipes.nodes.base import Source, parameter
+from undula.pipes.nodes.base import Shape, Source, parameter
 
 LATE = 64
 """A number that is smaller than the last by less than this, and did not come yet, is only late."""
@@ -40,6 +41,10 @@ class LiveSource(Source):
     frames: int = parameter(
         0, "ends at this number of the stream, or a later one; 0: when it is stopped", ge=0
     )
+    shape: tuple[int, ...] | None = parameter(
+        None, "of its frames, (y, x): the graph is checked with it, and others are refused",
+        examples=[[2048, 2048]],
+    )  # fmt: skip
     keep_bytes: int = parameter(256_000_000, "frames that wait to be taken", ge=1, unit="B")
 
     def clear(self) -> None:
@@ -70,6 +75,20 @@ class LiveSource(Source):
         self._room = threading.Event()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._thread: threading.Thread | None = None
+
+    @classmethod
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+        """What it was told."""
+        return {} if values.shape is None else {"frames": values.shape}
+
+    def _fits(self, frame: Frame) -> Frame:
+        """A frame that is of the shape it must have. Raises: WireError."""
+        if self.shape is not None and frame.shape != self.shape:
+            raise WireError(
+                f"a frame is of {frame.shape}, and {self.name} was told {self.shape}",
+                remedy="set the detector's size, or correct `shape`",
+            )
+        return frame
 
     @abstractmethod
     def _listen(self) -> None:

@@ -7,6 +7,7 @@ NaN where nothing has been measured yet, and where a frame is missing.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -16,7 +17,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from undula.core.errors import InputError
 from undula.pipes.frame import Frame
 from undula.pipes.intervals import IntervalSet
-from undula.pipes.nodes.base import AS_INPUT, Coverage, Node, Port, Results, parameter
+from undula.pipes.nodes.base import (
+    AS_INPUT,
+    Coverage,
+    Misfit,
+    Node,
+    Port,
+    Results,
+    Shape,
+    parameter,
+)
 
 VALUES = Port("values", "one number, or a row of them, (channels,)", ndim=None)
 MOST_PIXELS = 100_000_000
@@ -38,6 +48,16 @@ def place_of(index: int, shape: tuple[int, ...], *, snake: bool) -> tuple[int, .
             if rows % 2:
                 places[axis] = length - 1 - places[axis]
     return tuple(places)
+
+
+def _no_numbers(place: str, inputs: Mapping[str, Shape]) -> Iterable[Misfit]:
+    """Images, of which no map can be made."""
+    if len(inputs.get("values", ())) > 1:
+        yield (
+            place, f"what comes to its values is of shape {inputs['values']}, and a map is made of "
+            "a number, or a row of them, for each point",
+            "put a node before it that makes one number of a frame, e.g. roi",
+        )  # fmt: skip
 
 
 class GridMap(Node):
@@ -80,6 +100,20 @@ class GridMap(Node):
                 where=f"{cls.name}.shape",
             )
         return cast(BaseModel, values)
+
+    @classmethod
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:
+        """The map."""
+        return {"map": (*values.shape, *inputs["values"])} if "values" in inputs else {}
+
+    @classmethod
+    def misfits(cls, values: Any, inputs: Mapping[str, Shape], frames: int) -> Iterable[Misfit]:
+        """Images in place of numbers, and more points than the map has."""
+        points = math.prod(values.shape)
+        if frames > points:
+            what = f"{frames} frames come, and a map of {values.shape} has {points} points"
+            yield "shape", what, "give it the points of the scan, the fast axis last"
+        yield from _no_numbers("shape", inputs)
 
     def clear(self) -> None:
         """Forget all points."""
@@ -194,6 +228,23 @@ class PositionMap(Node):
                 where=f"{cls.name}.axes",
             )
         return cast(BaseModel, values)
+
+    @classmethod
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:
+        """The map, and its counts."""
+        if "values" not in inputs:
+            return {}
+        pixels = tuple(axis.num for axis in values.axes)
+        return dict.fromkeys(("map", "counts"), (*pixels, *inputs["values"]))
+
+    @classmethod
+    def misfits(cls, values: Any, inputs: Mapping[str, Shape], frames: int) -> Iterable[Misfit]:  # noqa: ARG003
+        """Images in place of numbers, and more axes than there are positions."""
+        positions = inputs.get("positions")
+        if positions is not None and positions[0] < len(values.axes):
+            what = f"it has {len(values.axes)} axes, and {positions[0]} positions come"
+            yield "axes", what, "give the map as many axes as the positions have"
+        yield from _no_numbers("axes", inputs)
 
     def clear(self) -> None:
         """Forget all points."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -11,9 +12,11 @@ from undula.pipes.frame import Frame
 from undula.pipes.nodes.base import (
     AS_INPUT,
     Array,
+    Misfit,
     Node,
     Port,
     Results,
+    Shape,
     as_image,
     parameter,
     without_value,
@@ -49,6 +52,11 @@ class Threshold(Node):
     high: float | None = parameter(None, "highest value that stays; none: all", unit="counts")
     binary: bool = parameter(False, "what stays becomes 1")
     highest: bool = parameter(False, HIGHEST)
+
+    @classmethod
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+        """As they came."""
+        return dict.fromkeys(("frames",), inputs["frames"]) if "frames" in inputs else {}
 
     def clear(self) -> None:
         """Forget the last frame."""
@@ -86,6 +94,11 @@ class Hits(Node):
     above: float = parameter(10.0, "a pixel is bright above this", unit="counts")
     pixels: int = parameter(20, "a frame with so many bright pixels is a hit", ge=1)
     highest: bool = parameter(False, HIGHEST)
+
+    @classmethod
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+        """As they came."""
+        return dict.fromkeys(("frames",), inputs["frames"]) if "frames" in inputs else {}
 
     def clear(self) -> None:
         """Forget the last frame."""
@@ -146,10 +159,22 @@ def _folded(data: Array, rows: int, columns: int, fold: np.ufunc, dtype: np.dtyp
     return small
 
 
+def _no_blocks(shape: Shape, axis: int, by: int, *, crop: bool) -> tuple[str, str] | None:
+    """Why frames have no whole blocks along an axis, and what to do; None when they have."""
+    length, word = shape[axis], ("rows", "columns")[axis]
+    if length < by:
+        return f"frames of {shape} have no block of {by} {word}", "choose smaller blocks"
+    if length % by and not crop:
+        left = f"{by} {word} to a block do not divide frames of {shape}: {length % by} are left"
+        whole = [n for n in range(2, min(by, length) + 1) if length % n == 0][-1:] or [1]
+        return left, f"choose e.g. {whole[0]}, or crop: true to leave them out"
+    return None
+
+
 class Binning(Node):
     """Blocks of pixels as one: their sum (64 bits, exact for integers) or their mean.
 
-    Rows and columns at the far edges that fill no block are left out.
+    Rows and columns at the far edges that fill no block are refused, or with `crop` left out.
     """
 
     name = "binning"
@@ -158,7 +183,28 @@ class Binning(Node):
     rows: int = parameter(2, "of a block", ge=1, le=65536, unit="px")
     columns: int = parameter(2, "of a block", ge=1, le=65536, unit="px")
     how: Literal["sum", "mean"] = parameter("sum", "what becomes of a block")
+    crop: bool = parameter(False, "leave out rows and columns that fill no block")
     highest: bool = parameter(False, HIGHEST)
+
+    @classmethod
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:
+        """Of fewer pixels."""
+        if "frames" not in inputs:
+            return {}
+        height, width = inputs["frames"]
+        return {"frames": (height // values.rows, width // values.columns)}
+
+    @classmethod
+    def misfits(cls, values: Any, inputs: Mapping[str, Shape], frames: int) -> Iterable[Misfit]:  # noqa: ARG003
+        """Blocks that are too large, or do not fill the frame."""
+        for at, name in enumerate(("rows", "columns")):
+            wrong = (
+                _no_blocks(inputs["frames"], at, getattr(values, name), crop=values.crop)
+                if ("frames" in inputs)
+                else None
+            )
+            if wrong is not None:
+                yield name, *wrong
 
     def clear(self) -> None:
         """Forget the last frame."""
@@ -167,12 +213,10 @@ class Binning(Node):
     def accumulate(self, frame: Frame) -> None:
         """Bin a frame."""
         data = as_image(frame, self.name)
-        if data.shape[0] < self.rows or data.shape[1] < self.columns:
-            raise InputError(
-                f"a frame of {data.shape} has no block of {self.rows} x {self.columns} pixels",
-                remedy="choose smaller blocks",
-                where=self.name,
-            )
+        for at, name in enumerate(("rows", "columns")):
+            wrong = _no_blocks(data.shape, at, getattr(self, name), crop=self.crop)
+            if wrong is not None:
+                raise InputError(wrong[0], remedy=wrong[1], where=f"{self.name}.{name}")
         self._found = binned(data, self.rows, self.columns, how=self.how, highest=self.highest)
 
     def result(self) -> Results:

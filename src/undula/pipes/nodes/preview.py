@@ -6,7 +6,8 @@ nobody up.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from undula.pipes.nodes.base import (
     Node,
     Port,
     Results,
+    Shape,
     as_image,
     parameter,
     without_value,
@@ -49,6 +51,17 @@ class Preview(Node):
     )
     logarithmic: bool = parameter(False, "brightness by the logarithm of 1 + counts above low")
     highest: bool = parameter(False, "in integers the dtype's highest number means: no value")
+
+    @classmethod
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:
+        """The picture, and two levels."""
+        levels = {"levels": (2,)}
+        if "frames" not in inputs or not all(inputs["frames"]):
+            return levels
+        by = -(-max(inputs["frames"]) // values.largest)
+        blocks = [(length, min(by, length)) for length in inputs["frames"]]
+        first = values.how == "first"
+        return levels | {"image": tuple(-(-n // b) if first else n // b for n, b in blocks)}
 
     def clear(self) -> None:
         """Forget the last frame."""

@@ -241,7 +241,7 @@ class PvaImages(LiveSource):
             number = self._number_of(value)
             if not number:
                 return
-            frame = frame_of(value, number)
+            frame = self._fits(frame_of(value, number))
         except WireError as exc:
             self._refuse_or_fail(exc)
             return

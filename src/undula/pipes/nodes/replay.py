@@ -7,6 +7,8 @@ with the same numbers, triggers and times, so that a graph gives the same result
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from undula.files import bslz4
 from undula.files.frame_file import COLUMNS, DATASET, Row, read_chunk, rows_of
 from undula.files.frames import NO_FRAME
 from undula.pipes.frame import Frame
-from undula.pipes.nodes.base import Port, Source, parameter
+from undula.pipes.nodes.base import Port, Shape, Source, parameter
 
 MOST_LINKS = 8
 
@@ -49,6 +51,20 @@ class Replay(Source):
     packed: bool = parameter(
         False, "hand bitshuffle/LZ4 chunks on as they are, for nodes that take compressed frames"
     )
+
+    files = ("file",)
+
+    @classmethod
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+        """That of the recorded frames, where the file is there already."""
+        if not values.file:
+            return {}
+        import h5py
+
+        path = Path(values.file).expanduser()
+        with suppress(OSError, KeyError, AttributeError), h5py.File(path, locking=False) as file:
+            return {"frames": tuple(file[values.dataset].shape[1:])}
+        return {}
 
     def clear(self) -> None:
         """Begin at the first frame again."""

@@ -8,6 +8,7 @@ centre is at whole numbers x and y; a circle or polygon has the pixels whose cen
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -20,9 +21,11 @@ from undula.pipes.frame import Frame
 from undula.pipes.nodes.base import (
     AS_INPUT,
     Array,
+    Misfit,
     Node,
     Port,
     Results,
+    Shape,
     as_image,
     parameter,
     without_value,
@@ -217,6 +220,26 @@ class RoiStatistics(Node):
         examples=[{"peak": {"shape": "box", "x": 10, "y": 20, "width": 50, "height": 40}}],
     )
     highest: bool = parameter(False, "in integers the dtype's highest number means: no value")
+
+    @classmethod
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+        """One number a region."""
+        return dict.fromkeys(STATISTICS, (len(values.rois),))
+
+    @classmethod
+    def misfits(cls, values: Any, inputs: Mapping[str, Shape], frames: int) -> Iterable[Misfit]:  # noqa: ARG003
+        """Regions without a pixel."""
+        if "frames" not in inputs:
+            return
+        height, width = inputs["frames"]
+        for name, roi in values.rois.items():
+            found = region(roi, height, width)
+            empty = not found.width * found.height
+            if empty or (found.mask is not None and not found.mask.any()):
+                yield (
+                    f"rois.{name}", f"it has no pixel of frames of {(height, width)}, (y, x)",
+                    f"place it within x 0 to {width - 1} and y 0 to {height - 1}",
+                )  # fmt: skip
 
     def clear(self) -> None:
         """Forget the last frame."""

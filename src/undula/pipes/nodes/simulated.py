@@ -6,13 +6,14 @@ says when a frame is due (`due_s`), and whoever runs it waits.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from undula.pipes.frame import Frame, checksum
-from undula.pipes.nodes.base import Array, Port, Source, parameter
+from undula.pipes.nodes.base import Array, Port, Shape, Source, parameter
 
 DRAWN_PIXELS = 16_000_000
 """Noise is drawn once, for as many different frames as have so many pixels together: 2 to 16."""
@@ -67,6 +68,11 @@ class SimulatedDetector(Source):
         """Draw anew when the picture is another one."""
         if names - {"rate_hz", "frames", "faults", "checksums"}:
             self._drawn = []
+
+    @classmethod
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+        """(height, width)."""
+        return {"frames": (values.height, values.width)}
 
     def prepare(self) -> None:
         """Draw the frames that are used in turn."""

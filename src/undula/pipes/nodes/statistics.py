@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -23,6 +24,7 @@ from undula.pipes.nodes.base import (
     Node,
     Port,
     Results,
+    Shape,
     as_image,
     parameter,
     without_value,
@@ -56,6 +58,14 @@ class _Images(Node):
         0, "a result for each so many frames, then begin anew; 0: one for all", ge=0
     )
     highest: bool = parameter(False, HIGHEST)
+
+    one_shape = True
+
+    @classmethod
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+        """Images as large as the frames."""
+        images = (port.name for port in cls.outputs if port.ndim == 2)
+        return dict.fromkeys(images, inputs["frames"]) if "frames" in inputs else {}
 
     def clear(self) -> None:
         """Forget all frames."""
@@ -283,6 +293,11 @@ class Histogram(Node):
                 where=f"{cls.name}.high",
             )
         return cast(BaseModel, values)
+
+    @classmethod
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+        """Bins, and their edges."""
+        return {"counts": (values.bins,), "edges": (values.bins + 1,)}
 
     def clear(self) -> None:
         """Forget all frames."""

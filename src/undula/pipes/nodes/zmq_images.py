@@ -90,7 +90,7 @@ class ZmqImages(LiveSource):
             if data is None:
                 return
             number = self._number(_whole(header, "frame"))
-            frame = frame_of(header, data, number, packed=self.packed)
+            frame = self._fits(frame_of(header, data, number, packed=self.packed))
         except WireError as exc:
             self._refuse(exc)
             return
