@@ -172,8 +172,8 @@ def killed_at(point: str, folder: Path, told: int) -> int:
     if pid:
         return os.waitpid(pid, 0)[1]
     try:
-        name, count = point.split(":")
-        faults._name, faults._left = name, int(count)
+        os.environ.update(UNDULA_TEST="1", UNDULA_FAULT=point)
+        faults.arm()
         node = FrameFileWriter(folder=str(folder), threads=2, flush_bytes=25_000, live=True)
         for number in range(1, 41):
             node.accumulate(Frame(number, np.full((50, 40), number, "u2"), trigger=number - 1))
