@@ -143,8 +143,8 @@ def killed_at(point: str, path: Path, told: int) -> int:
     if pid:
         return os.waitpid(pid, 0)[1]
     try:
-        name, count = point.split(":")
-        faults._name, faults._left = name, int(count)
+        os.environ.update(UNDULA_TEST="1", UNDULA_FAULT=point)
+        faults.arm()
         file = FrameFile(path, (50, 40), "u2", live=True)
         for number in range(1, 31):
             file.append(bslz4.compress(np.full((50, 40), number, "u2")), Row(number, number - 1))
