@@ -34,6 +34,7 @@ from undula.messages import (
     MetadataRequest,
     MotorRequest,
     MoveRequest,
+    PipesRequest,
     PlansRequest,
     PlanTable,
     QueueRequest,
@@ -197,6 +198,10 @@ ENGINE_IMPORT = Endpoint(
 )  # fmt: skip
 ENGINE_MOTOR = Endpoint(
     "requests/engine/motor", MotorRequest, "request", "parameters of a motor",
+    readers=("service",), writers=_CLIENTS,
+)  # fmt: skip
+ENGINE_PIPES = Endpoint(
+    "requests/engine/pipes", PipesRequest, "request", "graphs of detectors, and their parameters",
     readers=("service",), writers=_CLIENTS,
 )  # fmt: skip
 ENGINE_PLANS = Endpoint(

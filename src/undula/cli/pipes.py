@@ -404,7 +404,9 @@ def register(app: typer.Typer) -> None:
     pipes.command("list", epilog=EXIT_HELP)(list_nodes)
     from undula.cli.pipes_rehearse import rehearse
     from undula.cli.pipes_replay import replay
+    from undula.cli.pipes_set import clear, set_parameter
 
-    for command in (keys, trust, show, check, run, rehearse, replay, top):
+    pipes.command("set", epilog=EXIT_HELP)(set_parameter)
+    for command in (keys, trust, show, check, run, rehearse, replay, top, clear):
         pipes.command(epilog=EXIT_HELP)(command)
     app.add_typer(pipes, name="pipes")

@@ -224,6 +224,12 @@ def known_of(run: Run) -> Known:
     return Known(record.number, record.metadata, asked, configuration, reader.baseline, ended)
 
 
+def _changed(known: Any, before: Any, after: Any) -> str:
+    """A setting that was changed while the run was open: its values, one after the other."""
+    begin = known if isinstance(known, str) and ", then " in known else before
+    return f"{begin}, then {after}"
+
+
 class _DocumentReader:
     """Configuration and baseline from the documents of a run."""
 
@@ -239,6 +245,11 @@ class _DocumentReader:
                 self.configuration.update(entry.get("data", {}))
             if doc.get("name") == "baseline":
                 self._keys[doc["uid"]] = doc["data_keys"]
+        elif name == "stop":
+            for change in doc.get("configuration_changes") or ():
+                key, values = change["key"], (change.get("before"), change.get("after"))
+                if change.get("after") is not None:
+                    self.configuration[key] = _changed(self.configuration.get(key), *values)
         elif name == "event" and doc["descriptor"] in self._keys:
             for key, value in doc["data"].items():
                 self.baseline[key] = self._reading(key, value, self._keys[doc["descriptor"]])

@@ -1,61 +1,47 @@
-"""Graphs of pipes from a client: what runs, how fast, what waits, what is seen.
+"""Graphs of pipes from a client: what runs, how fast, what waits, what is seen; and changed.
 
-In: the name of a detector with a graph. Out: `PipesOfGraph`, which shows itself as a table. Graphs
-that a command runs by itself are seen by `undula pipes top`.
+In: the name of a graph: of a detector, or one that a command runs. Out: `PipesOfGraph`, which shows
+itself as a table, and its nodes (`pipe_node`). What is changed is the engine's: it says who may.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from undula.bus.endpoints import PIPES_STATUS
+from undula.bus.endpoints import ENGINE_PIPES, PIPES_STATUS
+from undula.client.pipe_node import NodeView
+from undula.client.pipes_text import flow_text, listed_text, read_edges, told_text
 from undula.core.errors import InputError
-from undula.messages import GraphTold, PipeNode
+from undula.core.suggest import near
+from undula.messages import GraphTold
 
 if TYPE_CHECKING:
     from undula.bus.ports import Subscription
     from undula.client.client import Client
 
 SHOW_S = 0.5
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    words = [list(head), *([str(cell) for cell in row] for row in rows)]
-    wide = [max(len(row[n]) for row in words) for n in range(len(head))]
-    lines = ["  ".join(c.ljust(w) for c, w in zip(row, wide, strict=True)) for row in words]
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def told_text(told: GraphTold) -> str:
-    """Tables of nodes and edges."""
-    nodes = [
-        (n.name, n.state, n.frames, f"{n.rate_hz:.4g}", f"{n.could_hz:.4g}",
-         f"{n.latency_s * 1e3:.3g}", n.failed, n.restarts, ", ".join(n.blocked_by), n.error)
-        for n in told.nodes
-    ]  # fmt: skip
-    edges = [
-        (e.name, e.policy, e.seen, e.passed, e.dropped, e.lost, e.failed, e.depth)
-        for e in told.edges
-    ]
-    head = ("node", "state", "frames", "Hz", "could do", "latency ms", "failed", "restarts",
-            "blocked by", "error")  # fmt: skip
-    counted = ("edge", "policy", "seen", "passed", "dropped", "lost", "failed", "waiting")
-    return f"{told.name}: {told.state}\n{_table(head, nodes)}\n\n{_table(counted, edges)}"
+CHANGE_S = 30.0
 
 
 class PipesOfGraph:
-    """The graph of one detector, as it was last heard of."""
+    """A graph: `pipes["cam"]`. Its nodes are `pipes["cam"]["roi"]`; shown, it is a table."""
 
     def __init__(self, client: Client, name: str) -> None:
         self._client, self.name = client, name
 
     @property
+    def heard(self) -> GraphTold | None:
+        """What it said last; None when it never ran."""
+        return self._client.link.connector.get(PIPES_STATUS, name=self.name)
+
+    @property
     def told(self) -> GraphTold:
         """What it said last. Raises: InputError when it never ran."""
-        found = self._client.link.connector.get(PIPES_STATUS, name=self.name)
+        found = self.heard
         if found is None:
             raise InputError(
                 f"no graph of {self.name!r} has run yet",
@@ -63,14 +49,48 @@ class PipesOfGraph:
             )
         return found
 
-    def __getitem__(self, node: str) -> PipeNode:
+    def _ask(self, action: str, **fields: Any) -> dict[str, Any]:
+        return self._client.link.ask(
+            ENGINE_PIPES, CHANGE_S, action=action, graph=self.name, **fields
+        )
+
+    @property
+    def nodes(self) -> dict[str, Any]:
+        """Each node: `kind`, `help`, `outputs`, `parameters`. Raises: InputError."""
+        return dict(self._ask("show")["nodes"])
+
+    def __getitem__(self, node: str) -> NodeView:
         """A node. Raises: InputError."""
-        nodes = {n.name: n for n in self.told.nodes}
-        if node not in nodes:
+        known = self.nodes
+        if node not in known:
+            meant = near(node, known)
+            there = f"it has {', '.join(known)}"
             raise InputError(
-                f"{self.name} has no node {node!r}", remedy=f"it has {', '.join(nodes)}"
+                f"{self.name} has no node {node!r}",
+                remedy=f"did you mean {meant}? {there}" if meant else there,
             )
-        return nodes[node]
+        return NodeView(self, node)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.nodes)
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self.nodes)
+
+    def set(self, node: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Change parameters of a node, from its next frame on; see `NodeView.set`.
+
+        Returns: `changed`, each parameter before and now; `runs`, False when it holds from the next
+        start of the graph on. Raises: InputError, PipeError, AccessError, BusyError.
+        """
+        return self._ask("set", node=node, parameters=dict(parameters))
+
+    def clear(self, node: str) -> None:
+        """Let a node forget all frames so far."""
+        self._ask("clear", node=node)
 
     @property
     def images(self) -> dict[str, Any]:
@@ -92,23 +112,50 @@ class PipesOfGraph:
         except KeyboardInterrupt:
             return
 
+    def show(self) -> None:
+        """Print it: its state, the flow, rates and queues of nodes and edges."""
+        sys.stdout.write(f"{self!r}\n")
+
+    def svg(self, path: str | Path | None = None) -> str:
+        """The graph drawn, with rates and errors; written to `path` when that is given."""
+        from undula.pipes.graph import read_graph
+        from undula.pipes.graph import svg as drawn
+
+        told, graph = self.heard, read_graph(self._ask("show")["graph"])
+        nodes = told.nodes if told else []
+        notes = {n.name: f"{n.rate_hz:.4g} Hz, {n.frames} frames" for n in nodes}
+        text = drawn(graph, notes, {n.name: n.error for n in nodes if n.error})
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
     def __repr__(self) -> str:
-        return told_text(self.told)
+        told = self.heard
+        if told is not None:
+            return told_text(told)
+        edges = read_edges(self._ask("show")["graph"])
+        return f"{self.name}: not started, the first scan of it does that\n{flow_text(edges)}"
 
 
 class Pipes(Mapping[str, PipesOfGraph]):
-    """The graphs of a beamline's detectors that have run: `client.pipes["cam"]`."""
+    """The graphs of a beamline: `pipes` lists them, `pipes["cam"]` is one."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
     def __getitem__(self, name: str) -> PipesOfGraph:
-        return PipesOfGraph(self._client, self._client.devices.info(str(name)).name)
+        known = self._names()
+        if str(name) not in known:
+            meant = near(str(name), known)
+            there = f"there are {', '.join(known)}" if known else "no device here has one"
+            raise InputError(
+                f"there is no graph {str(name)!r}",
+                remedy=f"did you mean {meant}?" if meant else there,
+            )
+        return PipesOfGraph(self._client, str(name))
 
     def _names(self) -> list[str]:
-        get = self._client.link.connector.get
-        names = [info.name for info in self._client.devices.table()]
-        return [name for name in names if get(PIPES_STATUS, name=name) is not None]
+        return list(self._client.link.ask(ENGINE_PIPES, action="list")["graphs"])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names())
@@ -116,5 +163,10 @@ class Pipes(Mapping[str, PipesOfGraph]):
     def __len__(self) -> int:
         return len(self._names())
 
+    def _ipython_key_completions_(self) -> list[str]:
+        return self._names()
+
     def __repr__(self) -> str:
-        return "\n\n".join(repr(self[name]) for name in self) or "no graph has run yet"
+        get = self._client.link.connector.get
+        rows = [(name, get(PIPES_STATUS, name=name)) for name in self._names()]
+        return listed_text(rows) if rows else "no device here has a graph"

@@ -40,7 +40,7 @@ from undula.files.logs import Log, is_log, lay_logs
 from undula.files.places import Place, can_follow_live, check_space, storage_error
 from undula.files.plot import Plot
 from undula.files.points import STEERING, Part, Turns, write_points
-from undula.files.process import Process, ledger_of, write_process
+from undula.files.process import Process, changes_of, ledger_of, write_process
 
 PATIENCE_EVENTS = 1000
 """Events of other streams after which a file without a primary stream is opened to readers."""
@@ -335,8 +335,9 @@ class NexusFile:
                 for log in self._all_logs():
                     log.finish()
                 write_final(self._entry, self._start, stop)
-                if (ledger := ledger_of(stop)) is not None:
-                    self._processes.setdefault(ledger.name, ledger)
+                for told in (ledger_of(stop), changes_of(stop)):
+                    if told is not None:
+                        self._processes.setdefault(told.name, told)
                 for late in self._late.values():
                     late.finish(stop)
                 if self._must_restructure():

@@ -71,6 +71,22 @@ def ledger_of(stop: Mapping[str, Any]) -> Process | None:
     return Process("ledger", "undula.pipes", ledgers, version=__version__, time=time)
 
 
+def changes_of(stop: Mapping[str, Any]) -> Process | None:
+    """What was changed of settings while the run was open, as a table; None when nothing was."""
+    found = stop.get("configuration_changes")
+    if not isinstance(found, list) or not found:
+        return None
+    table: dict[str, Any] = {"time": [float(change["time"]) for change in found]}
+    for key in ("user", "device", "key", "before", "after"):
+        values = [change.get(key) for change in found]
+        texts = [v if isinstance(v, str) else json.dumps(v, default=plain) for v in values]
+        table[key] = texts
+    return Process(
+        "configuration_changes", "undula", table, version=__version__,
+        time=float(stop.get("time") or 0.0), units={"time": "s"},
+    )  # fmt: skip
+
+
 def write_process(entry: Any, process: Process) -> Any:
     """The group of `process` in an h5py group `entry`; returns it.
 

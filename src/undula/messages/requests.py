@@ -134,6 +134,20 @@ class MotorRequest(Request):
     direction: Literal["forward", "reverse"] = Field(default="forward", description="for home")
 
 
+class PipesRequest(Request):
+    """Look at the graphs of detectors, or change what a node does."""
+
+    tag: ClassVar[str] = "pipes_request"
+
+    action: Literal["list", "show", "set", "clear"] = Field(description="what is asked")
+    graph: str = Field(default="", description="device that has the graph; not for list")
+    node: str = Field(default="", description="for set and clear")
+    parameters: dict[str, Any] = Field(
+        default_factory=dict,
+        description="for set: by name; `rois.beam.x` is a part of a parameter that has parts",
+    )
+
+
 class PlansRequest(Request):
     """List plans, hooks and defaults that people added at the beamline."""
 

@@ -20,21 +20,17 @@ from undula.core.errors import DeviceError, InputError, UndulaError
 from undula.core.log import get_logger
 from undula.devices.sim.status import SimStatus
 from undula.devices.telling import SILENT, Telling
-from undula.files.frame_file import DATASET
-from undula.files.frames import frames_in
 from undula.pipes.errors import GraphError
 from undula.pipes.for_scans import ScanGraph, configuration_key, for_scans
 from undula.pipes.graph import Graph, checked, load_graph, read_graph
 from undula.pipes.graph_thread import LOOK_S, GraphThread
+from undula.pipes.live_graph import LiveGraph
 from undula.pipes.nodes.user_nodes import NodeFolder
 from undula.pipes.points import Awaited, Points
-from undula.pipes.run_files import RunFiles
-from undula.pipes.run_ledger import RunLedger, run_ledger
+from undula.pipes.run_books import LEDGER_S, RunBooks
+from undula.pipes.run_files import RunFiles, close_files
 from undula.pipes.runner.runner import Runner
 from undula.pipes.runner.status import GraphStatus
-
-LEDGER_S = 2.0
-"""So long the sums at the end of a run may take to agree."""
 
 
 class GraphDetector:
@@ -64,33 +60,33 @@ class GraphDetector:
     ) -> None:  # fmt: skip
         self.name = name
         self._nodes = None if nodes is None else Path(nodes)
-        self.scan = usable_graph(name, graph, self._nodes)
-        """The graph with its parameters as they are now."""
+        scan = usable_graph(name, graph, self._nodes)
         self._timeout_s, self._slow_s = frame_timeout, slow_after
-        source = self.graph.nodes[self.scan.source].parameters
-        self.obeys_count_time = bool(source.get("exposure"))
-        self.default_count_time_s: float | None = (
-            source.get("exposure_s") if self.obeys_count_time else 0.0
-        )
         self._count_time_s: float | None = None
         self._told_count_time_s: float | None = None
         self.held_up = ""
         """Which edge cannot keep up, for the scan that then pauses; '' while all do."""
         self._thread = GraphThread(self, idle_after)
+        self.live_graph = LiveGraph(scan, self._thread)
         self._staged = False
         self._turn = 0
         self._lock = threading.Lock()
         """Held while what is kept of a run is put away, or a frame is added to it."""
-        self._points = Points(self.scan)
-        self._first, self._triggers = 1, 0
-        self._ledger: RunLedger | None = None
+        self._points = Points(scan)
+        source = self.graph.nodes[self.scan.source].parameters
+        self.obeys_count_time = bool(source.get("exposure"))
+        self.default_count_time_s: float | None = (
+            source.get("exposure_s") if self.obeys_count_time else 0.0
+        )
+        self._books = RunBooks()
+        self._fresh = True
         self._starting: list[SimStatus] = []
         self._run: Path | None = None
         self._point, self._used = -1, True
         self._awaited: Awaited | None = None
         self._away = False
         self._waiting: SimStatus | None = None
-        self._stamp, self._fresh = 0.0, True
+        self._stamp = 0.0
         self._files: dict[str, RunFiles] = {}
         self._documents: list[tuple[str, dict[str, Any]]] = []
 
@@ -103,6 +99,11 @@ class GraphDetector:
         except GraphError as error:
             faults = " ".join(error.details) or error.what
             raise InputError(faults, remedy=error.remedy) from error
+
+    @property
+    def scan(self) -> ScanGraph:
+        """The graph with its parameters as they are now, as scans use it."""
+        return self.live_graph.scan
 
     @property
     def graph(self) -> Graph:
@@ -130,7 +131,8 @@ class GraphDetector:
     def graph_began(self, runner: Runner) -> None:
         """It is started: who staged the detector need wait no longer."""
         runner.heard = self._points.hear
-        self._triggers, self._fresh = 0, True
+        self._books.restart()
+        self._fresh = True
         self._points.forget_frames()
         self._told_count_time_s = None
         runner.begin(triggered=True)
@@ -155,7 +157,7 @@ class GraphDetector:
 
     def graph_ends(self, runner: Runner) -> None:
         """Keep what its ledger says."""
-        self._keep_ledger(runner)
+        self._books.keep(runner, self.graph)
         self.tell.graph(runner.told)
 
     def graph_broke(self, error: UndulaError) -> None:
@@ -223,6 +225,7 @@ class GraphDetector:
         """A run begins, its file is `path`: the frames go beside it."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._run = path
+        self.live_graph.begin_run()
         self._forget()
 
     def set_count_time(self, count_time_s: float) -> None:
@@ -247,14 +250,14 @@ class GraphDetector:
         with self._lock:
             self._files, self._documents = {}, []
             self._points.forget()
-            self._ledger = None
+            self._books.forget()
             self._fresh = True
         self._point, self._used = -1, True
 
     def _prepare(self, runner: Runner) -> None:
         """The first frame of a run: new files, triggers from 0 on, sums from the beginning."""
         folder = Path() if self._run is None else self._run.parent
-        self._first = runner.begin_run()
+        self._books.begin(runner.begin_run())
         self._points.forget_frames()
         for node in self.graph.nodes:
             if node in runner.channels or node == self.scan.source:
@@ -296,10 +299,10 @@ class GraphDetector:
             if self.obeys_count_time and self._count_time_s != self._told_count_time_s:
                 runner.change(self.scan.source, exposure_s=self._count_time_s)
                 self._told_count_time_s = self._count_time_s
-            self._triggers += 1
+            self._books.last += 1
             counts_s = self._count_time_s or 0.0
             self._awaited = Awaited(
-                self._triggers, time.monotonic(), counts_s + self._slow_s,
+                self._books.last, time.monotonic(), counts_s + self._slow_s,
                 counts_s + self._timeout_s,
             )  # fmt: skip
             runner.trigger(self.scan.source, point)
@@ -360,64 +363,37 @@ class GraphDetector:
         def close(runner: Runner) -> None:
             for writer in self.scan.writers:
                 runner.clear(writer)
-            self._add_up(runner)
+            self._books.add_up(runner, self.graph)
 
         refused = self._thread.wait_for(close, self._timeout_s + LEDGER_S)
         if refused is not None:
             get_logger().warning("graph_not_finished", device=self.name, error=str(refused))
-        for file in (file for files in self._files.values() for file in files.files):
-            there = frames_in(file.path, DATASET)
-            missing = there is None or there < file.frames
-            self.tell.file(
-                file.path, "missing" if missing else "closed", dataset=DATASET, frames=there
-            )
-            if missing:
-                raise DeviceError(
-                    f"{file.path} holds {there or 0} frames, and the points name {file.frames}",
-                    remedy="see whether somebody else changed that file",
-                    device=self.name,
-                )
-        if self._ledger is not None and self._ledger.broken:
+        made = [file for files in self._files.values() for file in files.files]
+        close_files(made, self.tell, self.name)
+        ledger = self._books.ledger
+        if ledger is not None and ledger.broken:
             raise DeviceError(
-                f"frames are missing: {self._ledger.text}",
+                f"frames are missing: {ledger.text}",
                 remedy="take those points again; see why in undula logs",
                 device=self.name,
             )
-
-    def _add_up(self, runner: Runner) -> None:
-        """The ledger of the run, once all that is on its way through lossless edges is through."""
-        end = time.monotonic() + LEDGER_S
-        while True:
-            heard = runner.tell(max(0.0, end - time.monotonic()))
-            self._keep_ledger(runner)
-            if not heard or self._ledger is None or self._ledger.complete:
-                return
-            if time.monotonic() >= end or not self._on_the_way():
-                return
-            runner.pump(LOOK_S / 10)
-
-    def _on_the_way(self) -> bool:
-        found = self._ledger
-        return found is not None and any(c["on_the_way"] for c in found.edges.values())
-
-    def _keep_ledger(self, runner: Runner) -> None:
-        if self._fresh or self._triggers < self._first:
-            return
-        policies = {edge.name: edge.policy.text for edge in self.graph.edges}
-        report = runner.outcome(self._triggers).report
-        self._ledger = run_ledger(report, policies, self._first, self._triggers)
 
     def run_ledger(self) -> dict[str, Any] | None:
         """Where the frames of this run are, for its stop document; None before the first one.
 
         `without` has the values that some points have not, and why, by their data keys.
         """
-        if self._ledger is None:  # it was not finished: a run that failed, or was aborted
-            self._thread.wait_for(self._add_up, LEDGER_S)
-        if self._ledger is None:
+        books = self._books
+        if books.ledger is None:  # it was not finished: a run that failed, or was aborted
+            self._thread.wait_for(lambda runner: books.add_up(runner, self.graph), LEDGER_S)
+        if books.ledger is None:
             return None
-        without = self._points.without(self._first)
-        return self._ledger.plain() | ({"without": without} if without else {})
+        without = self._points.without(books.first)
+        return books.ledger.plain() | ({"without": without} if without else {})
+
+    def run_changes(self) -> list[dict[str, Any]]:
+        """What people changed of its graph while the run was open, for its stop document."""
+        return self.live_graph.end_run()
 
     def stop(self, success: bool = False) -> None:
         """Give up the frame that is waited for."""

@@ -8,13 +8,15 @@ frame that belongs to no point (it was taken again) has a row all the same. Call
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from undula.core.errors import DeviceError
+from undula.devices.telling import Telling
 from undula.files.frame_file import DATASET
+from undula.files.frames import frames_in
 
 NUMBERS = "/entry/data/seq_num"
 Documents = list[tuple[str, dict[str, Any]]]
@@ -99,6 +101,20 @@ class RunFiles:
             if opened is not None:
                 self.files.append(RunFile(path, *opened))
                 self._told(path)
+
+
+def close_files(files: Iterable[RunFile], tell: Telling, device: str) -> None:
+    """Say of each file of a run that it is closed. Raises: DeviceError when one lacks frames."""
+    for file in files:
+        there = frames_in(file.path, DATASET)
+        missing = there is None or there < file.frames
+        tell.file(file.path, "missing" if missing else "closed", dataset=DATASET, frames=there)
+        if missing:
+            raise DeviceError(
+                f"{file.path} holds {there or 0} frames, and the points name {file.frames}",
+                remedy="see whether somebody else changed that file",
+                device=device,
+            )
 
 
 def _opened(path: Path) -> tuple[tuple[int, ...], str] | None:

@@ -43,11 +43,19 @@ def tell_policies(scan: CheckedScan, devices: Registry) -> None:
 def with_ledgers(stop: dict[str, Any], names: Iterable[str], devices: Registry) -> dict[str, Any]:
     """A stop document with the ledger of each device that keeps one.
 
-    Frames that are missing are the run's `reason` when it has none of its own.
+    Frames that are missing are the run's `reason` when it has none of its own. What people changed
+    of the graphs while the run was open is there too.
     """
     ledgers: dict[str, Any] = {}
+    names = [name for name in names if name in devices]
+    changes = [
+        change for name in names if hasattr(devices[name].obj, "run_changes")
+        for change in devices[name].obj.run_changes()
+    ]  # fmt: skip
+    if changes:
+        stop = {**stop, "configuration_changes": sorted(changes, key=lambda c: c["time"])}
     for name in names:
-        if name not in devices or not hasattr(devices[name].obj, "run_ledger"):
+        if not hasattr(devices[name].obj, "run_ledger"):
             continue
         found = devices[name].obj.run_ledger()
         if found is not None:

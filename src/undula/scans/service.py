@@ -26,6 +26,7 @@ from undula.bus.endpoints import (
     ENGINE_METADATA,
     ENGINE_MOTOR,
     ENGINE_MOVE,
+    ENGINE_PIPES,
     ENGINE_PLANS,
     ENGINE_QUEUE,
     ENGINE_READ,
@@ -61,6 +62,7 @@ from undula.messages import (
     MetadataRequest,
     MotorRequest,
     MoveRequest,
+    PipesRequest,
     PlansRequest,
     PlanTable,
     QueueRequest,
@@ -80,6 +82,7 @@ from undula.scans.common_metadata import CommonMetadata
 from undula.scans.configuration import Configuration
 from undula.scans.described import described
 from undula.scans.device_news import SHOWN_WITHIN_S, DeviceNews
+from undula.scans.graphs import answer_pipes
 from undula.scans.limits import usable
 from undula.scans.motors import Motors
 from undula.scans.moves import Mover
@@ -102,6 +105,7 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     ENGINE_MOTOR,
     ENGINE_IMPORT,
     ENGINE_METADATA,
+    ENGINE_PIPES,
     ENGINE_PLANS,
     ENGINE_QUEUE,
     ENGINE_RUNS,
@@ -402,6 +406,8 @@ class EngineService:
             self._configuring.submit(
                 self._answer, request, lambda: self.configuration.answer(request)
             )
+        elif isinstance(request, PipesRequest):
+            self._pool.submit(self._answer, request, lambda: answer_pipes(request, self._devices))
         elif isinstance(request, PlansRequest):
             self._checks.submit(self._answer, request, lambda: self._list_plans(request))
         elif (work := self._quick(request)) is not None:

@@ -17,6 +17,8 @@ import pytest
 
 from undula.bus.endpoints import QUEUE_STATUS
 from undula.client import Client
+from undula.client.runs import Run
+from undula.client.scans import ScanHandle
 from undula.core.errors import InputError
 from undula.core.procs import environment_of
 from undula.messages import GraphTold, QueueStatus
@@ -187,6 +189,12 @@ def workers(client: Client) -> list[int]:
     return found
 
 
+def the_run(scan: ScanHandle) -> Run:
+    """The run of a scan, which there must be."""
+    assert scan.run is not None
+    return scan.run
+
+
 def checked_run(run: Any, points: int) -> None:
     """Frames and sums of a run agree, and each frame is linked in the run's file."""
     assert run.status == "success", run.record.reason
@@ -231,7 +239,7 @@ def test_a_client_sees_how_the_graph_runs_and_what_its_ports_gave(client: Client
                 break
     finally:
         following.close()
-    assert list(client.pipes) == ["cam"]
+    assert list(client.pipes) == ["cam", "slow", "sparse", "holes"]
     assert {n.name for n in told.nodes} == {"det", "roi", "file", "view", "out"}
     assert images["det.frames"].shape == [48, 64]
     assert images["det.frames"].data.shape == (48, 64)
@@ -243,8 +251,11 @@ def test_a_client_sees_how_the_graph_runs_and_what_its_ports_gave(client: Client
     assert run.status == "success"
     with pytest.raises(InputError, match="it has det"):
         client.pipes["cam"]["dte"]
-    with pytest.raises(InputError, match="has run yet"):
-        repr(client.pipes["samx"])
+    assert "det -> roi -> out" in text
+    listed = repr(client.pipes).splitlines()
+    assert next(line for line in listed if line.startswith("cam")).split()[1] == "running"
+    with pytest.raises(InputError, match="there are cam, slow"):
+        client.pipes["samx"]
 
 
 def test_a_run_is_replayed_through_the_graph_that_it_keeps(client: Client, tmp_path: Path) -> None:
@@ -343,7 +354,7 @@ def test_the_ledger_of_a_run_is_in_its_file(client: Client) -> None:
 
 
 def test_a_value_that_a_node_does_not_give_is_nan_and_the_run_says_why(client: Client) -> None:
-    run = client.scan("samx", 0, 1, 6, detectors=["sparse"]).run
+    run = the_run(client.scan("samx", 0, 1, 6, detectors=["sparse"]))
     assert run.status == "success", run.record.reason
     count, total, row, frame = (
         np.asarray(run.data[f"sparse_{port}"])
@@ -367,7 +378,7 @@ def test_a_value_that_a_node_does_not_give_is_nan_and_the_run_says_why(client: C
 
 
 def test_the_settings_of_a_graph_are_plain_values_with_units(client: Client) -> None:
-    first = client.scan("samx", 0, 1, 2, detectors=["sparse"]).run
+    first = the_run(client.scan("samx", 0, 1, 2, detectors=["sparse"]))
     (descriptor,) = [d for n, d in first.documents() if n == "descriptor"
                      and "sparse_low_count" in d["data_keys"]]  # fmt: skip
     keys = descriptor["data_keys"]
@@ -384,3 +395,79 @@ def test_the_settings_of_a_graph_are_plain_values_with_units(client: Client) -> 
         kept = file["entry/collection/device_configuration/sparse"]
         assert kept["sparse_low_low"][()] == 1.0
         assert file["entry/instrument/sparse/sparse_even_total"].attrs["units"] == "counts"
+
+
+def test_parameters_of_a_node_are_read_and_changed_by_name(client: Client) -> None:
+    run = the_run(client.scan("samx", 0, 1, 2, detectors=["sparse"]))
+    low = client.pipes["sparse"]["low"]
+    assert low.low == 1.0
+    assert {"low", "set", "result"} <= set(dir(low))
+    low.low = 1000
+    try:
+        assert client.pipes["sparse"]["low"].low == 1000.0
+        after = the_run(client.scan("samx", 0, 1, 2, detectors=["sparse"]))
+    finally:
+        low.set(low=1)
+    assert not np.asarray(after.data["sparse_low_count"]).any()
+    assert (np.asarray(run.data["sparse_low_count"]) > 50).all()
+    found = {d.name: (d.a, d.b) for d in run.diff(after) if d.kind == "configuration"}
+    assert found["sparse_low_low"] == (1.0, 1000.0)
+    assert "sparse_graph_digest" in found
+    assert isinstance(client.pipes["sparse"]["low"].result("count"), np.ndarray)
+    assert "lowest value that stays" in repr(low)
+
+
+@pytest.mark.parametrize(
+    ("node", "parameter", "value", "words"),
+    [
+        ("low", "low", "bright", "low.*valid number.*bright"),
+        ("low", "lwo", 3, "no parameter 'lwo'.*did you mean low"),
+        ("det", "width", 0, "greater than or equal to 1"),
+        ("even", "size", 1, "even has no parameters"),
+        ("lo", "low", 1, "no node 'lo'.*low"),
+    ],
+)
+def test_a_wrong_change_is_refused_with_the_remedy_and_nothing_is_changed(
+    client: Client, node: str, parameter: str, value: Any, words: str
+) -> None:
+    before = client.pipes["sparse"].nodes
+    with pytest.raises(InputError, match=f"(?s){words}"):
+        client.pipes["sparse"].set(node, {parameter: value})
+    assert client.pipes["sparse"].nodes == before
+
+
+def test_a_part_of_a_parameter_is_changed_in_mid_scan_and_the_run_says_so(
+    client: Client, folder: Path
+) -> None:
+    client.scan("samx", 0, 1, 1, detectors=["cam"])
+    roi = client.pipes["cam"]["roi"]
+    shut = folder / "shut"
+    shut.touch()  # so that the scan is under way until this is gone
+    try:
+        scan = client.scan("samx", 0, 1, 20, detectors=["cam", "slow"], wait=False)
+        next(scan.documents())  # the run is open
+        roi.rois.half.width = 16
+    finally:
+        shut.unlink()
+    try:
+        scan.wait(60)
+        assert roi.rois.half.width == 16
+    finally:
+        roi.rois["half"]["width"] = 32
+    run = the_run(scan)
+    (stop,) = [doc for name, doc in run.documents() if name == "stop"]
+    (change,) = stop["configuration_changes"]
+    assert change["key"] == "cam_roi_rois_half_width"
+    assert (change["before"], change["after"]) == (32, 16)
+    sums, frames = np.asarray(run.data["cam_roi_sum"]), run.data["cam"][()]
+    assert sums[-1, 1] == frames[-1, :, :16].sum()
+    with h5py.File(run.path) as file:
+        keys = file["entry/configuration_changes/results/key"].asstr()[()]
+        assert json.loads(keys) == ["cam_roi_rois_half_width"]
+
+
+def test_a_node_that_sums_up_forgets_when_it_is_told_to(client: Client) -> None:
+    client.scan("samx", 0, 1, 1, detectors=["sparse"])
+    client.pipes["sparse"]["low"].clear()
+    with pytest.raises(InputError, match="nothing to forget"):
+        client.pipes["sparse"]["det"].clear()

@@ -1,0 +1,109 @@
+"""Room: pipes. The graph of a detector while it is there: shown, changed, told to forget.
+
+In: what people ask of its nodes. Out: the same done in the process of the node, or kept for the
+next start when the graph does not run; and what was changed while a run was open, for its stop
+document. Called by: `detector`, for the engine.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from undula.core.clock import now
+from undula.core.errors import BusyError, InputError
+from undula.core.log import get_logger
+from undula.pipes.for_scans import ScanGraph
+from undula.pipes.graph_thread import GraphThread
+from undula.pipes.parameters import can_clear, changed, node_of, shown
+
+CHANGE_S = 15.0
+"""A node that does not answer within so long is said to be busy."""
+
+
+class LiveGraph:
+    """What is asked about the graph of one detector. Any thread may call it."""
+
+    def __init__(self, scan: ScanGraph, thread: GraphThread) -> None:
+        self.scan = scan
+        """The graph with its parameters as they are now."""
+        self._thread = thread
+        self._lock = threading.Lock()
+        self._changes: list[dict[str, Any]] | None = None
+
+    def begin_run(self) -> None:
+        """What is changed from now on is changed while a run is open."""
+        self._changes = []
+
+    def end_run(self) -> list[dict[str, Any]]:
+        """What was changed since the run began: time (UTC epoch s), who, what, before, now."""
+        found, self._changes = self._changes, None
+        return found or []
+
+    def shown(self) -> dict[str, Any]:
+        """The graph, its nodes with their parameters, and whether it runs."""
+        return shown(self.scan) | {"runs": self._thread.runner is not None}
+
+    def change(self, node: str, given: Mapping[str, Any], user: str) -> dict[str, Any]:
+        """Change parameters of a node, from its next frame on.
+
+        Returns: `changed`, each parameter before and now; `runs`, False when it holds from the next
+        start of the graph on. Raises: InputError; PipeError in the words of the node; BusyError
+        when the node does not answer. Nothing is changed then.
+        """
+        with self._lock:
+            scan, pairs = changed(self.scan, node, given)
+            names = {path.partition(".")[0] for path in pairs}
+            values = {name: scan.graph.nodes[node].parameters[name] for name in names}
+            runs = self._do(node, lambda runner: runner.change(node, **values))
+            self.scan = scan
+            for path, (before, after) in pairs.items():
+                self._note(node, path, before, after, user)
+        return {"changed": {path: list(pair) for path, pair in pairs.items()}, "runs": runs}
+
+    def clear(self, node: str, user: str) -> dict[str, Any]:
+        """Let a node forget all frames so far. Raises: InputError, PipeError, BusyError."""
+        with self._lock:
+            if not can_clear(self.scan, node_of(self.scan, node)):
+                raise InputError(
+                    f"{node} has nothing to forget",
+                    remedy="clear a node that sums up, e.g. a sum, a map, a histogram",
+                    device=self.scan.device,
+                )
+            runs = self._do(node, lambda runner: runner.clear(node))
+            self._note(node, "clear", None, None, user)
+        return {"runs": runs}
+
+    def _do(self, node: str, work: Any) -> bool:
+        """Do it where the graph runs, if it does."""
+        if self._thread.runner is None:
+            return False
+        done: list[bool] = []
+
+        def do(runner: Any) -> None:
+            work(runner)
+            done.append(True)
+
+        refused = self._thread.wait_for(do, CHANGE_S)
+        if refused is not None:
+            raise refused
+        if not done:
+            raise BusyError(
+                f"{node} does not answer: it may still do what was asked",
+                remedy="look at its state: undula pipes top",
+                device=self.scan.device,
+            )
+        return True
+
+    def _note(self, node: str, path: str, before: Any, after: Any, user: str) -> None:
+        get_logger().info(
+            "graph_changed", device=self.scan.device, node=node, parameter=path, before=before,
+            after=after, user=user,
+        )  # fmt: skip
+        if self._changes is not None:
+            self._changes.append({
+                "time": now(), "user": user, "device": self.scan.device,
+                "key": f"{self.scan.device}_{node}_{path.replace('.', '_')}",
+                "before": before, "after": after,
+            })  # fmt: skip
