@@ -104,7 +104,7 @@ class Runner:
         self._failed = ""
         self._answers: list[str] = []
         self._images: dict[str, dict[str, Any]] = {}
-        self.news = False
+        self.news = True
         """Something is known of it since `told` was asked last."""
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._waker, selectors.EVENT_READ, "")

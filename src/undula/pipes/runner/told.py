@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from undula.core.clock import now
+from undula.core.text_keys import with_text_keys
 from undula.messages import GraphTold, PipeEdge, PipeImage, PipeNode
 from undula.pipes.frame import Array, Frame
 from undula.pipes.graph.model import Graph
@@ -63,7 +64,7 @@ def told(
             name=n.name, state=n.state, process=n.process, frames=n.frames, failed=n.failed,
             rate_hz=n.rate_hz, could_hz=n.could_hz, latency_s=n.latency_s, restarts=n.restarts,
             blocked_by=n.blocked_by, error=n.error,
-            parameters=dict(graph.nodes[n.name].parameters),
+            parameters=with_text_keys(graph.nodes[n.name].parameters),
         )
         for n in status.nodes.values()
     ]  # fmt: skip
