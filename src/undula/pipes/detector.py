@@ -26,7 +26,7 @@ from undula.pipes.graph import Graph, checked, load_graph, read_graph
 from undula.pipes.graph_thread import LOOK_S, GraphThread
 from undula.pipes.live_graph import LiveGraph
 from undula.pipes.nodes.user_nodes import NodeFolder
-from undula.pipes.points import Awaited, Points
+from undula.pipes.points import Awaited, Points, SourceWatch
 from undula.pipes.run_books import LEDGER_S, RunBooks
 from undula.pipes.run_files import RunFiles, close_files
 from undula.pipes.runner.runner import Runner
@@ -84,7 +84,7 @@ class GraphDetector:
         self._run: Path | None = None
         self._point, self._used = -1, True
         self._awaited: Awaited | None = None
-        self._away = False
+        self._source = SourceWatch(name)
         self._waiting: SimStatus | None = None
         self._stamp = 0.0
         self._files: dict[str, RunFiles] = {}
@@ -142,7 +142,7 @@ class GraphDetector:
         """Look after the frame that is waited for."""
         self._started()
         self._judge(runner)
-        self._say_what_it_waits_for(runner)
+        self._source.look(runner.status.nodes[self.scan.source])
         if runner.news:
             self.tell.graph(runner.told)
         awaited = self._awaited
@@ -189,17 +189,6 @@ class GraphDetector:
             self.held_up = found.held_up
             if found.ask:
                 runner.ask()
-
-    def _say_what_it_waits_for(self, runner: Runner) -> None:
-        """In the log: its source hears nothing, and hears again."""
-        source = runner.status.nodes[self.scan.source]
-        if source.away == self._away:
-            return
-        self._away = source.away
-        if source.away:
-            get_logger().warning("source_away", device=self.name, waits_for=source.waits_for)
-        else:
-            get_logger().info("source_there", device=self.name)
 
     def _through(self, runner: Runner, number: int, without: Mapping[str, str]) -> None:
         """A frame is safe and its values are here: keep both for `read` and the documents."""
@@ -300,11 +289,10 @@ class GraphDetector:
                 runner.change(self.scan.source, exposure_s=self._count_time_s)
                 self._told_count_time_s = self._count_time_s
             self._books.last += 1
-            counts_s = self._count_time_s or 0.0
+            counts_s, now = self._count_time_s or 0.0, time.monotonic()
             self._awaited = Awaited(
-                self._books.last, time.monotonic(), counts_s + self._slow_s,
-                counts_s + self._timeout_s,
-            )  # fmt: skip
+                self._books.last, now, counts_s + self._slow_s, counts_s + self._timeout_s
+            )
             runner.trigger(self.scan.source, point)
 
         def refused(error: UndulaError) -> None:
@@ -326,26 +314,24 @@ class GraphDetector:
 
     def describe(self) -> dict[str, Any]:
         """Data keys of the frames and of the values, as far as they have been seen."""
-        found: dict[str, Any] = {}
-        for writer in self.scan.writers:
-            files = self._files[writer].files if writer in self._files else []
-            if files:
-                found[self.scan.frames_key(writer)] = self.scan.frames_data_key(
-                    writer, files[-1].shape, files[-1].dtype
-                )
-        return found | self.scan.value_keys(self._points.last)
+        made = {writer: files.files[-1] for writer, files in self._files.items() if files.files}
+        frames = {
+            self.scan.frames_key(writer): self.scan.frames_data_key(writer, file.shape, file.dtype)
+            for writer, file in made.items()
+        }
+        return frames | self.scan.value_keys(self._points.last)
 
     def read_configuration(self) -> dict[str, Any]:
         """The graph in plain values: its name, a digest, edges, the parameters of its nodes."""
         stamp = self._stamp or time.time()
-        found = self.scan.configuration()
-        return {key: {"value": value, "timestamp": stamp} for key, (value, _) in found.items()}
+        plain = self.scan.configuration().items()
+        return {key: {"value": value, "timestamp": stamp} for key, (value, _) in plain}
 
     def describe_configuration(self) -> dict[str, Any]:
         """Of each of these values."""
         source = f"pipes:{self.graph.name}"
-        found = self.scan.configuration()
-        return {key: configuration_key(value, unit, source) for key, (value, unit) in found.items()}
+        plain = self.scan.configuration().items()
+        return {key: configuration_key(value, unit, source) for key, (value, unit) in plain}
 
     def collect_asset_docs(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Documents that name the frame of this point."""

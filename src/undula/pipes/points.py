@@ -14,12 +14,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from undula.core.errors import DeviceError
+from undula.core.log import get_logger
 from undula.pipes.coming import nothing_comes
 from undula.pipes.for_scans import ScanGraph
 from undula.pipes.frame import Array, Frame
 from undula.pipes.intervals import IntervalSet
 from undula.pipes.ledger import EdgeLedger
-from undula.pipes.runner.status import GraphStatus
+from undula.pipes.runner.status import GraphStatus, NodeStatus
 
 ASK_FIRST_S, ASK_LAST_S = 0.02, 0.25
 """What is missing is asked for so soon, and then ever more seldom."""
@@ -110,16 +111,19 @@ class Points:
         number, waited_s = awaited.seq_num, now - awaited.since
         unsafe = [w for w in self.scan.writers if not progress.is_safe(w, number)]
         silent = [edge for edge, values in self._heard.items() if number not in values]
-        why = self._whys(progress.ledgers, number, silent)
-        if not unsafe and len(why) == len(silent):
-            return Verdict(through=True, without=why)
+        if not unsafe and not silent:
+            return Verdict(through=True)
         if progress.failed_on(number):
             return Verdict(error=self._lost(progress, number, unsafe, silent, "it failed"))
+        if waited_s < ASK_FIRST_S:
+            return Verdict()
+        ledgers = progress.ledgers
+        why = self._whys(ledgers, number, silent)
+        if not unsafe and len(why) == len(silent):
+            return Verdict(through=True, without=why)
         for writer in unsafe:
             edge = self.scan.graph.into(writer)[0]
-            left_out = nothing_comes(
-                self.scan.graph, self.scan.types, progress.ledgers, edge, number
-            )
+            left_out = nothing_comes(self.scan.graph, self.scan.types, ledgers, edge, number)
             if left_out:
                 return Verdict(error=self._not_kept(writer, number, left_out))
         found = Verdict(ask=now >= awaited.ask_at)
@@ -190,6 +194,23 @@ class Points:
             remedy=f"let {writer} hear the source, so that it has the frame of every point",
             device=self.scan.device,
         )
+
+
+class SourceWatch:
+    """Says in the log when the source of a graph hears nothing, and when it hears again."""
+
+    def __init__(self, device: str) -> None:
+        self._device, self._away = device, False
+
+    def look(self, source: NodeStatus) -> None:
+        """How the source does now."""
+        if source.away == self._away:
+            return
+        self._away = source.away
+        if source.away:
+            get_logger().warning("source_away", device=self._device, waits_for=source.waits_for)
+        else:
+            get_logger().info("source_there", device=self._device)
 
 
 def _who_is_slow(progress: Progress, number: int, source: str) -> str:
