@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,8 +17,9 @@ from typer.testing import CliRunner
 from undula.cli.application import build
 from undula.client import Client
 from undula.client.runs import Run
-from undula.core.errors import InputError, UndulaError
+from undula.core.errors import InputError
 from undula.testing.beamline import LocalBeamline, local_beamline
+from undula.testing.law import until
 from undula.testing.typist import Typist
 
 PATIENCE_S = 60.0
@@ -78,17 +78,6 @@ def beamline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBeamline
 def client(beamline: LocalBeamline) -> Iterator[Client]:
     with beamline.connect() as client:
         yield client
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            if condition():
-                return
-        except UndulaError:  # while the engine is started anew
-            time.sleep(0.1)
-        assert time.monotonic() < end, what
 
 
 def killed(client: Client, beamline: LocalBeamline, plan: str, *words: Any, **more: Any) -> Run:

@@ -173,18 +173,18 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda t: t[:30])
 def test_hostile_text_is_refused_at_once(text: str) -> None:
-    begin = time.perf_counter()
+    begin = time.thread_time()
     with pytest.raises(ExpressionError) as caught:
         Expression(text, known=["a", "b", "w"])
-    assert time.perf_counter() - begin < 1.0
+    assert time.thread_time() - begin < 1.0
     assert caught.value.remedy
 
 
 @pytest.mark.parametrize("text", ["9**9**9", "9.0**9**9**9**9", "10**400", "2**(a**a**a)"])
 def test_a_power_tower_costs_neither_time_nor_memory(text: str) -> None:
-    begin = time.perf_counter()
+    begin = time.thread_time()
     assert Expression(text)({"a": 99.0}) == math.inf
-    assert time.perf_counter() - begin < 0.1
+    assert time.thread_time() - begin < 0.1
 
 
 def test_readings_cannot_smuggle_a_bomb() -> None:

@@ -17,11 +17,11 @@ from undula.devices.sim.changer import Robot
 def test_it_is_a_sample_changer_that_mounts_and_puts_back() -> None:
     changer = SimSampleChanger("changer", mount_s=0.0)
     assert isinstance(changer, SampleChanger)
-    changer.mount("S2").wait(5)
+    changer.mount("S2").wait(60.0)
     assert (changer.mounted(), changer.changer_state(), changer.moves) == ("S2", "idle", 1)
-    changer.set("S2").wait(5)
+    changer.set("S2").wait(60.0)
     assert changer.moves == 1, "what is mounted is not mounted again"
-    changer.set("").wait(5)
+    changer.set("").wait(60.0)
     assert (changer.mounted(), changer.moves) == ("", 2)
     with pytest.raises(InputError, match="no sample 'S9'"):
         changer.mount("S9")
@@ -42,7 +42,7 @@ def test_a_fault_stays_until_it_is_enabled_anew(tmp_path: Path) -> None:
     file = str(tmp_path / "robot.json")
     changer = SimSampleChanger("changer", mount_s=0.0, fails=["S1"], state_file=file)
     with pytest.raises(DeviceError, match="S1 was not gripped"):
-        changer.mount("S1").wait(5)
+        changer.mount("S1").wait(60.0)
     assert (changer.changer_state(), changer.changer_fault()) == ("fault", "S1 was not gripped")
     with pytest.raises(DeviceError, match="in fault"):
         changer.mount("S2")

@@ -40,7 +40,7 @@ class Porch:
         return len(events)
 
     def until(self, condition: Callable[[], bool]) -> None:
-        end = time.monotonic() + 5.0
+        end = time.monotonic() + 60.0
         while not condition():
             assert time.monotonic() < end
             self.turn()

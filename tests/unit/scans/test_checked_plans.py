@@ -247,4 +247,4 @@ def test_what_hangs_or_dies_does_so_in_another_process(code: str, told: str) -> 
         try_source(source)
         return
     with pytest.raises(InputError, match=told):
-        try_source(source, 1.0 if "longer" in told else 20.0)
+        try_source(source, 1.0 if "longer" in told else 60.0)

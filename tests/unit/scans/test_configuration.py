@@ -278,12 +278,12 @@ def test_a_change_may_wait_for_the_end_of_a_run(bench: Bench) -> None:
     bench.leases.take(["samx"], "scan 12 of ben")
     result = bench.ask("update", devices={"samx": {"readOnly": True}}, when_free=True)
     assert "samx is in use by scan 12 of ben" in result["pending"]
-    assert bench.changes.acquire(timeout=5)
+    assert bench.changes.acquire(timeout=60.0)
     with pytest.raises(BusyError, match="a change waits already"):
         bench.ask("remove", names=["samy"])
     assert not bench.devices["samx"].read_only
     bench.leases.release("scan 12 of ben")
-    assert bench.changes.acquire(timeout=5)
+    assert bench.changes.acquire(timeout=60.0)
     assert bench.devices["samx"].read_only
     assert bench.configuration.status().pending == ""
 
@@ -291,9 +291,9 @@ def test_a_change_may_wait_for_the_end_of_a_run(bench: Bench) -> None:
 def test_a_waiting_change_can_be_dropped(bench: Bench) -> None:
     bench.leases.take(["samx"], "scan 12 of ben")
     bench.ask("remove", names=["samx"], when_free=True)
-    assert bench.changes.acquire(timeout=5)
+    assert bench.changes.acquire(timeout=60.0)
     assert "samx" in bench.ask("cancel")["cancelled"]
-    assert bench.changes.acquire(timeout=5)
+    assert bench.changes.acquire(timeout=60.0)
     bench.leases.release("scan 12 of ben")
     assert "samx" in bench.devices.names()
 

@@ -25,7 +25,7 @@ from undula.scans.runner import ScanRunner
 from undula.scans.safety import Touched
 from undula.scans.stopped import Stops
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 DEVICES = """
 samx: {deviceClass: undula.devices.sim.SimPositioner, readoutPriority: on_request, enabled: true}
 """

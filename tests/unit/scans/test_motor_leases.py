@@ -19,7 +19,7 @@ from undula.scans.leases import Leases
 from undula.scans.motors import Motors
 from undula.scans.velocities import Velocities
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 DEVICES = """
 samx: {deviceClass: undula.devices.sim.SimPositioner, readoutPriority: on_request, enabled: true}
 samy: {deviceClass: undula.devices.sim.SimPositioner, readoutPriority: on_request, enabled: true}

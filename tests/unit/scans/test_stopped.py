@@ -86,6 +86,6 @@ def test_a_folder_that_refuses_does_not_keep_the_stop_from_holding(tmp_path: Pat
     stops.mark("alice")
     thread = threading.Thread(target=stops.keep)
     thread.start()
-    thread.join(5.0)
+    thread.join(60.0)
     with pytest.raises(UndulaError, match="alice"):
         stops.permit(sent).check()

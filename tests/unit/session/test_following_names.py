@@ -20,7 +20,7 @@ def _told(engine: ToyEngine, **names: str) -> None:
 
 
 def _until(condition: Any) -> None:
-    deadline = Deadline(5.0)
+    deadline = Deadline(60.0)
     while not condition():
         assert not deadline.passed
 

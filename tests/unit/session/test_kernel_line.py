@@ -27,7 +27,7 @@ KernelPlaces(Path(sys.argv[1])).claim()
 print("claimed", flush=True)
 sys.stdin.read()
 """
-WITHIN_S = 20.0
+WITHIN_S = 60.0
 
 
 class Publisher:

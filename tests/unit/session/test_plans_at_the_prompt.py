@@ -85,8 +85,8 @@ def test_the_queue_takes_a_plan_and_the_prompt_is_free(shell: Shell, engine: Toy
     names = shell.namespace()
     scan = names["queue"].add(names["bp"].count([names["diode"]], num=4))
     assert isinstance(scan, ScanHandle)
-    assert len(list(scan.wait(10).events())) == 4
-    assert names["queue"].add("count", 3).wait(10).status == "success"
+    assert len(list(scan.wait(60.0).events())) == 4
+    assert names["queue"].add("count", 3).wait(60.0).status == "success"
     assert engine.run_engine.state == "idle"
 
 

@@ -88,7 +88,7 @@ class Running:
             done.set()
 
         self.loop.call_soon_threadsafe(tell)
-        assert done.wait(10)
+        assert done.wait(60.0)
 
     def plain(self, context: zmq.Context[Any], kind: int = zmq.REQ) -> zmq.Socket[bytes]:
         """A socket of plain pyzmq on the request socket."""
@@ -107,14 +107,14 @@ def running(folder: Path, **options: Any) -> Iterator[Running]:
     verbs, small = Verbs(), Small()
     verbs.add("dev", small)
     server = RpcServer(verbs, folder, **options)
-    asyncio.run_coroutine_threadsafe(server.open(), loop).result(20)
+    asyncio.run_coroutine_threadsafe(server.open(), loop).result(60.0)
     try:
         yield Running(server, small, loop)
     finally:
         small.open.set()
-        asyncio.run_coroutine_threadsafe(server.close(), loop).result(20)
+        asyncio.run_coroutine_threadsafe(server.close(), loop).result(60.0)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(20)
+        thread.join(60.0)
         loop.close()
 
 
@@ -150,7 +150,7 @@ def context() -> Iterator[zmq.Context[Any]]:
 
 
 def soon(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60.0
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)  # between two looks
