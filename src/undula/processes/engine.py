@@ -130,19 +130,19 @@ def _attach(
         Revisions(paths.configurations),
         opening,
         leases=runner.leases,
-        changed=service.configuration_changed,
+        changed=service.says.configuration_changed,
         chosen=lambda path: _remember(paths, path),
     )
     motors = Motors(
         runner.devices,
         runner.leases,
         Settings(paths.device_settings),
-        service.publish_table,
+        service.says.devices_changed,
         attendant=attendant,
         velocities=mover.velocities,
     )
     service.attach(runner, mover, configuration, motors)
-    service.attach_alarms(Alarms(paths.alarms, service.alarms_changed))
+    service.attach_alarms(Alarms(paths.alarms, service.says.alarms_changed))
 
 
 def _stop_call(
@@ -185,7 +185,10 @@ def _recover(
 def _live(devices: Registry, service: EngineService) -> LiveValues:
     devices.on_told(service.news.told)
     return LiveValues(
-        devices, service.news.values_changed, service.news.values_heard, service.publish_table
+        devices,
+        service.news.values_changed,
+        service.news.values_heard,
+        service.says.devices_changed,
     )
 
 
@@ -193,7 +196,7 @@ def _look_at_code(paths: BeamlinePaths, additions: Additions, service: EngineSer
     """Log what is faulty of a beamline's own code, before somebody uses it."""
     try:
         additions.list()  # logs what it cannot read
-        service.publish_plans()
+        service.says.plans_changed()
         for fault in faults_of_models_and_nodes(paths):
             log.get_logger().warning("own_code_faulty", fault=fault)
     except Exception:  # whatever it is, the engine serves
@@ -220,7 +223,7 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
         service = EngineService(
             connector, devices, settings, outbox, stops, attendant=attendant, guard=Guard(access)
         )
-        touched, leases = Touched(paths.touched, devices), Leases(service.leases_changed)
+        touched, leases = Touched(paths.touched, devices), Leases(service.says.leases_changed)
         conditions = Conditions(devices)
         closing.callback(conditions.close)
         additions = Additions(paths.plans, settings, devices)
@@ -232,8 +235,8 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
             touched=touched,
             leases=leases,
             engine=engine,
-            changed=service.queue_changed,
-            finished=service.item_finished,
+            changed=service.says.queue_changed,
+            finished=service.says.item_finished,
             conditions=conditions,
             attendant=attendant,
             hooks_of=additions.for_scan,
@@ -253,14 +256,14 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
         metadata = CommonMetadata(
             paths.metadata,
             settings,
-            service.metadata_changed,
+            service.says.metadata_changed,
             MetadataCheck(paths.state / METADATA_SCHEMA),
             layouts,
         )
         service.attach_metadata(metadata)
-        service.attach_notes(RunNotes(catalogue, service.tell))
+        service.attach_notes(RunNotes(catalogue, service.says.tell))
         service.attach_additions(additions)
-        log.add_sink(service.log)
+        log.add_sink(service.says.log)
         stopping = StopServer(paths.stop_socket, _stop_call(stops, runner, engine))
         closing.callback(stopping.close)
         closing.callback(LoginDoor(paths.login_socket, access).close)
@@ -271,9 +274,9 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
         closing.callback(_live(devices, service).close)
         recovered = _recover(catalogue, connector, outbox, runner, stops)
         closing.callback(runner.close, "the services were taken down")
-        service.publish_plans()
-        service.configuration_changed()
-        service.queue_changed()
+        service.says.plans_changed()
+        service.says.configuration_changed()
+        service.says.queue_changed()
         signal.signal(signal.SIGTERM, lambda *_: service.close())
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         notify.ready(f"{len(devices.names())} devices")

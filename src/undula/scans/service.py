@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from undula.bus.endpoints import (
-    ALARMS,
     BROKER_STATUS,
-    CONFIG_STATUS,
-    DEVICE_TABLE,
     ENGINE_ALARMS,
     ENGINE_CONFIG,
     ENGINE_DEVICE_SET,
@@ -32,58 +29,48 @@ from undula.bus.endpoints import (
     ENGINE_READ,
     ENGINE_RUNS,
     ENGINE_SCAN,
-    METADATA,
-    PLANS,
-    QUEUE_FINISHED,
-    QUEUE_STATUS,
     Endpoint,
 )
-from undula.bus.outgoing import LogOnBus, Outgoing
+from undula.bus.outgoing import Outgoing
 from undula.bus.ports import Connector
 from undula.core import notify
-from undula.core.errors import BusyError, DeviceError, UndulaError
+from undula.core.errors import BusyError, UndulaError
 from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.core.settings import BeamlineSettings
 from undula.devices.registry import Registry
 from undula.messages import (
     AlarmRequest,
-    BeamlineMetadata,
     BrokerStatus,
     ConfigRequest,
-    DeviceInfo,
     DeviceSetRequest,
     DevicesRequest,
-    DeviceTable,
     ErrorReport,
     FileEvent,
-    ItemFinished,
-    Message,
     MetadataRequest,
     MotorRequest,
     MoveRequest,
     PipesRequest,
     PlansRequest,
-    PlanTable,
     QueueRequest,
-    Readback,
     ReadRequest,
     Reply,
     Request,
     RunImportRequest,
     RunNotesRequest,
     ScanRequest,
+    UserPlan,
 )
-from undula.plans import catalogue
 from undula.scans.additions import Additions
 from undula.scans.alarms import Alarms, wrong_now
-from undula.scans.attendant import READ_TIMEOUT_S, Attendant
+from undula.scans.announcements import Announcements
+from undula.scans.attendant import Attendant
 from undula.scans.common_metadata import CommonMetadata
 from undula.scans.configuration import Configuration
 from undula.scans.described import described
-from undula.scans.device_news import SHOWN_WITHIN_S, DeviceNews
+from undula.scans.device_desk import DeviceDesk
+from undula.scans.device_news import DeviceNews
 from undula.scans.graphs import answer_pipes
-from undula.scans.limits import usable
 from undula.scans.motors import Motors
 from undula.scans.moves import Mover
 from undula.scans.notes import RunNotes
@@ -118,8 +105,6 @@ LOOKS = ("list", "show", "history")
 """Those that change nothing, however long they take."""
 WATCH_EVERY_S = 0.05
 STATUS_EVERY_S = 0.5
-LEASES_AFTER_S = 0.1
-"""So soon after a change it is told who uses which device: what is over by then is not."""
 ABSENT_EVERY_S = 2.0
 
 
@@ -147,14 +132,15 @@ class EngineService:
         self._outgoing = Outgoing()
         self._checks = ThreadPoolExecutor(4, "check")
         self._pool = ThreadPoolExecutor(8, "request")
-        self.news = DeviceNews(connector, self._outgoing, self._reading, self._told_file)
+        self.says = Announcements(connector, self._outgoing, devices, attendant, self)
+        self._devices_desk = DeviceDesk(devices, attendant, self.says, self)
+        self.news = DeviceNews(
+            connector, self._outgoing, self._devices_desk.reading, self._told_file
+        )
         self._steering = ThreadPoolExecutor(1, "steer")
         self._edits = ThreadPoolExecutor(1, "edit")
         self._configuring = ThreadPoolExecutor(1, "config")
         self._closing = threading.Event()
-        self._leases_changed = threading.Event()
-        self._said_table: DeviceTable | None = None
-        self._said_plans: PlanTable | None = None
         self._broker_full = False
         self._runner: ScanRunner | None = None
         self._mover: Mover | None = None
@@ -177,7 +163,7 @@ class EngineService:
             self._settings,
             completed=lambda scan: self._completed(scan)[0],
             warned=self._warned,
-            changed=self.queue_changed,
+            changed=self.says.queue_changed,
         )
         self._runner, self._mover, self._configuration = runner, mover, configuration
 
@@ -195,36 +181,9 @@ class EngineService:
             raise RuntimeError("attach was not called")
         return self._desk
 
-    # ---- what is said on the bus -----------------------------------------------------------
-
-    def queue_changed(self) -> None:
-        """Publish the queue soon."""
-        self._outgoing.say(lambda: self._connector.put(QUEUE_STATUS, self.runner.status().short()))
-
-    def item_finished(self, finished: ItemFinished) -> None:
-        """Publish how an item ended."""
-        self._outgoing.say(
-            lambda: _ignore(self._connector.append(QUEUE_FINISHED, finished)), must=True
-        )
-
     def _told_file(self, told: FileEvent) -> None:
         if self._runner is not None:
             self._runner.told_file(told)
-
-    def _reading(self, name: str, timeout_s: float = READ_TIMEOUT_S) -> Readback:
-        return self._attendant.read(name, lambda: self._devices.reading(name), timeout_s)
-
-    def _info(self, name: str) -> DeviceInfo:
-        device = self._devices[name]
-        try:
-            return self._attendant.read(name, device.info, SHOWN_WITHIN_S)
-        except DeviceError as error:
-            return device.info(error.what)
-
-    @property
-    def log(self) -> LogOnBus:
-        """A sink of this process's log."""
-        return LogOnBus(self._connector, self._outgoing)
 
     @property
     def configuration(self) -> Configuration:
@@ -240,58 +199,6 @@ class EngineService:
             raise RuntimeError("attach was not called")
         return self._motors
 
-    def configuration_changed(self) -> None:
-        """Publish which configuration holds, and all devices."""
-        self._attendant.forget()
-        self._outgoing.say(lambda: self._connector.put(CONFIG_STATUS, self.configuration.status()))
-        self.publish_table()
-
-    def publish_plans(self) -> None:
-        """Publish which plans there are, when they are other ones."""
-        packaged = [] if self._additions is None else self._additions.packaged()
-        table = catalogue.table().model_copy(update={"packaged": packaged})
-        if table != self._said_plans:
-            self._said_plans = table
-            self._outgoing.say(lambda: self._connector.put(PLANS, table), must=True)
-
-    def publish_table(self) -> None:
-        """Publish all devices."""
-        self._outgoing.say(self._put_table)
-
-    def _put_table(self) -> None:
-        table = self._table()
-        self._connector.put(DEVICE_TABLE, table)
-        self._said_table = table
-
-    def leases_changed(self) -> None:
-        """Publish soon who uses which device; never blocks."""
-        self._leases_changed.set()
-
-    def _tell_leases(self) -> None:
-        while not self._closing.is_set():
-            self._leases_changed.wait()
-            self._closing.wait(LEASES_AFTER_S)
-            self._leases_changed.clear()
-            self._outgoing.say(self._put_leases, must=True)
-
-    def _put_leases(self) -> None:
-        """The table as it was said last, with who uses what now: no device is asked for it."""
-        said, held = self._said_table, self.runner.leases.held()
-        if said is None or all(i.leased_by == held.get(i.name, "") for i in said.devices):
-            return
-        infos = [i.model_copy(update={"leased_by": held.get(i.name, "")}) for i in said.devices]
-        table = said.model_copy(update={"devices": infos})
-        self._connector.put(DEVICE_TABLE, table)
-        self._said_table = table
-
-    def _table(self) -> DeviceTable:
-        held = self.runner.leases.held()
-        infos = [
-            self._info(n).model_copy(update={"leased_by": held.get(n, "")})
-            for n in self._devices.names()
-        ]
-        return DeviceTable(devices=infos, source=self.configuration.status().source)
-
     # ---- the loop --------------------------------------------------------------------------
 
     def run(self) -> None:
@@ -300,7 +207,7 @@ class EngineService:
         watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
         watcher.start()
         threading.Thread(target=self._look_for_absent, name="absent", daemon=True).start()
-        threading.Thread(target=self._tell_leases, name="leases", daemon=True).start()
+        self.says.start()
         try:
             while not self._closing.is_set():
                 try:
@@ -326,7 +233,7 @@ class EngineService:
     def close(self) -> None:
         """End `run`; safe in a signal handler."""
         self._closing.set()
-        self._leases_changed.set()
+        self.says.close()
 
     def finish(self) -> None:
         """Say what waits to be said."""
@@ -356,7 +263,7 @@ class EngineService:
                 status = self.runner.status()
                 notify.heartbeat(f"{status.state}, {status.points_done} points")
                 if status.state != "idle" or status.overdue:
-                    self.queue_changed()
+                    self.says.queue_changed()
 
     def _look_for_absent(self) -> None:
         """Devices that are switched on later are taken in; one that is lost is shown as lost."""
@@ -372,7 +279,7 @@ class EngineService:
             absent = self.configuration.status().absent.keys()
             if found or absent != known:
                 known = absent
-                self.configuration_changed()
+                self.says.configuration_changed()
 
     def _admit(self, request: Request) -> None:
         """Carry it out for those who may; whoever may not gets the reason."""
@@ -394,14 +301,15 @@ class EngineService:
             permit = self._stops.permit(request.sent)
             self._pool.submit(self._move, self._mover, request, permit)
         elif isinstance(request, ReadRequest):
-            read = self._read_configuration if request.configuration else self._read
+            desk = self._devices_desk
+            read = desk.read_configuration if request.configuration else desk.read
             self._pool.submit(self._answer, request, lambda: read(request.devices))
         elif isinstance(request, QueueRequest):
             permit = self._stops.permit(request.sent)
             pool = self._pool_for(request.action)
             pool.submit(self._answer, request, lambda: self.desk.answer(request, permit))
         elif isinstance(request, DeviceSetRequest):
-            self._configuring.submit(self._answer, request, lambda: self._set_device(request))
+            self._configuring.submit(self._answer, request, lambda: self._devices_desk.set(request))
         elif isinstance(request, ConfigRequest):
             self._configuring.submit(
                 self._answer, request, lambda: self.configuration.answer(request)
@@ -433,7 +341,7 @@ class EngineService:
             case RunNotesRequest() | RunImportRequest():
                 return lambda: self.notes.answer(request)
             case DevicesRequest():
-                return lambda: self._table().model_dump()
+                return lambda: self.says.table().model_dump()
         return None
 
     def _answer(self, request: Request, work: Callable[[], dict[str, Any]]) -> None:
@@ -489,77 +397,10 @@ class EngineService:
 
     def _answer_move(self, request: MoveRequest, reply: Reply) -> None:
         try:
-            reply = self._with_readbacks(reply)
+            reply = self._devices_desk.with_readbacks(reply)
         except UndulaError as error:
             reply = Reply(request_id=request.request_id, error=ErrorReport.of(error))
         self._reply(request, reply)
-
-    def _with_readbacks(self, reply: Reply) -> Reply:
-        if reply.result is None:
-            return reply
-        readbacks = {}
-        for name in reply.result["names"]:
-            reading = self._reading(name)
-            key = name if name in reading.values else next(iter(reading.values))
-            readbacks[name] = {"value": reading.values[key], "unit": self._devices[name].unit}
-        result = {"readbacks": readbacks, "duration_s": reply.result["duration_s"]}
-        return reply.model_copy(update={"result": result})
-
-    def _read(self, names: list[str]) -> dict[str, Any]:
-        for name in names:
-            usable(self._devices, name, "a device to read")
-        readings: dict[str, Any] = {}
-        flags: list[str] = []
-        for name in names:
-            reading = self._reading(name)
-            flags += reading.flags
-            readings[name] = {
-                key: {
-                    "value": value,
-                    "timestamp": reading.timestamps.get(key),
-                    "unit": reading.units.get(key, ""),
-                }
-                for key, value in reading.values.items()
-            }
-        return {"readings": readings, "flags": flags}
-
-    def _read_configuration(self, names: list[str]) -> dict[str, Any]:
-        for name in names:
-            usable(self._devices, name, "a device to read")
-        found = {name: self._devices[name].configuration() for name in names}
-        return {
-            "readings": {name: reading for name, (reading, _) in found.items()},
-            "descriptions": {name: described for name, (_, described) in found.items()},
-        }
-
-    def _set_device(self, request: DeviceSetRequest) -> dict[str, Any]:
-        name, enabled = request.device, request.enabled
-        if name not in self._devices.names():
-            usable(self._devices, name, "a device")
-        if enabled is not None and enabled != self._devices[name].entry.enabled:
-            self.configuration.answer(
-                ConfigRequest(
-                    request_id=request.request_id,
-                    user=request.user,
-                    deadline=request.deadline,
-                    action="update",
-                    devices={name: {"enabled": enabled}},
-                )
-            )
-        elif enabled is not None:
-            self._connect_again(name, enabled, f"request {request.request_id[:8]}")
-        return self._info(name).model_dump()
-
-    def _connect_again(self, name: str, enabled: bool, holder: str) -> None:
-        self.runner.leases.take([name], holder, alone=True)
-        try:
-            if enabled:
-                self._devices.enable(name)
-            else:
-                self._devices.disable(name)
-        finally:
-            self.runner.leases.release(holder)
-        self.configuration_changed()
 
     def attach_alarms(self, alarms: Alarms) -> None:
         """Give it the alarms, which it feeds and shows."""
@@ -575,7 +416,7 @@ class EngineService:
     def attach_metadata(self, metadata: CommonMetadata) -> None:
         """Give it what every further run is to say."""
         self._metadata = metadata
-        self.metadata_changed(metadata.shown())
+        self.says.metadata_changed(metadata.shown())
 
     @property
     def metadata(self) -> CommonMetadata:
@@ -587,14 +428,6 @@ class EngineService:
     def attach_notes(self, notes: RunNotes) -> None:
         """Give it what people say about runs."""
         self._notes = notes
-
-    def tell(self, endpoint: Endpoint[Any], message: Message) -> None:
-        """Add it to what everybody hears, soon and for certain."""
-
-        def say() -> None:
-            self._connector.append(endpoint, message)
-
-        self._outgoing.say(say, must=True)
 
     @property
     def notes(self) -> RunNotes:
@@ -614,18 +447,14 @@ class EngineService:
             raise RuntimeError("attach_additions was not called")
         return self._additions
 
+    def packaged(self) -> Sequence[UserPlan]:
+        """Plans of installed packages; none before `attach_additions`."""
+        return () if self._additions is None else self._additions.packaged()
+
     def _list_plans(self, request: PlansRequest) -> dict[str, Any]:
         found = self.additions.list(again=request.again)
-        self.publish_plans()
+        self.says.plans_changed()
         return found.model_dump()
-
-    def metadata_changed(self, metadata: BeamlineMetadata) -> None:
-        """Publish it, before whatever is said next."""
-        self._outgoing.say(lambda: self._connector.put(METADATA, metadata), must=True)
-
-    def alarms_changed(self) -> None:
-        """Publish the alarms soon."""
-        self._outgoing.say(lambda: self._connector.put(ALARMS, self.alarms.table()))
 
     def _alarms_asked(self, request: AlarmRequest) -> dict[str, Any]:
         if request.action == "history":
@@ -635,7 +464,3 @@ class EngineService:
                 self.alarms.acknowledge(request.numbers, request.user)
             found = self.alarms.table().alarms
         return {"alarms": [alarm.model_dump() for alarm in found]}
-
-
-def _ignore(_: object) -> None:
-    """Drop a value where a callable must return nothing."""
