@@ -55,6 +55,7 @@ from undula.scans.steering import AbortedBeforeError, Steering
 from undula.scans.stoppable import stoppable
 from undula.scans.time_left import time_left
 from undula.scans.watchdog import Watchdog, expected_of
+from undula.scans.watching import Watching
 
 CLOSE_TIMEOUT_S = 8.0
 HooksOf = Callable[[CheckedScan], ScanHooks | None]
@@ -97,6 +98,7 @@ class ScanRunner:
             points=lambda: self._gate.open.points if self._gate.open else 0,
             watchdog=Watchdog(settings.watchdog),
         )
+        self.watching = Watching(self.steering, self._lost, self._held_up)
         self._watchdog = self.steering.watchdog
         self.moves = MoveWatch(settings.watchdog, changed)
         self.steering.stop_aside = self._aside.stop

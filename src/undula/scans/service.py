@@ -248,12 +248,12 @@ class EngineService:
         while not self._closing.wait(WATCH_EVERY_S):
             try:
                 self.runner.watch_refusals()
-                self.runner.steering.watch_conditions()
-                late = [*self.runner.steering.watch_overdue(), *self.runner.moves.look()]
+                self.runner.watching.conditions()
+                late = [*self.runner.watching.overdue(), *self.runner.moves.look()]
                 self.alarms.see(wrong_now(self.runner.conditions.trips(), self._devices, late))
-                self.runner.steering.watch_lost()
-                self.runner.steering.watch_held_up()
-                self.runner.steering.watch_room(self._outbox.fill, self._broker_full)
+                self.runner.watching.lost()
+                self.runner.watching.held_up()
+                self.runner.watching.room(self._outbox.fill, self._broker_full)
             except BusyError as error:
                 get_logger().info("pause_not_possible", error=str(error))
             except Exception:  # this thread also tells that the engine lives: it must go on

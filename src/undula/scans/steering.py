@@ -1,16 +1,15 @@
-"""What the running scan is told: pause, resume, skip, retake, complete, abort; and what makes it
-pause by itself.
+"""What the running scan is told: pause, resume, skip, retake, complete, abort.
 
-In: what people ask, conditions, devices that are lost, room for documents. Out: the RunEngine is
-interrupted, resumed, aborted. Only the thread that runs the scans resumes and aborts it, in
-`drive`; everybody else sets flags and interrupts. Not here: what waits (`runner`).
+In: what people ask, and what is found by `scans.watching`. Out: the RunEngine is interrupted,
+resumed, aborted. Only the thread that runs the scans resumes and aborts it, in `drive`; everybody
+else sets flags and interrupts. Not here: what waits (`runner`).
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bluesky.run_engine import RunEngine
@@ -31,7 +30,6 @@ from undula.scans.shutters import Shutters
 from undula.scans.wanted import Wanted
 from undula.scans.watchdog import Late, Watchdog
 
-RESUME_BELOW = 0.2
 CONDITIONS_EVERY_S = 0.1
 
 
@@ -63,7 +61,7 @@ class Steering:
         self._lost = lost
         self._held_up = held_up
         self._conditions = conditions
-        self._changed = changed
+        self.changed = changed
         self._points = points
         self.watchdog = watchdog
         self.overdue: list[Late] = []
@@ -113,6 +111,32 @@ class Steering:
         return self._wanted.state if self.active else "idle"
 
     @property
+    def wanted(self) -> Wanted:
+        """What is wanted of the scan."""
+        return self._wanted
+
+    @property
+    def begun(self) -> bool:
+        """Its plan has begun."""
+        return self._begun
+
+    @property
+    def in_plan(self) -> bool:
+        """Its plan is being run, not cleaned up after."""
+        return self._in_plan
+
+    def hold_is_over(self, trips: Sequence[Trip]) -> bool:
+        """It is held, and what tripped has been good for long enough."""
+        held = self._wanted.phase == "paused" and self._hold.active
+        return held and self._hold.see(trips, time.monotonic())
+
+    def fail(self, reason: str) -> None:
+        """End the running scan as failed, with clean-up. Never blocks."""
+        self._ends_as = "fail"
+        if self.want_abort(reason):
+            self.nudge()
+
+    @property
     def aborted(self) -> bool:
         """Somebody, or something, asked the scan to end."""
         return self._wanted.aborting
@@ -139,11 +163,16 @@ class Steering:
 
         Raises: BusyError when nothing runs.
         """
-        self._pause(at_point, message, person=True)
+        self.pause_by_itself(message, at_point=at_point, person=True)
 
-    def _pause(
-        self, at_point: bool, message: str, *, person: bool = False, room: bool = False
+    def pause_by_itself(
+        self, message: str, *, at_point: bool = False, person: bool = False, room: bool = False
     ) -> None:
+        """Pause for what is over by itself; `room`: until documents have some. Raises: BusyError.
+
+        Args:
+            person: somebody has to say that it goes on.
+        """
         with self.lock:
             if self.state not in ("running", "pausing", "paused"):
                 raise BusyError("nothing runs that could be paused", remedy="see undula queue list")
@@ -154,11 +183,11 @@ class Steering:
                 self._lost.paused = False
         if not at_point and self._engine.resumable:
             self.nudge()  # before the first checkpoint a pause would abort: the flag has to do
-        self._changed()
+        self.changed()
 
     def resume(self) -> None:
         """Go on; the interrupted point is taken again. Raises: BusyError."""
-        if trips := self._trips():
+        if trips := self.trips():
             raise BusyError(
                 f"it cannot go on: {told(trips)}",
                 remedy="it goes on by itself when this holds; staff may disable the condition",
@@ -177,7 +206,7 @@ class Steering:
             self._hold.end()
         self.lock.notify_all()
 
-    def _go_on_by_itself(self) -> None:
+    def go_on_by_itself(self) -> None:
         """What it was paused for is over; not where somebody wants to say so."""
         with self.lock:
             if self._wanted.phase == "paused" and not self._wanted.stays:
@@ -188,7 +217,7 @@ class Steering:
         if not self.want_abort(reason or "aborted by request"):
             raise BusyError("nothing runs that could be aborted", remedy="see undula queue list")
         self.nudge()
-        self._changed()
+        self.changed()
 
     # ---- between its points ---------------------------------------------------------------
 
@@ -233,11 +262,11 @@ class Steering:
                 said = "it ends at its next checkpoint"
             unknown = self._begun and self._steps is None
             self._ask(self._wanted.completed(interrupt=unknown and not self._wanted.stands))
-        self._changed()
+        self.changed()
         return said
 
     def _steer(self, what: str, ask: Callable[[Steps, bool], str], *, now: bool = False) -> str:
-        if trips := self._trips():
+        if trips := self.trips():
             raise BusyError(
                 f"it cannot go on: {told(trips)}", remedy="it goes on by itself when this holds"
             )
@@ -255,7 +284,7 @@ class Steering:
             interrupts, pauses = self._wanted.steered, self._wanted.pause
         if interrupts and self._engine.resumable:
             self.nudge()
-        self._changed()
+        self.changed()
         return f"{said}, then it {'pauses' if pauses else 'goes on'}"
 
     def _must_run(self, what: str) -> None:
@@ -264,7 +293,7 @@ class Steering:
 
     # ---- its end, and what watches it -----------------------------------------------------
 
-    def _nudge_if_possible(self) -> None:
+    def nudge_if_possible(self) -> None:
         """Before the first checkpoint a pause would abort: then the flags have to do."""
         if self._engine.resumable or self.aborted:
             self.nudge()
@@ -296,23 +325,11 @@ class Steering:
         except TransitionError as exc:
             get_logger().info("not_interrupted", why=str(exc))
 
-    def watch_conditions(self) -> None:
-        """Pause or abort when a condition does not hold; go on when it has held for a while."""
-        trips = self._trips()
-        with self.lock:
-            running = self.state == "running" and self.on_its_way
-            held = self._wanted.phase == "paused" and self._hold.active
-            go_on = held and self._hold.see(trips, time.monotonic())
-        if running and trips:
-            self._tripped(trips)
-            self._nudge_if_possible()
-        elif go_on:
-            self._go_on_by_itself()
-
-    def _trips(self, *, now: bool = False) -> list[Trip]:
+    def trips(self, *, now: bool = False) -> list[Trip]:
+        """What does not hold and is to pause or abort a scan; `now`: asked anew."""
         return [t for t in self._conditions.trips(now=now) if t.action in ("pause", "abort")]
 
-    def _tripped(self, trips: list[Trip]) -> None:
+    def hold_for(self, trips: list[Trip]) -> None:
         """Ask for the pause, or the abort, that these want. Never blocks."""
         aborting = [t for t in trips if t.action == "abort"]
         if aborting:
@@ -324,80 +341,14 @@ class Steering:
             self._hold.begin(trips, time.monotonic())
             self._wanted = self._wanted.paused_by(person=False)
         get_logger().warning("scan_held", why=told(trips))
-        self._changed()
+        self.changed()
 
     def spoiled(self) -> bool:
         """Asked by the plan at the end of each point: whether it must be taken again."""
-        trips = self._trips(now=True)
+        trips = self.trips(now=True)
         if trips:
-            self._tripped(trips)
+            self.hold_for(trips)
         return bool(trips)
-
-    def watch_room(self, fill: float, broker_full: bool) -> None:
-        """Pause while documents cannot leave; go on by itself when there is room again."""
-        with self.lock:
-            state, room = self.state, self._wanted.room
-        urgent = fill >= 0.8
-        again = state == "pausing" and room and urgent
-        if (state == "running" and (fill >= 0.5 or broker_full)) or again:
-            why = "the broker is nearly full" if broker_full else "documents wait for the broker"
-            self._pause(not urgent, f"paused by itself: {why}", room=True)
-        elif state != "paused" or not room or fill >= RESUME_BELOW or broker_full:
-            return
-        elif not (self._trips() or self._lost.look()):
-            self._go_on_by_itself()
-
-    def watch_lost(self) -> None:
-        """Pause while a device of the scan is out of reach; go on when it is back, or end."""
-        with self.lock:
-            state = self.state
-        if state not in ("running", "pausing", "paused"):
-            return
-        if self._lost.look():
-            if late := self._lost.overdue:
-                self._ends_as = "fail"
-                if self.want_abort(late):
-                    self.nudge()
-            elif state == "running":
-                self._lost.paused = True
-                self._pause(False, f"paused by itself: {self._lost.text}")
-        elif state == "paused" and self._lost.paused and not self._trips():
-            self._go_on_by_itself()
-
-    def watch_held_up(self) -> None:
-        """Pause while a device cannot keep up, and go on by itself when it has caught up."""
-        why = self._held_up.text
-        with self.lock:
-            running = self.state == "running" and self._in_plan
-            waits = self.state == "paused" and self._held_up.paused
-        if running and why:
-            self._held_up.paused = True
-            self._pause(False, f"paused by itself: {why}")
-        elif waits and not why and not (self._trips() or self._lost.look()):
-            self._held_up.paused = False
-            self._go_on_by_itself()
-
-    def watch_overdue(self) -> list[Late]:
-        """What takes longer than it should: it is told, and what the beamline chose is done."""
-        with self.lock:
-            running = self.state == "running" and self._begun
-        late = self.watchdog.look(running)
-        known = {one.source for one in self.overdue}
-        self.overdue = late
-        for one in late:
-            if one.source not in known:
-                get_logger().warning("overdue", what=one.text, action=self.watchdog.action)
-                self._act_on(one)
-        return late
-
-    def _act_on(self, late: Late) -> None:
-        if self.watchdog.action == "stop":
-            self.pause(at_point=False, message=f"paused by the watchdog: {late.text}")
-        elif self.watchdog.action == "abort":
-            self._ends_as = "fail"
-            if self.want_abort(f"ended by the watchdog: {late.text}"):
-                self.nudge()
-        self._changed()
 
     def asked_to_end(self) -> tuple[ExitStatus | None, str]:
         """How a run ends that somebody asked to end, and why; None when nobody did."""
@@ -491,7 +442,7 @@ class Steering:
                 self.message = f"paused by itself: {self._lost.text}"
         while self._wanted.phase == "paused":
             self._shutters.close()
-            self._changed()
+            self.changed()
             self._run_aside("on pause")
             with self.lock:
                 self.lock.wait_for(lambda: self._wanted.moves_on)
@@ -508,7 +459,7 @@ class Steering:
                 return lambda: self._engine.abort(self.reason)
             if self._wanted.phase == "running":
                 self.message = ""
-        self._changed()
+        self.changed()
         return self._engine.stop if self._stops else self._resumed
 
     def _run_aside(self, place: str) -> None:

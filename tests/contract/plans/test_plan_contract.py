@@ -157,7 +157,7 @@ def test_it_waits_while_a_condition_does_not_hold(course: Any, plan: str) -> Non
     def lost() -> None:
         beam.set(0)
         while steering.state == "running":
-            steering.watch_conditions()
+            course.house.runner.watching.conditions()
 
     course.interrupt(plan, lost, lambda: steering.state == "pausing")
     course.paused()
@@ -167,7 +167,7 @@ def test_it_waits_while_a_condition_does_not_hold(course: Any, plan: str) -> Non
     beam.set(1)
 
     def over() -> bool:
-        steering.watch_conditions()
+        course.house.runner.watching.conditions()
         return not course.house.ended.empty()
 
     course.house.until(over, "it does not go on by itself")

@@ -190,10 +190,10 @@ def test_a_pause_of_a_person_outlasts_the_pause_for_room(scans: Steered) -> None
     scans.house.ask("count", 400, delay=0.01)
     scans.taken()
     with steering.lock:
-        steering.watch_room(0.6, False)
+        scans.house.runner.watching.room(0.6, False)
         scans.do("pause")
     scans.until("paused")
-    steering.watch_room(0.1, False)
+    scans.house.runner.watching.room(0.1, False)
     assert not steering._wanted.moves_on
     scans.do("abort")
     assert scans.house.wait().exit_status == "abort"

@@ -210,7 +210,7 @@ def test_a_stuck_axis_is_named_and_done_about_what_the_beamline_chose(
     action, steering = house.settings.watchdog.action, house.runner.steering
     flag.touch()
     house.ask("list_scan", "rot", [5.0, 6.0])
-    until(lambda: bool(steering.watch_overdue()), "nothing is overdue")
+    until(lambda: bool(house.runner.watching.overdue()), "nothing is overdue")
     assert "waiting for rot" in house.runner.status().overdue[0]
     flag.unlink()
     if action == "abort":
