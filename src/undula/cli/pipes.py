@@ -40,6 +40,10 @@ GraphFile = Annotated[Path, typer.Argument(help="A graph: YAML or JSON.")]
 Nodes = Annotated[
     Path | None, typer.Option("--nodes", help="Folder of nodes; default: the beamline's.")
 ]
+Place = Annotated[
+    list[str] | None,
+    typer.Option("--place", help="NODE=HOST: run this node there; here: on this host."),
+]
 SHOW_S = 0.5
 
 
@@ -59,11 +63,21 @@ def node_types(nodes: Path | None, beamline: str | None) -> tuple[NodeFolder, Pa
     return found, folder if folder.is_dir() else None
 
 
-def load(file: Path, types: NodeFolder) -> Graph:
-    """A graph from a file, checked. Raises: GraphError."""
+def load(file: Path, types: NodeFolder, place: list[str] | None = None) -> Graph:
+    """A graph from a file, checked. Raises: GraphError; InputError for a `place` that is none."""
     from undula.pipes.graph import checked, load_graph
+    from undula.pipes.graph.place import placed, read_places
 
-    return checked(load_graph(file), types)
+    return checked(placed(load_graph(file), read_places(place or ())), types)
+
+
+def spill_folder(asked: Path | None, paths: BeamlinePaths) -> Path | None:
+    """Where frames wait on disk: as asked, else beside the beamline's data if it has any."""
+    if asked is not None or not paths.config.is_file():
+        return asked
+    from undula.core.settings import load_settings
+
+    return load_settings(paths.config).data
 
 
 @kind
@@ -159,6 +173,7 @@ def _show_node(name: str, types: NodeFolder, as_json: bool) -> None:
 @kind
 def check(
     file: GraphFile,
+    place: Place = None,
     nodes: Nodes = None,
     as_json: JsonOption = False,
     beamline: BeamlineOption = None,
@@ -168,7 +183,7 @@ def check(
     Example: undula pipes check live.yaml
     """
     types, _ = node_types(nodes, beamline)
-    graph = load(file, types)
+    graph = load(file, types, place)
     if as_json:
         print_json({"name": graph.name, "nodes": len(graph.nodes), "edges": len(graph.edges)})
     else:
@@ -177,6 +192,9 @@ def check(
             f"{graph.name}: {len(graph.nodes)} nodes in {many} process{'es' * (many > 1)}, "
             f"{len(graph.edges)} edges, no fault"
         )
+        elsewhere = sorted({node.host for node in graph.nodes.values() if node.host})
+        if elsewhere:
+            print(f"it needs a placement that reaches {', '.join(elsewhere)}: no command has one")
 
 
 @contextmanager
@@ -204,6 +222,7 @@ def performed(
     heard: Callable[[str, Frame], object] | None = None,
     steps: Callable[[Runner, str], object] | None = None,
     watch: Callable[[Runner], object] | None = None,
+    spill: Path | None = None,
 ) -> Outcome:  # fmt: skip
     """Run a graph to its end, shown as it runs; Ctrl-C lets it end in order.
 
@@ -215,7 +234,7 @@ def performed(
     shown_at = 0.0
     with (
         _published(paths.pipes, graph.name) as publish,
-        Runner(graph, types, nodes=folder) as runner,
+        Runner(graph, types, nodes=folder, spill=spill_folder(spill, paths)) as runner,
     ):
         runner.heard = heard
 
@@ -262,17 +281,31 @@ def run(
         float | None, typer.Option("--for", help="Stop after so many seconds.", min=0.0)
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Only the outcome.")] = False,
+    place: Place = None,
+    spill: Annotated[
+        Path | None,
+        typer.Option(
+            "--spill", help="Folder for frames of spill(...) edges; default: that of the data."
+        ),
+    ] = None,
     nodes: Nodes = None,
     as_json: JsonOption = False,
     beamline: BeamlineOption = None,
 ) -> None:
     """Run a graph until its sources end, or Ctrl-C; then say where every frame went.
 
+    Nodes run on this host. A graph that names others (host:) needs a placement that reaches them,
+    which Python code gives (Runner(placement=...)); --place NODE=here runs one here all the same.
+
     Example: undula pipes run live.yaml --for 20
+
+    Example: undula pipes run live.yaml --place low=here --spill /nvme
     """
     types, folder = node_types(nodes, beamline)
-    graph = load(file, types)
-    outcome = performed(graph, types, folder, beamline_of(beamline), duration_s, quiet or as_json)
+    graph = load(file, types, place)
+    outcome = performed(
+        graph, types, folder, beamline_of(beamline), duration_s, quiet or as_json, spill=spill
+    )
     if as_json:
         print_json(plain_outcome(outcome))
     else:

@@ -1,6 +1,6 @@
 """Unix sockets for the beamline's group: at no moment open to anybody else.
 
-In: a path. Out: a bound socket. Standard library only.
+In: a path, however long. Out: a bound socket. Standard library only.
 """
 
 from __future__ import annotations
@@ -8,7 +8,11 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from undula.core.paths import MAX_SOCKET_PATH_BYTES
 
 GROUP_MODE = 0o660
 
@@ -41,4 +45,21 @@ def peer_of(connection: socket.socket) -> tuple[int, int]:
 def bind_narrow(made: socket.socket, path: Path) -> None:
     """Bind so that the file has mode 0660 or less from the beginning."""
     os.fchmod(made.fileno(), GROUP_MODE)
-    made.bind(str(path))
+    with short(path) as name:
+        made.bind(name)
+
+
+@contextmanager
+def short(path: Path) -> Iterator[str]:
+    """A name for a socket's path that fits into an address, which holds 107 bytes. Raises: OSError.
+
+    A longer one is reached through its open folder.
+    """
+    if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)

@@ -23,12 +23,14 @@ from undula.devices.telling import SILENT, Telling
 from undula.pipes.errors import GraphError
 from undula.pipes.for_scans import ScanGraph, configuration_key, for_scans
 from undula.pipes.graph import Graph, checked, load_graph, read_graph
+from undula.pipes.graph.place import placed
 from undula.pipes.graph_thread import LOOK_S, GraphThread
 from undula.pipes.live_graph import LiveGraph
 from undula.pipes.nodes.user_nodes import NodeFolder
 from undula.pipes.points import Awaited, Points, SourceWatch
 from undula.pipes.run_books import LEDGER_S, RunBooks
 from undula.pipes.run_files import RunFiles, close_files
+from undula.pipes.runner.placement import LocalPlacement, placeable
 from undula.pipes.runner.runner import Runner
 from undula.pipes.runner.status import GraphStatus
 
@@ -44,6 +46,8 @@ class GraphDetector:
             pauses until it came.
         idle_after: seconds without a scan after which its processes end; the next scan starts them
             anew.
+        place: hosts by node, in place of what the graph says; `here` is this one.
+        spill: folder for frames of `spill(...)` edges; by default that of the run's files.
     Raises: GraphError with every fault of the graph, also those that only a detector's has.
 
     Its source counts as long as it is told (`obeys_count_time`) where it has a PV for that; any
@@ -57,10 +61,12 @@ class GraphDetector:
     def __init__(
         self, name: str, *, graph: str | Mapping[str, Any], nodes: str | None = None,
         frame_timeout: float = 8.0, slow_after: float = 3.0, idle_after: float = 300.0,
+        place: Mapping[str, str] | None = None, spill: str | None = None,
     ) -> None:  # fmt: skip
         self.name = name
         self._nodes = None if nodes is None else Path(nodes)
-        scan = usable_graph(name, graph, self._nodes)
+        self._spill = None if spill is None else Path(spill)
+        scan = usable_graph(name, graph, self._nodes, place)
         self._timeout_s, self._slow_s = frame_timeout, slow_after
         self._count_time_s: float | None = None
         self._told_count_time_s: float | None = None
@@ -95,7 +101,10 @@ class GraphDetector:
         """Raises: InputError with every fault of the graph that a device file gives."""
         nodes = config.get("nodes")
         try:
-            usable_graph("graph", config.get("graph", {}), None if nodes is None else Path(nodes))
+            usable_graph(
+                "graph", config.get("graph", {}), None if nodes is None else Path(nodes),
+                config.get("place"),
+            )  # fmt: skip
         except GraphError as error:
             faults = " ".join(error.details) or error.what
             raise InputError(faults, remedy=error.remedy) from error
@@ -126,7 +135,8 @@ class GraphDetector:
 
     def make_runner(self) -> Runner:
         """The graph, not yet started."""
-        return Runner(self.graph, self.scan.types, nodes=self._nodes)
+        beside = None if self._run is None else self._run.parent
+        return Runner(self.graph, self.scan.types, nodes=self._nodes, spill=self._spill or beside)
 
     def graph_began(self, runner: Runner) -> None:
         """It is started: who staged the detector need wait no longer."""
@@ -393,8 +403,16 @@ class GraphDetector:
         get_logger().info("graph_ended", device=self.name)
 
 
-def usable_graph(name: str, graph: str | Mapping[str, Any], nodes: Path | None) -> ScanGraph:
-    """The graph of a device file, as scans use it. Raises: GraphError with every fault."""
+def usable_graph(
+    name: str, graph: str | Mapping[str, Any], nodes: Path | None,
+    place: Mapping[str, str] | None = None,
+) -> ScanGraph:  # fmt: skip
+    """The graph of a device file, as scans use it, on hosts that the engine reaches.
+
+    Raises: GraphError with every fault.
+    """
     types = NodeFolder(nodes)
     plain = load_graph(Path(graph)) if isinstance(graph, str) else read_graph(graph, name)
-    return for_scans(checked(plain, types), types, name)
+    made = checked(placed(plain, place or {}), types)
+    placeable(made, LocalPlacement().sites())
+    return for_scans(made, types, name)

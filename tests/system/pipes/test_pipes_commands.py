@@ -116,3 +116,26 @@ def test_hosts_are_known_by_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     run("trust", "farm", made["key"])
     assert json.loads(run("keys", "--json")) == {"key": made["key"], "known": {"farm": made["key"]}}
     assert "farm" in run("keys")
+
+
+def test_a_graph_is_placed_by_the_command_and_what_cannot_be_reached_is_refused(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = place / ("d" * 60) / ("e" * 60)  # beyond what the address of a socket holds
+    deep.mkdir(parents=True)
+    monkeypatch.setenv("TMPDIR", str(deep))
+    graph = place / "farm.yaml"
+    graph.write_text(
+        "nodes:\n"
+        "  det: {node: simulated, parameters: {width: 64, height: 48, frames: 40, rate_hz: 0}}\n"
+        "  total: {node: sum, host: farm}\n"
+        "edges: [det -> total: spill(1 MB)]\n"
+    )
+    assert "it needs a placement that reaches farm" in pipes("check", graph)
+    refused = pipes("run", graph, "--quiet", code=2)
+    assert "[nodes.total.host] nothing here can start a process on 'farm'" in refused
+    done = pipes("run", graph, "--quiet", "--place", "total=here", "--spill", place, "--json")
+    assert json.loads(done)["complete"]
+    assert list(deep.iterdir()) == []
+    refused = pipes("run", graph, "--place", "total=here", "--spill", graph / "in", code=1)
+    assert "frames cannot be spilled into" in refused

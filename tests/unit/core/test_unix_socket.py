@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from undula.core.unix_socket import bind_for_group, bind_narrow
+from undula.core.unix_socket import bind_for_group, bind_narrow, short
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077])
@@ -37,3 +37,15 @@ def test_it_ends_as_0660_in_place_of_what_was_left(tmp_path: Path, kind: socket.
     for _ in range(2):
         with bind_for_group(path, kind):
             assert _mode(path) == 0o660
+
+
+def test_a_path_that_is_too_long_for_an_address_is_bound_and_found(tmp_path: Path) -> None:
+    folder = tmp_path / ("a" * 60) / ("b" * 60)
+    folder.mkdir(parents=True)
+    with bind_for_group(folder / "door") as door:
+        door.listen(1)
+        with socket.socket(socket.AF_UNIX) as line, short(folder / "door") as name:
+            line.connect(name)
+    assert (folder / "door").is_socket()
+    with short(tmp_path / "door") as name:
+        assert name == str(tmp_path / "door")

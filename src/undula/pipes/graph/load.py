@@ -21,10 +21,10 @@ from undula.pipes.graph.model import DEFAULT_BUDGET_BYTES, EdgeSpec, Graph, Node
 from undula.pipes.policy import Policy, parse_policy, parse_size
 
 GRAPH_KEYS = ("name", "nodes", "edges")
-NODE_KEYS = ("node", "parameters", "process", "on_failure", "budget", "frame", "host")
+NODE_KEYS = ("node", "parameters", "process", "on_failure", "budget", "frame", "host", "spill")
 EDGE_KEYS = ("from", "to", "policy", "budget", "feedback")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}")
-_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _END = re.compile(r"([A-Za-z_]\w*)(?:\.([A-Za-z_]\w*))?")
 MAX_NODES = 500
 
@@ -146,9 +146,13 @@ def _node(name: str, content: Mapping[str, Any], path: str, faults: Faults) -> N
         faults.add(f"{path}.process", f"{process!r} is no name", "use letters, digits and _")
         process = ""
     host = content.get("host", "")
-    if not isinstance(host, str) or (host and not _HOST.fullmatch(host)):
+    if not isinstance(host, str) or (host and not HOST.fullmatch(host)):
         faults.add(f"{path}.host", f"{host!r} is no name", "use letters, digits, . _ and -")
         host = ""
+    spill = content.get("spill", "")
+    if not isinstance(spill, str):
+        faults.add(f"{path}.spill", f"it is {_kind(spill)}", "write the path of a folder on a disk")
+        spill = ""
     on_failure = content.get("on_failure", "skip")
     if on_failure not in ("skip", "stop"):
         faults.add(f"{path}.on_failure", f"{on_failure!r} is no choice", "write skip or stop")
@@ -157,7 +161,7 @@ def _node(name: str, content: Mapping[str, Any], path: str, faults: Faults) -> N
     frame = _size(content.get("frame"), f"{path}.frame", faults)
     return NodeSpec(
         name, kind, dict(parameters), process, on_failure, budget or DEFAULT_BUDGET_BYTES, frame,
-        host,
+        host, spill,
     )  # fmt: skip
 
 
@@ -246,7 +250,8 @@ class GraphBuilder:
 
     def node(
         self, name: str, kind: str, *, process: str = "", on_failure: str = "skip",
-        budget: str | int | None = None, host: str = "", **parameters: Any,
+        budget: str | int | None = None, host: str = "", spill: str = "",
+        **parameters: Any,
     ) -> GraphBuilder:  # fmt: skip
         """One more node, its parameters as keywords. Raises: GraphError for a second `name`."""
         if name in self._nodes:
@@ -257,6 +262,8 @@ class GraphBuilder:
         self._nodes[name] = made
         if process:
             made["process"] = process
+        if spill:
+            made["spill"] = spill
         if host:
             made["host"] = host
         if budget is not None:

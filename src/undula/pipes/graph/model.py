@@ -34,6 +34,8 @@ class NodeSpec:
         budget_bytes: memory for the frames that it hands on, for each of its outputs.
         frame_bytes: of the largest frame that it hands on; None: that of the first.
         host: where its process runs; empty: here.
+        spill: folder on disk for its frames that wait for a consumer which spills; empty: the one
+            that the graph is run with.
     """
 
     name: str
@@ -44,6 +46,7 @@ class NodeSpec:
     budget_bytes: int = DEFAULT_BUDGET_BYTES
     frame_bytes: int | None = None
     host: str = ""
+    spill: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,8 @@ def _plain_node(node: NodeSpec) -> dict[str, Any]:
         found["process"] = node.process
     if node.host:
         found["host"] = node.host
+    if node.spill:
+        found["spill"] = node.spill
     if node.on_failure != "skip":
         found["on_failure"] = node.on_failure
     if node.budget_bytes != DEFAULT_BUDGET_BYTES:

@@ -19,6 +19,7 @@ import numpy as np
 
 from undula.core.errors import UndulaError
 from undula.core.faults import reached
+from undula.core.unix_socket import short
 from undula.pipes.errors import PipeError
 from undula.pipes.frame import DESCRIPTOR, Frame, unpack
 from undula.pipes.ledger import EdgeLedger
@@ -88,7 +89,8 @@ class Inlet:
             "disk_bytes": policy.disk_bytes, "budget_bytes": policy.budget_bytes,
         }  # fmt: skip
         try:
-            self._socket.connect(str(self._path))
+            with short(self._path) as name:
+                self._socket.connect(name)
             self._socket.send(wire.words(wire.HELLO, hello), socket.MSG_NOSIGNAL)
         except OSError as exc:
             raise self._out_of_reach(exc) from exc

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import selectors
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -26,9 +25,11 @@ from undula.pipes.frame import Frame
 from undula.pipes.graph.model import Graph
 from undula.pipes.intervals import packed
 from undula.pipes.ledger import Edge, EdgeLedger, Report
+from undula.pipes.link.slab import PAGE, SpillSlab
 from undula.pipes.runner.channels import Channels
 from undula.pipes.runner.indices import TriggerIndices
-from undula.pipes.runner.placement import LocalPlacement, Placement, placeable
+from undula.pipes.runner.placement import HERE, LocalPlacement, Placement, placeable
+from undula.pipes.runner.places import SPILL, OwnFolder
 from undula.pipes.runner.process import Process, Round
 from undula.pipes.runner.status import EdgeStatus, GraphStatus, NodeStatus
 from undula.pipes.runner.told import told
@@ -60,7 +61,8 @@ class Runner:
     Args:
         graph: that was checked.
         types: classes of nodes by name: to know what each passes on one by one.
-        folder: for sockets and for what is spilled; a temporary one by default.
+        folder: for sockets; a temporary one by default, which goes with this process.
+        spill: folder for frames that a policy may put on disk, where their node says none.
         nodes: the beamline's folder of nodes.
         placement: where processes run; on this host by default.
     Raises: GraphError when the graph names a host that the placement does not reach.
@@ -72,6 +74,7 @@ class Runner:
         types: Mapping[str, Any],
         *,
         folder: Path | None = None,
+        spill: Path | None = None,
         nodes: Path | None = None,
         placement: Placement | None = None,
     ) -> None:
@@ -80,8 +83,9 @@ class Runner:
         placeable(graph, self._sites)
         self._far = len({node.host for node in graph.nodes.values()}) > 1
         self.graph, self._types = graph, types
-        self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="undula-pipes-")
-        self._folder = folder or Path(self._temporary.name if self._temporary else "")
+        self._temporary = None if folder else OwnFolder()
+        self._folder = folder or (self._temporary.path if self._temporary else Path())
+        self._spill = spill or SPILL
         self._nodes = None if nodes is None else str(nodes)
         self._processes: dict[str, Process] = {}
         self.channels = {n for n, node in graph.nodes.items() if node.kind == "channel"}
@@ -127,8 +131,16 @@ class Runner:
     # ---- starting ------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start all processes; returns when they are ready, and warm. Raises: PipeError."""
+        """Start all processes; returns when they are ready, and warm.
+
+        Raises: PipeError; StorageError when frames cannot be spilled where they should be.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._try_disks()
+        except BaseException:
+            self.close()
+            raise
         for name, nodes in self.graph.processes().items():
             self._spawn(name, nodes, 0)
         end = time.monotonic() + READY_S
@@ -144,6 +156,13 @@ class Runner:
                 )
         self.status.state = "ready"
 
+    def _try_disks(self) -> None:
+        """Raises: StorageError when a folder on this host can take no frames."""
+        spilling = {edge.source for edge in self.graph.edges if edge.policy.kind == "spill"}
+        here = [self.graph.nodes[n] for n in spilling if self.graph.nodes[n].host == HERE]
+        for folder in {node.spill or str(self._spill) for node in here}:
+            SpillSlab(Path(folder).expanduser(), 1, PAGE).close()
+
     def _spawn(self, name: str, nodes: list[str], restarts: int) -> None:
         host = self.graph.nodes[nodes[0]].host
         process = self._placement.start(name, host)
@@ -152,7 +171,8 @@ class Runner:
         self._processes[name] = made
         self._selector.register(line.fileno(), selectors.EVENT_READ, name)
         line.say(
-            graph=self.graph.plain(), process=name, folder=str(self._folder),
+            graph=self.graph.plain(), process=name,
+            folder=str(self._folder), spill=str(self._spill),
             nodes=self._nodes, far=self._far_words(host, restarts),
         )  # fmt: skip
 
@@ -566,7 +586,7 @@ class Runner:
             if not edge.startswith("tcp://"):
                 Path(edge).unlink(missing_ok=True)
         if self._temporary is not None:
-            self._temporary.cleanup()
+            self._temporary.close()
 
     def __enter__(self) -> Runner:
         self.start()

@@ -27,8 +27,9 @@ def serve(line: Line) -> int:
         types = NodeFolder(Path(words["nodes"]) if words["nodes"] else None)
         graph = checked(read_graph(words["graph"]), types)
         worker = Worker(
-            graph, words["process"], Path(words["folder"]), types, line, far=_far(words)
-        )
+            graph, words["process"], Path(words["folder"]), types, line,
+            spill=Path(words["spill"]), far=_far(words),
+        )  # fmt: skip
     except UndulaError as exc:
         line.say(trouble=str(exc))
         return 1

@@ -58,7 +58,8 @@ class Worker:
     Args:
         graph: that was checked.
         process: the name of this one.
-        folder: for sockets, and for frames that are spilled.
+        folder: for sockets.
+        spill: folder for frames that a policy may put on disk, where their node says none.
         types: classes of nodes by name.
         line: to the runner.
         far: when nodes of the graph are on several hosts.
@@ -66,8 +67,9 @@ class Worker:
 
     def __init__(
         self, graph: Graph, process: str, folder: Path, types: Mapping[str, Any], line: Line,
-        *, far: Far | None = None,
+        *, spill: Path, far: Far | None = None,
     ) -> None:  # fmt: skip
+        self._spill = spill
         self._far = far
         self._far_inlets: dict[str, FarInlet] = {}
         self._graph, self._folder, self._line = graph, folder, line
@@ -181,7 +183,7 @@ class Worker:
             outlet = Outlet(
                 path, frame_bytes=size, budget_bytes=_budget(spec, outside, size),
                 expect={name: edge.policy for name, edge in outside.items()},
-                spill=self._folder, spill_bytes=_spill(outside),
+                spill=self._spill_of(spec), spill_bytes=_spill(outside),
             )  # fmt: skip
             self._between.append(outlet)
             made.append(outlet)
@@ -200,11 +202,14 @@ class Worker:
             f"tcp://{far.address}:{far.ports}", frame_bytes=size,
             budget_bytes=_budget(spec, edges, size),
             expect={name: edge.policy for name, edge in edges.items()},
-            spill=self._folder, spill_bytes=_spill(edges), keys=load_keys(far.keys),
+            spill=self._spill_of(spec), spill_bytes=_spill(edges), keys=load_keys(far.keys),
         )  # fmt: skip
         self._between.append(outlet)
         self._line.say(outlet=outlet.address, edges=list(edges))
         return outlet
+
+    def _spill_of(self, spec: NodeSpec) -> Path:
+        return Path(spec.spill or self._spill).expanduser()
 
     def _need_far(self) -> Far:
         if self._far is None:

@@ -1,0 +1,73 @@
+"""Where nodes run, and the folder of a graph's sockets, which is gone when nobody has it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from undula.core.errors import InputError
+from undula.pipes.detector import usable_graph
+from undula.pipes.errors import GraphError
+from undula.pipes.graph import GraphBuilder, checked, read_graph
+from undula.pipes.graph.place import placed, read_places
+from undula.pipes.nodes.registry import Shipped
+from undula.pipes.runner.places import PREFIX, OwnFolder, sweep
+
+TYPES = Shipped()
+HOLDER = """
+import os
+from undula.pipes.runner.places import OwnFolder
+folder = OwnFolder()
+(folder.path / "det.frames").touch()
+print(folder.path, flush=True)
+input()
+"""
+
+
+def test_the_folder_of_a_killed_runner_is_removed_by_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", HOLDER], stdin=pipe, stdout=pipe) as holder:
+        assert holder.stdout is not None
+        path = Path(holder.stdout.readline().decode().strip())
+        assert path.parent == tmp_path
+        assert sweep(tmp_path) == [], "its owner lives"
+        assert (path / "det.frames").exists()
+        holder.kill()
+    own = OwnFolder()
+    assert list(tmp_path.glob(f"{PREFIX}*")) == [own.path]
+    own.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def graph() -> GraphBuilder:
+    made = GraphBuilder("live").node("det", "simulated", spill="/nvme")
+    return made.node("low", "threshold", host="farm").edge("det -> low")
+
+
+def test_nodes_are_placed_over_what_the_graph_says() -> None:
+    made = placed(graph().graph(), read_places(["det=farm", "low=here"]))
+    assert {name: node.host for name, node in made.nodes.items()} == {"det": "farm", "low": ""}
+    assert read_graph(checked(made, TYPES).plain()).nodes["det"].spill == "/nvme"
+
+
+def test_every_place_that_is_none_is_refused_with_its_remedy() -> None:
+    with pytest.raises(GraphError) as caught:
+        placed(graph().graph(), {"lwo": "farm", "det": "a b"})
+    assert "[place.lwo] there is no such node. Remedy: did you mean low?" in str(caught.value)
+    assert "[place.det] 'a b' is no name" in str(caught.value)
+    with pytest.raises(InputError, match="places no node"):
+        read_places(["low"])
+
+
+def test_a_detector_whose_graph_needs_another_host_is_refused_when_it_is_described() -> None:
+    plain = checked(graph().graph(), TYPES).plain()
+    with pytest.raises(GraphError, match="nothing here can start a process on 'farm'"):
+        usable_graph("cam", plain, None)
+    assert usable_graph("cam", plain, None, {"low": "here"}).source == "det"
