@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
+
+import pytest
 
 from undula.pipes.graph import Graph, GraphBuilder, checked
 from undula.pipes.nodes.registry import Shipped
@@ -50,3 +53,59 @@ def test_a_long_run_whose_edge_passes_scattered_frames_has_a_short_book_through_
     assert {m.edge for m in (*outcome.report.missing, *outcome.report.unknown)} <= {DET_VIEW}
     assert sum(m.count for m in outcome.report.missing) == view["lost"]
     assert view["seen"] + sum(m.count for m in outcome.report.unknown) == frames
+
+
+INSIDE = "low.frames -> high.frames"
+SINK, OUT = "low.frames -> stat.frames", "high.frames -> total.frames"
+
+
+def inner_graph(frames: int, **where: str) -> Graph:
+    """A detector, two nodes and a sink in one process, a sum behind them."""
+    made = (
+        GraphBuilder("inner")
+        .node("det", "simulated", width=16, height=16, frames=frames, rate_hz=0, **where)
+        .node("low", "threshold", process="one")
+        .node("high", "threshold", process="one")
+        .node("stat", "sum", process="one")
+        .node("total", "sum")
+        .edge("det -> low", budget="100 kB")
+        .edge("low.frames -> high")
+        .edge("low.frames -> stat")
+        .edge("high.frames -> total", budget="100 kB")
+    )
+    return checked(made.graph(), TYPES)
+
+
+AWAY = (
+    "pipes.received:3",
+    "pipes.confirmed:3",
+    "pipes.loaned:60",
+    "pipes.published:60",
+    "pipes.sent:2",
+)
+CASES = [("det", point) for point in AWAY] + [("one", point) for point in AWAY[2:]]
+
+
+@pytest.mark.parametrize(("where", "point"), CASES)
+def test_a_process_with_edges_inside_is_killed_and_no_frame_is_lost_or_called_missing(
+    where: str, point: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = 400
+    token = tmp_path / "once"
+    with Runner(inner_graph(frames, process=where), TYPES) as runner:
+        token.touch()
+        monkeypatch.setenv("UNDULA_TEST", "1")
+        monkeypatch.setenv("UNDULA_FAULT", point)
+        monkeypatch.setenv("UNDULA_FAULT_ONCE", str(token))
+        os.kill(runner.pids()["one"], signal.SIGKILL)  # its successor is armed
+        outcome = runner.run(triggers=frames)
+    assert not token.exists(), "nobody was killed"
+    assert not outcome.failed
+    report = outcome.report
+    assert not report.missing, report.text
+    for name in (DET_LOW, INSIDE, OUT):
+        counts = report.edges[name].counts
+        assert (counts["seen"], counts["passed"]) == (frames, frames), name
+    assert {m.edge for m in report.unknown} <= {SINK}
+    unknown = sum(m.count for m in report.unknown)
+    assert report.edges[SINK].counts["passed"] + unknown == frames

@@ -25,14 +25,17 @@ class Bench:
     """A node between a link that the test writes into and one that it reads from."""
 
     def __init__(
-        self, node: Node, kind: str, source: bool = False, slots: int = 99, **options: Any
-    ) -> None:
+        self, node: Node, kind: str, source: bool = False, slots: int = 99, behind: bool = False,
+        **options: Any,
+    ) -> None:  # fmt: skip
         made = GraphBuilder("bench")
         if source:
             made = made.node("node", kind).node("out", "preview").edge("node.frames -> out.frames")
         else:
             made = made.node("src", "simulated").node("node", kind, **options)
             made = made.edge(EDGE)
+            if behind:
+                made = made.node("out", "preview").edge("node.n -> out.frames")
         self.graph = made.graph()
         self.feed = MemoryOutlet(frame_bytes=64, budget_bytes=64 * slots, expect={EDGE: Policy()})
         self.out: dict[str, MemoryInlet] = {}
@@ -181,6 +184,42 @@ class Keeper(Node):
     def failed(self) -> list[tuple[int, Exception]]:
         said, self.bad = self.bad, []
         return said
+
+
+class Each(Keeper):
+    """One result for each frame."""
+
+    name = "each"
+    covers = "frame"
+    keeps = False
+
+
+def test_a_frame_is_confirmed_when_the_next_node_of_the_process_is_done_with_it() -> None:
+    bench = Bench(Each(), "threshold", behind=True)
+    bench.begin()
+    bench.send(1, 2, 3)
+    bench.steps()
+    assert bench.host.status.frames == 3
+    (inlet,) = bench.out.values()
+    first, second, third = inlet.take()
+    assert fates(bench) == ("none", "none", 3), "both would die together"
+    inlet.confirm(first)
+    inlet.confirm(third)
+    bench.host.settle()
+    assert fates(bench) == ("1", "none", 2)
+    inlet.confirm(second)
+    bench.host.settle()
+    assert fates(bench) == ("1-3", "none", 0)
+
+
+def test_where_a_node_of_the_process_waits_for_later_frames_the_oldest_are_given_back() -> None:
+    bench = Bench(Each(), "threshold", behind=True, slots=12)
+    bench.host.copies_inside = True
+    bench.begin()
+    for number in range(1, 31):
+        bench.send(number)
+        bench.steps()
+    assert 0 < bench.feed.in_flight <= 5
 
 
 def fates(bench: Bench) -> tuple[str, str, int]:

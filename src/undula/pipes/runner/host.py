@@ -75,6 +75,9 @@ class NodeHost:
         self._dry = False
         self._remembered: dict[str, int] = {}
         self._last_made = self._triggered = 0
+        self._feedback = frozenset(edge.name for edge in self.out if edge.feedback)
+        self.copies_inside = False
+        """Whether a node of this process keeps frames, of which it has copies."""
         self._indices = TriggerIndices()
         self._first = 0
         self._run_is_new = False
@@ -154,7 +157,7 @@ class NodeHost:
         """Do a little work; False when there is nothing to do now."""
         if self.ended:
             self._drain()
-            self._settle()
+            self.settle()
         if self.ended or not self.begun:
             return False
         if self._held and not self._hand_on():
@@ -162,7 +165,7 @@ class NodeHost:
         if self._stop_asked and not self.source:
             self._fail_queue()
         worked = self._made() if self.source else self._worked()
-        self._settle()
+        self.settle()
         if not self._held and not self._queue and self._over():
             self._end()
             return True
@@ -400,7 +403,7 @@ class NodeHost:
                 for frame in inlet.take(AT_ONCE, 0.0):  # what is known is confirmed by itself
                     inlet.fail(frame)
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Confirm frames whose results have reached everybody who must have them."""
         for outlets in self.outlets.values():
             for outlet in outlets:
@@ -409,11 +412,31 @@ class NodeHost:
             return
         if self._kept_port is not None:
             self._settle_kept()
-        for inlet, frame in self._unconfirmed:
-            inlet.confirm(frame)
-        self._unconfirmed.clear()
+        self._confirm_done()
         for inlet in self.inlets.values():  # also what it knew already, from a producer before
             inlet.flush()
+
+    def _confirm_done(self) -> None:
+        """Confirm frames; those whose results a node of this process still has in hand wait.
+
+        Both would die together: then only the node before this one still has such a frame.
+        """
+        lowest = [o.lowest_held(self._feedback) for o in self._inside()]
+        held = min((number for number in lowest if number is not None), default=None)
+        waiting = []
+        for inlet, frame in self._unconfirmed:
+            if held is not None and frame.seq_num >= held:
+                waiting.append((inlet, frame))
+            else:
+                inlet.confirm(frame)
+        while self.copies_inside and waiting and len(waiting) > waiting[0][0].room // 2:
+            inlet, frame = waiting.pop(0)  # it may wait for later ones, which would have no room
+            inlet.confirm(frame)
+        self._unconfirmed = waiting
+
+    def _inside(self) -> list[MemoryOutlet]:
+        """Outlets whose consumers are in this process."""
+        return [o for o in self._all_outlets() if isinstance(o, MemoryOutlet)]
 
     def _settle_kept(self) -> None:
         """Ask a node that keeps frames which ones it is done with."""
@@ -484,7 +507,7 @@ class NodeHost:
         except Exception as exc:  # a node's own code may raise anything: it is counted and told
             self._fail(exc, 0)
         self.close_node()
-        self._settle()
+        self.settle()
         if not self._held:
             for number in list(self._kept):  # the node never said what became of them
                 self._give_up(number)

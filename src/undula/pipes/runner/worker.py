@@ -80,6 +80,10 @@ class Worker:
             node = types[spec.kind](**spec.parameters)
             self.hosts[name] = NodeHost(spec, node, graph, self._make)
             self.hosts[name].tell = line.say
+        inner = {e.source for e in graph.edges if e.source in self.hosts and e.target in self.hosts}
+        self._inner = [host for name, host in reversed(self.hosts.items()) if name in inner]
+        for host in self._inner:
+            host.copies_inside = any(other.node.copies for other in self.hosts.values())
         self._between: list[FarOutlet | Outlet] = []
         self._to_connect: dict[str, str] = {}
         self._told_at = 0.0
@@ -135,6 +139,10 @@ class Worker:
                 inlet.pump()  # a broken connection is made anew, though its node has ended
             except UndulaError as exc:
                 self._host_of(name).status.error = str(exc)
+        if self._inner:
+            self._tell_safe()  # before a frame is confirmed outside: no other process has it then
+            for host in self._inner:
+                host.settle()
         return worked
 
     def _host_of(self, edge: str) -> NodeHost:
@@ -302,11 +310,14 @@ class Worker:
             self.hosts[name].node.clear()
             self._line.say(changed=name)
 
-    def _tell(self) -> None:
+    def _tell_safe(self) -> None:
         for name, host in self.hosts.items():
             if host.safe:
                 self._line.say(safe=name, frames=host.safe)
                 host.safe.clear()
+
+    def _tell(self) -> None:
+        self._tell_safe()
         over = all(host.over for host in self.hosts.values())
         now = time.monotonic()
         asked, self._asked = self._asked, False
