@@ -18,7 +18,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,18 @@ import redis
 
 from undula.bus import frames
 from undula.bus.codec import encode
-from undula.bus.endpoints import BROKER_STATUS, RUN_DOCUMENTS, RUN_PROGRESS
+from undula.bus.endpoints import BROKER_STATUS, RUN_PROGRESS
 from undula.bus.frames import DOCUMENT, HELLO, PROGRESS, REFUSED, WELCOME, Frame
+from undula.bus.held_frames import (
+    HeldFrame,
+    JournalState,
+    SendingEngine,
+    appending,
+    has_entry,
+    published,
+    strictly,
+    uid_of,
+)
 from undula.bus.link import LOST, Address, Command, Link, backoff_s, in_words
 from undula.core.errors import WireError
 from undula.core.faults import reached
@@ -43,7 +53,6 @@ BATCH_FRAMES = 2000
 BATCH_BYTES = 4_000_000
 HELD_BYTES = 400_000_000
 HELLO_S = 2.0
-PROGRESS_KEPT_S = 86_400
 _WAIT_MS = 200
 _MARK = "publisher/mark"
 _DUPLICATE = "equal or smaller than the target stream top item"
@@ -51,47 +60,12 @@ _KEYS_KEPT = 1000
 _REFUSALS_A_ROUND = 100
 
 
-@dataclass(eq=False)
-class _Engine:
-    """One life of an engine, as the publisher knows it. Numbers count its frames."""
-
-    engine_id: str
-    connection: socket.socket | None = None
-    maybe_sent: int = 0  # frames up to here may have been appended by a publisher before
-    received: int = 0
-    appended: int = 0
-    acknowledged: int = 0
-    told: tuple[int, int] = (0, 0)
-    refused: list[int] = field(default_factory=list)  # frames, not told yet
-
-
-@dataclass(slots=True, eq=False)
-class _Held:
-    """A frame that is not acknowledged yet."""
-
-    engine: _Engine
-    frame: Frame
-    again: bool = False
-
-
-@dataclass
-class _Journal:
-    appended: int = 0
-    acknowledged: int = 0
-    told: tuple[int, int] = (0, 0)
-    refused: int = 0  # index of the first document that the broker refused; 0 for none
-
-    def whole(self, index: int) -> bool:
-        """Whether nothing was refused up to this index."""
-        return not self.refused or index < self.refused
-
-
 @dataclass
 class _Links:
     append: Link
     confirm: Link
     broken: bool = False
-    marked: _Held | None = None
+    marked: HeldFrame | None = None
 
 
 class Publisher:
@@ -110,15 +84,15 @@ class Publisher:
         lock = threading.Lock()
         self._changed = threading.Condition(lock)
         self._arrived = threading.Condition(lock)  # for the appending thread alone
-        self._queue: deque[_Held] = deque()  # received, not appended
-        self._unconfirmed: deque[_Held] = deque()  # appended, not acknowledged
+        self._queue: deque[HeldFrame] = deque()  # received, not appended
+        self._unconfirmed: deque[HeldFrame] = deque()  # appended, not acknowledged
         self._held_bytes = 0
-        self._engines: dict[str, _Engine] = {}
+        self._engines: dict[str, SendingEngine] = {}
         self._readers: dict[socket.socket, threading.Thread] = {}
-        self._journals: dict[str, _Journal] = {}
+        self._journals: dict[str, JournalState] = {}
         self._links: _Links | None = None
         self._append_only = True
-        self._appended_last: _Held | None = None
+        self._appended_last: HeldFrame | None = None
         self._closing = self._flushing = self._left = False
         self._listener: socket.socket | None = None
         self._threads: list[threading.Thread] = []
@@ -218,7 +192,7 @@ class Publisher:
 
     def _greet(
         self, earlier: list[socket.socket], connection: socket.socket, hello: Frame
-    ) -> _Engine:
+    ) -> SendingEngine:
         """Answer a hello once everything from earlier connections is appended, and safe."""
 
         engine_id = str(hello.payload, "ascii")
@@ -229,7 +203,7 @@ class Publisher:
 
         with self._changed:
             self._changed.wait_for(lambda: self._closing or settled())
-            known = self._engines.get(engine_id) or _Engine(engine_id)
+            known = self._engines.get(engine_id) or SendingEngine(engine_id)
             self._engines = {engine_id: known}
             known.connection, known.maybe_sent = connection, hello.index
             known.told = (known.appended, known.acknowledged)
@@ -240,12 +214,12 @@ class Publisher:
         get_logger().info("engine_connected", engine=engine_id, acknowledged=known.acknowledged)
         return known
 
-    def _take(self, engine: _Engine, frame: Frame) -> None:
+    def _take(self, engine: SendingEngine, frame: Frame) -> None:
         with self._changed:
             if frame.seq <= engine.received:
                 return  # sent again after a hiccup; it is still held here
             engine.received = frame.seq
-            self._queue.append(_Held(engine, frame, again=frame.seq <= engine.maybe_sent))
+            self._queue.append(HeldFrame(engine, frame, again=frame.seq <= engine.maybe_sent))
             self._held_bytes += len(frame.payload)
             if len(self._queue) == 1:
                 self._arrived.notify()
@@ -350,8 +324,8 @@ class Publisher:
         links.append.hang_up()
         links.confirm.hang_up()
 
-    def _next_batch(self) -> list[_Held]:
-        batch: list[_Held] = []
+    def _next_batch(self) -> list[HeldFrame]:
+        batch: list[HeldFrame] = []
         size = 0
         with self._changed:
             while self._queue and len(batch) < BATCH_FRAMES and size < BATCH_BYTES:
@@ -365,7 +339,7 @@ class Publisher:
             self._unconfirmed.extend(batch)
         return batch
 
-    def _put_back(self, batch: list[_Held]) -> None:
+    def _put_back(self, batch: list[HeldFrame]) -> None:
         """Return a batch to the front of the queue; its fate may be unknown."""
         with self._changed:
             if self._unconfirmed and self._unconfirmed[-1] is batch[-1]:
@@ -375,12 +349,12 @@ class Publisher:
                     held.again = True
                 self._queue.extendleft(reversed(batch))
 
-    def _append(self, link: Link, batch: list[_Held]) -> Exception | None:
+    def _append(self, link: Link, batch: list[HeldFrame]) -> Exception | None:
         """Append a batch as one transaction. Returns why the broker refused it as a whole."""
         first = batch[0]
-        if first.again and first.frame.kind != DOCUMENT and _has_entry(link, first.frame):
+        if first.again and first.frame.kind != DOCUMENT and has_entry(link, first.frame):
             return None
-        commands: list[Command] = [("MULTI",), *(_xadd(h.frame) for h in batch), ("EXEC",)]
+        commands: list[Command] = [("MULTI",), *(appending(h.frame) for h in batch), ("EXEC",)]
         done = link.pipe(commands)[-1]
         if isinstance(done, redis.BusyLoadingError):
             raise done
@@ -391,7 +365,7 @@ class Publisher:
                 self._note_refused(held, str(reply))
         return None
 
-    def _note_refused(self, held: _Held, why: str) -> None:
+    def _note_refused(self, held: HeldFrame, why: str) -> None:
         """The broker will never take it: the engine is told so before it is told `acknowledged`."""
         key, index = held.frame.key, held.frame.index
         get_logger().error("document_refused", key=key, index=index, why=why)
@@ -401,7 +375,7 @@ class Publisher:
             if journal is not None and journal.whole(index):
                 journal.refused = index
 
-    def _note_appended(self, batch: list[_Held]) -> None:
+    def _note_appended(self, batch: list[HeldFrame]) -> None:
         with self._changed:
             for held in batch:
                 held.engine.appended = max(held.engine.appended, held.frame.seq)
@@ -413,14 +387,14 @@ class Publisher:
         for _ in batch:
             reached("publisher.appended")
 
-    def _journal(self, frame: Frame) -> _Journal | None:
+    def _journal(self, frame: Frame) -> JournalState | None:
         if frame.kind != DOCUMENT:
             return None
         journal = self._journals.get(frame.key)
         if journal is None:
             while len(self._journals) >= _KEYS_KEPT:
                 self._journals.pop(next(iter(self._journals)))
-            journal = self._journals[frame.key] = _Journal()
+            journal = self._journals[frame.key] = JournalState()
         return journal
 
     # Confirming.
@@ -464,7 +438,7 @@ class Publisher:
             with self._changed:
                 self._changed.wait_for(lambda: self._closing, pause)
 
-    def _confirm(self, links: _Links, last: _Held | None) -> None:
+    def _confirm(self, links: _Links, last: HeldFrame | None) -> None:
         """Acknowledge everything up to `last`, once the append-only file holds it.
 
         The mark is written once and then waited for, however long the disk takes.
@@ -499,7 +473,7 @@ class Publisher:
         get_logger().warning("broker_keeps_no_file", why=str(reply))
         return True
 
-    def _note_acknowledged(self, links: _Links, last: _Held) -> None:
+    def _note_acknowledged(self, links: _Links, last: HeldFrame) -> None:
         number = 0
         with self._changed:
             if links.broken or last not in self._unconfirmed:
@@ -543,20 +517,20 @@ class Publisher:
         with self._changed:
             for key, journal in self._journals.items():
                 state = (journal.appended, journal.acknowledged)
-                uid = _uid(key)
+                uid = uid_of(key)
                 if state == journal.told or uid is None:
                     continue
                 journal.told = state
                 message = JournalProgress(uid=uid, appended=state[0], acknowledged=state[1])
-                commands += _put(RUN_PROGRESS.key(uid=uid), encode(message))
-        _strict(link, commands)
+                commands += published(RUN_PROGRESS.key(uid=uid), encode(message))
+        strictly(link, commands)
 
     def _publish_status(self, link: Link) -> None:
         status = self._status(link)
         if not self._append_only:
             off = "everything: this server keeps no append-only file"
             status = status.model_copy(update={"fsync": "off", "power_cut_costs": off})
-        _strict(link, _put(BROKER_STATUS.key(), encode(status)))
+        strictly(link, published(BROKER_STATUS.key(), encode(status)))
 
 
 def _shut(connection: socket.socket, how: int) -> None:
@@ -564,35 +538,3 @@ def _shut(connection: socket.socket, how: int) -> None:
         connection.shutdown(how)
     except OSError:
         return
-
-
-def _xadd(frame: Frame) -> Command:
-    if frame.kind == DOCUMENT:
-        return ("XADD", frame.key, f"{frame.index}-0", "m", frame.payload)
-    bound: tuple[Any, ...] = ("MAXLEN", "=", frame.index) if frame.index else ()
-    return ("XADD", frame.key, *bound, "*", "m", frame.payload)
-
-
-def _has_entry(link: Link, frame: Frame) -> bool:
-    """Whether an entry without an id of its own was appended before the connection was lost."""
-    entries = link.call("XREVRANGE", frame.key, "+", "-", "COUNT", 1000)
-    return any(frame.payload in fields for _, fields in entries)
-
-
-def _put(key: str, payload: bytes) -> list[Command]:
-    return [("SET", key, payload, "EX", PROGRESS_KEPT_S), ("PUBLISH", key, payload)]
-
-
-def _strict(link: Link, commands: list[Command]) -> None:
-    for reply in link.pipe(commands) if commands else []:
-        if isinstance(reply, Exception):
-            raise reply
-
-
-_DOCUMENTS_HEAD, _DOCUMENTS_TAIL = RUN_DOCUMENTS.pattern.split("{uid}")
-
-
-def _uid(key: str) -> str | None:
-    if not (key.startswith(_DOCUMENTS_HEAD) and key.endswith(_DOCUMENTS_TAIL)):
-        return None
-    return key.removeprefix(_DOCUMENTS_HEAD).removesuffix(_DOCUMENTS_TAIL)
