@@ -108,6 +108,34 @@ def test_a_plan_of_an_installed_package_is_a_name_at_the_prompt(prompt: Typist) 
     assert prompt("queue.add(shine, [D.diode])").wait(PATIENCE_S).status == "success"
 
 
+BLOCKS = """
+def blocks(flag):
+    import pathlib, time
+    yield from bps.open_run()
+    pathlib.Path(flag).with_suffix(".begun").touch()
+    while not pathlib.Path(flag).exists():  # the loop of the RunEngine stands still meanwhile
+        time.sleep(0.01)
+    yield from bps.close_run()
+"""
+
+
+def test_the_queue_is_served_while_a_plan_blocks_the_loop_of_the_run_engine(
+    prompt: Typist, tmp_path: Path
+) -> None:
+    flag = tmp_path / "flag"
+    prompt(BLOCKS)
+    scan = prompt(f"queue.add(blocks, {str(flag)!r})")
+    until(flag.with_suffix(".begun").exists, "the plan does not begin")
+    queue = prompt.client.queue
+    later = prompt('queue.add("count", 2, detectors=[diode])')
+    assert queue.hold(1, "not yet").waiting[0].held_by
+    assert queue.release(1).state == "running"
+    assert prompt.client.devices.diode.read()
+    flag.touch()
+    assert scan.wait(PATIENCE_S).status == "success"
+    assert later.wait(PATIENCE_S).status == "success"
+
+
 def test_the_queue_takes_plans_by_name_and_as_functions(prompt: Typist) -> None:
     prompt(MYPLAN)
     mine = prompt("queue.add(myplan, 4)").wait(PATIENCE_S)

@@ -90,6 +90,36 @@ def test_frames_that_are_the_points_are_linked_by_relative_path(tmp_path: Path) 
     assert data["cam"][:, 0, 0].tolist() == [0, 1, 2]
 
 
+DETECTOR = """
+import h5py, numpy as np, sys
+with h5py.File(sys.argv[1], "w") as file:
+    file["entry/data/data"] = np.arange(3, dtype="<u2")[:, None, None] * np.ones((1, 2, 3), "<u2")
+    file.flush()
+    print("open", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("datums", [[(0, 0), (1, 1), (2, 2)], [(0, 0), (2, 1)]])
+def test_a_frame_file_that_the_detector_still_has_open_keeps_no_run_from_its_file(
+    tmp_path: Path, datums: list[tuple[int, int]]
+) -> None:
+    words = [sys.executable, "-c", DETECTOR, str(tmp_path / "frames.h5")]
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as detector:
+        assert detector.stdout is not None
+        assert detector.stdin is not None
+        assert detector.stdout.readline() == "open\n"
+        with pytest.raises(OSError, match="lock"):
+            h5py.File(tmp_path / "frames.h5")
+        path = written(tmp_path, documents(tmp_path, datums), None)
+        assert open_run(path)["i0"].tolist() == [0, 1, 2]
+        detector.stdin.close()
+    seen = open_run(path)["cam"][:, 0, 0].tolist()
+    assert seen == [0, 1, 2] if len(datums) == 3 else seen == [0, FILL, 1]
+
+
 def test_file_and_frames_may_be_moved_together(tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     written(tmp_path / "here", documents(tmp_path / "here", [(0, 0), (1, 1), (2, 2)]), 3)

@@ -326,6 +326,22 @@ def test_a_second_process_follows_the_file(tmp_path: Path) -> None:
         assert reader.stdout.readline().strip() == "[1.0, 2.0, 3.0, 4.0] 4"
 
 
+READER = """
+import sys
+from undula.files import open_run
+print(open_run(sys.argv[1])["det"].tolist())
+parts = {name.partition(".")[0] for name in sys.modules} & {
+    "bluesky", "ophyd", "ophyd_async", "redis", "IPython", "pandas", "xarray", "aioca", "tango"}
+print(sorted(parts | {n for n in sys.modules if n.startswith(("undula.scans", "undula.devices"))}))
+"""
+
+
+def test_reading_a_run_loads_nothing_of_the_control_system(write) -> None:
+    words = [sys.executable, "-c", READER, str(write(plain_run(2)))]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[1.0, 2.0]", "[]"]
+
+
 def test_a_snapshot_opens_where_swmr_is_unknown(tmp_path: Path) -> None:
     documents = plain_run(3)
     file = NexusFile.create(tmp_path / "a.nxs", documents[0][1], live=True)
