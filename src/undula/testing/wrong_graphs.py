@@ -99,6 +99,16 @@ WRONG_FORM: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         NODES + "edges: [{from: det, to: roi, budget: 1 bushel}]",
         (("edges.0.policy", "is no size"),),
     ),
+    "a folder for what nobody spills": (
+        "nodes: {det: {node: simulated, spill: /nvme}, low: threshold}\n"
+        "edges: [det -> low: latest]",
+        (("nodes.det.spill", "or give an edge the policy spill(SIZE)"),),
+    ),
+    "a folder that is no path": (
+        "nodes: {det: {node: simulated, spill: 7}, low: threshold}\n"
+        "edges: [det -> low: spill(1 MB)]",
+        (("nodes.det.spill", "write the path of a folder on a disk"),),
+    ),
     "feedback of no kind": (
         NODES + "edges: [{from: det, to: roi, feedback: maybe}]",
         (("edges.0.feedback", "write true or false"),),

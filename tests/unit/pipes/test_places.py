@@ -48,7 +48,7 @@ def test_the_folder_of_a_killed_runner_is_removed_by_the_next_one(
 
 def graph() -> GraphBuilder:
     made = GraphBuilder("live").node("det", "simulated", spill="/nvme")
-    return made.node("low", "threshold", host="farm").edge("det -> low")
+    return made.node("low", "threshold", host="farm").edge("det -> low", "spill(1 MB)")
 
 
 def test_nodes_are_placed_over_what_the_graph_says() -> None:

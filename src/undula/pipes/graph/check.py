@@ -74,6 +74,7 @@ def checked(graph: Graph, types: NodeTypes) -> Graph:
     _inputs(whole, known, _meant(graph, edges), faults)
     _cycles(whole, faults)
     _hosts(whole, faults)
+    _spills(whole, faults)
     check_shapes(whole, known, faults)
     faults.finish(graph.name)
     return whole
@@ -181,6 +182,16 @@ def _types(edge: EdgeSpec, start: PortType, end: PortType, path: str, faults: Fa
             path, f"{edge.start} gives compressed frames, which {edge.end} cannot read",
             "put a node that decompresses between them",
         )  # fmt: skip
+
+
+def _spills(graph: Graph, faults: Faults) -> None:
+    """A folder on disk is for edges that spill."""
+    for name, node in graph.nodes.items():
+        if node.spill and not any(e.policy.kind == "spill" for e in graph.out_of(name)):
+            faults.add(
+                f"nodes.{name}.spill", f"no edge from {name} spills",
+                "leave it out, or give an edge the policy spill(SIZE)",
+            )  # fmt: skip
 
 
 def _hosts(graph: Graph, faults: Faults) -> None:
