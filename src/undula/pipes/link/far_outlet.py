@@ -12,6 +12,7 @@ the check of keys included.
 from __future__ import annotations
 
 import errno
+import os
 import time
 import uuid
 from collections.abc import Mapping
@@ -46,6 +47,8 @@ from undula.pipes.policy import Policy
 
 LINGER_S = 0.5
 """A last word may take so long to leave."""
+IO_THREADS = 4
+"""A line is encrypted by one thread of libzmq, and those of several consumers by several."""
 _ZAP = "inproc://zeromq.zap.01"
 
 
@@ -104,7 +107,7 @@ class FarOutlet(SlotOutlet):
         self._by_name: dict[str, _Peer] = {}
         self._claims: dict[str, Claim] = {}
         self._asked_at, self._asked = 0.0, 0
-        self._context = zmq.Context()
+        self._context = zmq.Context(min(IO_THREADS, os.cpu_count() or 1))
         self._ears = Ears()
         if self._spill is not None:
             self._ears.listen_to(self._spill.fileno())
