@@ -35,6 +35,7 @@ from undula.analysis.own import OwnModel, load_models
 from undula.analysis.shifting import PLACES, far_zero, put_back, shifted
 from undula.analysis.trust import Curve, problem_of
 from undula.core.errors import InputError, UndulaError
+from undula.core.shown import counted
 from undula.messages import FitResult
 
 CURVE_POINTS = 201
@@ -138,7 +139,8 @@ def _check_data(x: FloatArray, y: FloatArray, free: int) -> None:
         raise InputError("every parameter is fixed", remedy="leave one free, or plot the model")
     if distinct <= free:
         raise InputError(
-            f"{distinct} points at different positions are too few for {free} parameters",
+            f"{counted(distinct, 'point')} at different positions: too few for "
+            f"{counted(free, 'parameter')}",
             remedy=f"measure at {free + 1} positions or more, or fix parameters",
         )
     with np.errstate(over="ignore"):

@@ -36,6 +36,7 @@ from undula.analysis.models import SHAPES, require_models
 from undula.analysis.own import OwnModel, load_models
 from undula.analysis.shifting import FAR, covariance_of, shifted
 from undula.core.errors import InputError, UndulaError
+from undula.core.shown import counted
 from undula.messages import FitParameter, FitResult
 
 DRAWN = 31
@@ -106,7 +107,8 @@ def _check_data(data: Map, free: int) -> None:
         raise InputError("every parameter is fixed", remedy="leave one free, or plot the model")
     if len(places) <= free:
         raise InputError(
-            f"{len(places)} points at different positions are too few for {free} parameters",
+            f"{counted(len(places), 'point')} at different positions: too few for "
+            f"{counted(free, 'parameter')}",
             remedy=f"measure at {free + 1} positions or more, or fix parameters",
         )
     largest = max(largest_of(v) for v in (data.x, data.y, data.values))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from undula.core.shown import counted
 from undula.messages import FitParameter, FitResult
 
 _OF_THE_AXIS = (
@@ -66,7 +67,7 @@ def fit_lines(fit: FitResult) -> list[str]:
     if fit.axis_y:
         of += f" over {fit.axis} (x) and {fit.axis_y} (y)"
     quality = "" if fit.r_squared is None else f", R² {fit.r_squared:.4f}"
-    lines = [f"  fit     {fit.model}{of}: {fit.points} points{quality}"]
+    lines = [f"  fit     {fit.model}{of}: {counted(fit.points, 'point')}{quality}"]
     ranked = sorted(fit.parameters, key=_rank)
     texts = [parameter_text(p, fit) for p in ranked[:MAX_SHOWN]]
     lines += [f"          {', '.join(texts[i : i + 2])}" for i in range(0, len(texts), 2)]

@@ -22,6 +22,7 @@ from undula.cli.output import (
     table,
 )
 from undula.core.errors import InputError
+from undula.core.shown import counted
 
 File = Annotated[Path, typer.Argument(help="A device file (YAML).")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change.")]
@@ -84,7 +85,8 @@ def show(
         print_json(status)
         return
     edited = ", changed since" if status.edited else ""
-    print(f"revision {status.revision}: {status.devices} devices of {status.source}{edited}")
+    devices = counted(status.devices, "device")
+    print(f"revision {status.revision}: {devices} of {status.source}{edited}")
     print(f"  {status.action}, by {status.user}, {_when(status.time)}")
     for name, why in status.absent.items():
         print(f"  {name} does not answer: {why}")

@@ -26,7 +26,8 @@ QUICK = {
     "scan": "scans", "plan": "scans", "count": "scans", "grid": "scans", "list-scan": "scans",
     "ascan": "scans", "dscan": "scans", "mesh": "scans", "ct": "scans", "timescan": "scans",
     "commands": "command_log", "pipes": "pipes", "files": "files",
-    "md": "metadata",
+    "md": "metadata", "newproposal": "metadata", "newsample": "metadata",
+    "newdataset": "metadata", "endproposal": "metadata",
     "login": "access", "logout": "access", "whoami": "access", "users": "access",
 }  # fmt: skip
 INTERRUPTED = 130

@@ -19,6 +19,7 @@ from undula.cli.output import (
     kind,
     print_json,
 )
+from undula.core.shown import counted
 
 File = Annotated[Path, typer.Argument(help="A .csv or .yaml file.")]
 
@@ -75,7 +76,7 @@ def save(
     if as_json:
         print_json({"saved": count, "file": str(file)})
     else:
-        print(f"{count} scans in {file}")
+        print(f"{counted(count, 'scan')} in {file}")
 
 
 def register(group: typer.Typer) -> None:

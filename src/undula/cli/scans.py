@@ -39,7 +39,9 @@ from undula.session.trajectory import drawn, limits_of, size_text
 Words = Annotated[
     list[str] | None, typer.Argument(help="Arguments; negative numbers are written as they are.")
 ]
-Time = Annotated[float | None, typer.Option("--time", help="Count time per point, seconds.")]
+Time = Annotated[
+    float | None, typer.Option("--time", help="Count time per point, s; 0: each detector's own.")
+]
 Detectors = Annotated[
     str | None,
     typer.Option("--detectors", help="Comma-separated. Default: all that are monitored."),

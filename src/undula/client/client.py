@@ -203,8 +203,11 @@ class Client:
         options: dict[str, Any],
     ) -> Accepted:
         time, given = options["time"], _listed(options["detectors"])
-        if isinstance(time, int | float) and not time > 0:
-            raise InputError(f"the count time is {time:g} s", remedy="give more than 0")
+        if isinstance(time, int | float) and not time >= 0:
+            raise InputError(
+                f"the count time is {time:g} s",
+                remedy="give a time, or 0 for what is usual for each detector",
+            )
         request_id = new_id()
         line = options.get("command") or command_line(
             plan,

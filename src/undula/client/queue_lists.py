@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from undula.client.shown import cut, html_table
-from undula.core.shown import duration_text
+from undula.core.shown import counted, duration_text
 from undula.messages import CheckedItem, EndedItem, QueueStatus
 from undula.messages.queue import UNTIL_STOPPED
 
@@ -42,7 +42,7 @@ class CheckedScans(tuple[CheckedItem, ...]):
         known = [i for i in self if i.estimate_s is not None and i.repeats != UNTIL_STOPPED]
         seconds = sum((i.estimate_s or 0.0) * i.repeats for i in known)
         unknown = len(self) - len(known)
-        scans = "1 scan" if len(self) == 1 else f"{len(self)} scans"
+        scans = counted(len(self), "scan")
         if not known:
             return f"{scans} of unknown duration" if self else "no scan waits"
         more = f", and {unknown} of unknown duration" if unknown else ""
@@ -50,10 +50,10 @@ class CheckedScans(tuple[CheckedItem, ...]):
 
 
 def _facts(item: CheckedItem) -> Iterator[str]:
-    yield "points unknown" if item.num_points is None else f"{item.num_points} points"
+    yield "points unknown" if item.num_points is None else counted(item.num_points, "point")
     yield "time unknown" if item.estimate_s is None else duration_text(item.estimate_s)
     if item.repeats != 1:
-        yield "until stopped" if item.repeats == UNTIL_STOPPED else f"{item.repeats} times"
+        yield "until stopped" if item.repeats == UNTIL_STOPPED else counted(item.repeats, "time")
     if item.sample:
         yield f"sample {item.sample}"
     if item.starts_at:

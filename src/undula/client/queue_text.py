@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from undula.client.shown import cut
-from undula.core.shown import duration_text
+from undula.core.shown import counted, duration_text
 from undula.messages import QueueItem, QueueStatus
 from undula.messages.queue import UNTIL_STOPPED
 
@@ -63,7 +63,7 @@ def left_text(status: QueueStatus) -> str:
         return ""
     parts = [duration_text(status.left_s)] if status.left_s else []
     if status.left_unknown:
-        scans = "1 scan" if status.left_unknown == 1 else f"{status.left_unknown} scans"
+        scans = counted(status.left_unknown, "scan")
         parts.append(f"{scans} of unknown duration")
     return "left: " + ", and ".join(parts)
 
@@ -81,7 +81,8 @@ def _head(status: QueueStatus, longest: int) -> str:
     if status.run_number is not None:
         head += f", run {status.run_number}"
     total = running.num_points
-    done = f", {status.points_done}" + (f" of {total}" if total else "") + " points"
+    points = counted(total or status.points_done, "point")
+    done = f", {status.points_done} of {points}" if total else f", {points}"
     return head + done + steered_text(status.points_retaken, status.points_skipped)
 
 

@@ -40,8 +40,8 @@ class UndulaError(Exception):
             return "\n".join(self.details)
         place = "".join(f"[{p}] " for p in (self.where, self.device) if p)
         what, remedy = self.what.rstrip(" ."), self.remedy.rstrip(" .")  # a driver's own words
-        end = "" if remedy.endswith("?") else "."
-        return f"{place}{what}. Remedy: {remedy}{end}"
+        stop, end = ("" if text.endswith("?") else "." for text in (what, remedy))
+        return f"{place}{what}{stop} Remedy: {remedy}{end}"
 
 
 class ConfigError(UndulaError):

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from undula.core.errors import InputError
+from undula.core.shown import counted
 
 
 class Movable:
@@ -57,7 +58,7 @@ class Points:
 
     def __repr__(self) -> str:
         axes = ", ".join(str(getattr(axis, "name", axis)) for axis in self.axes)
-        return f"<{self.num} points of {axes or 'nothing that moves'}>"
+        return f"<{counted(self.num, 'point')} of {axes or 'nothing that moves'}>"
 
 
 HINTS: dict[str, type] = {"Movable": Movable, "Readable": Readable, "Points": Points}

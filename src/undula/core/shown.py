@@ -20,6 +20,17 @@ def number_text(value: Any) -> str:
     return str(value)
 
 
+def counted(number: int, what: str) -> str:
+    """How many there are of something, whose plural ends in s; that of an axis is axes.
+
+    >>> counted(1, "point"), counted(0, "point"), counted(2, "axis"), counted(1, "retaken point")
+    ('1 point', '0 points', '2 axes', '1 retaken point')
+    """
+    if number == 1:
+        return f"{number} {what}"
+    return f"{number} {what.removesuffix('is') + 'es' if what.endswith('axis') else what + 's'}"
+
+
 def duration_text(seconds: float) -> str:
     """A duration for people.
 

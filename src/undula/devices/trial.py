@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from undula.core.errors import DeviceError, InputError, UndulaError
+from undula.core.shown import counted
 from undula.devices.description import DeviceFile, load_device_file
 from undula.devices.registry import LoadedDevice, Registry, discard
 
@@ -113,7 +114,7 @@ def _tried(
             raise DeviceError(
                 what.rstrip("."), remedy=remedy.rstrip(".") or usual, device=device.name
             )
-        return f"{device.entry.device_class}, {len(device.describe())} values"
+        return f"{device.entry.device_class}, {counted(len(device.describe()), 'value')}"
 
     def read() -> str:
         reading = registry.reading(device.name)

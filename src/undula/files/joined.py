@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from undula.core.errors import InputError
+from undula.core.shown import counted
 from undula.files.points import STEERING, Joined, Part, Turns, join
 from undula.files.reading import RunData
 
@@ -61,7 +62,7 @@ class JoinedData(RunData):
 
     def __repr__(self) -> str:
         numbers = ", ".join(str(part.number) for part in self.parts)
-        return f"<runs {numbers} joined, {len(self)} points: {', '.join(self.keys())}>"
+        return f"<runs {numbers} joined, {counted(len(self), 'point')}: {', '.join(self.keys())}>"
 
     def _joined(self) -> Joined:
         return join([part_of(p.data, p.first_point) for p in self.parts], self.total)

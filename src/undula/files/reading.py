@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 
 from undula.core.errors import InputError, StorageError, UndulaError
+from undula.core.shown import counted
 from undula.files.repair import truncated
 from undula.files.snapshot import snapshot_path
 
@@ -110,7 +111,7 @@ class RunData:
             keys, points = ", ".join(self.keys()), len(self)
         except UndulaError as error:
             return f"<{self.stream_name} of {self.path.name}: {error}>"
-        return f"<{self.stream_name} of {self.path.name}, {points} points: {keys}>"
+        return f"<{self.stream_name} of {self.path.name}, {counted(points, 'point')}: {keys}>"
 
     def group_of(self, file: Any) -> Any:
         """The group of the stream in the open file. Raises: InputError when it has none."""

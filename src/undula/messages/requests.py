@@ -57,7 +57,9 @@ class ScanRequest(Request):
     source: PlanSource | None = Field(
         default=None, description="a plan that a person wrote; its call holds the arguments"
     )
-    count_time_s: float | None = Field(default=None, gt=0, description="seconds per point")
+    count_time_s: float | None = Field(
+        default=None, ge=0, description="seconds per point; 0: what is usual for each detector"
+    )
     detectors: list[str] | None = Field(
         default=None, description="None: the devices with readout priority monitored"
     )

@@ -17,6 +17,7 @@ from bluesky.utils import RunEngineInterrupted, TransitionError
 
 from undula.core.errors import BusyError, DeviceError, UndulaError
 from undula.core.log import get_logger
+from undula.core.shown import counted
 from undula.messages.queue import QueueState
 from undula.messages.runs import ExitStatus
 from undula.plans.step import Messages
@@ -356,10 +357,14 @@ class Steering:
             return self._ends_as, self.reason
         steps = self._steps
         if steps is None and self._completes:
-            return "success", f"completed by {self._completes} after {self._points()} points"
+            return (
+                "success",
+                f"completed by {self._completes} after {counted(self._points(), 'point')}",
+            )
         if steps is not None and steps.completed:
-            total = "" if steps.total is None else f" of {steps.total}"
-            return "success", f"completed by {self._completes} after {steps.reached}{total} points"
+            points = counted(steps.total or steps.reached, "point")
+            done = points if steps.total is None else f"{steps.reached} of {points}"
+            return "success", f"completed by {self._completes} after {done}"
         return None, self.reason
 
     def waits(self, statuses: Any) -> None:

@@ -25,6 +25,7 @@ from undula.client.arguments import targets
 from undula.client.client import MoveProgress
 from undula.client.metadata import scan_group
 from undula.core.errors import BusyError, InputError
+from undula.core.shown import counted
 from undula.messages import QueueStatus, Readback
 from undula.session.access import People
 from undula.session.display import TextDisplay, wants_colour
@@ -349,7 +350,8 @@ class Shell:
         names = list(view.start.get("motors") or []) if view is not None else []
         places = position if isinstance(position, tuple) else (position,)
         if len(names) != len(places):
-            raise InputError(f"the last scan moved {len(names)} axes", remedy="move them with mv")
+            moved = counted(len(names), "axis")
+            raise InputError(f"the last scan moved {moved}", remedy="move them with mv")
         axes = [self.client.devices[name] for name in names]
         pairs = list(zip(axes, places, strict=True))
         _say(f"umv({', '.join(f'{axis.device_path}, {place:g}' for axis, place in pairs)})")

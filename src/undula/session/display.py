@@ -17,6 +17,7 @@ from undula.analysis.view import RunView
 from undula.client import ScanHandle, Step
 from undula.client.queue_text import waits_text
 from undula.core.clock import now
+from undula.core.shown import counted
 from undula.messages import QueueStatus, RunOpened
 from undula.session.table import WIDTH, TableText, plot_lines, progress_text, summary_lines
 
@@ -132,7 +133,7 @@ class TextDisplay(Views):
         fresh = len(view.rows) - self._printed
         if self._live and fresh > MAX_ROWS_A_REDRAW:
             hidden = fresh - MAX_ROWS_A_REDRAW
-            lines.append(f"     ⋮ {hidden} points not shown")
+            lines.append(f"     ⋮ {counted(hidden, 'point')} not shown")
             self._printed += hidden
         table = self._table
         lines += [

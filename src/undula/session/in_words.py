@@ -10,13 +10,15 @@ from typing import Any
 from undula.client import Accepted
 from undula.client.queue import LONGEST
 from undula.client.queue_text import queue_text
+from undula.core.shown import counted
 from undula.messages import QueueStatus
 
 
 def accepted_text(accepted: Accepted) -> str:
     """A plan that the engine would run, in one line."""
-    known = accepted.num_points is not None
-    return f"<{accepted.command}: {accepted.num_points if known else 'unknown'} points, accepted>"
+    number = accepted.num_points
+    points = "points unknown" if number is None else counted(number, "point")
+    return f"<{accepted.command}: {points}, accepted>"
 
 
 def show_in_words(shell: Any) -> None:

@@ -10,7 +10,7 @@ import math
 from undula.analysis.text import fit_lines
 from undula.analysis.view import Column, RunView
 from undula.client.queue_text import steered_text
-from undula.core.shown import duration_text
+from undula.core.shown import counted, duration_text
 
 WIDTH = 80
 _SEQ = 6
@@ -68,7 +68,7 @@ def progress_text(view: RunView, now: float, note: str = "", width: int = WIDTH)
     done, total, share = view.done, view.num_points, view.progress
     told = steered_text(*view.steered)
     if total is None or share is None:
-        text = f"{done} points{told}, {duration_text(view.duration_s(now))}"
+        text = f"{counted(done, 'point')}{told}, {duration_text(view.duration_s(now))}"
         return f"{text}  {note}".rstrip()[:width]
     filled = int(share * 24)
     text = f"{'█' * filled}{'░' * (24 - filled)} {done}/{total}{told}"
@@ -146,9 +146,10 @@ def _map_lines(view: RunView) -> list[str]:
 def summary_lines(view: RunView, now: float, path: str | None = None) -> list[str]:
     """The end of a run for people: status, peak, centre of mass, width, file."""
     number = f"run {view.number}" if view.number is not None else "run"
-    total = f" of {view.num_points}" if view.num_points else ""
+    total = counted(view.num_points or view.done, "point")
+    done = f"{view.done} of {total}" if view.num_points else total
     lines = [
-        f"{number}: {view.status}, {view.done}{total} points"
+        f"{number}: {view.status}, {done}"
         f"{steered_text(*view.steered)}, "
         f"{duration_text(view.duration_s(now))}"
     ]

@@ -108,6 +108,9 @@ def test_joined_it_is_as_a_run_that_nobody_interrupted(
         assert joined["run"].tolist() == [run.number] * taken + [go_on.number] * (points - taken)
         assert not joined["retaken"].any()
         assert (joined.missing, joined.skipped) == ([], [])
+        fit = joined.fit("gaussian + linear", "diode")
+        assert fit.result.points == points
+        assert abs(fit["center"]) < 0.1
         noise = 5 * np.sqrt(joined["diode"] + whole["diode"] + 1.0)
         assert np.mean(np.abs(joined["diode"] - whole["diode"]) <= noise) > 0.999
     with pytest.raises(InputError, match=f"was continued by run {go_on.number}"):

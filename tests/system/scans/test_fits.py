@@ -90,3 +90,18 @@ def test_a_run_is_fitted_afterwards_and_given_as_xarray(
     assert handle.data.to_xarray().samx.attrs["units"] == "mm"
     with pytest.raises(InputError, match="there is no model 'gausian'"):
         client.scan("samx", -2, 2, 31, fit="gausian")
+
+
+def test_proposal_sample_and_data_set_are_said_at_the_command_line(
+    beamline: LocalBeamline, client: Client
+) -> None:
+    _undula(beamline, "newproposal", "p12345")
+    said = _undula(beamline, "newsample", "Fe2O3")
+    assert said.startswith("sample Fe2O3\n  next file  ")
+    assert "p12345/Fe2O3" in said
+    now = json.loads(_undula(beamline, "newdataset", "map1", "--json"))
+    assert now.pop("next_file").endswith("p12345/Fe2O3/map1/NNNNN_scan.nxs")
+    assert now == {"proposal": "p12345", "sample": "Fe2O3", "dataset": "map1"}
+    assert client.count(num=1, detectors=["diode"]).run.path.parent.name == "map1"
+    assert _undula(beamline, "endproposal").startswith("ended proposal p12345")
+    assert "proposal" not in client.metadata

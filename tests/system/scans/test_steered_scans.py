@@ -128,6 +128,18 @@ def test_both_axes_of_a_map_go_to_its_highest_point(client: Client) -> None:
     assert 0 < com[0] < 1
 
 
+def test_a_count_time_of_0_means_the_same_in_every_form(client: Client) -> None:
+    client.count(num=1, time=0.3, detectors=["diode"])  # must not stick
+    asked = [
+        client.count(num=1, time=0, detectors=["diode"]),
+        client.submit("ct", 0, detectors=["diode"]).wait(PATIENCE_S),
+        client.submit("scans.acquire", exp_time=0, detectors=["diode"]).wait(PATIENCE_S),
+        client.count(num=1, detectors=["diode"]),
+    ]
+    assert len({scan.accepted.estimate_s for scan in asked}) == 1
+    assert not any(scan.run.record.metadata.get("count_time_s") for scan in asked)
+
+
 def _at(client: Client) -> tuple[float, float]:
     read = client.read("samx", "samy")
     return read["samx"]["samx"]["value"], read["samy"]["samy"]["value"]

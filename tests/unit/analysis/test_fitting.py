@@ -163,10 +163,10 @@ def test_a_fixed_parameter_stays_and_bounds_hold() -> None:
 @pytest.mark.parametrize(
     ("model", "x", "y", "problem"),
     [
-        ("gaussian", [1, 2, 3], [1, 2, 1], "3 points at different positions are too few for 3 p"),
-        ("gaussian", [], [], "0 points at different positions are too few for 3 parameters"),
-        ("gaussian", [1.0] * 9, range(9), "1 points at different positions are too few"),
-        ("gaussian", range(9), [math.nan] * 9, "0 points at different positions are too few"),
+        ("gaussian", [1, 2, 3], [1, 2, 1], "3 points at different positions: too few for 3 p"),
+        ("gaussian", [], [], "0 points at different positions: too few for 3 parameters"),
+        ("gaussian", [1.0] * 9, range(9), "1 point at different positions: too few"),
+        ("gaussian", range(9), [math.nan] * 9, "0 points at different positions: too few"),
         ("gaussian", range(9), [4.0] * 9, "all values are 4, there is nothing to fit"),
         ("linear(slope=1, intercept=0)", range(9), range(9), "every parameter is fixed"),
         ("gausian", range(9), range(9), "there is no model 'gausian'; did you mean gaussian?"),

@@ -198,7 +198,7 @@ def test_a_round_peak_has_no_angle_that_could_be_relied_on() -> None:
     [
         ("lorentzian", slice(None), "lorentzian is a model of curves, and has no form for maps"),
         ("gausian", slice(None), "there is no model 'gausian'; did you mean gaussian"),
-        ("gaussian + linear", slice(9), "9 points at different positions are too few for 9 param"),
+        ("gaussian + linear", slice(9), "9 points at different positions: too few for 9 param"),
         ("gaussian", slice(17), "all points lie on one line: that is no map yet"),
     ],
 )

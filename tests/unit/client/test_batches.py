@@ -164,7 +164,7 @@ def test_an_edit_says_its_new_arguments_in_the_line_for_the_record() -> None:
     assert edited(new, (), {"time": None}).count_time_s is None
     mounted = new.model_copy(update={"metadata": {"sample": "S1", "note": "x"}})
     assert edited(mounted, (), {"sample": None}).metadata == {"note": "x"}
-    with pytest.raises(InputError, match="time: -1 is not above 0"):
+    with pytest.raises(InputError, match="time: -1 is less than 0"):
         edited(scan, (), {"time": -1})
 
 

@@ -26,6 +26,12 @@ def test_proposal_sample_and_data_set_say_where_the_next_file_goes(
     ]
     names["newproposal"]("p1235")
     assert dict(client.metadata) == {"proposal": "p1235"}
+    names["md"]["operator"] = "anna"
+    names["endproposal"]()
+    assert dict(client.metadata) == {"operator": "anna"}
+    assert capsys.readouterr().out.splitlines()[-2] == "ended proposal p1235"
+    with pytest.raises(InputError, match="there is no proposal to end"):
+        names["endproposal"]()
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "a b", "x" * 65, "a.", 3, None])

@@ -69,7 +69,7 @@ def test_of_a_map_the_highest_point_and_the_centre_have_a_place_on_both_axes(
     assert shell.com() == pytest.approx((2.0, 3.0))
     assert shell.cen() == pytest.approx((2.0, 3.0))
     assert shell.fwhm() == pytest.approx((2.88, 2.88), abs=0.5)
-    with pytest.raises(InputError, match="the last scan moved 1 axes"):
+    with pytest.raises(InputError, match="the last scan moved 1 axis"):
         shell.goto_peak()  # its axes are not those of the place
 
 

@@ -213,7 +213,9 @@ BUNDLE = (
     Argument("stop", "float", "stop", "axis"),
 )
 BY_NAME = replace(STEPS, keyword=True)
-_RINGS = Argument("pos_in_first_ring", "int", "points in the first ring", low=1, high=MAX_POINTS)
+_RINGS = Argument(
+    "pos_in_first_ring", "int", "number of points in the first ring", low=1, high=MAX_POINTS
+)
 _CENTRES = tuple(
     Argument(f"center_{n}", "float", f"centre of motor_{n}", "axis", 0.0, keyword=True)
     for n in (1, 2)

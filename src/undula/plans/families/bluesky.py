@@ -121,7 +121,7 @@ _DR_Y = Argument(
     "dr_y", "float", "distance of two rings along y", "axis", None, above=0, keyword=True
 )
 _TILT = Argument("tilt", "float", "tilt of the box", "rad", 0.0, keyword=True)
-_NTH = Argument("nth", "int", "points in the first ring", low=1, high=MAX_POINTS)
+_NTH = Argument("nth", "int", "number of points in the first ring", low=1, high=MAX_POINTS)
 _FACTOR = Argument("factor", "float", "number that divides the radius", above=0)
 _X_START = Argument("x_start", "float", "centre along x", "axis")
 _Y_START = Argument("y_start", "float", "centre along y", "axis")

@@ -18,7 +18,9 @@ INTERVALS = Argument(
     "intervals", "int", "number of intervals", low=1, high=MAX_POINTS,
     more="One point more than intervals",
 )  # fmt: skip
-TIME = Argument("count_time", "float", "count time", "s", low=0, label="TIME")
+TIME = Argument(
+    "count_time", "float", "count time", "s", low=0, label="TIME", more="0: each detector's own"
+)
 SLEEP = Argument(
     "sleep_time", "float", "sleep time after each point", "s", 0.0, low=0, keyword=True
 )
@@ -215,7 +217,7 @@ def _mesh_plans() -> list[DeclaredPlan]:
 
 
 def _counting_plans() -> list[DeclaredPlan]:
-    ct = Argument("count_time", "float", "count time", "s", None, low=0, label="TIME")
+    ct = replace(TIME, default=None)
     forever = replace(NPOINTS, default=None, more="Without it, until it is stopped")
     return [
         DeclaredPlan(

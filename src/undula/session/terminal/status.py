@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from undula.analysis.view import RunView
 from undula.client.queue_text import steered_text, waits_text
-from undula.core.shown import duration_text
+from undula.core.shown import counted, duration_text
 from undula.messages import QueueStatus
 
 
@@ -55,7 +55,7 @@ def _scan(status: QueueStatus | None, view: RunView | None, now: float) -> str:
     number = f"run {status.run_number}" if status.run_number is not None else "scan"
     state = "" if status.state == "running" else f" {status.state.upper()}"
     total = status.running.num_points
-    done = f" {status.points_done}" + (f"/{total}" if total else " points")
+    done = f" {status.points_done}/{total}" if total else f" {counted(status.points_done, 'point')}"
     done += steered_text(status.points_retaken, 0)
     share = f" {100 * status.points_done // total} %" if total else ""
     left = None
