@@ -17,6 +17,7 @@ from undula.core.errors import ServiceError, UndulaError
 from undula.core.paths import BeamlinePaths, beamline_paths, default_beamline
 from undula.core.stop_line import ask_stop
 from undula.core.stop_mark import stopped_now, who, write_mark
+from undula.processes.stopper import commands
 from undula.processes.supervisor_client import is_up, living
 
 STOPPER_S = 15.0
@@ -61,7 +62,7 @@ def stop_motion(paths: BeamlinePaths) -> dict[str, Any]:
     except ServiceError as exc:
         with suppress(OSError):  # an engine that only slept, or is started anew, knows it then
             write_mark(paths.stopped, stopped_now(who()))
-        if "engine" not in living(paths) and not paths.touched.exists():
+        if "engine" not in living(paths) and not commands(paths):
             if is_up(paths):
                 return {"by": "nobody", "stopped": [], "failed": {}, "engine_killed": None}
             raise ServiceError(

@@ -1,6 +1,6 @@
 """After the engine's death, and by `undula stop`, the motor really stops: the IOC is asked, not us.
 
-Each test starts an IOC and a whole beamline, and waits for a slow motor: more than 5 s.
+An IOC and a whole beamline are started, and each test waits for a slow motor: more than 5 s.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from undula.testing.beamline import NAME, LocalBeamline, local_beamline, short_f
 from undula.testing.law import until
 
 RECORD = "sim:mtr1"
-WAY_S = 200.0
+WAY_S = 600.0
 DEVICES = f"""
 mtr:
   deviceClass: ophyd.EpicsMotor
@@ -52,9 +52,9 @@ def _until(field: str, condition: str, timeout_s: float = 60.0) -> float:
     raise AssertionError(f"{RECORD}.{field} never became {condition}: {_ask_ioc(field)}")
 
 
-@pytest.fixture
-def moving() -> Iterator[LocalBeamline]:
-    """A beamline whose motor is under way to 10 mm, for `WAY_S`."""
+@pytest.fixture(scope="module")
+def beamline() -> Iterator[LocalBeamline]:
+    """A beamline with a slow motor of an IOC."""
     with (
         short_folder("uh-") as folder,
         fake_motor() as ioc,
@@ -64,21 +64,21 @@ def moving() -> Iterator[LocalBeamline]:
         for name, value in ioc.env.items():
             patch.setenv(name, value)
         write(f"{RECORD}.VELO", 10 / WAY_S, notify=True, timeout=30, repeater=False)
-        with local_beamline(folder / "devices.yaml", folder=folder) as beamline:
-            mover = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-c",
-                    f"import undula.client as c; c.connect({NAME!r}).mv(mtr=10)",
-                ],
-                stderr=subprocess.DEVNULL,
-            )
-            try:
-                _until("DMOV", "moving")
-                yield beamline
-            finally:
-                mover.kill()
-                mover.wait()
+        with local_beamline(folder / "devices.yaml", folder=folder) as made:
+            yield made
+
+
+@pytest.fixture
+def moving(beamline: LocalBeamline) -> Iterator[LocalBeamline]:
+    """Its motor is under way to 10 mm, for minutes."""
+    code = f"import undula.client as c; c.connect({NAME!r}).mv(mtr=10)"
+    mover = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    try:
+        _until("DMOV", "moving")
+        yield beamline
+    finally:
+        mover.kill()
+        mover.wait()
 
 
 def test_a_new_engine_stops_the_motor_that_its_dead_predecessor_had_moved(

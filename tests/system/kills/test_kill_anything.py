@@ -17,25 +17,24 @@ from pathlib import Path
 
 import pytest
 
-from undula.bus.endpoints import RUN_PROGRESS, RUNS_CLOSED, RUNS_OPENED
+from undula.bus.endpoints import RUNS_OPENED
 from undula.bus.ports import BEGIN, Connector
 from undula.client import Client
 from undula.core.errors import UndulaError
 from undula.core.faults import POINTS as POINTS_OF_THE_HOUSE
-from undula.files import open_run, read_archive
-from undula.files.archive import archive_path
-from undula.messages import JournalProgress, RunFileClosed
 from undula.testing.beamline import (
     LocalBeamline,
     fault_environment,
     local_beamline,
     short_folder,
 )
+from undula.testing.law import Progress, check_law, file_closed
 from undula.testing.witness import device_file, noted
 
 POINTS = 300
 LONG = 3000  # long enough for the writer to flush in mid-scan
 PATIENCE_S = 60.0
+LOG = "witness.log"
 
 FAULTS = {
     "engine": [
@@ -69,67 +68,31 @@ RUNS_ANEW = {
 }
 """Killed before its run had opened: the item stays in the queue and runs after the recovery."""
 CASES = [(service, fault) for service, faults in FAULTS.items() for fault in faults]
+SELDOM = {
+    "engine.document_emitted:1",
+    "engine.document_sent:60",
+    "publisher.received:9",
+    "publisher.acknowledged:4",
+    "writer.run_seen:1",
+    "writer.file_created:1",
+    "writer.stopped:1",
+    "writer.archived:1",
+    "supervisor.started_service:2",
+}
+"""In the long tests only: the same places are struck at each change in tests of that service."""
 
 
-class Progress:
-    """How far journals were acknowledged, as seen from here."""
-
-    def __init__(self, connector: Connector) -> None:
-        self.reached: dict[str, int] = {}
-        self._connector = connector
-
-    def follow(self, uid: str) -> None:
-        def note(progress: JournalProgress) -> None:
-            known = self.reached.get(progress.uid, 0)
-            self.reached[progress.uid] = max(known, progress.acknowledged)
-
-        self._connector.subscribe(RUN_PROGRESS, note, uid=uid)
-
-
-def _closed(connector: Connector, uid: str) -> RunFileClosed:
-    """Wait until the file of that run is closed."""
-    cursor, end = BEGIN, time.monotonic() + PATIENCE_S
-    while time.monotonic() < end:
-        try:
-            entries = connector.read(RUNS_CLOSED, after=cursor, block_s=0.5)
-        except UndulaError:
-            continue
-        for cursor, entry in entries:  # noqa: B007  # the cursor goes on
-            if entry.uid == uid:
-                return entry
-    raise AssertionError(f"the file of run {uid} was never closed")
-
-
-def _opened(connector: Connector, timeout_s: float) -> str | None:
-    """Uid of the first run that was announced."""
+def _opened(connector: Connector, after: str = BEGIN, timeout_s: float = PATIENCE_S) -> str | None:
+    """Uid of the first run that was announced behind `after`."""
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
         try:
-            entries = connector.read(RUNS_OPENED, block_s=0.2)
+            entries = connector.read(RUNS_OPENED, after=after, block_s=0.2)
         except UndulaError:
             continue
         if entries:
             return entries[0][1].uid
     return None
-
-
-def _check_law(beamline: LocalBeamline, closed: RunFileClosed, acknowledged: int) -> int:
-    path = Path(closed.path)
-    archive = list(read_archive(archive_path(path)))
-    assert [d.index for d in archive] == list(range(1, len(archive) + 1))
-    assert archive[-1].name == "stop"
-    assert len(archive) >= acknowledged
-    events = [d for d in archive if d.name == "event"]
-    try:
-        data = open_run(path)
-        values = [int(v) for v in data["wc"]]
-    except (UndulaError, KeyError):
-        values = []  # a run that ended before its first point
-    assert len(values) == len(events)
-    measured = {int(v) for v in noted(beamline.folder / "witness.log", "count")}
-    assert len(set(values)) == len(values)
-    assert set(values) <= measured
-    return len(values)
 
 
 def _usable_again(client: Client) -> None:
@@ -146,7 +109,7 @@ def _usable_again(client: Client) -> None:
 
 
 def _devices(tmp: Path) -> Path:
-    return device_file(tmp, tmp / "witness.log")
+    return device_file(tmp, tmp / LOG)
 
 
 @pytest.fixture
@@ -156,7 +119,13 @@ def place() -> Iterator[Path]:
 
 
 # each case starts a whole beamline and lets it recover: more than 5 s
-@pytest.mark.parametrize(("service", "fault"), CASES, ids=[f for _, f in CASES])
+@pytest.mark.parametrize(
+    ("service", "fault"),
+    [
+        pytest.param(*case, id=case[1], marks=[pytest.mark.soak] if case[1] in SELDOM else [])
+        for case in CASES
+    ],
+)
 def test_a_kill_at_a_named_point_loses_nothing(place: Path, service: str, fault: str) -> None:
     with local_beamline(_devices(place), {service: fault}, folder=place) as beamline:
         client, connector = beamline.connect(), beamline.connector()
@@ -166,35 +135,44 @@ def test_a_kill_at_a_named_point_loses_nothing(place: Path, service: str, fault:
             client.scan("wx", 0, 1, points, wait=False)
         except UndulaError:
             accepted = False  # the engine died before it could answer
-        uid = _opened(connector, 10.0 if accepted else 1.0)
+        uid = _opened(connector, timeout_s=PATIENCE_S if accepted else 1.0)
         if uid is not None:
             progress.follow(uid)
-            closed = _closed(connector, uid)
-            rows = _check_law(beamline, closed, progress.reached.get(uid, 0))
+            closed = file_closed(connector, uid)
+            rows = check_law(closed, progress.reached.get(uid, 0), place / LOG)
             if service != "engine" or fault in RUNS_ANEW:
                 assert closed.exit_status == "success"
                 assert rows == points
             elif fault != "engine.item_finished:1":
                 assert closed.exit_status == "fail"
                 assert "engine died" in closed.reason
-                assert noted(place / "witness.log", "stop"), "the axis was not stopped"
+                assert noted(place / LOG, "stop"), "the axis was not stopped"
         _usable_again(client)
         assert not beamline.token(service).exists(), "the fault never struck"
 
 
-def test_a_broker_killed_in_mid_scan_costs_nothing(place: Path) -> None:
-    with local_beamline(_devices(place), folder=place) as beamline:
-        client, connector = beamline.connect(), beamline.connector()
+@pytest.fixture(scope="module")
+def beamline() -> Iterator[LocalBeamline]:
+    """One in which nothing but the broker and clients are killed."""
+    with short_folder("uk-") as folder, local_beamline(_devices(folder), folder=folder) as made:
+        yield made
+
+
+def test_a_broker_killed_in_mid_scan_costs_nothing(beamline: LocalBeamline) -> None:
+    with beamline.connect() as client:
+        connector = beamline.connector()
         progress = Progress(connector)
+        before = connector.last_id(RUNS_OPENED)
         client.scan("wx", 0, 1, 2000, wait=False)
-        uid = _opened(connector, 10.0)
+        uid = _opened(connector, before)
         assert uid is not None
         progress.follow(uid)
         os.kill(beamline.pid("broker"), signal.SIGKILL)
-        closed = _closed(connector, uid)
-        assert _check_law(beamline, closed, progress.reached.get(uid, 0)) == 2000
+        closed = file_closed(connector, uid)
+        assert check_law(closed, progress.reached.get(uid, 0), beamline.folder / LOG) == 2000
         assert closed.exit_status == "success"
         _usable_again(client)
+        connector.close()
 
 
 CLIENT_FAULTS = ["client.request_sent:1", "client.reply_received:1", "client.document_received:20"]
@@ -229,19 +207,21 @@ for _ in handle.documents():
 
 
 @pytest.mark.parametrize("fault", CLIENT_FAULTS)
-def test_a_killed_client_stops_nothing(place: Path, fault: str) -> None:
-    with local_beamline(_devices(place), folder=place) as beamline:
-        victim = subprocess.run(
-            [sys.executable, "-c", CLIENT],
-            env={**os.environ, **fault_environment(place, "client", fault)},
-            timeout=120,
-            check=False,
-        )
-        assert victim.returncode == -signal.SIGKILL
-        client, connector = beamline.connect(), beamline.connector()
-        uid = _opened(connector, 10.0)
-        assert uid is not None
-        closed = _closed(connector, uid)
-        assert _check_law(beamline, closed, 0) == 300
-        assert closed.exit_status == "success"
+def test_a_killed_client_stops_nothing(beamline: LocalBeamline, fault: str) -> None:
+    connector = beamline.connector()
+    before = connector.last_id(RUNS_OPENED)
+    victim = subprocess.run(
+        [sys.executable, "-c", CLIENT],
+        env={**os.environ, **fault_environment(beamline.folder, "client", fault)},
+        timeout=120,
+        check=False,
+    )
+    assert victim.returncode == -signal.SIGKILL
+    uid = _opened(connector, before)
+    assert uid is not None
+    closed = file_closed(connector, uid)
+    assert check_law(closed, 0, beamline.folder / LOG) == 300
+    assert closed.exit_status == "success"
+    with beamline.connect() as client:
         _usable_again(client)
+    connector.close()

@@ -1,6 +1,6 @@
 """Requests that lie untaken while motion is stopped: they are dropped, and their askers are told.
 
-Each test hangs or kills services of a beamline of its own and waits for the next ones: over 5 s.
+Each test hangs or kills services of the beamline and waits for the next ones: over 5 s.
 """
 
 from __future__ import annotations
@@ -26,10 +26,18 @@ from undula.testing.law import until
 PATIENCE_S = 60.0
 
 
-@pytest.fixture
-def beamline() -> Iterator[LocalBeamline]:
+@pytest.fixture(scope="module")
+def running() -> Iterator[LocalBeamline]:
     with local_beamline() as made:
         yield made
+
+
+@pytest.fixture
+def beamline(running: LocalBeamline) -> LocalBeamline:
+    """The one of this file, whose axes are at zero."""
+    with running.connect() as client:
+        client.mv(samx=0, samy=0)
+    return running
 
 
 class Asker:
@@ -53,8 +61,9 @@ class Asker:
         return self.error
 
 
-def _ask_both(beamline: LocalBeamline, client: Client, other: Client) -> list[Asker]:
-    """A scan and a move whose requests nobody takes; returns once both are in the broker."""
+def _ask_both(beamline: LocalBeamline, client: Client, other: Client) -> tuple[list[Asker], int]:
+    """A scan and a move whose requests nobody takes, in the broker; how many runs there were."""
+    runs = len(client.runs)
     link = Link(broker.address(beamline.paths, beamline.settings, "service", "witness"))
     link.connect()
     keys = (ENGINE_SCAN.key(), ENGINE_MOVE.key())
@@ -65,16 +74,16 @@ def _ask_both(beamline: LocalBeamline, client: Client, other: Client) -> list[As
     ]
     until(lambda: [link.call("XLEN", k) for k in keys] == [n + 1 for n in before], "not sent")
     link.close()
-    return askers
+    return askers, runs
 
 
-def _nothing_moved(client: Client, askers: list[Asker]) -> None:
+def _nothing_moved(client: Client, askers: list[Asker], runs: int) -> None:
     for asker in askers:  # what was delivered to an engine that hung is "ended by" the stop
         assert " by undula stop (" in asker.answer()
     assert client.read("samx", "samy")["samx"]["samx"]["value"] == pytest.approx(0, abs=0.5)
     assert client.queue.list().running is None
     assert list(client.queue) == []
-    assert len(client.runs) == 0
+    assert len(client.runs) == runs
     assert client.mv(samy=1)["samy"]["value"] == pytest.approx(1, abs=0.01)
     assert client.scan("samx", 0, 1, 3, detectors=["diode"]).finished.exit_status == "success"
 
@@ -85,11 +94,11 @@ def test_what_a_hung_engine_had_not_begun_is_dropped_by_its_successor(
     with beamline.connect() as client, beamline.connect() as other:
         engine = beamline.pid("engine")
         os.kill(engine, signal.SIGSTOP)
-        askers = _ask_both(beamline, client, other)
+        askers, runs = _ask_both(beamline, client, other)
         report = stop_motion(beamline.paths)
         assert (report["by"], report["engine_killed"]) == ("stopper", engine)
         assert "what was asked before is dropped" in in_words(report)
-        _nothing_moved(client, askers)
+        _nothing_moved(client, askers, runs)
 
 
 def test_what_was_asked_while_the_engine_was_down_is_dropped_when_it_is_up(
@@ -103,13 +112,13 @@ def test_what_was_asked_while_the_engine_was_down_is_dropped_when_it_is_up(
             engine = supervisor_client.living(beamline.paths)["engine"]
             engine.kill()
             until(lambda: not engine.alive, "the engine does not end")
-            askers = _ask_both(beamline, client, other)
+            askers, runs = _ask_both(beamline, client, other)
             report = stop_motion(beamline.paths)
             assert report["by"] == "nobody"
             assert "the engine was not running" in in_words(report)
         finally:
             os.kill(supervisor, signal.SIGCONT)
-        _nothing_moved(client, askers)
+        _nothing_moved(client, askers, runs)
 
 
 def test_what_a_sleeping_engine_had_not_taken_is_dropped_when_it_goes_on(
@@ -122,10 +131,10 @@ def test_what_a_sleeping_engine_had_not_taken_is_dropped_when_it_goes_on(
         engine = beamline.pid("engine")
         os.kill(engine, signal.SIGSTOP)
         try:
-            askers = _ask_both(beamline, client, other)
+            askers, runs = _ask_both(beamline, client, other)
             write_mark(beamline.paths.stopped, stopped_now("alice"))
         finally:
             os.kill(engine, signal.SIGCONT)
-        _nothing_moved(client, askers)
+        _nothing_moved(client, askers, runs)
         assert beamline.pid("engine") == engine
         assert "alice" in askers[0].answer()
