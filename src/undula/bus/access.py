@@ -21,6 +21,8 @@ _COMMON = (
     "unsubscribe",
 )  # fmt: skip
 _ASKING = ("xadd", "blpop")
+_PUTTING = ("multi", "exec", "discard")
+"""Of those who put a few `latest` endpoints; setting and publishing are allowed for these alone."""
 _SERVING = (
     "set", "publish", "multi", "exec", "discard", "xadd", "xtrim", "xgroup|create", "xreadgroup",
     "xack", "rpush", "expire", "pexpire", "persist", "del", "waitaof", "mget", "blpop",
@@ -29,7 +31,7 @@ _SERVING = (
 
 
 def _commands(role: Role) -> list[str]:
-    more = {"service": _SERVING, "client": _ASKING, "observer": ()}[role]
+    more = {"service": _SERVING, "client": (*_ASKING, *_PUTTING), "observer": ()}[role]
     return [f"+{name}" for name in sorted({*_COMMON, *more})]
 
 
@@ -39,6 +41,10 @@ def _keys(role: Role, endpoints: tuple[Endpoint[Message], ...]) -> list[str]:
         reads, writes = role in endpoint.readers, role in endpoint.writers
         if endpoint.delivery == "send" or not (reads or writes):
             continue
+        if endpoint.delivery == "latest" and role != "service":
+            writes = False  # by a selector, which allows the command for this key alone
+            if not reads:
+                continue
         mark = "~" if reads and writes else "%R~" if reads else "%W~"
         rules.append(mark + endpoint.glob)
     asks = any(e.delivery == "request" and role in e.writers for e in endpoints)
@@ -56,6 +62,14 @@ def _channels(role: Role, endpoints: tuple[Endpoint[Message], ...]) -> list[str]
         if endpoint.delivery in ("latest", "send")
         and (role in endpoint.readers or role in endpoint.writers)
     ]
+
+
+def _puts(role: Role, endpoints: tuple[Endpoint[Message], ...]) -> list[str]:
+    """A selector for each `latest` endpoint that somebody else than a service puts."""
+    if role == "service":
+        return []
+    own = [e for e in endpoints if e.delivery == "latest" and role in e.writers]
+    return [f"(+set +publish ~{e.glob} &{e.glob})" for e in own]
 
 
 def acl_text(
@@ -83,4 +97,5 @@ def reference_text() -> str:
 def _user(role: Role, secret: str, endpoints: tuple[Endpoint[Message], ...]) -> str:
     parts = ["user", role, "on", "resetpass", secret, "resetkeys", "resetchannels", "-@all"]
     parts += [*_keys(role, endpoints), *_channels(role, endpoints), *_commands(role)]
+    parts += _puts(role, endpoints)
     return " ".join(parts)

@@ -26,6 +26,7 @@ from undula.messages import (
     DeviceTable,
     DeviceValues,
     FileEvent,
+    GraphOpened,
     GraphTold,
     ItemFinished,
     JournalProgress,
@@ -144,8 +145,13 @@ FILE_EVENTS = Endpoint(
     "devices/files", FileEvent, "stream", "files that devices opened and closed", maxlen=1_000
 )
 PIPES_STATUS = Endpoint(
-    "pipes/{name}/status", GraphTold, "latest", "the graph of a detector, four times a second"
-)
+    "pipes/{name}/status", GraphTold, "latest", "a graph that runs, four times a second at most",
+    writers=("service", "client"),
+)  # fmt: skip
+PIPES_OPENED = Endpoint(
+    "pipes/opened", GraphOpened, "stream", "graphs that commands began to run", maxlen=200,
+    writers=("service", "client"),
+)  # fmt: skip
 ALARMS = Endpoint("alarms", AlarmTable, "latest", "alarms that last or that nobody has seen")
 METADATA = Endpoint("metadata", BeamlineMetadata, "latest", "metadata that every further run has")
 CONFIG_STATUS = Endpoint(

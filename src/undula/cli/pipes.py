@@ -229,17 +229,21 @@ def performed(
     `steps` triggers the source as it likes, and the graph ends behind it; `watch` is called now
     and then, and may stop it.
     """
+    from undula.cli.pipes_top import on_the_bus
     from undula.pipes.runner import Runner
 
     shown_at = 0.0
     with (
         _published(paths.pipes, graph.name) as publish,
+        on_the_bus(paths.name, graph.name) as voice,
         Runner(graph, types, nodes=folder, spill=spill_folder(spill, paths)) as runner,
     ):
         runner.heard = heard
 
         def look(status: GraphStatus) -> None:
             nonlocal shown_at
+            if voice is not None:
+                voice.tell(runner)
             if time.monotonic() - shown_at < SHOW_S:
                 return
             shown_at = time.monotonic()
@@ -250,17 +254,30 @@ def performed(
                 print(one_line(status), file=sys.stderr)
 
         try:
-            if steps is None:
-                return runner.run(duration_s, show=look)
-            runner.begin(triggered=True)
-            (source,) = (n for n, s in graph.nodes.items() if not types[s.kind].inputs)
-            steps(runner, source)
-        except KeyboardInterrupt:
-            pass
-        runner.stop()  # what is on its way is still worked on
-        while not runner.over:
-            runner.pump(None)
-        return runner.outcome()
+            return _ended(runner, types, duration_s, steps, look)
+        finally:
+            if voice is not None:
+                voice.tell(runner, at_once=True)
+
+
+def _ended(
+    runner: Runner, types: NodeFolder, duration_s: float | None,
+    steps: Callable[[Runner, str], object] | None, look: Callable[[GraphStatus], object],
+) -> Outcome:  # fmt: skip
+    """Run it to its end; Ctrl-C, or the last step, stops its sources first."""
+    try:
+        if steps is None:
+            return runner.run(duration_s, show=look)
+        runner.begin(triggered=True)
+        nodes = runner.graph.nodes
+        (source,) = (n for n, s in nodes.items() if not types[s.kind].inputs)
+        steps(runner, source)
+    except KeyboardInterrupt:
+        pass
+    runner.stop()  # what is on its way is still worked on
+    while not runner.over:
+        runner.pump(None)
+    return runner.outcome()
 
 
 def one_line(status: GraphStatus) -> str:
@@ -350,49 +367,6 @@ def status_text(status: GraphStatus) -> str:
     return f"{table(head, nodes)}\n\n{table(counted, edges)}"
 
 
-def running(folder: Path) -> list[GraphStatus]:
-    """The graphs that run now; what a dead command left is removed."""
-    from undula.pipes.runner import GraphStatus
-
-    found = []
-    for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            alive = ProcessId(int(content["pid"]), int(content["ticks"])).alive
-            status = GraphStatus.of(content["status"])
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # it was replaced or removed just now
-        if alive:
-            found.append(status)
-        else:
-            path.unlink(missing_ok=True)
-    return found
-
-
-@kind
-def top(
-    once: Annotated[bool, typer.Option("--once", help="Show it once, and end.")] = False,
-    as_json: JsonOption = False,
-    beamline: BeamlineOption = None,
-) -> None:
-    """Show rates, queues and latencies of the graphs that run, again and again until Ctrl-C.
-
-    Example: undula pipes top
-    """
-    folder = beamline_of(beamline).pipes
-    while True:
-        found = running(folder)
-        if as_json:
-            print_json([status.plain() for status in found])
-        else:
-            clear = "\033[2J\033[H" if sys.stdout.isatty() and not once else ""
-            texts = [f"{s.name}: {s.state}\n{status_text(s)}" for s in found]
-            print(clear + ("\n\n".join(texts) or "no graph runs"), flush=True)
-        if once or as_json:
-            return
-        time.sleep(SHOW_S)
-
-
 @kind
 def keys(as_json: JsonOption = False, beamline: BeamlineOption = None) -> None:
     """Show the key of this host for links to others (made when there is none), and whom it knows.
@@ -438,6 +412,7 @@ def register(app: typer.Typer) -> None:
     from undula.cli.pipes_rehearse import rehearse
     from undula.cli.pipes_replay import replay
     from undula.cli.pipes_set import clear, set_parameter
+    from undula.cli.pipes_top import top
 
     pipes.command("set", epilog=EXIT_HELP)(set_parameter)
     for command in (keys, trust, show, check, run, rehearse, replay, top, clear):

@@ -12,18 +12,21 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from undula.bus.endpoints import ENGINE_PIPES, PIPES_STATUS
+from undula.bus.endpoints import ENGINE_PIPES, PIPES_OPENED, PIPES_STATUS
 from undula.client.pipe_node import NodeView
 from undula.client.pipes_text import flow_text, listed_text, read_edges, told_text
+from undula.core.clock import now
 from undula.core.errors import InputError
 from undula.core.suggest import near
-from undula.messages import GraphTold
+from undula.messages import GraphTold, PipeNode
 
 if TYPE_CHECKING:
     from undula.bus.ports import Subscription
     from undula.client.client import Client
 
 SHOW_S = 0.5
+MOST_OPENED = 200
+OVER = ("ended", "failed")
 CHANGE_S = 30.0
 
 
@@ -49,6 +52,11 @@ class PipesOfGraph:
             )
         return found
 
+    def _of_command(self) -> GraphTold | None:
+        """What a command says that runs it; None for the graph of a device."""
+        told = self.heard
+        return told if told is not None and told.by else None
+
     def _ask(self, action: str, **fields: Any) -> dict[str, Any]:
         return self._client.link.ask(
             ENGINE_PIPES, CHANGE_S, action=action, graph=self.name, **fields
@@ -57,6 +65,9 @@ class PipesOfGraph:
     @property
     def nodes(self) -> dict[str, Any]:
         """Each node: `kind`, `help`, `outputs`, `parameters`. Raises: InputError."""
+        told = self._of_command()
+        if told is not None:
+            return {n.name: _as_told(n) for n in told.nodes}
         return dict(self._ask("show")["nodes"])
 
     def __getitem__(self, node: str) -> NodeView:
@@ -86,10 +97,20 @@ class PipesOfGraph:
         Returns: `changed`, each parameter before and now; `runs`, False when it holds from the next
         start of the graph on. Raises: InputError, PipeError, AccessError, BusyError.
         """
+        self._changeable()
         return self._ask("set", node=node, parameters=dict(parameters))
+
+    def _changeable(self) -> None:
+        told = self._of_command()
+        if told is not None:
+            raise InputError(
+                f"{self.name} is run by {told.by}, which alone can change it",
+                remedy="stop it, change its file, and run it again",
+            )
 
     def clear(self, node: str) -> None:
         """Let a node forget all frames so far."""
+        self._changeable()
         self._ask("clear", node=node)
 
     @property
@@ -137,6 +158,13 @@ class PipesOfGraph:
         return f"{self.name}: not started, the first scan of it does that\n{flow_text(edges)}"
 
 
+def _as_told(node: PipeNode) -> dict[str, Any]:
+    """A node of a graph that a command runs, as far as one can know."""
+    about = {"unit": "", "type": "", "bounds": "", "about": "as it was given"}
+    given = {key: {"value": value, **about} for key, value in node.parameters.items()}
+    return {"kind": node.kind, "help": "", "outputs": {}, "parameters": given}
+
+
 class Pipes(Mapping[str, PipesOfGraph]):
     """The graphs of a beamline: `pipes` lists them, `pipes["cam"]` is one."""
 
@@ -154,8 +182,29 @@ class Pipes(Mapping[str, PipesOfGraph]):
             )
         return PipesOfGraph(self._client, str(name))
 
-    def _names(self) -> list[str]:
+    def graph(self, name: str) -> PipesOfGraph:
+        """One that may not be there yet, to follow it."""
+        return PipesOfGraph(self._client, name)
+
+    def of_devices(self) -> list[str]:
+        """Names of the devices that have a graph."""
         return list(self._client.link.ask(ENGINE_PIPES, action="list")["graphs"])
+
+    def running(self) -> list[GraphTold]:
+        """All graphs that run at the beamline now, of devices and of commands."""
+        get, here = self._client.link.connector.get, now()
+        found = [get(PIPES_STATUS, name=name) for name in self._names()]
+        return [told for told in found
+                if told is not None and told.state not in OVER and not told.gone(here)]  # fmt: skip
+
+    def _names(self) -> list[str]:
+        connector = self._client.link.connector
+        opened = connector.read(PIPES_OPENED, count=MOST_OPENED)
+        names = dict.fromkeys(one.name for _, one in opened)
+        mine = self.of_devices()
+        here = now()
+        told = {name: connector.get(PIPES_STATUS, name=name) for name in names if name not in mine}
+        return [*mine, *(n for n, one in told.items() if one is not None and not one.gone(here))]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names())

@@ -28,7 +28,7 @@ from undula.messages.metadata import (
     MetadataRequest,
 )
 from undula.messages.notes import RunNote, RunNoted, RunNotesRequest
-from undula.messages.pipes import GraphTold, PipeEdge, PipeImage, PipeNode
+from undula.messages.pipes import GraphOpened, GraphTold, PipeEdge, PipeImage, PipeNode
 from undula.messages.plans import (
     ArgumentInfo,
     HookInfo,
@@ -102,6 +102,7 @@ __all__ = [
     "FileState",
     "FitParameter",
     "FitResult",
+    "GraphOpened",
     "GraphTold",
     "HookInfo",
     "ItemFinished",

@@ -13,6 +13,7 @@ class PipeNode(Event):
     """A node of a graph that runs."""
 
     name: str = Field(description="in its graph")
+    kind: str = Field(default="", description="what it is, e.g. roi, frame_file, channel")
     state: str = Field(description="starting, ready, running, blocked, ended, failed, dead")
     process: str = Field(default="", description="the process that it is in")
     frames: int = Field(default=0, description="worked on, or made by a source")
@@ -53,9 +54,32 @@ class GraphTold(Event):
 
     tag: ClassVar[str] = "graph_told"
 
-    name: str = Field(description="device that has the graph")
+    name: str = Field(description="device that has the graph, or name of the graph")
+    by: str = Field(default="", description="who runs it; empty: the device of that name")
+    every_s: float | None = Field(
+        default=None, description="it is said so often while it runs; None: when something is new"
+    )
     state: str = Field(description="of the whole graph, as of a node")
     nodes: list[PipeNode] = Field(description="in the order of the flow")
     edges: list[PipeEdge] = Field(description="in the order of the graph")
     images: list[PipeImage] = Field(default_factory=list, description="one for each port at most")
+    time: float = Field(description="host time, UTC epoch s")
+
+    def gone(self, now: float) -> bool:
+        """Whether who ran it has ended, or has not said so for much longer than he should.
+
+        Args:
+            now: host time, UTC epoch s.
+        """
+        late = self.every_s is not None and now - self.time > 5.0 + 4.0 * self.every_s
+        return late or (self.every_s is not None and self.state in ("ended", "failed"))
+
+
+class GraphOpened(Event):
+    """A command began to run a graph, and tells of it under this name."""
+
+    tag: ClassVar[str] = "graph_opened"
+
+    name: str = Field(description="where it tells: pipes/NAME/status")
+    by: str = Field(description="who runs it")
     time: float = Field(description="host time, UTC epoch s")

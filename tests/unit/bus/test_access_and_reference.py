@@ -7,11 +7,18 @@ from pathlib import Path
 import pytest
 
 from undula.bus import reference
-from undula.bus.endpoints import ENGINE_READ, LOG, QUEUE_STATUS, RUN_DOCUMENTS
+from undula.bus.endpoints import (
+    ENGINE_READ,
+    LOG,
+    PIPES_OPENED,
+    PIPES_STATUS,
+    QUEUE_STATUS,
+    RUN_DOCUMENTS,
+)
 from undula.bus.memory import MemoryConnector
 from undula.core.errors import BusError
 from undula.core.ids import new_id
-from undula.messages import LogEvent, QueueStatus, ReadRequest
+from undula.messages import GraphOpened, GraphTold, LogEvent, QueueStatus, ReadRequest
 from undula.testing.local_broker import LocalBroker
 
 PROJECT = Path(__file__).parents[3]
@@ -58,6 +65,25 @@ def test_a_client_asks_and_writes_nothing_else(broker: LocalBroker) -> None:
     ):
         with pytest.raises(BusError, match="does not allow this to user client"):
             forbidden()
+
+
+def test_a_client_that_runs_a_graph_tells_of_it_and_of_nothing_else(broker: LocalBroker) -> None:
+    client = broker.connect("client")
+    told = GraphTold(name="live", state="running", nodes=[], edges=[], time=1.0)
+    client.put(PIPES_STATUS, told, name="live")
+    assert broker.connect("observer").get(PIPES_STATUS, name="live") == told
+    client.append(PIPES_OPENED, GraphOpened(name="live", by="me", time=1.0))
+    for forbidden in (
+        [("PUBLISH", QUEUE_STATUS.key(), "x")],
+        [("SET", QUEUE_STATUS.key(), "x")],
+        [("MULTI",), ("SET", "queue/status", "x"), ("EXEC",)],
+        [("SET", "pipes/opened", "x")],
+        [("DEL", PIPES_STATUS.key(name="live"))],
+    ):
+        with pytest.raises(BusError, match="does not allow this to user client"):
+            client.run(forbidden, again=False)
+    with pytest.raises(BusError, match="does not allow this to user observer"):
+        broker.connect("observer").put(PIPES_STATUS, told, name="live")
 
 
 def test_nobody_enters_without_a_password(broker: LocalBroker) -> None:

@@ -1,0 +1,96 @@
+"""What a command that runs a graph says of it on the bus, so that everybody sees it.
+
+In: the runner, as often as it likes. Out: the graph under `pipes/NAME/status`, again every second
+while the command lives, so that one that was killed is known for gone. Without a beamline that is
+up nothing is said. The bus may go away: the graph does not wait for it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from undula.bus.endpoints import PIPES_OPENED, PIPES_STATUS
+from undula.core.clock import now
+from undula.core.errors import UndulaError
+from undula.core.log import get_logger
+from undula.messages import GraphOpened, GraphTold
+
+if TYPE_CHECKING:
+    from undula.bus.ports import Connector
+    from undula.client.client import Client
+
+EVERY_S = 1.0
+TELL_S = 0.25
+CLOSE_S = 5.0
+
+
+class Telling(Protocol):
+    """Whose graph it is: a runner."""
+
+    def told(self, name: str) -> GraphTold:
+        """How it runs now, under this name."""
+
+
+class GraphVoice:
+    """Tells of one graph, on a thread of its own."""
+
+    def __init__(self, connector: Connector, name: str, by: str) -> None:
+        self._connector, self.name, self._by = connector, name, by
+        self._latest: GraphTold | None = None
+        self._next = 0.0
+        self._news, self._closing = threading.Event(), threading.Event()
+        self._silent = False
+        self._thread = threading.Thread(target=self._work, name="graph-voice", daemon=True)
+        self._thread.start()
+
+    def tell(self, runner: Telling, *, at_once: bool = False) -> None:
+        """How the graph runs; what comes too soon is left out."""
+        if not at_once and time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + TELL_S
+        fields = {"by": self._by, "every_s": EVERY_S}
+        self._latest = runner.told(self.name).model_copy(update=fields)
+        self._news.set()
+
+    def close(self) -> None:
+        """Say the last word, and no more."""
+        self._closing.set()
+        self._news.set()
+        self._thread.join(CLOSE_S)
+
+    def _work(self) -> None:
+        self._try(lambda: self._connector.append(
+            PIPES_OPENED, GraphOpened(name=self.name, by=self._by, time=now())
+        ))  # fmt: skip
+        while True:
+            self._news.wait(EVERY_S)
+            ends = self._closing.is_set()
+            self._news.clear()
+            told = self._latest
+            if told is not None:
+                self._put(told.model_copy(update={"time": now()}))
+            if ends:
+                return
+
+    def _put(self, told: GraphTold) -> None:
+        self._try(lambda: self._connector.put(PIPES_STATUS, told, name=self.name))
+
+    def _try(self, say: Any) -> None:
+        try:
+            say()
+        except UndulaError as error:
+            if not self._silent:
+                get_logger().warning("graph_not_told", graph=self.name, error=str(error))
+            self._silent = True
+        else:
+            self._silent = False
+
+
+def voice_of(client: Client, graph: str) -> GraphVoice:
+    """The voice of a graph that this process runs, under a name that nobody else has."""
+    taken = {told.name for told in client.pipes.running()} | set(client.pipes.of_devices())
+    name = graph if graph not in taken else f"{graph}-{os.getpid()}"
+    return GraphVoice(client.link.connector, name, f"a command of {client.link.user}")

@@ -1,0 +1,124 @@
+"""Graphs that commands run at a beamline are seen by everybody there, and known for gone."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from queue import SimpleQueue
+
+import numpy as np
+import pytest
+
+from undula.client import Client
+from undula.core.errors import InputError
+from undula.messages import GraphTold
+from undula.testing.beamline import local_beamline
+
+UNDULA = str(Path(sys.executable).with_name("undula"))
+GRAPH = """
+nodes:
+  det: {node: simulated, parameters: {width: 16, height: 16, rate_hz: 20}}
+  low: {node: threshold, parameters: {low: 5}}
+  out: channel
+edges: [det -> low, low.count -> out]
+"""
+DEVICES = """
+cam:
+  deviceClass: undula.pipes.detector.GraphDetector
+  deviceConfig:
+    graph:
+      nodes:
+        det: {node: simulated, parameters: {width: 8, height: 8, rate_hz: 0}}
+        low: threshold
+        out: channel
+      edges: [det -> low, low.count -> out]
+  readoutPriority: monitored
+  enabled: true
+"""
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """One beamline for all tests of this file."""
+    devices = tmp_path_factory.mktemp("bus") / "devices.yaml"
+    devices.write_text(DEVICES)
+    with local_beamline(devices=devices) as beamline, beamline.connect() as client:
+        yield client
+
+
+def said(client: Client, *words: str, code: int = 0) -> str:
+    """What `undula pipes ...` says of this beamline."""
+    assert client.paths is not None
+    done = subprocess.run(
+        [UNDULA, "pipes", *words, "--beamline", client.paths.name],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@contextmanager
+def running(client: Client, graph: Path, name: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`undula pipes run`, until it is heard of with a value of its channel, and to its end."""
+    assert client.paths is not None
+    process = subprocess.Popen(
+        [UNDULA, "pipes", "run", str(graph), "--quiet", "--beamline", client.paths.name],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        came: SimpleQueue[GraphTold] = SimpleQueue()
+        with closing(client.pipes.graph(name).follow(came.put)):
+            while "low.count" not in {image.port for image in came.get(timeout=90).images}:
+                pass
+        yield process
+    finally:
+        process.kill()
+        process.wait(60)
+
+
+def test_a_graph_of_a_command_is_seen_by_all_until_it_ends(client: Client, tmp_path: Path) -> None:
+    graph = tmp_path / "live.yaml"
+    graph.write_text(GRAPH)
+    with running(client, graph, "live") as process:
+        assert list(client.pipes) == ["cam", "live"]
+        live = client.pipes["live"]
+        assert 0 <= live["low"].result("count") <= 256
+        assert live["low"].low == 5
+        with pytest.raises(InputError, match=r"a command of .* which alone can change it"):
+            live["low"].low = 6
+        (top,) = json.loads(said(client, "top", "--json"))
+        assert top["name"] == "live"
+        assert top["by"].startswith("a command of")
+        assert top["nodes"]["det"]["frames"] > 0
+        assert 0 <= top["values"]["low.count"] <= 256
+        assert "low.count" in said(client, "top", "--once")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    assert list(client.pipes) == ["cam"]
+
+
+def test_a_command_that_was_killed_is_known_for_gone(client: Client, tmp_path: Path) -> None:
+    graph = tmp_path / "gone.yaml"
+    graph.write_text(GRAPH)
+    with running(client, graph, "gone"):
+        told = client.pipes["gone"].told
+    assert told.every_s is not None
+    assert not told.gone(told.time + told.every_s)
+    assert told.gone(told.time + 10.0)
+
+
+def test_a_parameter_is_set_from_the_command_line(client: Client) -> None:
+    assert "it holds from its start on" in said(client, "set", "cam", "low.low", "1000")
+    run = client.run_plan("count", num=2, detectors=["cam"]).run
+    assert run is not None
+    assert not np.asarray(run.data["cam_low_count"]).any()
+    assert "cam: low.low is 1.0, was 1000.0" in said(client, "set", "cam", "low.low", "1")
+    refused = said(client, "set", "cam", "low.lwo", "1", code=2)
+    assert "did you mean low" in refused
+    assert "nothing to forget" in said(client, "clear", "cam", "det", code=2)
+    assert "begins anew" in said(client, "clear", "cam", "low")
