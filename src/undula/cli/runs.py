@@ -281,28 +281,25 @@ def _measure(
         raise typer.Exit(code)
 
 
-@kind
-def continue_run(
-    number: Number,
-    no_plot: NoPlot = False,
-    detach: Detach = False,
-    as_json: JsonOption = False,
-    beamline: BeamlineOption = None,
-) -> None:
-    """Go on from the next missing point, in a new run. Example: undula runs continue 12"""
-    _measure(number, "continued", beamline, as_json=as_json, no_plot=no_plot, detach=detach)
+def _measures(how: str, text: str) -> Any:
+    @kind
+    def command(
+        number: Number,
+        no_plot: NoPlot = False,
+        detach: Detach = False,
+        as_json: JsonOption = False,
+        beamline: BeamlineOption = None,
+    ) -> None:
+        _measure(number, how, beamline, as_json=as_json, no_plot=no_plot, detach=detach)
+
+    command.__doc__ = text
+    return command
 
 
-@kind
-def repeat(
-    number: Number,
-    no_plot: NoPlot = False,
-    detach: Detach = False,
-    as_json: JsonOption = False,
-    beamline: BeamlineOption = None,
-) -> None:
-    """Measure a run again as it was. Example: undula runs repeat 12"""
-    _measure(number, "repeat", beamline, as_json=as_json, no_plot=no_plot, detach=detach)
+continue_run = _measures(
+    "continued", "Go on from the next missing point, in a new run. Example: undula runs continue 12"
+)
+repeat = _measures("repeat", "Measure a run again as it was. Example: undula runs repeat 12")
 
 
 @kind

@@ -67,19 +67,9 @@ class Layout:
         >>> Layout(("y", "x"), (2, 3), (False, True)).rows().tolist()
         [[0, 1, 2], [5, 4, 3]]
         """
-        import numpy as np
+        from undula.core.grid_order import point_of_each_cell
 
-        places = np.indices(self.shape)
-        taken = np.zeros(self.shape, dtype=np.intp)
-        before = np.zeros(self.shape, dtype=np.intp)
-        for axis, size in enumerate(self.shape):
-            # An axis that snakes runs back where the lines made before it are odd in number.
-            place = places[axis]
-            if axis and self.back[axis]:
-                place = np.where(before % 2 == 1, size - 1 - place, place)
-            taken = taken * size + place
-            before = taken
-        return taken
+        return point_of_each_cell(self.shape, self.back)
 
 
 class Tables(RunData):

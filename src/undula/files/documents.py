@@ -13,6 +13,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from undula.core.grid_order import cells
+
 Document = Mapping[str, Any]
 Kind = Literal["positioner", "detector", "monitor", "signal"]
 
@@ -80,16 +82,7 @@ class Grid:
         >>> Grid((2, 3), (False, True), (None, None), False).indices(np.array([2, 3]))
         (array([0, 1]), array([2, 2]))
         """
-        found = []
-        inner = int(np.prod(self.shape))
-        for length, snake in zip(self.shape, self.snaking, strict=True):
-            inner //= length
-            count = points // inner
-            index = count % length
-            if snake:
-                index = np.where((count // length) % 2 == 1, length - 1 - index, index)
-            found.append(index)
-        return tuple(found)
+        return cells(points, self.shape, self.snaking)
 
 
 def _dtype(data_key: Document) -> tuple[np.dtype[Any], bool]:

@@ -222,6 +222,13 @@ _CENTRES = tuple(
 )
 _REGIONS = "regions"
 
+_TURN = Argument(
+    "spiral_type", "float", "turn beside the golden angle", "pi rad", 0.0, low=0, high=2,
+    keyword=True,
+)  # fmt: skip
+_RINGED = (_RINGS, *MOVED, *_CENTRES)
+"""What all round scans take behind their own."""
+
 PLANS: tuple[DeclaredPlan, ...] = (
     _plan(
         "line_scan",
@@ -286,16 +293,7 @@ PLANS: tuple[DeclaredPlan, ...] = (
             Argument("step", "float", "mean distance of two points", "axis", above=0),
             *MOVED,
             OPTIM,
-            Argument(
-                "spiral_type",
-                "float",
-                "turn beside the golden angle",
-                "pi rad",
-                0.0,
-                low=0,
-                high=2,
-                keyword=True,
-            ),
+            _TURN,
         ),
     ),
     _plan(
@@ -309,9 +307,7 @@ PLANS: tuple[DeclaredPlan, ...] = (
             Argument("inner_radius", "float", "inner radius", "axis", low=0),
             Argument("outer_radius", "float", "outer radius", "axis", low=0),
             Argument("number_of_rings", "int", "number of rings", low=1, high=MAX_POINTS),
-            _RINGS,
-            *MOVED,
-            *_CENTRES,
+            *_RINGED,
         ),
     ),
     _plan(
@@ -323,9 +319,7 @@ PLANS: tuple[DeclaredPlan, ...] = (
             *_motor("1", "_"),
             *_motor("2", "_"),
             Argument("shell_spacing", "float", "distance of two rings", "axis", above=0),
-            _RINGS,
-            *MOVED,
-            *_CENTRES,
+            *_RINGED,
         ),
     ),
     _plan(
