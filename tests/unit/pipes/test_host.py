@@ -90,23 +90,23 @@ def test_a_source_that_hears_the_network_uses_a_trigger_only_for_a_frame() -> No
     bench.begin(given=0)
     node.came(7)
     assert bench.steps() == 0, "no trigger was given"
-    assert not bench.host.wants_frames
-    bench.host.trigger(1, 0)
+    assert not bench.host.making.wants_frames
+    bench.host.making.trigger(1, 0)
     assert bench.steps() == 0, "what came before the first trigger is none"
-    assert bench.host.wants_frames
+    assert bench.host.making.wants_frames
     node.came(8, 9)
     assert bench.steps() == 1
-    assert bench.host.produced.text() == "1"
-    bench.host.trigger(2, 1)
+    assert bench.host.making.produced.text() == "1"
+    bench.host.making.trigger(2, 1)
     assert bench.steps() == 1
-    assert bench.host.produced.text() == "1-2"
-    bench.host.trigger(3, 2)
-    bench.host.trigger(4, 3)
+    assert bench.host.making.produced.text() == "1-2"
+    bench.host.making.trigger(3, 2)
+    bench.host.making.trigger(4, 3)
     node.came(11)
     assert bench.steps() == 1
-    assert bench.host.produced.text() == "1-2, 4", "the third one had its trigger"
+    assert bench.host.making.produced.text() == "1-2, 4", "the third one had its trigger"
     assert bench.steps() == 0
-    assert bench.host.allowed == 0
+    assert bench.host.making.allowed == 0
     assert bench.told == [{"remembered": {"origin": 8}, "name": "node"}]
     node.close()
 
@@ -116,17 +116,17 @@ def test_a_camera_that_missed_a_trigger_is_in_step_again_with_the_next_run() -> 
     bench = Bench(node, "zmq_images", source=True)
     bench.begin(given=0)
     for number in (1, 2, 3):
-        bench.host.trigger(number, number - 1)
+        bench.host.making.trigger(number, number - 1)
         if number < 3:  # nothing comes with the third one
             node.came(number)
     bench.steps()
     bench.host.begin_run(4)
     node.came(3)
-    bench.host.trigger(4, 0)
+    bench.host.making.trigger(4, 0)
     assert bench.steps() == 0, "what came before the first trigger of a run is none"
     node.came(4)
     bench.steps()
-    assert bench.host.produced.text() == "4", "the ledger is begun anew"
+    assert bench.host.making.produced.text() == "4", "the ledger is begun anew"
     assert [f.trigger for f in bench.out["node.frames -> out.frames"].take()] == [0, 1, 0]
     node.close()
 
@@ -152,7 +152,7 @@ def test_frames_that_are_settled_are_forgotten_at_both_ends() -> None:
         inlet.confirm(frame)
     bench.host.forget_frames(IntervalSet([(1, 3)]))
     assert [ledger.passed.text() for _, ledger in bench.host.views()] == ["3"]
-    assert bench.host.produced.text() == "3"
+    assert bench.host.making.produced.text() == "3"
     bench.host.node.close()
 
 
@@ -214,7 +214,7 @@ def test_a_frame_is_confirmed_when_the_next_node_of_the_process_is_done_with_it(
 
 def test_where_a_node_of_the_process_waits_for_later_frames_the_oldest_are_given_back() -> None:
     bench = Bench(Each(), "threshold", behind=True, slots=12)
-    bench.host.copies_inside = True
+    bench.host.confirming.copies_inside = True
     bench.begin()
     for number in range(1, 31):
         bench.send(number)

@@ -9,8 +9,6 @@ there: so a node that is killed leaves no gap, whatever it had in hand.
 
 from __future__ import annotations
 
-import math
-import select
 import sys
 import time
 import traceback
@@ -28,7 +26,8 @@ from undula.pipes.graph.model import EdgeSpec, Graph, NodeSpec
 from undula.pipes.intervals import IntervalSet
 from undula.pipes.ledger import EdgeLedger
 from undula.pipes.link import MemoryOutlet, Receiving, Sending
-from undula.pipes.runner.indices import TriggerIndices
+from undula.pipes.runner.confirming import Confirming
+from undula.pipes.runner.making import Making
 from undula.pipes.runner.status import NodeStatus
 from undula.pipes.runner.told import plain_image
 
@@ -62,36 +61,20 @@ class NodeHost:
             node.wanted = frozenset(edge.source_port for edge in self.out)
         self.inlets: dict[str, Receiving] = {}
         self.outlets: dict[str, list[Sending]] = {}
-        self.produced = IntervalSet()
         self.absorbed: dict[str, EdgeLedger] = {}
         self.source = not node.inputs
         self.begun = self.ended = self._finished = False
-        self.allowed: int | None = None
-        """Frames that a source may still make, where triggers are given; None: all that are due."""
         self.tell: Callable[..., object] = lambda **_: None
         """Says something to the runner, at once."""
-        self._live = self.source and node.fileno() >= 0
-        self._early: deque[Frame] = deque()
-        self._dry = False
-        self._remembered: dict[str, int] = {}
-        self._last_made = self._triggered = 0
-        self._feedback = frozenset(edge.name for edge in self.out if edge.feedback)
-        self.copies_inside = False
-        """Whether a node of this process keeps frames, of which it has copies."""
-        self._indices = TriggerIndices()
+        self.making = Making(node, lambda words: self.tell(remembered=words, name=spec.name))
+        """What a source makes; nothing, where the node is none."""
+        self.confirming = Confirming(node, [edge.name for edge in self.out if edge.feedback])
         self._first = 0
-        self._run_is_new = False
-        self.safe: list[int] = []
-        """Frames that a node which keeps them is done with, since the runner heard of it."""
-        self.begun_at = 0.0
         self.status = NodeStatus(spec.name, "ready", spec.process or spec.name)
         self.stopped_by = ""
         self._only_viewers = all(edge.policy.kind == "latest" for edge in self.out)
         self._queue: deque[tuple[EdgeSpec, Receiving, Frame]] = deque()
         self._held: deque[tuple[str, Frame, int]] = deque()
-        self._unconfirmed: list[tuple[Receiving, Frame]] = []
-        self._kept: dict[int, list[tuple[Receiving, Frame]]] = {}
-        self._kept_port = node.inputs[0].name if node.keeps and node.inputs else None
         self._last: Frame | None = None
         self._viewed_at = 0.0
         self._blocked_since = 0.0
@@ -101,55 +84,22 @@ class NodeHost:
 
     def begin(self, words: Mapping[str, Any]) -> None:
         """Let it work; a source goes on where the one before it was."""
-        self.begun, self.begun_at = True, float(words["at"])
-        self._first = words["first"]
+        self.begun, self._first = True, words["first"]
         self.status.state = "running"
         source = words["sources"].get(self.spec.name)
         if source is None:
             return
-        if words["triggered"] and not source["given"]:
-            self.node.arm()
         try:
-            if source["again"]:
-                self.node.recall(source["remembered"], source["made"])
-            if source["resume"]:
-                self.node.resume(source["resume"])
+            self.making.begin(source, triggered=words["triggered"], at=float(words["at"]))
         except Exception as exc:  # a node's own code may raise anything: it is counted and told
             self._fail(exc, 0)
-        if words["triggered"]:
-            self._last_made = source["resume"]
-            self._triggered = source["given"]
-            self._indices = TriggerIndices(source["indices"])
-            self.allowed = max(0, source["given"] - source["resume"])
-            if self.allowed:
-                self.node.fire(self._triggered)
 
     def begin_run(self, first: int) -> None:
         """Another run of a warm graph: frames before this number are not worked on any more."""
         self._first = first
         self.forget_frames(IntervalSet([(0, first)]))
         if self.source:
-            self.allowed, self._run_is_new = 0, True
-            self._early.clear()
-            self._last_made = max(self._last_made, first - 1)
-
-    def trigger(self, number: int, index: int | None) -> None:
-        """A source may make one frame more; what it had before the first trigger is none.
-
-        Args:
-            number: of the frame, from 1 on over all runs.
-            index: of the trigger in its run, from 0 on; None: as the source itself says.
-        """
-        if index is not None:
-            self._indices.give(number, index)
-        self.allowed = (self.allowed or 0) + 1
-        self._triggered += 1
-        if self._triggered == 1:
-            self.node.drain()
-        elif self._run_is_new:
-            self.node.begin_run(number - 1)
-        self._run_is_new = False
-        self.node.fire(number)
+            self.making.begin_run(first)
 
     # ---- a turn --------------------------------------------------------------------------------
 
@@ -173,26 +123,20 @@ class NodeHost:
 
     def _made(self) -> bool:
         """A source: take what is due."""
-        node, worked = self.node, False
+        port, worked = self.node.outputs[0].name, False
         until = time.monotonic() + TURN_S
         while not self._stop_asked and not self._over() and self.due_in_s() <= 0:
             started = time.perf_counter()
             try:
-                frames = [] if self._early else node.take(time.time())
+                frames = self.making.take()
             except Exception as exc:  # a node's own code may raise anything: it is counted and told
                 self._fail(exc, 0)
                 return False
             self.status.busy_s += time.perf_counter() - started
-            self._dry = self._live and not frames and not self._early
-            if self._dry:
+            if frames is None:
                 break
-            self._remember()
-            for frame in self._triggered_ones(frames):
-                index = self._indices.of(frame.seq_num)
-                frame.trigger = frame.trigger if index is None else index
-                self.produced.add(frame.seq_num)
-                self.status.frames += 1
-                self._held.append((node.outputs[0].name, frame, 0))
+            self.status.frames += len(frames)
+            self._held.extend((port, frame, 0) for frame in frames)
             worked = True
             if not self._hand_on() or time.monotonic() > until:
                 break
@@ -201,53 +145,10 @@ class NodeHost:
     def due_in_s(self) -> float:
         """Seconds until a source's next frame is due; infinite while no trigger is given."""
         try:
-            return self._due_in_s()
+            return self.making.due_in_s()
         except Exception as exc:  # a node's own code may raise anything: it is counted and told
             self._fail(exc, 0)
             return 0.0
-
-    def _due_in_s(self) -> float:
-        if self.allowed is None:
-            due = float(self.node.due_s()) - (time.monotonic() - self.begun_at)
-        elif self.allowed <= 0:
-            return math.inf
-        else:
-            due = float(self.node.due_s()) if self._live and not self._early else 0.0
-        if self._dry and due <= 0 and not select.select([self.node], [], [], 0)[0]:
-            return math.inf  # there was nothing the last time, and nothing came since
-        return due
-
-    @property
-    def wants_frames(self) -> bool:
-        """Whether a source would take a frame that comes now."""
-        return self._live and (self.allowed is None or self.allowed > 0)
-
-    def _triggered_ones(self, frames: list[Frame]) -> list[Frame]:
-        """Of frames that were taken those that a trigger was given for; the others wait for theirs.
-
-        A source that hears the network has used up as many triggers as its numbers went on: frames
-        that it names as missing had theirs. Any other has used up one.
-        """
-        if self.allowed is None:
-            return frames
-        if not self._live:
-            self.allowed -= 1
-            return frames
-        self._early.extend(frames)
-        found: list[Frame] = []
-        while self._early and self.allowed > 0:
-            frame = self._early.popleft()
-            self.allowed -= max(0, frame.seq_num - self._last_made)
-            self._last_made = max(self._last_made, frame.seq_num)
-            found.append(frame)
-        return found
-
-    def _remember(self) -> None:
-        """Before its frames go anywhere: what a successor would have to know."""
-        words = dict(self.node.remember())
-        if words != self._remembered:
-            self._remembered = words
-            self.tell(remembered=words, name=self.spec.name)
 
     def _fail_queue(self) -> None:
         """It stopped: what it was still to work on will not be."""
@@ -280,9 +181,8 @@ class NodeHost:
         if frame.seq_num < self._first:  # its run was given up, and has been told of
             inlet.confirm(frame)
             return
-        keeps = edge.target_port == self._kept_port
-        if keeps and frame.seq_num in self._kept:
-            self._kept[frame.seq_num].append((inlet, frame))  # the node before made it again
+        keeps = self.confirming.keeps(edge.target_port)
+        if keeps and self.confirming.came_again(inlet, frame):
             return
         started = time.perf_counter()
         try:
@@ -294,7 +194,7 @@ class NodeHost:
             self._fail(exc, frame.seq_num)
             return
         if keeps:
-            self._kept[frame.seq_num] = [(inlet, frame)]
+            self.confirming.keep(inlet, frame)
         try:
             self._last = frame
             self._results(frame)
@@ -309,7 +209,7 @@ class NodeHost:
         status.latency_s = time.time() - frame.time
         status.latency_max_s = max(status.latency_max_s, status.latency_s)
         if not keeps:
-            self._unconfirmed.append((inlet, frame))
+            self.confirming.worked_on(inlet, frame)
 
     def _results(self, frame: Frame, *, last: bool = False) -> None:
         """Ask the node for what it has to say; a viewer's sum not for every frame."""
@@ -408,71 +308,19 @@ class NodeHost:
         for outlets in self.outlets.values():
             for outlet in outlets:
                 outlet.flush()
-        if self._held or any(o.waiting for o in self._between_processes()):
+        sent = [o for o in self._all_outlets() if not isinstance(o, MemoryOutlet)]
+        if self._held or any(o.waiting for o in sent):
             return
-        if self._kept_port is not None:
-            self._settle_kept()
-        self._confirm_done()
-        for inlet in self.inlets.values():  # also what it knew already, from a producer before
-            inlet.flush()
-
-    def _confirm_done(self) -> None:
-        """Confirm frames; those whose results a node of this process still has in hand wait.
-
-        Both would die together: then only the node before this one still has such a frame.
-        """
-        lowest = [o.lowest_held(self._feedback) for o in self._inside()]
-        held = min((number for number in lowest if number is not None), default=None)
-        waiting = []
-        for inlet, frame in self._unconfirmed:
-            if held is not None and frame.seq_num >= held:
-                waiting.append((inlet, frame))
-            else:
-                inlet.confirm(frame)
-        while self.copies_inside and waiting and len(waiting) > waiting[0][0].room // 2:
-            inlet, frame = waiting.pop(0)  # it may wait for later ones, which would have no room
-            inlet.confirm(frame)
-        self._unconfirmed = waiting
-
-    def _inside(self) -> list[MemoryOutlet]:
-        """Outlets whose consumers are in this process."""
-        return [o for o in self._all_outlets() if isinstance(o, MemoryOutlet)]
-
-    def _settle_kept(self) -> None:
-        """Ask a node that keeps frames which ones it is done with."""
         try:
-            failed, done = self.node.failed(), self.node.done()
+            failed = self.confirming.ask()
         except Exception as exc:  # nobody knows which frames are safe
             self._fail(exc, 0, stop=True)
-            return
+            failed = []
         for number, why in failed:
             self._fail(why, number)
-            self._give_up(number)
-        for number in done:
-            if number in self._kept:
-                self._unconfirmed += self._kept.pop(number)
-                self.safe.append(number)
-        if self.node.copies:
-            self._make_room()
-
-    def _make_room(self) -> None:
-        """Give back the oldest frames that a node has copies of, before it holds the edge up."""
-        while self._kept:
-            number = next(iter(self._kept))
-            if len(self._kept) <= self._kept[number][0][0].room // 2:
-                return
-            self._unconfirmed += self._kept.pop(number)
-
-    def _give_up(self, number: int) -> None:
-        """A frame that was kept will not be worked on."""
-        for inlet, frame in self._kept.pop(number, ()):
-            inlet.fail(frame)
+        self.confirming.confirm(o for o in self._all_outlets() if isinstance(o, MemoryOutlet))
+        for inlet in self.inlets.values():  # also what it knew already, from a producer before
             inlet.flush()
-
-    def _between_processes(self) -> list[Sending]:
-        """Outlets whose consumers may outlive this process."""
-        return [o for outlets in self.outlets.values() for o in outlets
-                if not isinstance(o, MemoryOutlet)]  # fmt: skip
 
     # ---- failing and ending --------------------------------------------------------------------
 
@@ -491,7 +339,7 @@ class NodeHost:
             return True
         if self.source:
             try:
-                return bool(self.node.ended) and not self._early
+                return self.making.ended
             except Exception as exc:  # a node's own code may raise anything: it is counted and told
                 self._fail(exc, 0)
                 return True
@@ -509,8 +357,7 @@ class NodeHost:
         self.close_node()
         self.settle()
         if not self._held:
-            for number in list(self._kept):  # the node never said what became of them
-                self._give_up(number)
+            self.confirming.give_up_all()
         for port in {edge.source_port for edge in self.out} - set(self.outlets):
             self.outlets[port] = self._make(self.spec, port, self.spec.frame_bytes or 64)
         for outlets in self.outlets.values():
@@ -548,8 +395,11 @@ class NodeHost:
     @property
     def over(self) -> bool:
         """It has ended, and nothing of it is on the way any more, in or out."""
-        busy = bool(self._unconfirmed or self._kept)
-        return self.ended and not busy and not any(o.in_flight for o in self._all_outlets())
+        return (
+            self.ended
+            and not self.confirming.busy
+            and not any(o.in_flight for o in self._all_outlets())
+        )
 
     def _all_outlets(self) -> list[Sending]:
         return [outlet for outlets in self.outlets.values() for outlet in outlets]
@@ -559,18 +409,13 @@ class NodeHost:
         """Whether results wait for a slot."""
         return bool(self._held)
 
-    @property
-    def keeping(self) -> bool:
-        """Whether the node has frames that it will be done with by itself."""
-        return bool(self._kept)
-
     def idle_on(self, name: str) -> bool:
         """Whether nothing of this edge's inlet is in hand: another inlet may take its place."""
         inlet = self.inlets.get(name)
         if inlet is None:
             return True
         busy = any(i is inlet for _, i, _ in self._queue)
-        busy = busy or any(i is inlet for i, _ in self._unconfirmed)
+        busy = busy or self.confirming.has_of(inlet)
         gone = inlet.ended == "lost" or (self.ended and inlet.ended == "end")
         return gone and not busy and not self._held
 
@@ -605,7 +450,7 @@ class NodeHost:
         """These frames are settled on every edge: they are counted no more."""
         for _, ledger in self.views():
             ledger.close(settled)
-        self.produced.remove(settled)
+        self.making.produced.remove(settled)
 
     def _show(self, port: str, frame: Frame) -> None:
         """Keep a small picture of what was handed on, now and then."""

@@ -83,7 +83,7 @@ class Worker:
         inner = {e.source for e in graph.edges if e.source in self.hosts and e.target in self.hosts}
         self._inner = [host for name, host in reversed(self.hosts.items()) if name in inner]
         for host in self._inner:
-            host.copies_inside = any(other.node.copies for other in self.hosts.values())
+            host.confirming.copies_inside = any(other.node.copies for other in self.hosts.values())
         self._between: list[FarOutlet | Outlet] = []
         self._to_connect: dict[str, str] = {}
         self._told_at = 0.0
@@ -153,10 +153,10 @@ class Worker:
         poll.register(self._line.fileno(), select.POLLIN)
         wait_s = TELL_S if self._far or not self._told_end else None
         for host in self.hosts.values():
-            if host.keeping:
+            if host.confirming.keeping:
                 wait_s = KEEPING_S
             if host.source and host.hungry:
-                if host.wants_frames:
+                if host.making.wants_frames:
                     poll.register(host.node.fileno(), select.POLLIN)
                 due = min(TELL_S, max(0.0, host.due_in_s()))
                 wait_s = due if wait_s is None else min(wait_s, due)
@@ -305,16 +305,16 @@ class Worker:
             self._graph = replace(self._graph, nodes={**self._graph.nodes, name: changed})
             self._note()
         elif what == "trigger":
-            self.hosts[name].trigger(words["number"], words["index"])
+            self.hosts[name].making.trigger(words["number"], words["index"])
         elif what == "clear":
             self.hosts[name].node.clear()
             self._line.say(changed=name)
 
     def _tell_safe(self) -> None:
         for name, host in self.hosts.items():
-            if host.safe:
-                self._line.say(safe=name, frames=host.safe)
-                host.safe.clear()
+            if host.confirming.safe:
+                self._line.say(safe=name, frames=host.confirming.safe)
+                host.confirming.safe.clear()
 
     def _tell(self) -> None:
         self._tell_safe()
@@ -340,7 +340,7 @@ class Worker:
             if not host.ended and host.begun:
                 status.state = "blocked" if host.blocked else "running"
             nodes[name] = asdict(status) | {
-                "produced": packed(host.produced.changes()),
+                "produced": packed(host.making.produced.changes()),
                 "stopped_by": host.stopped_by,
             }
             depths |= host.depths()
