@@ -6,6 +6,7 @@ in each run. One connection and one lock; `:memory:` is the twin for tests.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 import threading
@@ -17,6 +18,7 @@ from typing import Any
 from undula.catalogue.filters import FEW, Condition, RunFilter, equal_keys, number_query
 from undula.catalogue.keys import tags_of
 from undula.catalogue.model import QueueItemRecord, RunRecord, RunStatus, points_of
+from undula.catalogue.numbers import MOST, bring_back, next_number
 from undula.catalogue.scan_folder import highest_number, read_notes, read_run
 from undula.catalogue.schema import fields_of, index_run, is_json, prepare
 from undula.core.errors import InputError, StorageError
@@ -59,6 +61,8 @@ class SqliteCatalogue:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             prepare(self._db)
+            with contextlib.suppress(sqlite3.OperationalError):  # who may only read it leaves that
+                bring_back(self._db, self.notes)
             self._db.execute(f"PRAGMA busy_timeout={int(_BUSY_S * 1000)}")
         except (sqlite3.Error, OSError) as exc:
             raise self._error(exc) from exc
@@ -102,12 +106,7 @@ class SqliteCatalogue:
             key = str(data_folder)
             if key not in self._folder_numbers:
                 self._folder_numbers[key] = highest_number(Path(data_folder))
-            last = db.execute(
-                "SELECT MAX(number, (SELECT COALESCE(MAX(number), 0) FROM runs)) FROM counter"
-            ).fetchone()[0]
-            number = max(int(last), self._folder_numbers[key]) + 1
-            db.execute("UPDATE counter SET number = ?", (number,))
-        return number
+            return next_number(db, self._folder_numbers[key])
 
     def open_run(self, run: RunRecord) -> None:
         """See `Catalogue`."""
@@ -339,6 +338,8 @@ class SqliteCatalogue:
             fields = read_run(path)
             if fields is None or fields["uid"] in known or fields["number"] in numbers:
                 continue
+            if fields["number"] > MOST:
+                fields["number"] = self.allocate_number(folder)
             self.open_run(RunRecord(**fields))
             notes = read_notes(path)
             if notes:

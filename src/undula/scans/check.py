@@ -29,6 +29,7 @@ from undula.scans.involved import (
 )
 from undula.scans.limits import usable
 from undula.scans.places import check_room
+from undula.scans.start_check import check_given
 from undula.scans.user_plans import devices_named, form_of, load_plan
 
 __all__ = ["CheckedScan", "check_scan", "named_devices", "usable"]
@@ -138,6 +139,7 @@ def _rest(scan: CheckedScan) -> CheckedScan:
 
 def check_scan(request: ScanRequest, devices: Registry, settings: BeamlineSettings) -> CheckedScan:
     """Check the whole request. Raises: InputError, LimitError, DeviceError, StorageError."""
+    check_given(request.metadata)
     if request.source is not None:
         return _rest(_check_source(request, request.source, devices, settings))
     if request.plan in FORMS:

@@ -13,27 +13,17 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import event_model
-
 from undula.core.errors import InputError, StorageError, UndulaError
 from undula.core.log import get_logger
+from undula.core.run_keys import OF_A_GROUP, OF_THE_RUN, refuse_taken
 from undula.core.settings import BeamlineSettings
 from undula.messages import BeamlineMetadata, MetadataRequest, ScanRequest
 from undula.scans.file_layouts import FileLayouts
 from undula.scans.metadata_schema import MetadataCheck, keys_of
 from undula.scans.places import run_path
+from undula.scans.start_check import check_given
 
 MAX_BYTES = 64_000
-OF_THE_ENGINE = frozenset(
-    {
-        "uid", "time", "scan_id", "plan_name", "command", "user", "beamline", "motors",
-        "detectors", "baseline_devices", "expects_streams", "versions", "devices", "count_time_s",
-        "num_points", "num_intervals", "shape", "extents", "snaking", "axes_values", "hints",
-        "scan_group", "file_layout",
-    }
-)  # fmt: skip
-"""Keys of the start document that say what a run did: not to be given beforehand."""
-_START = event_model.schema_validators[event_model.DocumentNames.start]
 
 
 class CommonMetadata:
@@ -77,8 +67,8 @@ class CommonMetadata:
     def added(self, request: ScanRequest) -> ScanRequest:
         """The request with the metadata that it does not give itself.
 
-        Raises: InputError with every fault against the beamline's schema; ConfigError when that or
-        a file layout is wrong. Nothing has moved then.
+        Raises: InputError for a key that each run says itself, and with every fault against the
+        beamline's schema; ConfigError when that or a file layout is wrong. Nothing has moved then.
         """
         values = self._values
         usual = self._settings.fits.get(request.plan)
@@ -86,10 +76,11 @@ class CommonMetadata:
             values = {"fit": usual, **values}
         if values:
             request = request.model_copy(update={"metadata": {**values, **request.metadata}})
+        check_given(request.metadata)
         if self._layouts is not None:
             self._layouts.check()
         if self._schema is not None:
-            self._schema.check(request.metadata, request.plan, OF_THE_ENGINE)
+            self._schema.check(request.metadata, request.plan, OF_THE_RUN)
         return request
 
     def warnings(self, request: ScanRequest) -> list[str]:
@@ -120,17 +111,8 @@ def check(values: dict[str, Any]) -> None:
 
     >>> check({"sample": "Fe2O3", "temperature_K": 12.5})
     """
-    taken = sorted(OF_THE_ENGINE & set(values))
-    if taken:
-        raise InputError(
-            f"each run says its {taken[0]} itself", remedy="choose another name for the key"
-        )
-    for fault in _START.iter_errors({"uid": "-", "time": 0.0, **values}):
-        place = ".".join(map(str, fault.absolute_path)) or "metadata"
-        raise InputError(
-            f"{place}: {fault.message[:200]}",
-            remedy="use names without dots and slashes, and numbers, texts, lists and dicts",
-        )
+    refuse_taken(values, OF_A_GROUP)
+    check_given(values)
     size = len(json.dumps(values))
     if size > MAX_BYTES:
         raise InputError(
@@ -141,14 +123,15 @@ def check(values: dict[str, Any]) -> None:
 
 def _kept(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        values = {key: value for key, value in kept.items() if key not in OF_THE_RUN}
         check(values)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, InputError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, InputError) as error:
         get_logger().error("metadata_unreadable", path=str(path), error=str(error))
         return {}
-    return dict(values)
+    return values
 
 
 def _keep(path: Path, values: dict[str, Any]) -> None:

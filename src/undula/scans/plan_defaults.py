@@ -16,8 +16,9 @@ from typing import Any, Literal
 
 import bluesky.plans as bp
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from undula.core.described import Wrong
 from undula.core.errors import ConfigError, InputError
 from undula.core.fault_words import faults_of
 from undula.core.log import get_logger
@@ -26,6 +27,7 @@ from undula.core.suggest import near
 from undula.messages import ScanRequest
 from undula.plans import FORMS, parse_form
 from undula.scans.hook_words import matches
+from undula.scans.start_check import check_given
 
 FILE = "defaults.yaml"
 SNAKE = ("snake_axes", "snake", "snaked")
@@ -48,6 +50,15 @@ class PlanDefaults(BaseModel):
         default_factory=dict, description="named arguments of the plan, e.g. delay: 0.1"
     )
     metadata: dict[str, Any] = Field(default_factory=dict, description="for the start document")
+
+    @field_validator("metadata")
+    @classmethod
+    def _fits(cls, metadata: dict[str, Any]) -> dict[str, Any]:
+        try:
+            check_given(metadata)
+        except InputError as error:
+            raise Wrong(error.what, error.remedy) from error
+        return metadata
 
 
 class Defaults:

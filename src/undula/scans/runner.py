@@ -51,6 +51,7 @@ from undula.scans.safety import Touched
 from undula.scans.samples import ChangerFaultError, Samples
 from undula.scans.scan_hooks import ScanHooks
 from undula.scans.shutters import Shutters
+from undula.scans.start_check import check_start
 from undula.scans.steering import AbortedBeforeError, Steering
 from undula.scans.stoppable import stoppable
 from undula.scans.time_left import time_left
@@ -114,7 +115,9 @@ class ScanRunner:
         )
         self._unsettled = Unsettled(outbox, catalogue)
         self._engine = engine
+        self._number = 0
         engine.scan_id_source = self._next_number
+        engine.md_validator = lambda md: check_start(md, self._number)
         engine.waiting_hook = self.steering.waits
         for verb, function in VERBS.items():
             engine.register_command(verb, function)
@@ -262,6 +265,7 @@ class ScanRunner:
     def _next_number(self, _: Any) -> int:
         number = self._catalogue.allocate_number(self.settings.data)
         reached("engine.run_numbered")
+        self._number = number
         return number
 
     def _opening(self, start: dict[str, Any]) -> Path:

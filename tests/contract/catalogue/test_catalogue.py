@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from undula.catalogue import Catalogue, QueueItemRecord, RunRecord, SqliteCatalogue
+from undula.catalogue.numbers import MOST
 from undula.core.errors import InputError, StorageError
-from undula.messages import ItemFinished
+from undula.messages import ItemFinished, RunNote
 from undula.scans.continued import refuse_unfit
 
 
@@ -184,3 +186,35 @@ def test_a_run_completed_before_its_first_point_has_none_and_is_not_called_whole
     with pytest.raises(InputError, match="after 0 of 11 points: it was ended early") as refused:
         refuse_unfit(found)
     assert refused.value.remedy == "measure all of it again: undula runs repeat 1"
+
+
+@pytest.mark.parametrize("absurd", [2**63 - 1, 10**12])
+def test_after_a_run_with_an_absurd_number_the_next_ones_go_on_from_before(
+    tmp_path: Path, absurd: int
+) -> None:
+    place = tmp_path / "c.sqlite"
+    earlier = SqliteCatalogue(place)
+    earlier.open_run(run(earlier.allocate_number(tmp_path)))
+    earlier.store_item(QueueItemRecord(item_id="i", run_numbers=[absurd]))
+    earlier.open_run(run(absurd, start_time=2, item_id="i", metadata={"sample": "Fe"}))
+    earlier.add_notes(f"uid-{absurd:03d}", [RunNote(kind="tag", text="good")])
+    with earlier.writing() as db:
+        db.execute("UPDATE counter SET number = ?", (absurd,))
+    assert earlier.allocate_number(tmp_path) == 2
+    earlier.close()
+
+    with closing(SqliteCatalogue(place)) as mended:
+        assert [each.number for each in mended.runs(limit=9)] == [3, 1]
+        found = mended.run(3)
+        assert (found.uid, found.tags) == (f"uid-{absurd:03d}", ["good"])
+        assert [each.number for each in mended.runs(limit=9, tag="good")] == [3]
+        kept = mended.item("i")
+        assert kept is not None
+        assert kept.run_numbers == [3]
+        assert mended.allocate_number(tmp_path) == 4
+
+
+def test_the_last_number_is_told_and_not_passed(catalogue: Catalogue, tmp_path: Path) -> None:
+    catalogue.open_run(run(MOST))
+    with pytest.raises(StorageError, match=f"run {MOST} is the last"):
+        catalogue.allocate_number(tmp_path)

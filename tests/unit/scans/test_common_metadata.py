@@ -54,8 +54,9 @@ def test_what_a_scan_says_itself_goes_first(tmp_path: Path) -> None:
     [
         ({"uid": "x"}, "says its uid itself"),
         ({"hints": {}}, "says its hints itself"),
-        ({"a.b": 1}, "does not match"),
-        ({"sample": {"a/b": 1}}, "sample"),
+        ({"a.b": 1}, "is no key of metadata"),
+        ({"sample": {"a/b": 1}}, "is no key of sample"),
+        ({"": 1}, "is no key of metadata"),
         ({"owner": 3}, "owner: 3 is not of type"),
         ({"long": "x" * 70_000}, "64000 are allowed"),
     ],
@@ -79,3 +80,8 @@ def test_a_damaged_file_is_left_out_and_a_full_disk_is_told(tmp_path: Path) -> N
     with pytest.raises(StorageError, match="cannot be kept"):
         kept.change({"a": 1})
     assert kept.common.shown().values == {}
+
+
+def test_what_an_earlier_program_let_in_takes_nothing_else_away(tmp_path: Path) -> None:
+    (tmp_path / "metadata.json").write_text('{"sample": "air", "scan_id": 7, "parts": 2}')
+    assert Kept(tmp_path).common.shown().values == {"sample": "air"}

@@ -83,6 +83,10 @@ def test_arguments_are_given_by_name_unless_they_stand_in_their_place(file: Path
             "a: {}\nscan:\n  time: 1\n  settle: -1\n",
             r"line 4\] scan.settle: -1 is less than 0. Remedy: give 0 or more",
         ),
+        (
+            "scan:\n  metadata:\n    time: 5\n",
+            r"line 2\] scan.metadata: each run says its time itself. Remedy: choose another name",
+        ),
         ("scan: [\n", r"\[defaults.yaml, line 2\]"),
         ("- scan\n", "it is no table"),
     ],
