@@ -187,6 +187,6 @@ class GraphThread:
             except UndulaError as exc:
                 get_logger().warning("graph_not_ready", device=self._owner.name, error=str(exc))
                 refused(exc)
-            except BaseException as exc:
+            except BaseException as exc:  # who waits hears of it, whatever it is
                 refused(DeviceError(f"{type(exc).__name__}: {exc}", remedy="see undula logs"))
                 raise

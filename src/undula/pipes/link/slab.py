@@ -83,7 +83,7 @@ class SpillSlab:
             try:
                 os.ftruncate(self.descriptor, slots * slot_bytes)
                 self.memory = mmap.mmap(self.descriptor, slots * slot_bytes)
-            except BaseException:
+            except BaseException:  # whatever it is, it goes on to the caller
                 os.close(self.descriptor)
                 raise
         except OSError as exc:

@@ -138,7 +138,7 @@ class Runner:
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
             self._try_disks()
-        except BaseException:
+        except BaseException:  # whatever it is, it goes on to the caller
             self.close()
             raise
         for name, nodes in self.graph.processes().items():
