@@ -16,7 +16,7 @@ from undula.core.errors import BusyError, InputError
 from undula.core.log import get_logger
 from undula.pipes.for_scans import ScanGraph
 from undula.pipes.graph_thread import GraphThread
-from undula.pipes.parameters import can_clear, changed, node_of, shown
+from undula.pipes.parameters import can_clear, changed, node_of, refuse_misfits, shown
 
 CHANGE_S = 15.0
 """A node that does not answer within so long is said to be busy."""
@@ -40,6 +40,10 @@ class LiveGraph:
         """What was changed since the run began: time (UTC epoch s), who, what, before, now."""
         found, self._changes = self._changes, None
         return found or []
+
+    def refuse_misfits(self) -> None:
+        """Before a scan: nodes and the files that they name fit the frames. Raises: InputError."""
+        refuse_misfits(self.scan)
 
     def shown(self) -> dict[str, Any]:
         """The graph, its nodes with their parameters, and whether it runs."""

@@ -13,7 +13,9 @@ from typing import Any
 
 from undula.core.errors import InputError
 from undula.core.text_keys import with_text_keys
+from undula.pipes.errors import GraphError
 from undula.pipes.for_scans import SET_BY_DETECTOR, WRITER, ScanGraph
+from undula.pipes.graph.check import checked
 from undula.pipes.graph.load import nearest
 from undula.pipes.graph.model import CHANNEL
 
@@ -98,9 +100,24 @@ def changed(
             )  # fmt: skip
         now[name] = _with_part(now.get(name, before[name]), parts, value, f"{node}.{name}", scan)
     kind.checked(**{**spec.parameters, **now})
+    refuse_misfits(scan.changed(node, now))
     after = values_of(scan.changed(node, now), node)
     pairs = {path: (_part(before, path), _part(after, path)) for path in map(str, given)}
     return scan.changed(node, {name: after[name] for name in now}), pairs
+
+
+def refuse_misfits(scan: ScanGraph) -> None:
+    """Nodes, and the files that they name, fit the frames that come to them, as far as is known.
+
+    Raises: InputError with the first place where they do not.
+    """
+    try:
+        checked(scan.graph, scan.types)
+    except GraphError as error:
+        what, _, remedy = error.details[0].partition(". Remedy: ")
+        raise InputError(
+            f"its graph does not fit: {what}", remedy=remedy.rstrip("."), device=scan.device
+        ) from error
 
 
 def _part(values: Any, path: str) -> Any:

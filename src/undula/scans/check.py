@@ -20,6 +20,7 @@ from undula.plans import FORMS
 from undula.plans.usage import check_call
 from undula.scans.checked_scan import CheckedScan, Driven
 from undula.scans.declared import check_declared, check_form
+from undula.scans.graphs import refuse_misfits
 from undula.scans.involved import (
     bytes_per_point,
     detectors_of,
@@ -141,7 +142,10 @@ def check_scan(request: ScanRequest, devices: Registry, settings: BeamlineSettin
     """Check the whole request. Raises: InputError, LimitError, DeviceError, StorageError."""
     check_given(request.metadata)
     if request.source is not None:
-        return _rest(_check_source(request, request.source, devices, settings))
-    if request.plan in FORMS:
-        return _rest(check_declared(request, devices, settings))
-    return _rest(_check_foreign(request, devices, settings))
+        scan = _check_source(request, request.source, devices, settings)
+    elif request.plan in FORMS:
+        scan = check_declared(request, devices, settings)
+    else:
+        scan = _check_foreign(request, devices, settings)
+    refuse_misfits(scan.detectors, devices)
+    return _rest(scan)

@@ -7,6 +7,7 @@ be changed while a scan uses the device: the run says so.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from undula.core.errors import InputError
@@ -19,6 +20,17 @@ from undula.scans.limits import usable
 def with_graphs(devices: Registry) -> list[str]:
     """Names of the devices that have a graph and can be used."""
     return [n for n in devices.names() if hasattr(devices[n].obj, "live_graph")]
+
+
+def refuse_misfits(names: Iterable[str], devices: Registry) -> None:
+    """The graphs of these devices fit their frames, as far as is known before. Raises: InputError.
+
+    Parameters and files may have been changed since the device file was checked.
+    """
+    for name in names:
+        graph = getattr(devices[name].obj, "live_graph", None)
+        if graph is not None:
+            graph.refuse_misfits()
 
 
 def answer_pipes(request: PipesRequest, devices: Registry) -> dict[str, Any]:

@@ -1,0 +1,169 @@
+"""A graph as a detector of scans: what it must be like, its settings, what may be changed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from undula.core.errors import InputError
+from undula.pipes.coming import nothing_comes
+from undula.pipes.detector import GraphDetector
+from undula.pipes.errors import GraphError
+from undula.pipes.graph import checked, read_graph
+from undula.pipes.ledger import EdgeLedger
+from undula.pipes.nodes.registry import Shipped
+
+BOX = {"shape": "box", "x": 0, "y": 0, "width": 4, "height": 4}
+DET = {"node": "simulated", "parameters": {"width": 8, "height": 8, "rate_hz": 0}}
+NODES: dict[str, Any] = {
+    "det": DET,
+    "low": {"node": "threshold", "parameters": {"low": 5.0}},
+    "roi": {"node": "roi", "parameters": {"rois": {"beam": BOX}}},
+    "file": "frame_file",
+    "out": "channel",
+}
+EDGES = ["det -> low", "low.frames -> roi", "det -> file", "roi.sum -> out", "low.count -> out"]
+
+
+def detector(edges: list[Any] = EDGES, **nodes: Any) -> GraphDetector:
+    return GraphDetector("cam", graph={"nodes": {**NODES, **nodes}, "edges": edges})
+
+
+@pytest.mark.parametrize(
+    ("edges", "nodes", "fault"),
+    [
+        ([{"det -> low": "latest"}, "low.frames -> file", "low.frames -> roi", "roi.sum -> out"],
+         {},
+         "[edges.0.policy] det.frames -> low.frames is latest, and file must have the frame of "
+         "every point. Remedy: write lossless or spill(SIZE)"),
+        ([*EDGES, "other -> low"], {"other": DET}, "[nodes] the graph of cam has 2 sources"),
+        ([*EDGES, "roi.sum -> more"], {"more": "channel"},
+         "[edges.5] there would be two data cam_roi_sum"),
+    ],
+)  # fmt: skip
+def test_what_no_scan_can_use_is_refused_with_place_and_remedy(
+    edges: list[Any], nodes: dict[str, Any], fault: str
+) -> None:
+    with pytest.raises(GraphError) as found:
+        detector(edges, **nodes)
+    assert any(line.startswith(fault) for line in found.value.details), found.value.details
+    with pytest.raises(InputError, match=re.escape(fault.replace("cam", "graph"))):
+        GraphDetector.check_config({"graph": {"nodes": {**NODES, **nodes}, "edges": edges}})
+
+
+def test_numbers_are_described_with_their_units_before_the_first_frame() -> None:
+    keys = detector().describe()
+    assert keys["cam_low_count"]["units"] == "px"
+    assert keys["cam_low_count"]["shape"] == []
+    assert "cam_roi_sum" not in keys, "nobody knows how many regions there will be"
+
+
+def test_settings_are_plain_and_the_digest_follows_every_change() -> None:
+    cam = detector()
+    before = {key: one["value"] for key, one in cam.read_configuration().items()}
+    assert before["cam_roi_rois_beam_width"] == 4
+    assert before["cam_low"] == "threshold"
+    assert "det.frames -> low.frames: lossless" in before["cam_graph_edges"]
+    assert not any("folder" in key for key in before), "it is another's in each run"
+    cam.live_graph.change("roi", {"rois.beam.width": 2}, "ann")
+    after = {key: one["value"] for key, one in cam.read_configuration().items()}
+    changed = {key for key in before if before[key] != after[key]}
+    assert changed == {"cam_graph_digest", "cam_roi_rois_beam_width"}
+    assert cam.describe_configuration().keys() == after.keys()
+    assert all(type(v) in (bool, int, float, str, list) for v in after.values())
+
+
+@pytest.mark.parametrize(
+    ("node", "given", "words"),
+    [
+        ("roi", {"rois.beam.x": 20}, "rois.beam.*no pixel of frames.*x 0 to 7"),
+        ("roi", {"rois.other.x": 20}, "no 'other'.*beam"),
+        ("roi", {"rois.beam.size": 2}, "Extra inputs"),
+        ("low", {"low.part": 2}, "low.low has no parts"),
+        ("file", {"folder": "/tmp"}, "set by each run"),
+        ("out", {"x": 1}, "out has no parameters"),
+        ("nobody", {"x": 1}, "no node 'nobody'.*there are"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_the_node_has_it(
+    node: str, given: dict[str, Any], words: str
+) -> None:
+    cam = detector()
+    before = cam.graph
+    with pytest.raises(InputError, match=f"(?s){words}"):
+        cam.live_graph.change(node, given, "ann")
+    assert cam.graph is before
+
+
+def test_a_file_that_was_changed_since_is_looked_at_before_each_scan(tmp_path: Path) -> None:
+    mask = tmp_path / "mask.h5"
+
+    def write(shape: tuple[int, int]) -> None:
+        with h5py.File(mask, "w") as file:
+            file["/entry/data/data"] = np.zeros(shape, "u1")
+
+    write((8, 8))
+    right = {"node": "correct", "parameters": {"mask": str(mask)}}
+    cam = detector([*EDGES, "det -> right"], right=right)
+    cam.live_graph.refuse_misfits()
+    write((512, 512))
+    with pytest.raises(InputError, match=r"nodes\.right\.parameters\.mask.*512"):
+        cam.live_graph.refuse_misfits()
+
+
+def test_only_what_is_changed_while_a_run_is_open_is_told_at_its_end(tmp_path: Path) -> None:
+    cam = detector()
+    cam.live_graph.change("low", {"low": 6}, "ann")
+    cam.set_run_path(tmp_path / "run.nxs")
+    cam.live_graph.change("low", {"low": 7}, "bob")
+    (told,) = cam.run_changes()
+    assert (told["user"], told["key"], told["before"], told["after"]) == (
+        "bob", "cam_low_low", 6.0, 7.0
+    )  # fmt: skip
+    cam.live_graph.change("low", {"low": 8}, "ann")
+    assert cam.run_changes() == []
+
+
+def ledgers(**edges: dict[str, list[int]]) -> dict[str, EdgeLedger]:
+    """Ledgers of edges by a short name, with the frames of each fate."""
+    names = {"a": "det.frames -> low.frames", "b": "low.frames -> roi.frames",
+             "c": "roi.sum -> out.values"}  # fmt: skip
+    found = {name: EdgeLedger() for name in names.values()}
+    for short, fates in edges.items():
+        for fate, numbers in fates.items():
+            for number in numbers:
+                getattr(found[names[short]], fate).add(number)
+                found[names[short]].seen.add(number)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("known", "policy", "why"),
+    [
+        (ledgers(), "lossless", ""),
+        (ledgers(a={"seen": [1]}), "lossless", ""),
+        (ledgers(a={"passed": [1]}, b={"seen": [1]}), "lossless", ""),
+        (ledgers(a={"passed": [1]}, b={"passed": [1]}, c={"seen": [1]}), "lossless", ""),
+        (ledgers(a={"passed": [1]}, b={"passed": [1]}), "lossless", "roi had nothing to say"),
+        (ledgers(a={"passed": [1]}), "lossless", "low had nothing to say"),
+        (ledgers(a={"passed": [1]}, b={"dropped": [1]}), "lossless", "low had nothing to say"),
+        (ledgers(a={"dropped": [1]}), "latest",
+         "det.frames -> low.frames is latest and left it out"),
+        (ledgers(a={"failed": [1]}), "latest", "low failed on it"),
+        (ledgers(a={"lost": [1]}), "latest", "it went with low when that died"),
+        (ledgers(a={"lost": [1]}), "lossless", ""),
+    ],
+)  # fmt: skip
+def test_it_is_known_why_nothing_of_a_frame_will_come(
+    known: dict[str, EdgeLedger], policy: str, why: str
+) -> None:
+    types = Shipped()
+    edges = [{"det -> low": policy}, "low.frames -> roi", "roi.sum -> out"]
+    nodes = {name: node for name, node in NODES.items() if name != "file"}
+    graph = checked(read_graph({"nodes": nodes, "edges": edges}), types)
+    assert nothing_comes(graph, types, known, graph.edges[-1], 1) == why
