@@ -76,6 +76,17 @@ class IntervalSet:
         found = list(zip(self._starts[at:], self._stops[at:], strict=True))
         return [(max(start, found[0][0]), found[0][1]), *found[1:]] if found else []
 
+    def shorten(self, most: int) -> None:
+        """Keep `most` intervals at most: the lowest become one, with the gaps between them.
+
+        >>> some = IntervalSet([(1, 2), (3, 4), (5, 6), (7, 8), (9, 10)])
+        >>> some.shorten(4)
+        >>> some
+        IntervalSet([(1, 6), (7, 8), (9, 10)])
+        """
+        if len(self._starts) > most:
+            self.add_range(self._starts[0], self._stops[-(most // 2) - 1])
+
     def remove(self, other: IntervalSet) -> None:
         """Take all numbers of another set out; that is no change that `changes` tells."""
         left = self - other

@@ -135,3 +135,12 @@ def test_parameters_that_do_not_fit_together_change_nothing(node: Node, wrong: A
     if "dark" not in wrong:
         with pytest.raises(InputError):
             type(node).checked(**before | wrong)
+
+
+def test_what_is_kept_of_the_frames_that_a_result_covers_does_not_grow_with_the_run() -> None:
+    covered = Coverage()
+    for number in range(1, 100_000, 3):
+        assert covered.add(number)
+    assert covered.numbers.pieces <= 10_000
+    assert not covered.add(1), "it was here before"
+    assert (covered.frames, covered.gaps) == (33_333, 66_664)
