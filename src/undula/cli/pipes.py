@@ -136,9 +136,9 @@ def show(
     if as_json:
         print_json(graph.plain())
         return
-    rows = [[n, s.kind, s.process or n, s.on_failure, _words(s.parameters)]
+    rows = [[n, s.kind, s.process or n, s.host or "here", s.on_failure, _words(s.parameters)]
             for n, s in graph.nodes.items()]  # fmt: skip
-    print(table(["node", "kind", "process", "on failure", "parameters"], rows))
+    print(table(["node", "kind", "process", "host", "on failure", "parameters"], rows))
     print()
     print(table(["edge", "policy"], [[e.name, e.policy.text] for e in graph.edges]))
 

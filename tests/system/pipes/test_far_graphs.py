@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from undula.pipes.link.keys import load_keys, trust
 from undula.pipes.nodes.registry import Shipped
 from undula.pipes.runner import Runner
 from undula.pipes.runner.placement import LocalProcess, Site
+from undula.testing.law import until
 
 TYPES = Shipped()
 FRAMES = 300
@@ -82,6 +84,54 @@ def test_a_process_that_is_killed_goes_on_on_its_host(tmp_path: Path, victim: st
     assert outcome.ok, outcome.report.text + outcome.failed
     for name in EDGES:
         assert outcome.report.edges[name].counts["passed"] == FRAMES
+
+
+class Unplugged(LocalProcess):
+    """A process whose host loses its power when it is told: it says no last word to anybody."""
+
+    unplugged = False
+
+    def unplug(self) -> None:
+        self.unplugged = True
+        os.kill(self.pid, signal.SIGSTOP)
+        stat = Path(f"/proc/{self.pid}/stat")
+        until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "it goes on")
+        with socket.socket(fileno=os.dup(self.line.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+    def wait(self, timeout_s: float | None = None) -> int | None:
+        return -signal.SIGKILL if self.unplugged else super().wait(timeout_s)
+
+
+class Sockets(Names):
+    """Hosts whose power can be cut."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.started: dict[str, list[Unplugged]] = {}
+
+    def start(self, process: str, host: str) -> Unplugged:
+        made = Unplugged()
+        self.started.setdefault(process, []).append(made)
+        return made
+
+
+def test_a_node_goes_on_at_once_when_its_host_loses_its_power(tmp_path: Path) -> None:
+    hosts = Sockets(tmp_path)
+    frames = 200
+    with Runner(graph(frames, rate_hz=100), TYPES, placement=hosts) as runner:
+        runner.begin()
+        while not runner.over:
+            runner.pump(1.0)
+            if len(hosts.started["low"]) == 1 and runner.status.edges[EDGES[1]].passed > 20:
+                hosts.started["low"][0].unplug()
+        outcome = runner.outcome(frames)
+        os.kill(hosts.started["low"][0].pid, signal.SIGKILL)
+    assert len(hosts.started["low"]) == 2
+    assert not outcome.status.nodes["low"].error.count("already"), "its successor was refused"
+    assert outcome.ok, outcome.report.text + outcome.failed
+    for name in EDGES:
+        assert outcome.report.edges[name].counts["passed"] == frames
 
 
 def test_values_come_to_a_channel_where_the_graph_is_run(tmp_path: Path) -> None:
