@@ -29,6 +29,16 @@ _ORDER = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 _SAID = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*(>=|<=|!=|==|=|>|<|~)\s*(.*?)\s*", re.DOTALL)
 _EQUAL = ("plan", "device", "status", "group", "tag", "sample", "proposal", "user")
 
+KEYS_QUERY = """
+WITH RECURSIVE known (key) AS (
+    SELECT MIN(key) FROM run_keys
+    UNION ALL
+    SELECT (SELECT MIN(key) FROM run_keys WHERE key > known.key) FROM known
+    WHERE known.key IS NOT NULL)
+SELECT key FROM known WHERE key IS NOT NULL
+"""
+"""All keys, each looked up behind the one before: as many steps as there are keys, not runs."""
+
 
 class Condition(BaseModel):
     """A key of the start document compared with a value.

@@ -7,6 +7,7 @@ that is searched. The catalogue keeps both beside the run: no filter opens a sta
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -105,6 +106,31 @@ def keys_of(run: RunRecord, tags: Iterable[str]) -> set[Key]:
     found: set[Key] = {(key, text, None) for key, text in own}
     for key, value in metadata_values(run.metadata):
         found.add((META + key, text_of(value), number_of(value)))
+    return found
+
+
+def keys_of_notes(notes: Iterable[RunNote]) -> set[Key]:
+    """What comments and kept fits are found by: `comment`, `fit.model`, `fit.center` ...
+
+    A parameter of a sum has its whole name, `fit.gaussian_center`, and the end of it.
+    """
+    found: set[Key] = set()
+    for note in notes:
+        if note.kind == "comment":
+            found.add((f"{META}comment", text_of(note.text), None))
+        if note.fit is None:
+            continue
+        found.add((f"{META}fit.model", text_of(note.fit.model), None))
+        terms = [term.split("(")[0].strip() for term in re.split("[+-]", note.fit.model)]
+        for parameter in note.fit.parameters:
+            ends = [
+                parameter.name.removeprefix(term).lstrip("0123456789").removeprefix("_")
+                for term in terms
+                if parameter.name.startswith(term)
+            ]
+            for name in {parameter.name, *filter(None, ends)}:
+                number = number_of(parameter.value)
+                found.add((f"{META}fit.{name}", text_of(parameter.value), number))
     return found
 
 

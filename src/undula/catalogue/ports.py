@@ -63,6 +63,9 @@ class Catalogue(Protocol):
         small and capital letters alike; `group` is the name or uid of a scan group.
         """
 
+    def metadata_keys(self) -> list[str]:
+        """Keys of the metadata that any run has, in a dict dotted (`scan.edge`), sorted."""
+
     def add_notes(self, uid: str, notes: Iterable[RunNote]) -> RunRecord:
         """Keep comments and tags; returns the run as it is then. Raises: InputError if unknown."""
 

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
-from undula.catalogue.keys import keys_of, tags_of, text_to_search
+from undula.catalogue.keys import keys_of, keys_of_notes, tags_of, text_to_search
 from undula.catalogue.model import RunRecord
 from undula.messages import RunNote
 
@@ -106,7 +106,8 @@ def index_run(db: sqlite3.Connection, run: RunRecord, notes: Iterable[RunNote]) 
     """Enter anew by what a run is found."""
     notes = list(notes)
     db.execute("DELETE FROM run_keys WHERE number=?", (run.number,))
-    keys = sorted(keys_of(run, tags_of(notes)), key=lambda key: key[2] is None)  # numbers first
+    found = keys_of(run, tags_of(notes)) | keys_of_notes(notes)
+    keys = sorted(found, key=lambda key: key[2] is None)  # numbers first
     db.executemany(
         "INSERT OR IGNORE INTO run_keys (key, text, num, number) VALUES (?, ?, ?, ?)",
         [(key, text, num, run.number) for key, text, num in keys],

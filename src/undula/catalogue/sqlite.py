@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from undula.catalogue.filters import FEW, Condition, RunFilter, equal_keys, number_query
-from undula.catalogue.keys import tags_of
+from undula.catalogue.filters import FEW, KEYS_QUERY, Condition, RunFilter, equal_keys, number_query
+from undula.catalogue.keys import META, tags_of
 from undula.catalogue.model import QueueItemRecord, RunRecord, RunStatus, points_of
 from undula.catalogue.numbers import MOST, bring_back, next_number
 from undula.catalogue.scan_folder import highest_number, read_notes, read_run
@@ -189,6 +189,11 @@ class SqliteCatalogue:
         counts = {key: self._read(query, *key, COUNTED)[0]["n"] for key in keys}
         keys = sorted(keys, key=counts.__getitem__)
         return keys, bool(keys) and counts[keys[0]] <= self.few
+
+    def metadata_keys(self) -> list[str]:
+        """See `Catalogue`."""
+        keys = [row["key"] for row in self._read(KEYS_QUERY)]
+        return [key.removeprefix(META) for key in keys if key.startswith(META)]
 
     def add_notes(self, uid: str, notes: Iterable[RunNote]) -> RunRecord:
         """See `Catalogue`."""

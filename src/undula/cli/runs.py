@@ -109,7 +109,7 @@ def _list(beamline: str | None, as_json: bool, **filters: Any) -> None:
     names = ["run", "started", "status", "points", "command", "tags"]
     if not any(row[-1] for row in rows):
         names, rows = names[:-1], [row[:-1] for row in rows]
-    print(table(names, rows) if rows else "no runs")
+    print(table(names, rows) if rows else found.hint or "no runs")
 
 
 @kind

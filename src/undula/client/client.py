@@ -133,7 +133,7 @@ class Client:
                 `{"model": ..., "signal": ...}`, or a list; `"none"`: not even the usual one.
             sample: mounted by the sample changer before it runs.
             front: it is the next one to run.
-            kwargs: further arguments of the plan.
+            kwargs: further arguments of the plan; `name="knife edge"` is the title of its runs.
 
         Raises: InputError, LimitError, BusyError ... when the engine refuses it: nothing moved.
         """
@@ -142,6 +142,7 @@ class Client:
         options |= {"shutter": shutter, "darks": darks, "source": source, "fit": fit}
         words = {"sample": sample, "front": front}
         options["queue"] = self._queue_options(plan, source, words, kwargs, queue)
+        options["name"] = self._name_of(plan, source, kwargs)
         return ScanHandle(self, self._scan(False, plan, args, kwargs, options), cursors)
 
     def submit_fields(self, fields: dict[str, Any]) -> ScanHandle:
@@ -172,7 +173,18 @@ class Client:
         options |= {"command": command, "source": source, "fit": fit, "metadata": metadata}
         words = {"sample": sample, "front": front}
         options["queue"] = self._queue_options(plan, source, words, kwargs, None)
+        options["name"] = self._name_of(plan, source, kwargs)
         return self._scan(True, plan, args, kwargs, options)
+
+    def _name_of(self, plan: str, source: PlanSource | None, kwargs: dict[str, Any]) -> str:
+        """What a scan is called, taken out of its arguments; "" where the plan takes `name`."""
+        if not isinstance(kwargs.get("name"), str) or source is not None:
+            return ""
+        if plan not in _shipped():
+            known = [p for p in self.plans.list().plans if p.name == plan]
+            if any("name" in _names(p) for p in known):
+                return ""
+        return str(kwargs.pop("name"))
 
     def _queue_options(
         self,
@@ -219,6 +231,7 @@ class Client:
                 "shutter": options.get("shutter"),
                 "darks": options.get("darks") or None,
                 "fit": options.get("fit"),
+                "name": options.get("name") or None,
             },
         )
         result = self.link.ask(
@@ -234,6 +247,7 @@ class Client:
                 **group_now(),
                 **self.prompt_metadata,
                 **plain(options.get("metadata") or {}),
+                **({"title": options["name"]} if options.get("name") else {}),
                 **fit_metadata(
                     plain(options.get("fit")), self.paths.models if self.paths else None
                 ),

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from undula.client import notes
 from undula.client.fits import USUAL_MODEL, Fit, fit_data
 from undula.client.shown import cut, html_table
 from undula.core.errors import InputError, ServiceError
+from undula.core.suggest import near
 
 if TYPE_CHECKING:
     from undula.catalogue import Catalogue, RunRecord
@@ -203,6 +204,15 @@ class Run:
         )
 
 
+class Found(list[Run]):
+    """Runs that were searched for; when there are none, `hint` says what may be wrong."""
+
+    hint = ""
+
+    def __repr__(self) -> str:
+        return super().__repr__() if self else self.hint or "[]"
+
+
 class Runs:
     """The runs of the beamline: by number, by place from the end (`runs[-1]`), or searched."""
 
@@ -233,7 +243,7 @@ class Runs:
             self._open = SqliteCatalogue(self._path)
         return self._open
 
-    def search(self, **filters: Any) -> list[Run]:
+    def search(self, **filters: Any) -> Found:
         """Newest first; everything given must hold.
 
         Args:
@@ -243,9 +253,24 @@ class Runs:
                 `lt`, `le`, `contains`), in a dict `scan__edge="K"`. `where` takes conditions
                 as text: `["temperature_K>4"]`.
 
+        Kept fits and comments are found as well: `fit__fwhm__lt=0.2`, `comment__contains="beam"`.
+
         Raises: InputError for what cannot be compared.
         """
-        return [Run(record, self) for record in self.catalogue.runs(**filters_of(filters))]
+        wanted = filters_of(filters)
+        found = Found(Run(record, self) for record in self.catalogue.runs(**wanted))
+        if not found and wanted.get("where"):
+            found.hint = self._unknown(condition.key for condition in wanted["where"])
+        return found
+
+    def _unknown(self, keys: Iterable[str]) -> str:
+        """Which of the keys no run has, and what may have been meant; "" for none."""
+        known = self.catalogue.metadata_keys()
+        unknown = next((key for key in keys if key not in known), None)
+        if unknown is None:
+            return ""
+        meant = near(unknown, known)
+        return f"no run has the key {unknown}" + (f"; did you mean {meant}?" if meant else "")
 
     def note(self, run: int | str, text: str) -> Noted:
         """Keep a comment on a run, by number or uid. Returns its record and all its notes."""

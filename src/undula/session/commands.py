@@ -384,6 +384,18 @@ class Shell:
         """
         self._goto_found(self.peak(signal), signal)
 
+    def lineup(
+        self, axis: Any, start: float, stop: float, intervals: int, time: float, *counters: Any,
+        **options: Any,
+    ) -> None:  # fmt: skip
+        """lineup(samx, -1, 1, 20, 0.1, diode): scan around the present place, go to the peak.
+
+        BLISS's: a `dscan`, then `goto_peak` of the first counter. Where there is no peak it is
+        refused, and the axis stays where it was.
+        """
+        self.run("dscan", axis, start, stop, intervals, time, *counters, **options)
+        self.goto_peak(counters[0] if counters else None)
+
     def goto_cen(self, signal: Any = None) -> None:
         """Move to the middle between the half heights of the last scan; on a map both axes."""
         self._goto_found(self.cen(signal), signal)
@@ -416,6 +428,7 @@ class Shell:
             "set_lm", "home", "jog", "tw", "read", "stop", "pause", "resume", "abort",
             "skip", "retake", "complete",
             "show", "cen", "com", "peak", "fwhm", "goto_peak", "goto_cen", "goto_com",
+            "lineup",
         ):  # fmt: skip
             names[name] = getattr(self, name)
         for name in ("fit", "goto_fit", "edge", "goto_edge"):

@@ -21,8 +21,9 @@ from undula.catalogue import (
 )
 from undula.catalogue.filters import FEW
 from undula.catalogue.scan_folder import read_notes, write_notes
+from undula.client.runs import Runs
 from undula.core.errors import InputError
-from undula.messages import RunNote
+from undula.messages import FitParameter, FitResult, RunNote
 
 WORDS = st.sampled_from(["Fe", "fe2o3", "ärger", "100%_good", "a.b", "", "26"])
 VALUES = st.one_of(
@@ -278,3 +279,25 @@ def test_notes_beside_a_file_come_back_without_a_damaged_line(tmp_path: Path) ->
     place.write_text(place.read_text() + '{"kind": "tag", "te')
     assert read_notes(path) == notes
     assert read_notes(tmp_path / "00002_scan.nxs") == []
+
+
+def test_kept_fits_and_comments_are_found_by_key_and_a_key_that_no_run_has_is_told() -> None:
+    catalogue = SqliteCatalogue(":memory:")
+    runs = Runs(Path("unused"))
+    runs._open = catalogue
+    for number in (1, 2):
+        metadata = {"temperature_K": number, "scan": {"edge": "Fe"}}
+        catalogue.open_run(RunRecord(uid=f"u{number}", number=number, metadata=metadata))
+    parameters = [FitParameter(name="gaussian_fwhm", value=0.1)]
+    fit = FitResult(model="gaussian(sigma=(0, 1)) + linear", parameters=parameters)
+    note = RunNote(kind="fit", text="a fit", fit=fit)
+    catalogue.add_notes("u2", [note, RunNote(kind="comment", text="no beam")])
+
+    assert [run.number for run in runs.search(fit__fwhm__lt=0.2)] == [2]
+    assert [run.number for run in runs.search(where="fit.gaussian_fwhm<0.2")] == [2]
+    assert [run.number for run in runs.search(comment__contains="beam")] == [2]
+    assert runs.search(fit__fwhm__gt=0.2).hint == ""
+    assert {"scan.edge", "temperature_K", "fit.fwhm"} <= set(catalogue.metadata_keys())
+    found = runs.search(tempreature_K=1)
+    assert repr(found) == "no run has the key tempreature_K; did you mean temperature_K?"
+    assert runs.search(nonsense=1).hint == "no run has the key nonsense"

@@ -35,6 +35,14 @@ def test_the_last_scan_is_fitted_and_its_centre_gone_to(
         names["fit"]("gaussian", "diode2")
 
 
+def test_lineup_scans_around_where_it_is_and_goes_to_the_peak(
+    names: dict[str, Any], engine: ToyEngine
+) -> None:
+    names["mv"](names["samx"], 0.2)
+    names["lineup"](names["samx"], -1, 1, 20, 0.01, names["diode"], name="to the light")
+    assert engine.samx.position == pytest.approx(0.5, abs=0.06)
+
+
 def test_a_fit_that_goto_makes_itself_is_shown_before_it_moves(
     names: dict[str, Any], capsys: Any
 ) -> None:

@@ -196,7 +196,7 @@ PLANS: tuple[DeclaredPlan, ...] = (
             ),
             Argument(
                 "max_update", "float", "longest time between two readings", "s", 0.0, low=0,
-                keyword=True, more="Here it is read all the time, so this has no use",
+                keyword=True, more="Taken, not obeyed: here it is read all the time",
             ),
             *EVERY_SCAN,
         ),
