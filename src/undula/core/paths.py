@@ -63,6 +63,11 @@ class BeamlinePaths:
         return self.state / "metadata.json"
 
     @property
+    def plans_tried(self) -> Path:
+        """Plan files that a prompt did not read, and why."""
+        return self.state / "plans_tried.json"
+
+    @property
     def touched(self) -> Path:
         """What the running scan moves and stages; read after an engine's death."""
         return self.state / "touched.json"

@@ -12,6 +12,8 @@ import ast
 import contextlib
 import inspect
 import json
+import math
+import signal
 import subprocess
 import sys
 import typing
@@ -24,7 +26,7 @@ from undula.core.plan_words import HINTS
 from undula.messages.plans import ParameterKind, PlanParameter, UserPlan
 from undula.scans.hook_words import Collected, words
 from undula.scans.plan_code import define
-from undula.scans.try_plan import StandIn
+from undula.scans.try_plan import GRACE_S, StandIn
 
 DEADLINE_S = 20.0
 Describe = Callable[[Mapping[str, Any]], dict[str, Any]]
@@ -57,7 +59,7 @@ def describe(question: Mapping[str, Any], deadline_s: float = DEADLINE_S) -> dic
     origin = str(question["origin"])
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "undula.scans.describe_plans"],
+            [sys.executable, "-m", "undula.scans.describe_plans", _alarm(deadline_s)],
             input=json.dumps(question),
             capture_output=True,
             text=True,
@@ -82,6 +84,10 @@ def describe(question: Mapping[str, Any], deadline_s: float = DEADLINE_S) -> dic
             where=origin,
         )
         return {"plans": [], "hooks": [], "fault": str(error)}
+
+
+def _alarm(deadline_s: float) -> str:
+    return str(math.ceil(deadline_s) + GRACE_S)
 
 
 class _Names(dict[str, Any]):
@@ -307,6 +313,7 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
 
 def main() -> int:
     """Answer the question on stdin."""
+    signal.alarm(int(sys.argv[1]))  # also when who asked is gone
     question = json.loads(sys.stdin.read())
     with contextlib.redirect_stdout(sys.stderr):
         answered = answer(question)

@@ -9,6 +9,8 @@ Run as `python -m undula.scans.try_plan`, the source on stdin.
 from __future__ import annotations
 
 import ast
+import math
+import signal
 import subprocess
 import sys
 import threading
@@ -16,9 +18,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from undula.core.errors import InputError
-from undula.messages import PlanSource
+from undula.messages import PlanSource, SourcePart
 
 DEADLINE_S = 20.0
+GRACE_S = 5
+"""Seconds after which a process ends by itself whose deadline nobody has kept."""
 
 
 class Trials:
@@ -74,28 +78,46 @@ def try_source(source: PlanSource, deadline_s: float = DEADLINE_S) -> None:
     What it raises in the ordinary way passes: that is told with its line when the engine makes it.
     """
     where = next((p.origin for p in source.parts if p.kind == "function"), source.name)
+    if wrong := _tried(source, deadline_s):
+        raise InputError(
+            f"making the plan {source.name} {wrong}",
+            remedy="take what waits, connects or exits out of its imports and decorators; the "
+            "engine did not make it",
+            where=where,
+        )
+
+
+def try_file(name: str, text: str, deadline_s: float = DEADLINE_S) -> str:
+    """Run a plan file in a throw-away process. Returns: that it hangs, exits or crashes, or ''."""
+    part = SourcePart(kind="file", name="__name__", code=text, origin=name)
+    wrong = _tried(PlanSource(name="file", call="None", parts=[part]), deadline_s)
+    if not wrong:
+        return ""
+    error = InputError(
+        f"reading it {wrong}",
+        remedy="take what waits, connects or exits out of its imports and top level; it was not "
+        "read here",
+        where=name,
+    )
+    return str(error)
+
+
+def _tried(source: PlanSource, deadline_s: float) -> str:
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "undula.scans.try_plan"],
+            [sys.executable, "-m", "undula.scans.try_plan", str(math.ceil(deadline_s) + GRACE_S)],
             input=source.model_dump_json(),
             capture_output=True,
             text=True,
             timeout=deadline_s,
             check=False,
         )
-    except subprocess.TimeoutExpired as exc:
-        raise InputError(
-            f"making the plan {source.name} took longer than {deadline_s:g} s",
-            remedy="take what waits or connects out of its imports and decorators",
-            where=where,
-        ) from exc
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise InputError(
-            f"making the plan {source.name} ends the process ({_how(done.returncode)}): {last}",
-            remedy="correct its imports and decorators; the engine did not take it",
-            where=where,
-        )
+    except subprocess.TimeoutExpired:
+        return f"took longer than {deadline_s:g} s"
+    if done.returncode == 0:
+        return ""
+    last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+    return f"ends the process ({_how(done.returncode)}): {last}"
 
 
 def _how(code: int) -> str:
@@ -135,6 +157,7 @@ def main() -> int:
     """Make the plan on stdin; an ordinary exception is none of our business."""
     from undula.scans.plan_code import define
 
+    signal.alarm(int(sys.argv[1]))  # also when who asked is gone
     source = PlanSource.model_validate_json(sys.stdin.read())
     names = _Names()
     if any("np." in part.code for part in source.parts):

@@ -15,7 +15,9 @@ from undula.client import Client
 from undula.core.errors import UndulaError
 from undula.session.commands import Shell
 from undula.session.in_words import show_in_words
+from undula.session.planning.files import LIMIT_S
 from undula.session.planning.files import watch as watch_plans
+from undula.session.planning.trials import PATIENCE_S
 from undula.session.words.meant import meant, no_such
 
 BANNER = """Undula, {beamline}. Devices: {groups}. Plans: scan, grid_scan, count, ascan ...
@@ -75,8 +77,14 @@ def show_error(
         sys.stderr.flush()
 
 
-def make_ipython(client: Client, plot: bool = True) -> tuple[Any, dict[str, Any]]:
-    """An IPython with the beamline's names, and these names."""
+def make_ipython(
+    client: Client, plot: bool = True, patience_s: float = PATIENCE_S
+) -> tuple[Any, dict[str, Any]]:
+    """An IPython with the beamline's names, and these names.
+
+    Args:
+        patience_s: how long a cell waits for plan files that are being tried.
+    """
     from IPython.terminal.interactiveshell import TerminalInteractiveShell
     from traitlets.config import Config
 
@@ -93,7 +101,7 @@ def make_ipython(client: Client, plot: bool = True) -> tuple[Any, dict[str, Any]
     TerminalInteractiveShell.clear_instance()
     shell = TerminalInteractiveShell.instance(config=config, user_ns=dict(names))
     shell.set_custom_exc(IN_ONE_LINE, show_error)
-    watch_plans(here.prompt.folder, shell)
+    watch_plans(here.prompt.folder, shell, patience_s)
     if fault := here.live_in(shell):
         sys.stderr.write(f"{fault}\n")
     show_in_words(shell)
@@ -102,7 +110,8 @@ def make_ipython(client: Client, plot: bool = True) -> tuple[Any, dict[str, Any]
 
 def run_shell(client: Client, command: str | None = None, plot: bool = True) -> int:
     """The prompt, or one `command` (Python as typed there). Returns the exit code."""
-    shell, names = make_ipython(client, plot)
+    # a single command finds what is in the files, or nothing does
+    shell, names = make_ipython(client, plot, PATIENCE_S if command is None else LIMIT_S)
     if command is not None:
         return 0 if shell.run_cell(command).success else 1
     groups = ", ".join(sorted(n for n, v in names.items() if type(v).__name__ == "Group"))

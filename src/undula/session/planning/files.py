@@ -1,7 +1,8 @@
 """Plan files: Python files of a folder, whose functions are names at the prompt.
 
 In: a folder. Out: functions. A file that has changed is read again, whole or not at all: a faulty
-one is told with file, line and text, and what its last good version gave stays.
+one is told with file, line and text, and what its last good version gave stays. One that runs
+something when it is read is tried in a process of its own first (`trials`).
 """
 
 from __future__ import annotations
@@ -19,10 +20,14 @@ from undula.core.paths import BeamlinePaths
 from undula.core.plan_words import HINTS
 from undula.core.settings import load_settings
 from undula.session.planning.functions import raw
+from undula.session.planning.trials import PATIENCE_S, FileTrials
+from undula.session.time_limit import at_most
 
 Stamp = tuple[int, int]
 HOOKS = "hooks.py"
 """For the engine alone: its functions are no names at the prompt."""
+LIMIT_S = 20.0
+"""Reading a file here takes no longer, also one that was quick when it was tried."""
 
 
 @dataclass(slots=True)
@@ -32,6 +37,10 @@ class _File:
     stamp: Stamp
     functions: dict[str, Any] = field(default_factory=dict)
     fault: str = ""
+    waits: bool = False
+    """It is being tried."""
+    refused: bool = False
+    """It hung or died when it was tried."""
 
 
 class PlanFolder:
@@ -40,11 +49,18 @@ class PlanFolder:
     Args:
         place: the folder; it need not exist. None: there is none.
         here: gives the names of the prompt, which get the functions.
+        trials: tries files before they are read here.
     """
 
-    def __init__(self, place: Path | None, here: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        place: Path | None,
+        here: Callable[[], dict[str, Any]],
+        trials: FileTrials | None = None,
+    ) -> None:
         self.place = place
         self._here = here
+        self.trials = FileTrials() if trials is None else trials
         self._files: dict[Path, _File] = {}
         self._reserved: Mapping[str, Any] = {}
 
@@ -65,37 +81,57 @@ class PlanFolder:
         """
         found = _stamps(self.place)
         said = [self._drop(path) for path in list(self._files) if path not in found]
+        changed: dict[Path, str] = {}
         for path, stamp in found.items():
             known = self._files.get(path)
-            if known is None or known.stamp != stamp:
-                said.append(self._read(path, stamp))
+            if known is None or known.stamp != stamp or known.waits or (again and known.refused):
+                try:
+                    changed[path] = path.read_text(encoding="utf-8")
+                except (OSError, UnicodeDecodeError) as exc:
+                    said += self._faulty(path, stamp, f"[{path.name}] it cannot be read: {exc}")
             elif again:
                 said.append(known.fault or f"{path.name}: as it was, {_listed(known.functions)}")
+        until = self.trials.begin(((p.name, text) for p, text in changed.items()), again=again)
+        for path, text in changed.items():
+            said += self._taken_up(path, found[path], text, self.trials.verdict(text, until))
         if again and not said:
             said = [f"there are no plan files in {self.place}" if self.place else "no plan folder"]
         return "\n".join(said)
 
-    def _read(self, path: Path, stamp: Stamp) -> str:
+    def _taken_up(self, path: Path, stamp: Stamp, text: str, verdict: str | None) -> list[str]:
+        """Read a file that was tried. Returns: what is to be told."""
+        if verdict:
+            return self._faulty(path, stamp, verdict, refused=True)
+        if verdict is None:
+            known = self._files.setdefault(path, _File(stamp))
+            told = known.waits and known.stamp == stamp
+            known.stamp, known.waits = stamp, True
+            waiting = f"{path.name} is still being tried in a process of its own, and read after it"
+            return [] if told else [f"{waiting}.{_kept(known.functions)}"]
+        return [self._read(path, stamp, text)]
+
+    def _faulty(self, path: Path, stamp: Stamp, fault: str, *, refused: bool = False) -> list[str]:
         known = self._files.setdefault(path, _File(stamp))
-        known.stamp = stamp
+        known.stamp, known.waits, known.refused = stamp, False, refused
+        known.fault = f"{fault}{_kept(known.functions)}"
+        return [known.fault]
+
+    def _read(self, path: Path, stamp: Stamp, text: str) -> str:
         try:
-            functions = self._functions_of(path)
+            with at_most(LIMIT_S):
+                functions = self._functions_of(path, text)
         except UndulaError as error:
-            kept = (
-                f" Its last good version stays: {_listed(known.functions)}."
-                if known.functions
-                else ""
-            )
-            known.fault = f"{error}{kept}"
-            return known.fault
+            return self._faulty(path, stamp, str(error))[0]
+        known = self._files.setdefault(path, _File(stamp))
+        known.stamp, known.waits, known.refused = stamp, False, False
         self._withdraw(known.functions, keep=functions)
         known.functions, known.fault = functions, ""
         self._here().update(functions)
         return f"{path.name}: {_listed(functions)}"
 
-    def _functions_of(self, path: Path) -> dict[str, Any]:
+    def _functions_of(self, path: Path, text: str) -> dict[str, Any]:
         names = _Names(self._here, {"__name__": f"plans.{path.stem}", "__file__": str(path)})
-        execute(path, names)
+        execute(path, names, text)
         functions = {
             name: value
             for name, value in names.items()
@@ -180,17 +216,24 @@ def _made_in(value: Any, names: Mapping[str, Any]) -> bool:
     return function is not None and function.__globals__ is names
 
 
+def _kept(names: Mapping[str, Any]) -> str:
+    return f" Its last good version stays: {_listed(names)}." if names else ""
+
+
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "no functions"
 
 
-def execute(path: Path, names: dict[str, Any]) -> None:
+def execute(path: Path, names: dict[str, Any], text: str | None = None) -> None:
     """Run a file in `names`. Raises: ConfigError with file, line and text.
 
     The lines of its functions stay those of this version, whatever the file becomes.
+
+    Args:
+        text: what stands in it; None: it is read.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8") if text is None else text
     except (OSError, UnicodeDecodeError) as exc:
         raise InputError(f"{path} cannot be read: {exc}", remedy="correct its name") from exc
     filename = str(path)
@@ -236,8 +279,13 @@ def run_script(path: str, folder: Path | None, here: dict[str, Any]) -> None:
     execute(found.absolute(), here)
 
 
-def watch(folder: PlanFolder, shell: Any) -> None:
-    """Read changed plan files before each cell of an IPython, and now; faults go to stderr."""
+def watch(folder: PlanFolder, shell: Any, patience_s: float = PATIENCE_S) -> None:
+    """Read changed plan files before each cell of an IPython, and now; faults go to stderr.
+
+    Args:
+        patience_s: how long a cell waits for files that are being tried.
+    """
+    folder.trials.patience_s = patience_s
 
     def look(*_: Any) -> None:
         if said := folder.reload():

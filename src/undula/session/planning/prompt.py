@@ -23,6 +23,7 @@ from undula.session.planning.modules import MODULES, LaterModule, PlanModule
 from undula.session.planning.pack import Packer, check_is_plan, packed
 from undula.session.planning.packages import PackagePlans, by_name
 from undula.session.planning.run_engine import RunEngineHere
+from undula.session.planning.trials import FileTrials
 
 LONGEST_COMMAND = 500
 OPTIONS = ("time", "detectors", "metadata", "shutter", "command", "queue", "sample", "front")
@@ -68,7 +69,9 @@ class Prompt:
         self._here: dict[str, Any] = {}
         self._commands: dict[int, str] = {}
         self._warned: set[str] = set()
-        self.folder = PlanFolder(plan_folder(self._client.paths), self.here)
+        paths = self._client.paths
+        trials = FileTrials(kept=None if paths is None else paths.plans_tried)
+        self.folder = PlanFolder(plan_folder(paths), self.here, trials)
         self.packages = PackagePlans(self._client, self.here)
 
     def here(self) -> dict[str, Any]:

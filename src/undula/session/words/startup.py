@@ -6,18 +6,14 @@ prompt; a fault as text, for the prompt works nevertheless.
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-from undula.core.errors import TimeoutUndulaError, UndulaError
+from undula.core.errors import UndulaError
 from undula.core.paths import BeamlinePaths
 from undula.core.settings import load_settings
 from undula.session.planning.files import execute
+from undula.session.time_limit import at_most
 
 NAME = "startup.py"
 SHARED_LIMIT_S = 15.0
@@ -45,30 +41,10 @@ def run_startup(
         file = startup_file(paths)
         if file is None:
             return ""
-        with _at_most(limit_s):
+        with at_most(limit_s):
             execute(file, names)
     except UndulaError as error:
         return f"start-up file: {error}"
     except KeyboardInterrupt:
         return "start-up file: interrupted. Remedy: load it again with load_script"
     return ""
-
-
-@contextmanager
-def _at_most(limit_s: float | None) -> Iterator[None]:
-    if limit_s is None or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def late(_: int, __: FrameType | None) -> None:
-        raise TimeoutUndulaError(
-            f"it took longer than {limit_s:g} s", remedy="move what takes long into a function"
-        )
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, limit_s)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
