@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -155,3 +156,27 @@ def test_a_run_is_fed_while_it_is_measured_and_a_killed_feed_begins_it_anew(
     found = _read(own, server, run.uid)
     assert np.allclose(found["diode"], run.data["diode"])
     assert found["count"] == 2
+
+
+def test_a_run_that_is_imported_meanwhile_is_fed_too(
+    own: Path, server: str, client: Client, tmp_path: Path
+) -> None:
+    documents = tmp_path / "elsewhere.jsonl"
+    uid = str(uuid4())
+    start = {"uid": uid, "time": 1.0, "scan_id": 7, "plan_name": "count"}
+    stop = {"uid": str(uuid4()), "run_start": uid, "time": 2.0, "exit_status": "success",
+            "num_events": {}}  # fmt: skip
+    documents.write_text(json.dumps(["start", start]) + "\n" + json.dumps(["stop", stop]) + "\n")
+    feed = _feed(own, server, "--follow")
+    try:
+        assert feed.stdout is not None
+        assert any("following" in line for line in feed.stdout)
+        subprocess.run(
+            [str(own / "undula"), "runs", "import", str(documents), "--beamline", "test"],
+            check=True, timeout=60, capture_output=True,
+        )  # fmt: skip
+        number = client.runs[uid].number
+        assert any(f"run {number} is in Tiled" in line for line in feed.stdout)
+    finally:
+        feed.kill()
+        feed.wait()

@@ -14,7 +14,6 @@ from undula.cli.output import BeamlineOption, JsonOption, connected, kind, print
 from undula.client import Runs
 from undula.core.errors import ServiceError
 from undula.core.paths import beamline_paths, default_beamline
-from undula.core.shown import counted
 
 if TYPE_CHECKING:
     from undula.client.tiled_feed import TiledFeed
@@ -115,10 +114,10 @@ def tiled(
     else:
         chosen = [run for run in runs.search(limit=1_000_000)[::-1] if run.record.archive_path]
     feed = TiledFeed(connect_tiled(uri), tell=print)
-    print(f"{feed.feed(chosen)} of {counted(len(chosen), 'run')} were not in Tiled yet", flush=True)
+    print(f"{feed.feed(chosen)} of {len(chosen)} runs were not in Tiled yet", flush=True)
     if follow:
         with connected(beamline) as client:
-            _follow(TiledFeed(connect_tiled(uri), client.link.connector, _say))
+            _follow(TiledFeed(connect_tiled(uri), client.link.connector, _say, runs.__getitem__))
 
 
 def _follow(feed: TiledFeed) -> None:

@@ -52,6 +52,7 @@ class _Live:
 
     uid: str
     number: int
+    imported: bool = False
     writer: Any = None
     cursor: str = BEGIN
     index: int = 0
@@ -65,6 +66,7 @@ class TiledFeed:
         tiled: a client of a Tiled container that can be written.
         connector: the bus, for runs that are open; None: those that are closed only.
         tell: gets a line for each run that is done, and for what went wrong.
+        run_of: a run of the history by its uid: imported ones have no journal, but an archive.
     """
 
     def __init__(
@@ -72,7 +74,9 @@ class TiledFeed:
         tiled: Any,
         connector: Connector | None = None,
         tell: Callable[[str], None] = lambda _: None,
+        run_of: Callable[[str], Run] | None = None,
     ) -> None:
+        self._run_of = run_of
         self._tiled, self._connector, self._tell = tiled, connector, tell
         self._live: dict[str, _Live] = {}
         self._opened = BEGIN
@@ -116,7 +120,7 @@ class TiledFeed:
         while entries := self._connector.read(RUNS_OPENED, after=self._opened):
             for cursor, opened in entries:
                 self._opened = cursor
-                self._live.setdefault(opened.uid, _Live(opened.uid, opened.number))
+                self._live.setdefault(opened.uid, _Live(opened.uid, opened.number, opened.imported))
         for live in list(self._live.values()):
             try:
                 self._advance(live)
@@ -131,6 +135,10 @@ class TiledFeed:
     def _advance(self, live: _Live) -> None:
         connector = self._connector
         if connector is None:
+            return
+        if live.imported and self._run_of is not None:
+            self.feed([self._run_of(live.uid)])
+            live.done = True
             return
         if live.writer is None:
             if connector.last_id(RUN_DOCUMENTS, uid=live.uid) == BEGIN or not self._wanted(
