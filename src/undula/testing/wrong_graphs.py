@@ -289,5 +289,15 @@ WRONG_GRAPHS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         "edges: [det -> total]",
         (("edges.0", "det.frames gives frames of (2048,), total.frames takes images"),),
     ),
+    "compressed frames of a source where pixels are looked at": (
+        "nodes:\n  det: {node: zmq_images, parameters: {packed: true}}\n  file: frame_file\n"
+        "  total: sum\nedges: [det -> file, det -> total]",
+        (
+            (
+                "edges.1",
+                "gives compressed frames, which total.frames cannot read",
+            ),
+        ),
+    ),
 }
 """Refused by who knows the shipped nodes."""

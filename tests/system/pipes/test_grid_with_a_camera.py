@@ -31,7 +31,7 @@ NAME:
         roi:
           node: roi
           parameters: {rois: {all: {shape: box, x: 0, y: 0, width: SIZE, height: 9}}}
-        rings: {node: radial_profile, parameters: {bins: 50}}
+        rings: {node: RINGS}
         file: frame_file
         view: preview
         out: channel
@@ -42,8 +42,22 @@ NAME:
 PROFILE = "rings.intensity -> out"
 
 
-def camera(name: str, size: int) -> str:
-    text = CAMERA.replace("NAME", name).replace("SIZE", str(size))
+PLAIN = "radial_profile, parameters: {bins: 50}"
+PONI = """poni_version: 2.1
+Detector: Detector
+Detector_config: {"pixel1": 1e-4, "pixel2": 1e-4, "max_shape": [2048, 2048], "orientation": 3}
+Distance: 0.2
+Poni1: 0.1024
+Poni2: 0.1024
+Rot1: 0
+Rot2: 0
+Rot3: 0
+Wavelength: 1e-10
+"""
+
+
+def camera(name: str, size: int, rings: str) -> str:
+    text = CAMERA.replace("NAME", name).replace("SIZE", str(size)).replace("RINGS", rings)
     return text.replace("PROFILE", PROFILE)
 
 
@@ -51,8 +65,11 @@ def camera(name: str, size: int) -> str:
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """One beamline for all tests of this file."""
     devices = tmp_path_factory.mktemp("grid") / "devices.yaml"
+    poni = devices.with_name("large.poni")
+    poni.write_text(PONI)
     motors = f"samx:{MOTOR}samy:{MOTOR}"
-    devices.write_text(motors + camera("small", 512) + camera("large", 2048))
+    large = f"azimuthal, parameters: {{bins: 50, poni: {poni}}}"
+    devices.write_text(motors + camera("small", 512, PLAIN) + camera("large", 2048, large))
     with local_beamline(devices=devices) as beamline, beamline.connect() as client:
         yield client
 

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import zmq
 
+from undula.files import bslz4
+from undula.pipes.frame import Frame
 from undula.pipes.graph import GraphBuilder, checked
 from undula.pipes.nodes.base import Node
 from undula.pipes.nodes.replay import Replay
@@ -252,6 +254,112 @@ def test_a_detectors_stream_by_zeromq_feeds_a_graph_and_its_losses_are_named(
     }
     found = written(tmp_path / "data" / "frames_0001.h5")
     same(found, {n + 1: image for n, image in enumerate(images) if n != 4})
+
+
+def test_compressed_images_of_a_stream_go_into_the_file_as_they_came(tmp_path: Path) -> None:
+    images = [np.arange(2000, dtype="u2").reshape(40, 50) + n for n in range(8)]
+    chunks = [bslz4.compress(image).tobytes() for image in images]
+    with zmq.Context() as context, context.socket(zmq.PUSH) as push:
+        push.linger = 0
+        port = push.bind_to_random_port("tcp://127.0.0.1")
+        made = (
+            GraphBuilder("packed")
+            .node("det", "zmq_images", address=f"tcp://127.0.0.1:{port}", first=0, packed=True,
+                  shape=[40, 50])
+            .node("file", "frame_file", process="two", folder=str(tmp_path / "data"), threads=2)
+            .node("open", "decompress", process="two")
+            .node("bare", "frame_file", process="two", folder=str(tmp_path / "bare"),
+                  compression="none")
+            .edge("det -> file").edge("det -> open").edge("open -> bare")
+        )  # fmt: skip
+
+        def send() -> None:
+            for number, chunk in enumerate(chunks):
+                head = {"shape": [40, 50], "type": "uint16", "frame": number, "encoding": "bslz4"}
+                push.send_multipart([json.dumps(head).encode(), chunk])
+            push.send_multipart([b'{"htype": "dseries_end-1.0"}'])
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        outcome = run(made, NodeFolder())
+        sender.join()
+    assert outcome.ok, outcome.report.text
+    wanted = dict(enumerate(images, 1))
+    same(written(tmp_path / "data" / "frames_0001.h5"), wanted)
+    same(written(tmp_path / "bare" / "frames_0001.h5"), wanted)
+    with h5py.File(tmp_path / "data" / "frames_0001.h5") as file:
+        data = file["entry/data/data"].id
+        assert [data.read_direct_chunk((n, 0, 0))[1] for n in range(8)] == chunks
+
+
+SAMPLING = '''
+from undula.pipes.nodes.base import Node, Port, parameter
+
+class Sampling(Node):
+    """Each n-th frame, and every frame while the last one that was looked at is a hit."""
+
+    inputs = (Port("frames", "frames"), Port("hit", "of a hit finder", ndim=0, kinds="i"))
+    outputs = (Port("frames", "some of the frames"), Port("given", "1 if so", ndim=0, kinds="i"))
+    every: int = parameter(5, "frames, while there is no hit", ge=1)
+
+    def clear(self):
+        self.hit = False
+        self.found = {}
+
+    def receive(self, port, frame):
+        if port == "hit":
+            self.hit, self.found = bool(frame.data), {}
+            return
+        given = self.hit or frame.seq_num % self.every == 1
+        self.found = {"given": int(given)} | ({"frames": frame.data} if given else {})
+
+    def result(self):
+        return self.found
+'''
+
+
+def test_a_hit_finder_changes_the_rate_of_what_is_looked_at_by_a_feedback_edge(
+    tmp_path: Path,
+) -> None:
+    bright = {n for n in range(1, 41) if 11 <= n <= 22}
+    with h5py.File(tmp_path / "frames.h5", "w") as file:
+        file["frames"] = np.array(
+            [np.full((4, 4), 100 * (n in bright)) for n in range(1, 41)], "u2"
+        )
+    folder = tmp_path / "nodes"
+    folder.mkdir()
+    (folder / "sampling.py").write_text(SAMPLING)
+    types = NodeFolder(folder)
+    made = (
+        GraphBuilder("adaptive")
+        .node("det", "replay", process="one", file=str(tmp_path / "frames.h5"), dataset="/frames",
+              speed=0)
+        .node("some", "sampling", process="one")
+        .node("hits", "hits", process="one", above=10, pixels=4)
+        .node("out", "channel")
+        .edge("hits.hit -> some.hit", feedback=True)
+        .edge("det -> some.frames")
+        .edge("some.frames -> hits")
+        .edge("some.given -> out")
+        .edge("hits.hit -> out")
+    )  # fmt: skip
+    given: dict[int, int] = {}
+    looked: dict[int, int] = {}
+
+    def hear(edge: str, frame: Frame) -> None:
+        (given if edge.startswith("some") else looked)[frame.seq_num] = int(frame.data)
+
+    with Runner(checked(made.graph(), types), types, nodes=folder) as runner:
+        runner.heard = hear
+        runner.begin(triggered=True)
+        for number in range(1, 41):  # the next one when this one was looked at, or left out
+            runner.trigger("det", number - 1)
+            while number not in given or (given[number] and number not in looked):
+                assert not runner.failed
+                runner.pump(1.0)
+    passed = {number for number, one in given.items() if one}
+    assert {number for number, hit in looked.items() if hit} == bright
+    assert passed == {1, 6, *range(11, 24), 26, 31, 36}, "the first blank frame ends it"
 
 
 def test_a_pv_of_another_process_feeds_a_graph(tmp_path: Path) -> None:

@@ -137,6 +137,11 @@ def _ports(
         return None
     edge = replace(edge, source_port=start.name, target_port=end.name)
     _types(edge, start, end, path, faults)
+    word = getattr(known[edge.source], "packing", "")
+    if word and graph.nodes[edge.source].parameters.get(word) and not end.compressed:
+        remedy = f"put decompress between them, or write {word}: false"
+        what = f"{edge.start} gives compressed frames, which {edge.end} cannot read"
+        faults.add(path, what, remedy)
     if edge.feedback and edge.policy.kind not in ("latest", "sample"):
         faults.add(
             f"{path}.policy", f"a feedback edge that is {edge.policy.kind} could hold itself up",

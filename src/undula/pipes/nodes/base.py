@@ -126,6 +126,7 @@ class Node:
         passes: outputs that give one result for each frame of an input, where there are several.
         one_shape: the frames that come to it are all of one shape.
         files: parameters that name files.
+        packing: the parameter with which its frames are compressed.
         fresh: what `result` gives is not changed by the node afterwards, though it covers several
             frames: nobody needs a copy.
         wanted: output ports that somebody takes; None: all. The others may be left out.
@@ -146,6 +147,7 @@ class Node:
     passes: ClassVar[Mapping[str, str]] = {}
     one_shape: ClassVar[bool] = False
     files: ClassVar[tuple[str, ...]] = ()
+    packing: ClassVar[str] = ""
     fresh: ClassVar[bool] = False
     declared: ClassVar[Mapping[str, FieldInfo]] = {}
     wanted: frozenset[str] | None = None

@@ -53,6 +53,7 @@ class Replay(Source):
     )
 
     files = ("file",)
+    packing = "packed"
 
     @classmethod
     def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003

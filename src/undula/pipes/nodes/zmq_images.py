@@ -45,6 +45,7 @@ class ZmqImages(LiveSource):
 
     name = "zmq_images"
     outputs = (Port("frames", "frames as they were sent", ndim=None),)
+    packing = "packed"
     address: str = parameter("", "of the sender", examples=["tcp://detector:9999"])
     kind: Literal["pull", "subscribe"] = parameter("pull", "how it sends: PUSH or PUB")
     packed: bool = parameter(

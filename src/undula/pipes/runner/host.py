@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -57,6 +57,7 @@ class NodeHost:
         self._make = make
         self.into = {edge.name: edge for edge in graph.into(spec.name)}
         self.out = graph.out_of(spec.name)
+        self._steered = any(edge.feedback for edge in self.into.values())
         if self.out:
             node.wanted = frozenset(edge.source_port for edge in self.out)
         self.inlets: dict[str, Receiving] = {}
@@ -160,7 +161,7 @@ class NodeHost:
 
     def _worked(self) -> bool:
         if not self._queue and not self._stop_asked:
-            for name, inlet in self.inlets.items():
+            for name, inlet in self._in_turn():
                 try:
                     frames = inlet.take(AT_ONCE, 0.0)
                 except UndulaError as exc:
@@ -175,6 +176,12 @@ class NodeHost:
             if not self._hand_on() or time.monotonic() > until:
                 break
         return worked
+
+    def _in_turn(self) -> Iterable[tuple[str, Receiving]]:
+        """Inlets in the order in which they are heard: what comes back from below goes first."""
+        if not self._steered:
+            return self.inlets.items()
+        return sorted(self.inlets.items(), key=lambda one: not self.into[one[0]].feedback)
 
     def _work(self, edge: EdgeSpec, inlet: Receiving, frame: Frame) -> None:
         node, status = self.node, self.status
