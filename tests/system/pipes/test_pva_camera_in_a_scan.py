@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,6 +13,7 @@ from queue import SimpleQueue
 from typing import Any
 
 import h5py
+import hdf5plugin  # noqa: F401  # the frames are compressed
 import numpy as np
 import pytest
 
@@ -18,6 +21,9 @@ from undula.bus.endpoints import QUEUE_STATUS
 from undula.cli.main import main
 from undula.client import Client
 from undula.messages import GraphTold, QueueStatus
+from undula.pipes.graph import GraphBuilder, checked
+from undula.pipes.nodes.user_nodes import NodeFolder
+from undula.pipes.runner import Runner
 from undula.testing.beamline import NAME, local_beamline
 from undula.testing.iocs import Ioc, start_pva_camera
 from undula.testing.pva_camera_ioc import SIZE, frame
@@ -213,3 +219,43 @@ def test_a_camera_that_goes_away_in_mid_scan_pauses_it_until_it_is_back(
     for part in (found[:again], found[again:]):
         assert part == sorted(set(part)), "each point has a frame of its own"
     assert ledger(scan.run.path, "complete")
+
+
+def test_updates_that_the_server_left_out_are_named_by_their_numbers(
+    camera: Ioc, tmp_path: Path
+) -> None:
+    from p4p.client.thread import Context
+
+    with Context("pva", conf=camera.env, useenv=False) as context:
+        context.put("PVA:cam1:ImageMode", "Single")
+        context.put("PVA:cam1:Acquire", 1, wait=True)
+        first = int(context.get("PVA:cam1:ArrayCounter_RBV")) + 1
+        for pv, value in (("ImageMode", "Multiple"), ("NumImages", 30), ("AcquireTime", 0.0)):
+            context.put(f"PVA:cam1:{pv}", value)
+        made = (
+            GraphBuilder("overrun")
+            .node("det", "pva_images", pv="PVA:Pva1:Image", provider=dict(camera.env),
+                  first=first, frames=30, queue=2, shape=[SIZE, SIZE])
+            .node("file", "frame_file", folder=str(tmp_path))
+            .edge("det -> file")
+        )  # fmt: skip
+        types = NodeFolder()
+        with Runner(checked(made.graph(), types), types) as runner:
+            runner.begin()
+            while not runner.status.nodes["det"].left_out:  # the image from before: it listens
+                runner.pump(1.0)
+            os.kill(runner.pids()["det"], signal.SIGSTOP)
+            context.put("PVA:cam1:Acquire", 1, wait=True, timeout=60)
+            os.kill(runner.pids()["det"], signal.SIGCONT)
+            while not runner.over:
+                runner.pump(1.0)
+            report = runner.outcome().report
+    (missing,) = report.missing
+    assert missing.place == "never made by det"
+    with h5py.File(tmp_path / "frames_0001.h5") as file:
+        group = file["entry/data"]
+        there = group["seq_num"][()].tolist()
+        stamped = group["data"][:, 0, 0].tolist()
+    assert stamped == [first - 1 + number for number in there]
+    assert sorted([*there, *missing.frames]) == list(range(1, 31))
+    assert len(missing.frames) > 10

@@ -114,6 +114,7 @@ class LiveSource(Source):
         again = stamp is not None and (stamp == self._stamp or self._stamp is None)
         self._stamp = stamp
         if number > self._last or not self._last:
+            self.before += not number
             return number
         if again and number == self._last:
             self.twice += 1

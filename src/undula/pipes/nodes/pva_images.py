@@ -65,7 +65,7 @@ class PvaImages(LiveSource):
     name = "pva_images"
     outputs = (Port("frames", "frames as they were served", ndim=None),)
     pv: str = parameter("", "the PV", examples=["13SIM1:Pva1:Image"])
-    queue: int = parameter(100, "updates that the server keeps for us", ge=1, le=100_000)
+    queue: int = parameter(100, "updates that the server keeps for us", ge=2, le=100_000)
     provider: dict[str, str] = parameter(
         {}, "settings of the PVA client in place of the environment's",
         examples=[{"EPICS_PVA_ADDR_LIST": "10.1.2.3"}],

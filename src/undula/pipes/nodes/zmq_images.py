@@ -91,6 +91,8 @@ class ZmqImages(LiveSource):
             if data is None:
                 return
             number = self._number(_whole(header, "frame"))
+            if not number:
+                return
             frame = self._fits(frame_of(header, data, number, packed=self.packed))
         except WireError as exc:
             self._refuse(exc)
