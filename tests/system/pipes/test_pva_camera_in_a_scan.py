@@ -105,8 +105,9 @@ def test_the_how_to_page_is_true(
     scans, shapes = blocks("text")
     of_camera, of_made_up = scans.strip().splitlines()
     typed(of_made_up, monkeypatch)
-    assert client.runs[-1].data["made_up"].shape == (5, 1024, 1024)
     typed(of_camera, monkeypatch)
+    last = client.scan("samx", 0, 1, 5, time=0.02, detectors=["cam"]).run  # its file is closed
+    assert client.runs[last.number - 2].data["made_up"].shape == (5, 1024, 1024)
     capsys.readouterr()
     typed(shapes, monkeypatch)
     assert "cam_rings_intensity" in capsys.readouterr().out

@@ -42,9 +42,16 @@ class Firing:
         self._stamp: object = None
         self.asked = self.fired = self.made = 0
         """The last trigger that was given, that was put, and whose frame came."""
+        self._lost = 0
+        """The last trigger whose frame will not come: the camera was done, and it was not there."""
 
     def ask(self, number: int) -> None:
-        """Trigger `number` is given; one before it that was not put is given up."""
+        """Trigger `number` is given; who gives it waits for no frame before it any more.
+
+        Triggers that were not put yet are put all the same, in order: each has its frame.
+        """
+        if not self.busy and self.up:
+            self._lost = self.fired
         self.asked = max(self.asked, number)
 
     def resume(self, made: int) -> None:
@@ -88,8 +95,8 @@ class Firing:
         if self._to_set:
             self.busy = self._to_set.pop(0)
             return self.busy, self._settings[self.busy]
-        if self.asked > self.fired:
-            self.fired, self.busy = self.asked, self._pv
+        if self.asked > self.fired and self.fired <= max(self.made, self._lost):
+            self.fired, self.busy = self.fired + 1, self._pv
             return self._pv, self._value
         return None
 
