@@ -7,11 +7,9 @@ says of itself is kept in a file of the run folder, where `top` finds it.
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,7 +26,6 @@ from undula.cli.output import (
 )
 from undula.core.errors import InputError
 from undula.core.paths import BeamlinePaths, beamline_paths, default_beamline
-from undula.core.procs import ProcessId
 
 if TYPE_CHECKING:
     from undula.pipes.frame import Frame
@@ -197,25 +194,6 @@ def check(
             print(f"it needs a placement that reaches {', '.join(elsewhere)}: no command has one")
 
 
-@contextmanager
-def _published(folder: Path, name: str) -> Iterator[Any]:
-    """Keep a status where `top` finds it, as long as this process lives."""
-    folder.mkdir(parents=True, exist_ok=True)
-    own = ProcessId.of(os.getpid())
-    path = folder / f"{name}.{os.getpid()}.json"
-
-    def publish(status: GraphStatus) -> None:
-        content = {"pid": os.getpid(), "ticks": own.ticks if own else 0, "status": status.plain()}
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(content), encoding="utf-8")
-        temporary.replace(path)
-
-    try:
-        yield publish
-    finally:
-        path.unlink(missing_ok=True)
-
-
 def performed(
     graph: Graph, types: NodeFolder, folder: Path | None, paths: BeamlinePaths,
     duration_s: float | None, quiet: bool, *,
@@ -229,12 +207,12 @@ def performed(
     `steps` triggers the source as it likes, and the graph ends behind it; `watch` is called now
     and then, and may stop it.
     """
-    from undula.cli.pipes_top import on_the_bus
+    from undula.cli.pipes_top import on_the_bus, published
     from undula.pipes.runner import Runner
 
     shown_at = 0.0
     with (
-        _published(paths.pipes, graph.name) as publish,
+        published(paths.pipes, graph.name) as publish,
         on_the_bus(paths.name, graph.name) as voice,
         Runner(graph, types, nodes=folder, spill=spill_folder(spill, paths)) as runner,
     ):

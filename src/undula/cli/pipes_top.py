@@ -7,6 +7,7 @@ commands keep. Out: tables, JSON.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -98,6 +99,25 @@ def _value_text(value: Any) -> str:
         return f"{len(value)} x {len(value[0])}"
     shown = ", ".join(_value_text(item) for item in value[:MOST_SHOWN])
     return shown + (", ..." if len(value) > MOST_SHOWN else "")
+
+
+@contextmanager
+def published(folder: Path, name: str) -> Iterator[Any]:
+    """Keep a status where `top` finds it, as long as this process lives."""
+    folder.mkdir(parents=True, exist_ok=True)
+    own = ProcessId.of(os.getpid())
+    path = folder / f"{name}.{os.getpid()}.json"
+
+    def publish(status: GraphStatus) -> None:
+        content = {"pid": os.getpid(), "ticks": own.ticks if own else 0, "status": status.plain()}
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(content), encoding="utf-8")
+        temporary.replace(path)
+
+    try:
+        yield publish
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def running(folder: Path) -> list[GraphStatus]:

@@ -443,7 +443,7 @@ def test_a_wrong_change_is_refused_with_the_remedy_and_nothing_is_changed(
 def test_a_part_of_a_parameter_is_changed_in_mid_scan_and_the_run_says_so(
     client: Client, folder: Path
 ) -> None:
-    client.scan("samx", 0, 1, 1, detectors=["cam"])
+    before = the_run(client.scan("samx", 0, 1, 1, detectors=["cam"]))
     roi = client.pipes["cam"]["roi"]
     shut = folder / "shut"
     shut.touch()  # so that the scan is under way until this is gone
@@ -463,6 +463,8 @@ def test_a_part_of_a_parameter_is_changed_in_mid_scan_and_the_run_says_so(
     (change,) = stop["configuration_changes"]
     assert change["key"] == "cam_roi_rois_half_width"
     assert (change["before"], change["after"]) == (32, 16)
+    found = {d.name: (d.a, d.b) for d in before.diff(run)}
+    assert found["cam_roi_rois_half_width"] == (32, "32, then 16")
     sums, frames = np.asarray(run.data["cam_roi_sum"]), run.data["cam"][()]
     assert sums[-1, 1] == frames[-1, :, :16].sum()
     with h5py.File(run.path) as file:
