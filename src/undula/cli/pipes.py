@@ -324,6 +324,10 @@ def plain_outcome(outcome: Outcome) -> dict[str, Any]:
             {"edge": m.edge, "frames": m.frames.intervals(), "place": m.place}
             for m in report.missing
         ],
+        "unknown": [
+            {"edge": m.edge, "frames": m.frames.intervals(), "place": m.place}
+            for m in report.unknown
+        ],
         "status": outcome.status.plain(),
     }
 
