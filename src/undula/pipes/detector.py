@@ -21,16 +21,14 @@ from undula.core.log import get_logger
 from undula.devices.sim.status import SimStatus
 from undula.devices.telling import SILENT, Telling
 from undula.pipes.errors import GraphError
-from undula.pipes.for_scans import ScanGraph, configuration_key, for_scans
-from undula.pipes.graph import Graph, checked, load_graph, read_graph
-from undula.pipes.graph.place import placed
+from undula.pipes.for_scans import ScanGraph, configuration_key
+from undula.pipes.graph import Graph
+from undula.pipes.graph_of_device import usable_graph
 from undula.pipes.graph_thread import LOOK_S, GraphThread
 from undula.pipes.live_graph import LiveGraph
-from undula.pipes.nodes.user_nodes import NodeFolder
 from undula.pipes.points import Awaited, Points, SourceWatch
 from undula.pipes.run_books import LEDGER_S, RunBooks
 from undula.pipes.run_files import RunFiles, close_files
-from undula.pipes.runner.placement import LocalPlacement, placeable
 from undula.pipes.runner.runner import Runner
 from undula.pipes.runner.status import GraphStatus
 
@@ -213,8 +211,7 @@ class GraphDetector:
 
     def _give_up(self, error: UndulaError | None) -> None:
         """Wait for no frame any more, because it came, or because of an error."""
-        waiting, self._waiting, self._awaited = self._waiting, None, None
-        self.held_up = ""
+        waiting, self._waiting, self._awaited, self.held_up = self._waiting, None, None, ""
         if waiting is not None:
             waiting.finish(error)
 
@@ -401,18 +398,3 @@ class GraphDetector:
         """End the graph's processes; the next trigger starts them anew."""
         self._thread.end(self._timeout_s)
         get_logger().info("graph_ended", device=self.name)
-
-
-def usable_graph(
-    name: str, graph: str | Mapping[str, Any], nodes: Path | None,
-    place: Mapping[str, str] | None = None,
-) -> ScanGraph:  # fmt: skip
-    """The graph of a device file, as scans use it, on hosts that the engine reaches.
-
-    Raises: GraphError with every fault.
-    """
-    types = NodeFolder(nodes)
-    plain = load_graph(Path(graph)) if isinstance(graph, str) else read_graph(graph, name)
-    made = checked(placed(plain, place or {}), types)
-    placeable(made, LocalPlacement().sites())
-    return for_scans(made, types, name)

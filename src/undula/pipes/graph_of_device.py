@@ -1,0 +1,33 @@
+"""Room: pipes. The graph that a device file gives, checked in every way that is known beforehand.
+
+In: a graph or the path of one, the folder of nodes, where its nodes run. Out: the graph as scans
+use it, or every fault with its place. Called by: `detector`, when it is made and when its device
+file is checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from undula.pipes.for_scans import ScanGraph, for_scans
+from undula.pipes.graph import checked, load_graph, read_graph
+from undula.pipes.graph.place import placed
+from undula.pipes.nodes.user_nodes import NodeFolder
+from undula.pipes.runner.placement import LocalPlacement, placeable
+
+
+def usable_graph(
+    name: str, graph: str | Mapping[str, Any], nodes: Path | None,
+    place: Mapping[str, str] | None = None,
+) -> ScanGraph:  # fmt: skip
+    """The graph of a device file, as scans use it, on hosts that the engine reaches.
+
+    Raises: GraphError with every fault.
+    """
+    types = NodeFolder(nodes)
+    plain = load_graph(Path(graph)) if isinstance(graph, str) else read_graph(graph, name)
+    made = checked(placed(plain, place or {}), types)
+    placeable(made, LocalPlacement().sites())
+    return for_scans(made, types, name)
