@@ -22,6 +22,8 @@ from undula.messages import QueueStatus, RunOpened
 from undula.session.table import WIDTH, TableText, plot_lines, progress_text, summary_lines
 
 REDRAW_S = 0.1
+RESTS = 4
+"""So many times what a redraw took passes before the next: a slow terminal holds up no table."""
 MAX_ROWS_A_REDRAW = 25
 
 
@@ -83,7 +85,7 @@ class TextDisplay(Views):
         self._table: TableText | None = None
         self._printed = 0
         self._footer = 0
-        self._drawn = 0.0
+        self._due = 0.0
         self._status: QueueStatus | None = None
 
     def step(self, step: Step, status: QueueStatus | None = None) -> None:
@@ -97,7 +99,7 @@ class TextDisplay(Views):
         ended = step.document is not None and step.document.name == "stop"
         if ended:
             self._draw(final=True)
-        elif time.monotonic() - self._drawn >= REDRAW_S:
+        elif time.monotonic() >= self._due:
             self._draw()
 
     def _open(self, opened: RunOpened) -> None:
@@ -110,7 +112,7 @@ class TextDisplay(Views):
         if view is None:
             self._waiting()
             return
-        self._drawn = time.monotonic()
+        began = time.monotonic()
         new = self._new_rows(view)
         if self._live:
             self._clear()
@@ -122,6 +124,8 @@ class TextDisplay(Views):
         if final:
             self._finish(view)
         self._out.flush()
+        ended = time.monotonic()
+        self._due = max(began + REDRAW_S, ended + RESTS * (ended - began))
 
     def _new_rows(self, view: RunView) -> list[str]:
         if not view.columns:
@@ -160,7 +164,7 @@ class TextDisplay(Views):
     def _waiting(self) -> None:
         if not self._live or self._status is None or self._status.running is None:
             return
-        self._drawn = time.monotonic()
+        self._due = time.monotonic() + REDRAW_S
         self._clear()
         self._write([f"waiting in the queue behind {self._status.running.command}"[:WIDTH]])
         self._footer = 1

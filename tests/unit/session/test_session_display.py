@@ -11,7 +11,7 @@ import pytest
 from undula.analysis.view import RunView
 from undula.client import Step
 from undula.messages import RunDocument, RunOpened
-from undula.session.display import TextDisplay
+from undula.session.display import REDRAW_S, TextDisplay
 from undula.session.plot import curve, heat_map
 from undula.session.table import TableText, progress_text, summary_lines
 
@@ -100,6 +100,22 @@ def test_a_thousand_points_are_drawn_in_few_redraws_at_a_terminal() -> None:
     redraws = out.getvalue().count("\x1b[J")
     assert redraws <= (time.monotonic() - begin) * 10 + 2
     assert "points not shown" in out.getvalue()
+
+
+class SlowTerminal(Terminal):
+    """A terminal over a slow line: a redraw takes longer than from one to the next."""
+
+    def flush(self) -> None:
+        time.sleep(1.5 * REDRAW_S)
+
+
+def test_a_slow_terminal_does_not_hold_up_the_points() -> None:
+    out = SlowTerminal()
+    display = TextDisplay(out, plot=True)
+    for step in steps(points=100, total=100):
+        display.step(step)
+    redraws = out.getvalue().count("\x1b[J")
+    assert redraws <= 5, "each point waited for the terminal"
 
 
 def test_progress_has_a_bar_and_the_time_left() -> None:
