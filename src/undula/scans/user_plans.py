@@ -14,6 +14,7 @@ import difflib
 import keyword
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import bluesky.plan_stubs as bps
@@ -23,16 +24,19 @@ import numpy as np
 from bluesky.utils import Msg, RunEngineControlException
 
 from undula.core.errors import InputError, UndulaError
+from undula.core.in_time import OverTimeError, in_time
 from undula.core.plan_words import HINTS, Points
 from undula.devices.registry import Registry
 from undula.messages import PlanSource
 from undula.plans import StepForm, listed
 from undula.plans.step import Messages
-from undula.scans.plan_code import define, names_used, refuse_forgotten, where_in
+from undula.scans.plan_code import define, line_of, names_used, refuse_forgotten, where_in
 from undula.scans.try_plan import Trials
 
 EVERYTHING = "dev"
 MODULES = {"bp": bp, "bps": bps, "bpp": bpp, "np": np, "Msg": Msg, **HINTS}
+LIMIT_S = 20.0
+"""Making a plan takes no longer: the generator, which has not begun, or its points."""
 TRIALS = Trials()
 """Editions of plans that this process need not try again."""
 
@@ -142,14 +146,23 @@ def shell_names(devices: Registry) -> dict[str, Any]:
 
 
 def load_plan(source: PlanSource, devices: Registry) -> LoadedPlan:
-    """Make the plan. Raises: InputError that names the line; when its imports hang or crash."""
+    """Make the plan. Raises: InputError that names the line; when it takes too long, when its
+    imports hang or crash.
+    """
     TRIALS.need(source)
     names = shell_names(devices) | {"__name__": f"plan_{source.name}"}
     define(source, names)
     refuse_forgotten(source)
     try:
-        plan = eval(source.call, names)  # noqa: S307  # a person's plan, with the trust of a user
-    except UndulaError:
+        plan = in_time(partial(_made, source, names), LIMIT_S)
+    except OverTimeError as late:
+        raise InputError(
+            f"making the plan {source.name} took longer than {LIMIT_S:g} s",
+            remedy="correct what does not end, or take what waits out of it",
+            where=_line_at(source, late) or source.call[:200],
+        ) from None
+    except UndulaError as error:
+        error.where = error.where or where_in(source, error.__traceback__) or None
         raise
     except BaseException as exc:  # a person's own code may raise anything, also sys.exit()
         place = where_in(source, exc.__traceback__) or source.call[:200]
@@ -164,6 +177,16 @@ def load_plan(source: PlanSource, devices: Registry) -> LoadedPlan:
             remedy="a plan is a function with yield from ... in it",
         )
     return LoadedPlan(source, plan)
+
+
+def _made(source: PlanSource, names: dict[str, Any]) -> Any:
+    return eval(source.call, names)  # noqa: S307  # a person's plan, with the trust of a user
+
+
+def _line_at(source: PlanSource, late: OverTimeError) -> str:
+    """The innermost line of the person's own text that ran when the time was over."""
+    found = (line_of(source, *place) for place in late.places)
+    return next(filter(None, found), "")
 
 
 def form_of(plan: str, points: Points, devices: Registry) -> StepForm:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -352,3 +354,45 @@ def test_the_throw_away_process_needs_no_bluesky() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("points", "said"),
+    [
+        (
+            "{axis: [0, 1, 2]}, time=[0.1, 0.2]",
+            r"time is \[0.1, 0.2\].* give one count time for all",
+        ),
+        ("{axis: [0, 1, 2]}, time='0.1'", "time is 0.1"),
+        ("{axis: [0, 'x', 2]}", "a position of samx is x.* give finite numbers"),
+        ("{axis: [0, [1], 2]}", r"a position of samx is \[1\]"),
+        ("{axis: 3}", "samx is 3.* give a list of positions"),
+        ("[axis, [0, 1]]", r"axes is \[.*give a dict of axes"),
+        ("{axis: [0, 1]}, detectors='diode'", r"detectors is diode.* e.g. \[D.diode\]"),
+        ("num=2.5", "num is 2.5.* whole number"),
+        ("{axis: [0, 1], M.samy: [0]}", r"the axes of Points have \[1, 2\] positions"),
+    ],
+)
+def test_points_that_are_wrong_are_told_with_line_and_word(
+    house: ScanHouse, points: str, said: str
+) -> None:
+    (house.plans / "bad.py").write_text(
+        f"def bad(axis: Movable) -> Points:\n    return Points({points})\n"
+    )
+    with pytest.raises(InputError, match=said) as told:
+        house.check("bad", "samx")
+    assert str(told.value).startswith("[bad.py, line 2: return Points(")
+
+
+def test_points_that_are_never_made_are_told_with_their_line_and_nothing_runs_on(
+    house: ScanHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("undula.scans.user_plans.LIMIT_S", 0.3)
+    (house.plans / "bad.py").write_text(
+        "def bad(axis: Movable) -> Points:\n    while True:\n        axis.position\n"
+    )
+    with pytest.raises(InputError, match=r"making the plan bad took longer than 0\.3 s") as told:
+        house.check("bad", "samx")
+    assert re.match(r"\[bad.py, line [23]: (while True:|axis.position)\]", str(told.value))
+    assert "in_time" not in {thread.name for thread in threading.enumerate()}
+    assert house.run("knife", "samx", [0, 1]).exit_status == "success"
