@@ -251,14 +251,13 @@ class ScanHandle:
     def data(self) -> Data:
         """The data of the last run, of an open one the points so far: `handle.data.to_xarray()`.
 
+        After the end of the scan it waits for a complete file, as `run` does.
         Raises: InputError before the first run; StorageError before its first point.
         """
-        from undula.client.data import open_data
-
-        numbers = self.run_numbers
-        if not numbers:
+        run = self.run
+        if run is None:
             raise InputError("the scan has not begun", remedy="wait until it has")
-        return open_data(self._client.runs[numbers[-1]].path)
+        return run.data
 
     def file_closed(self, uid: str, timeout_s: float = FILE_WAIT_S) -> RunFileClosed | None:
         """Wait for the file of a run to be complete; None when it is not within `timeout_s`."""
