@@ -195,10 +195,14 @@ class Steps:
             self._go_back("resumed")
 
     def turn(self) -> None:
-        """See to what was asked; `turns` has what is to be told of it."""
+        """See to what was asked; `turns` has what is to be told of it.
+
+        What is to be left out first: it is of the point that was under way when it was asked, from
+        which a point that is taken again leads away.
+        """
         with self._lock:
             asks, self._asks, self.asked, self.now = self._asks, [], False, False
-        for ask in asks:
+        for ask in sorted(asks, key=lambda ask: ask.action != "skip"):
             if ask.action == "complete":
                 self.completed = True
                 self._tell("completed", self.point)

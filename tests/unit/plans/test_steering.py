@@ -135,6 +135,22 @@ def test_the_last_point_is_retaken_after_the_one_under_way(engine: RunEngine) ->
     assert list(got.rows.values()) == [*values[:20], values[18], *values[20:]]
 
 
+def test_a_point_is_left_out_although_another_one_is_taken_again_first(engine: RunEngine) -> None:
+    steps = Steps(len(POINTS))
+
+    def ask() -> None:
+        assert steps.retake(2, now=False) == "point 2 is taken again"
+        assert steps.skip() == "point 20 is left out"
+
+    got = _hooked(engine, steps, 20, ask)
+    values = POINTS.ravel().tolist()
+    assert list(got.rows.values()) == [*values[:19], values[1], *values[20:]]
+    assert got.turns == [
+        Turn("skipped", 20, 20, 21), Turn("retaken", 2, 20, 2), Turn("resumed", 2, 21, 21),
+    ]  # fmt: skip
+    assert steps.done == Done(249, 1, 1)
+
+
 def test_the_last_of_all_points_may_be_retaken_while_it_is_under_way(engine: RunEngine) -> None:
     steps = Steps(len(POINTS))
     got = _hooked(engine, steps, 250, lambda: steps.retake(249, now=False))
