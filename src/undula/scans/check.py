@@ -20,7 +20,7 @@ from undula.plans import FORMS
 from undula.plans.usage import check_call
 from undula.scans.checked_scan import CheckedScan, Driven
 from undula.scans.declared import check_declared, check_form
-from undula.scans.graphs import refuse_misfits
+from undula.scans.fit_check import check_fits
 from undula.scans.involved import (
     bytes_per_point,
     detectors_of,
@@ -147,5 +147,5 @@ def check_scan(request: ScanRequest, devices: Registry, settings: BeamlineSettin
         scan = check_declared(request, devices, settings)
     else:
         scan = _check_foreign(request, devices, settings)
-    refuse_misfits(scan.detectors, devices)
+    check_fits(scan, devices)
     return _rest(scan)

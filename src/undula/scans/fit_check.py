@@ -1,0 +1,43 @@
+"""Room: scans. A fit that a scan wants is of something that the scan reads.
+
+In: a checked scan, the devices. Out: nothing, or an `InputError` before anything moves. Which
+models there are is known to who asks (`analysis.wishes`); here stands only what is fitted.
+"""
+
+from __future__ import annotations
+
+from undula.analysis.wishes import KEY, wishes
+from undula.core.errors import InputError
+from undula.core.suggest import near
+from undula.devices.registry import Registry
+from undula.scans.checked_scan import CheckedScan
+
+
+def check_fits(scan: CheckedScan, devices: Registry) -> None:
+    """Raise InputError for a fit of a signal that is not read, and for what is no fit.
+
+    Of a plan whose points are not known nobody knows what it will read: any device will do.
+    """
+    said = scan.request.metadata.get(KEY)
+    if not said:
+        return
+    wanted = [wish.signal for wish in wishes({KEY: said}) if wish.signal]
+    if not wanted:
+        return
+    known = scan.form is not None
+    read = _read(scan) if known else [n for n in devices.names() if devices[n].obj is not None]
+    names = list(dict.fromkeys(name for n in read for name in (n, *devices[n].describe())))
+    for signal in wanted:
+        if signal not in names:
+            meant = near(signal, names)
+            listed = f"it reads {', '.join(names) or 'nothing'}" if known else "see undula devices"
+            raise InputError(
+                f"the fit is of {signal}, which {'this scan' if known else 'no device'} "
+                f"{'does not read' if known else 'gives'}",
+                remedy=f"did you mean {meant}?" if meant else listed,
+            )
+
+
+def _read(scan: CheckedScan) -> list[str]:
+    """Devices that are read at each point, beside the axes that are moved."""
+    return [n for n in (*scan.detectors, *scan.driven.axes) if n not in scan.axes]
