@@ -5,6 +5,7 @@ In: words; an item is its place or the beginning of its id. Out: the queue as it
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -21,9 +22,11 @@ from undula.cli.output import (
     print_json,
     table,
 )
+from undula.cli.queue_seen import seen_queue
 from undula.client import QueueView, queue_text
 from undula.core.errors import InputError
-from undula.messages import QueueStatus
+from undula.core.shown import counted
+from undula.messages import QueueItem, QueueStatus
 
 Item = Annotated[str, typer.Argument(help="A waiting scan: its place, or the beginning of its id.")]
 Words = Annotated[list[str] | None, typer.Argument(help="Arguments, as `undula plan` has them.")]
@@ -36,8 +39,9 @@ Act = Callable[[QueueView], QueueStatus]
 
 
 def _act(act: Act, as_json: bool, beamline: str | None) -> None:
-    with connected(beamline) as client:
-        status = act(client.queue)
+    with seen_queue(beamline) as seen:
+        status = act(seen.queue)
+        seen.shown(status)
     if as_json:
         print_json(status)
     else:
@@ -122,16 +126,19 @@ def add(
 ) -> None:
     """Check a scan and queue it. Example: undula queue add scan samx -1 1 21 --repeat 3"""
     args, kwargs = parsing.arguments(words or [])
-    with connected(beamline) as client:
-        handle = client.queue.add(
+    with seen_queue(beamline) as seen:
+        handle = seen.queue.add(
             plan, *args, time=time, detectors=parsing.names(detectors), at=at, before=before,
             after=after, repeats=repeats, sample=sample, hold=hold, approval=approval, **kwargs,
         )  # fmt: skip
-        status = client.queue.list()
+        status = seen.queue.list()
+        seen.added(status)
     if as_json:
         print_json({"item_id": handle.item_id, "status": status})
     else:
-        print(f"queued: {handle.accepted.command}\n  item {handle.item_id}")
+        places = [item.item_id for item in status.waiting]
+        at = f", at place {places.index(handle.item_id) + 1}" if handle.item_id in places else ""
+        print(f"queued: {handle.accepted.command}\n  item {handle.item_id}{at}")
 
 
 @kind
@@ -198,6 +205,66 @@ def repeat(
 
 
 @kind
+def clear(
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Also those of others, without a question.")
+    ] = False,
+    as_json: JsonOption = False,
+    beamline: BeamlineOption = None,
+) -> None:
+    """Take all waiting scans out. It asks when some of them are of others.
+
+    What was taken out comes back by `undula queue put-back`. Example: undula queue clear
+    """
+    with seen_queue(beamline) as seen:
+        status = seen.queue.list()
+        of_others = [item for item in status.waiting if item.user != seen.user]
+        if of_others and not yes:
+            _ask_to_clear(of_others, len(status.waiting))
+        status = seen.queue.clear()
+        seen.shown(status)
+    if as_json:
+        print_json(status)
+    else:
+        print(queue_text(status))
+
+
+def _ask_to_clear(of_others: list[QueueItem], waiting: int) -> None:
+    """Raises: InputError when nobody can be asked, or the answer is no."""
+    named = "; ".join(f"{item.command or item.plan} of {item.user}" for item in of_others[:NAMED])
+    more = f"; and {len(of_others) - NAMED} more" if len(of_others) > NAMED else ""
+    what = f"{len(of_others)} of the {counted(waiting, 'scan')} that wait are not yours: "
+    what += named + more
+    asked = sys.stdin.isatty() and sys.stdout.isatty()
+    if not asked or not typer.confirm(f"{what}\nTake them out, too?"):
+        raise InputError(
+            what if not asked else "nothing was taken out",
+            remedy="your own alone: undula queue remove ITEM; all: undula queue clear --yes",
+        )
+
+
+NAMED = 10
+"""So many scans of others are named before they are taken out."""
+
+
+@kind
+def put_back(
+    items: Annotated[
+        list[str] | None,
+        typer.Argument(help="Beginnings of ids, from `undula queue history`; none: the last."),
+    ] = None,
+    as_json: JsonOption = False,
+    beamline: BeamlineOption = None,
+) -> None:
+    """Queue again what was taken out; without an item, what was taken out last, together.
+
+    It is checked as new scans are, stays its author's, and goes to the end.
+    Example: undula queue put-back 3f2a
+    """
+    _act(lambda queue: queue.put_back(*(items or [])), as_json, beamline)
+
+
+@kind
 def hold(
     item: Item, reason: Reason = "", as_json: JsonOption = False, beamline: BeamlineOption = None
 ) -> None:
@@ -237,8 +304,8 @@ def stop_after(
 @kind
 def show(item: Item, as_json: JsonOption = False, beamline: BeamlineOption = None) -> None:
     """What a waiting scan measures, and who did what with it. Example: undula queue show 2"""
-    with connected(beamline) as client:
-        found = client.queue.show(item)
+    with seen_queue(beamline) as seen:
+        found = seen.queue.show(item)
     if as_json:
         print_json({"item": found.item, "scan": found.scan})
         return
@@ -268,7 +335,7 @@ def history(
     if as_json:
         print_json({"ended": list(found)})
     else:
-        print(table(["time", "ended as", "runs", "user", "scan", "reason"], found.rows()))
+        print(table(["time", "ended as", "runs", "user", "scan", "reason", "id"], found.rows()))
 
 
 def register(app: typer.Typer) -> None:
@@ -294,7 +361,6 @@ def register(app: typer.Typer) -> None:
         ("resume", QueueView.resume, "Go on, with a paused scan or with a queue that waits."),
         ("skip", QueueView.skip, "Leave out the point under way."),
         ("complete", QueueView.complete, "End the running scan early, as good, after its point."),
-        ("clear", QueueView.clear, "Take all waiting scans out."),
     )
     for name, act, text in simple:
         example = f"\n\nExample: undula queue {name}"
@@ -308,7 +374,8 @@ def register(app: typer.Typer) -> None:
     for name, command in (
         ("abort", abort), ("retake", retake), ("stop-all", stop_all), ("move", move),
         ("duplicate", duplicate), ("repeat", repeat),
-        ("hold", hold), ("lock", lock), ("unlock", unlock), ("stop-after", stop_after),
+        ("clear", clear), ("put-back", put_back), ("hold", hold),
+        ("lock", lock), ("unlock", unlock), ("stop-after", stop_after),
         ("show", show), ("history", history),
     ):  # fmt: skip
         group.command(name, epilog=EXIT_HELP)(command)

@@ -19,6 +19,7 @@ from undula.cli.output import (
     kind,
     print_json,
 )
+from undula.cli.queue_seen import seen_queue
 from undula.core.shown import counted
 
 File = Annotated[Path, typer.Argument(help="A .csv or .yaml file.")]
@@ -31,8 +32,10 @@ def check(as_json: JsonOption = False, beamline: BeamlineOption = None) -> None:
     Relative scans are checked from where the scans before leave the axes.
     Example: undula queue check
     """
-    with connected(beamline) as client:
-        items = client.queue.check()
+    with seen_queue(beamline) as seen:
+        items = seen.queue.check()
+        if seen.queue.seen is not None:
+            seen.shown(seen.queue.seen)
     if as_json:
         print_json({"checked": list(items)})
     else:

@@ -19,9 +19,10 @@ from undula.bus.endpoints import Endpoint
 from undula.bus.ports import Connector
 from undula.bus.signing import signed
 from undula.core.clock import now
-from undula.core.errors import InputError
+from undula.core.errors import AccessError, InputError
 from undula.core.ids import new_id
 from undula.core.secret import Secret
+from undula.core.tokens import claims_of
 from undula.messages import Request
 
 REQUEST_TIMEOUT_S = 10.0
@@ -92,6 +93,15 @@ class Link:
     def token(self) -> Secret:
         """The person's token now; empty where nobody logs in."""
         return self._token() if self._token else NO_TOKEN
+
+    @property
+    def person(self) -> str:
+        """Who asks, as the services know them: by their log in where there is one."""
+        asks = self._asks()
+        try:
+            return claims_of(asks.token).user if asks.token else asks.user
+        except AccessError:
+            return asks.user
 
     def _asks(self) -> Acting:
         return acting() or Acting(self.user, self.token())

@@ -47,6 +47,7 @@ class QueueView:
         self._link = link
         self._submit = submit
         self._seen: QueueStatus | None = None
+        self._strict = False
 
     def add(self, plan: Any, *args: Any, **options: Any) -> ScanHandle:
         """Check a scan and queue it: `queue.add("scan", samx, -1, 1, 21, time=0.1)`.
@@ -73,6 +74,19 @@ class QueueView:
         """How a scan waits and runs, from the words of `add`. Raises: InputError."""
         beside = {word: self._id(words[word]) for word in ("before", "after") if words.get(word)}
         return options_of({**words, **beside}, self._revision())
+
+    def recall(self, seen: QueueStatus | None) -> None:
+        """Go on from what its author saw before, e.g. in an earlier command of a terminal.
+
+        From now on a place is one of the queue as it was seen last, and of no other: StaleError
+        for one that was not in it. None: nothing was seen yet, and a place says nothing.
+        """
+        self._seen, self._strict = seen, True
+
+    @property
+    def seen(self) -> QueueStatus | None:
+        """The queue as its author saw it last; None before the first look."""
+        return self._seen
 
     # ---- look -------------------------------------------------------------------------------
 
@@ -114,8 +128,18 @@ class QueueView:
         return self._edit("remove", item, reason=reason)
 
     def clear(self) -> QueueStatus:
-        """Take all waiting scans out."""
+        """Take all waiting scans out; `did` of what is returned names them, and whose they were."""
         return self._edit("clear")
+
+    def put_back(self, *items: str | Any) -> QueueStatus:
+        """Queue anew, at the end, what was taken out: `put_back()`, `put_back("3f2a")`.
+
+        Args:
+            items: of the history, or beginnings of their ids; none: what was taken out last.
+        Raises: InputError when one was not taken out; LimitError ... as for new scans. All or none.
+        """
+        ids = [one if isinstance(one, str) else str(one.item.item_id) for one in items]
+        return self._do("put_back", CHECK_TIMEOUT_S, item_ids=ids)
 
     def move(
         self,
@@ -176,6 +200,7 @@ class QueueView:
         Relative scans are checked from where the scans before leave the axes.
         """
         result = self._link.ask(ENGINE_QUEUE, BATCH_TIMEOUT_S, action="check")
+        self._seen = QueueStatus.model_validate(result["status"])
         return CheckedScans(CheckedItem.model_validate(found) for found in result["checked"])
 
     def load(self, path: str | Path, dry_run: bool = False) -> CheckedScans:
@@ -335,8 +360,10 @@ class QueueView:
         """The id of an item that a person means. Raises: InputError for none, or several."""
         if not isinstance(item, str | int):
             return str(item.item_id)
-        waiting = self._known().waiting
         place = int(item) if isinstance(item, int) or item.isdecimal() else None
+        if self._strict and place is not None and len(str(item)) <= PLACE_DIGITS:
+            return self._seen_at(place)
+        waiting = self._known().waiting
         known = (
             place if place is not None else any(i.item_id.startswith(str(item)) for i in waiting)
         )
@@ -345,11 +372,23 @@ class QueueView:
         if place is not None and 0 < place <= len(waiting):
             return waiting[place - 1].item_id
         if place is not None and len(str(item)) <= PLACE_DIGITS:
-            raise InputError(
-                f"{len(waiting)} scans wait, there is no place {item}",
-                remedy="take the place, or the id, from undula queue list",
-            )
+            raise _no_place(place, waiting)
         return whole_id(str(item), waiting)
+
+    def _seen_at(self, place: int) -> str:
+        """The id at a place of the queue as it was seen. Raises: StaleError."""
+        waiting = self._seen.waiting if self._seen else []
+        if 0 < place <= len(waiting):
+            return waiting[place - 1].item_id
+        current = self._do("list").waiting
+        if not 0 < place <= len(current):
+            raise _no_place(place, current)
+        here = current[place - 1]
+        name = f"{here.command or here.plan} of {here.user}"
+        raise StaleError(
+            f"you have not seen what is at place {place} now: {name}",
+            remedy=f"look first: undula queue; or name it by its id: {here.item_id[:8]}",
+        )
 
     def __iter__(self) -> Iterator[QueueItem]:
         return iter(self.list().waiting)
@@ -362,6 +401,13 @@ class QueueView:
 
     def __repr__(self) -> str:
         return queue_text(self.list(), LONGEST)
+
+
+def _no_place(place: int, waiting: list[QueueItem]) -> InputError:
+    return InputError(
+        f"{len(waiting)} scans wait, there is no place {place}",
+        remedy="take the place, or the id, from undula queue list",
+    )
 
 
 def _goes_on(status: QueueStatus) -> bool:

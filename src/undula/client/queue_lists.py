@@ -66,7 +66,7 @@ class EndedItems(tuple[EndedItem, ...]):
     __slots__ = ()
 
     def rows(self) -> list[Sequence[str]]:
-        """When, how, which runs, whose, what, why."""
+        """When, how, which runs, whose, what, why, and the beginning of the id."""
         return [
             [
                 f"{datetime.fromtimestamp(found.ended.time, UTC).astimezone():%Y-%m-%d %H:%M:%S}",
@@ -75,16 +75,17 @@ class EndedItems(tuple[EndedItem, ...]):
                 found.item.user,
                 found.item.command or found.item.plan,
                 found.ended.reason,
+                found.item.item_id[:8],
             ]
             for found in self
         ]
 
     def __repr__(self) -> str:
         lines = []
-        for when, how, runs, user, command, reason in self.rows():
+        for when, how, runs, user, command, reason, one in self.rows():
             run = f", run {runs}" if runs else ""
             why = f": {reason}" if reason else ""
-            lines.append(f"{when}  {how}{run}  {cut(command, WIDTH)}  ({user}){why}")
+            lines.append(f"{when}  {how}{run}  {cut(command, WIDTH)}  ({user}, {one}){why}")
         return "\n".join(lines) or "nothing has ended"
 
 

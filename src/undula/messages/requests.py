@@ -167,12 +167,16 @@ class QueueRequest(Request):
         "list", "show", "history", "check",
         "pause", "pause_at_point", "resume", "skip", "retake", "complete", "abort", "stop_all",
         "remove", "clear", "move", "edit", "duplicate", "repeat", "hold", "release",
-        "lock", "unlock", "approve", "stop_after", "load",
+        "lock", "unlock", "approve", "stop_after", "load", "put_back",
     ] = Field(
         description="pause: now; pause_at_point: at the next point; skip: leave out the point "
         "under way; retake: take one again; complete: end early, as good; stop_all: abort and clear"
     )  # fmt: skip
     item_id: str | None = Field(default=None, description="the waiting item that is meant")
+    item_ids: list[str] = Field(
+        default_factory=list,
+        description="for put_back: beginnings of ids; none: what was taken out last, together",
+    )
     point: int | None = Field(
         default=None, ge=1, description="for retake: number of the point; None: the last"
     )

@@ -45,6 +45,9 @@ from undula.scans.queue_value import ScanQueue, restarted
 SAVED_CHANGES = 50
 """Changes that a restarted engine still knows, to tell an edit what it missed."""
 
+KEPT_ENDED = 1000
+"""How far back what was taken out can be put back: so many ended items."""
+
 
 def stored_items(catalogue: Catalogue) -> list[tuple[QueueItem, ScanRequest]]:
     """The items that waited when the last engine ended, in order; what cannot be read is logged."""
@@ -198,7 +201,8 @@ class Line:
 
         Raises: StorageError when they are still on the disk, and would wait there after a restart.
         """
-        ended = [_removed(one, reason) for one in item_ids]
+        time = now()
+        ended = [_removed(one, reason, time) for one in item_ids]
         try:
             self._enter(ended)
         finally:
@@ -209,7 +213,7 @@ class Line:
 
     def remove(self, item_id: str, reason: str) -> None:
         """Enter that an item will not run."""
-        self.end(_removed(item_id, reason))
+        self.end(_removed(item_id, reason, now()))
 
     def history(self, limit: int) -> list[EndedItem]:
         """Items that have ended, the last one first."""
@@ -220,6 +224,26 @@ class Line:
             except (KeyError, ValidationError):
                 continue
             found.append(EndedItem(item=item, ended=ended_as(record)))
+        return found
+
+    def taken_out(self, beginnings: Sequence[str]) -> list[tuple[QueueItem, ScanRequest]]:
+        """Items that were taken out before they ran, in the order in which they were added.
+
+        Args:
+            beginnings: of their ids; none: all that were taken out last, together.
+        Raises: InputError when one of them names none, or several.
+        """
+        gone = [r for r in self._catalogue.ended_items(KEPT_ENDED) if r.exit_status == "removed"]
+        if beginnings:
+            gone = [_one_of(gone, beginning) for beginning in beginnings]
+        elif gone:
+            gone = [record for record in gone if record.finished == gone[0].finished]
+        else:
+            raise InputError("no scan was taken out", remedy="see undula queue history")
+        found = []
+        for record in sorted(gone, key=lambda record: record.position):
+            item = QueueItem.model_validate(record.payload["item"])
+            found.append((item, ScanRequest.model_validate(record.payload["request"])))
         return found
 
     # ---- parts ------------------------------------------------------------------------------
@@ -241,7 +265,9 @@ class Line:
         return {item.item_id: requests[item.item_id] for item in after.items()}
 
     def _end_all(self, todo: Sequence[Do]) -> None:
-        ended = [_removed(do.item.item_id, do.reason) for do in todo if isinstance(do, EndItem)]
+        time = now()  # one for all that were taken out together: so they are put back together
+        gone = [do for do in todo if isinstance(do, EndItem)]
+        ended = [_removed(do.item.item_id, do.reason, time) for do in gone]
         if not ended:
             return
         try:
@@ -282,6 +308,15 @@ class Line:
             get_logger().exception("queue_not_kept", revision=queue.revision)
 
 
+def _one_of(gone: Sequence[QueueItemRecord], beginning: str) -> QueueItemRecord:
+    found = [record for record in gone if record.item_id.startswith(beginning)]
+    if len(found) != 1:
+        none = f"no scan that was taken out has an id that begins with {beginning!r}"
+        several = f"the ids of {len(found)} scans that were taken out begin with {beginning!r}"
+        raise InputError(several if found else none, remedy="take the id from undula queue history")
+    return found[0]
+
+
 @dataclass(frozen=True, slots=True)
 class _Kept:
     """An item as it is on the disk."""
@@ -318,8 +353,8 @@ def _places(known: Sequence[float | None]) -> list[float]:
     return places
 
 
-def _removed(item_id: str, reason: str) -> ItemFinished:
-    return ItemFinished(item_id=item_id, exit_status="removed", reason=reason, time=now())
+def _removed(item_id: str, reason: str, time: float) -> ItemFinished:
+    return ItemFinished(item_id=item_id, exit_status="removed", reason=reason, time=time)
 
 
 def ended_as(record: QueueItemRecord) -> ItemFinished:

@@ -46,9 +46,11 @@ from undula.scans.queue_value import (
     BY_ITSELF,
     LOOK,
     ScanQueue,
+    all_of,
     lock_text,
     name_of,
     told,
+    whose,
 )
 
 KEPT_CHANGES = 200
@@ -72,7 +74,10 @@ def _submitted(queue: ScanQueue, event: Submitted) -> tuple[ScanQueue, list[Do]]
         return queue, []
     _fresh_place(queue, event, event.place)
     waiting = _put(queue.waiting, new, event.place, queue)
-    what = f"added {name_of(new[0])}" if len(new) == 1 else f"added {len(new)} scans"
+    if event.again:
+        what = f"put back {all_of(new, event.user)}"
+    else:
+        what = f"added {name_of(new[0])}" if len(new) == 1 else f"added {len(new)} scans"
     return _noted(replace(queue, waiting=waiting), event, what, new, order=True), []
 
 
@@ -91,7 +96,7 @@ def _moved(queue: ScanQueue, event: Moved) -> tuple[ScanQueue, list[Do]]:
     if waiting == queue.waiting:
         return queue, []
     new = replace(queue, waiting=waiting)
-    return _noted(new, event, f"moved {name_of(item)}", [item], order=True), []
+    return _noted(new, event, f"moved {whose(item, event.user)}", [item], order=True), []
 
 
 def _edited(queue: ScanQueue, event: Edited) -> tuple[ScanQueue, list[Do]]:
@@ -108,7 +113,7 @@ def _edited(queue: ScanQueue, event: Edited) -> tuple[ScanQueue, list[Do]]:
             "approved": None,
         }
     )
-    return _noted(_with(queue, after), event, f"changed {name_of(item)}", [item]), []
+    return _noted(_with(queue, after), event, f"changed {whose(item, event.user)}", [item]), []
 
 
 def _duplicated(queue: ScanQueue, event: Duplicated) -> tuple[ScanQueue, list[Do]]:
@@ -134,7 +139,7 @@ def _duplicated(queue: ScanQueue, event: Duplicated) -> tuple[ScanQueue, list[Do
             remedy="put it at the front or end, to a place, or before or after an item",
         )
     new = replace(queue, waiting=_put(queue.waiting, (copy,), place, queue))
-    noted = _noted(new, event, f"duplicated {name_of(item)}", [copy], order=True)
+    noted = _noted(new, event, f"duplicated {whose(item, event.user)}", [copy], order=True)
     return noted, [Copy(item.item_id, copy)]
 
 
@@ -149,7 +154,7 @@ def _removed(queue: ScanQueue, event: Removed) -> tuple[ScanQueue, list[Do]]:
     if not gone:
         return queue, []
     left = tuple(item for item in queue.waiting if item not in gone)
-    what = f"removed {name_of(gone[0])}" if len(gone) == 1 else f"removed {len(gone)} scans"
+    what = f"removed {all_of(gone, event.user)}"
     new = _noted(replace(queue, waiting=left), event, what, gone, order=True)
     return new, [EndItem(item, event.reason) for item in gone]
 
@@ -164,18 +169,18 @@ def _marked(
             if _more(event.repeats, item.repeats):  # so many turns nobody has approved
                 update |= {"approved_by": "", "approved": None}
             times = "until it is stopped" if event.repeats == UNTIL_STOPPED else f"{event.repeats}x"
-            what = f"set {name_of(item)} to run {times}"
+            what = f"set {whose(item, event.user)} to run {times}"
         case Held():
             update = {"held_by": event.user or "somebody", "hold_reason": event.reason}
-            what = f"held {name_of(item)}"
+            what = f"held {whose(item, event.user)}"
         case Released():
             update = {"held_by": "", "hold_reason": ""}
-            what = f"released {name_of(item)}"
+            what = f"released {whose(item, event.user)}"
         case Approved():
             wanted = item.needs_approval and not item.approved_by
             update = {"approved_by": event.user or "somebody", "approved": event.time}
             update = update if wanted else {}
-            what = f"approved {name_of(item)}"
+            what = f"approved {whose(item, event.user)}"
     after = item.model_copy(update=update)
     if after == item:
         return queue, []

@@ -14,7 +14,7 @@ from undula.core.errors import InputError, StorageError
 from undula.core.ids import new_id
 from undula.core.settings import BeamlineSettings
 from undula.devices.registry import Registry
-from undula.messages import QueueItem, QueueRequest, ScanRequest
+from undula.messages import Place, QueueItem, QueueRequest, ScanRequest
 from undula.scans.attendant import Attendant
 from undula.scans.checked_scan import CheckedScan
 from undula.scans.forecast import Forecast
@@ -75,28 +75,20 @@ class QueueDesk:
         Raises: UndulaError when motion was stopped since: then nothing may start by itself.
         """
         item = self._item(request, scan)
-        self._submit([(item, request)], request, permit)
+        self._submit(_submitted([item], request), {item.item_id: request}, permit)
         return item
 
     def _submit(
-        self, found: list[tuple[QueueItem, ScanRequest]], request: ScanRequest, permit: Permit
-    ) -> None:
+        self, event: Submitted, requests: dict[str, ScanRequest], permit: Permit
+    ) -> tuple[str, bool]:
         permit.check()
-        options = request.queue
-        event = Submitted(
-            items=tuple(item for item, _ in found),
-            place=options.place,
-            user=request.user,
-            time=now(),
-            seen=options.seen,
-        )
-        requests = {item.item_id: scan for item, scan in found}
         done = self._runner.line.apply(event, requests, unless=lambda: permit.revoked)
         if done is None:  # stopped while it was stored
-            for item, _ in found:
+            for item in event.items:
                 self._runner.drop(item.item_id, "stopped while it was accepted")
             permit.check()
         self._changed()
+        return done or ("", False)
 
     def _item(self, request: ScanRequest, scan: CheckedScan) -> QueueItem:
         options = request.queue
@@ -135,6 +127,8 @@ class QueueDesk:
                 did = self._steer(request, permit)
             case "edit":
                 did, changed = self._edit(request)
+            case "put_back":
+                did, changed = self._put_back(request, permit)
             case "check":
                 return self._check()
             case "load":
@@ -253,9 +247,27 @@ class QueueDesk:
                 found.append((self._item(accepted.request, accepted), accepted.request))
         queued = not request.dry_run and len(found) == len(request.scans) > 0
         if queued:
-            self._submit(found, request.scans[0].model_copy(update={"user": request.user}), permit)
+            first = request.scans[0].model_copy(update={"user": request.user})
+            event = _submitted([item for item, _ in found], first)
+            self._submit(event, {item.item_id: scan for item, scan in found}, permit)
         status = self._runner.status().model_dump()
         return {"checked": checked, "queued": queued, "status": status}
+
+    def _put_back(self, request: QueueRequest, permit: Permit) -> tuple[str, bool]:
+        """Queue anew what was taken out, at the end, checked as new scans are; all or none."""
+        requests, items = dict[str, ScanRequest](), list[QueueItem]()
+        for old, before in self._runner.line.taken_out(request.item_ids):
+            options = before.queue.model_copy(
+                update={"repeats": old.repeats, "place": Place(), "seen": None}
+            )
+            own = {"request_id": new_id(), "queue": options, "token": ""}
+            scan = self._completed(before.model_copy(update=own))
+            self._runner.check_continued(scan)
+            checked = self._attendant.check_scan(scan, self._devices, self._settings)
+            items.append(self._item(scan, checked))
+            requests[scan.request_id] = scan
+        event = Submitted(items=tuple(items), user=request.user, time=now(), again=True)
+        return self._submit(event, requests, permit)
 
     def _edit(self, request: QueueRequest) -> tuple[str, bool]:
         item = self._runner.line.queue.find(request.item_id or "")
@@ -283,6 +295,12 @@ class QueueDesk:
         seen = self._runner.line.queue.revision if request.seen is None else request.seen
         event = Edited(item=after, user=request.user, time=now(), seen=seen)
         return self._apply(event, {item.item_id: scan})
+
+
+def _submitted(items: list[QueueItem], request: ScanRequest) -> Submitted:
+    """Items are added as the options of a request say."""
+    place, seen = request.queue.place, request.queue.seen
+    return Submitted(items=tuple(items), place=place, user=request.user, time=now(), seen=seen)
 
 
 _DID = {

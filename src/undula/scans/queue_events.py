@@ -28,6 +28,8 @@ class Submitted(Edit):
 
     items: tuple[QueueItem, ...]
     place: Place = AT_THE_END
+    again: bool = False
+    """They had been taken out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

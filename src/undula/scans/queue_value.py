@@ -5,6 +5,7 @@ In: nothing; `scans.queue` makes the next one of it. Out: what comes next, and t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from undula.core.errors import InputError, StaleError
@@ -12,6 +13,8 @@ from undula.messages import QueueChange, QueueItem, QueueLock
 
 BY_ITSELF = "the queue"
 """Who holds the turns of a repeated scan that failed."""
+MANY = 10
+"""Of so many items each is named."""
 LOOK = "look at it again: undula queue"
 
 
@@ -79,6 +82,30 @@ def lock_text(lock: QueueLock) -> str:
 def name_of(item: QueueItem) -> str:
     """An item, as a person knows it."""
     return item.command or item.plan
+
+
+def whose(item: QueueItem, user: str) -> str:
+    """An item, as `user` is told of it: also whose it is, when it is somebody else's.
+
+    >>> one = QueueItem(item_id="a", command="ct 1", plan="ct", user="ann", submitted=0.0)
+    >>> whose(one, "ann"), whose(one, "ben")
+    ('ct 1', 'ct 1 of ann')
+    """
+    return name_of(item) + (f" of {item.user}" if item.user not in ("", user) else "")
+
+
+def all_of(items: Sequence[QueueItem], user: str) -> str:
+    """Several items by name, as `user` is told of them; the first `MANY` of them.
+
+    >>> one = QueueItem(item_id="a", command="ct 1", plan="ct", user="ann", submitted=0.0)
+    >>> all_of([one], "ben"), all_of([one, one], "ann")
+    ('ct 1 of ann', '2 scans: ct 1; ct 1')
+    """
+    if len(items) == 1:
+        return whose(items[0], user)
+    named = "; ".join(whose(item, user) for item in items[:MANY])
+    more = f"; and {len(items) - MANY} more" if len(items) > MANY else ""
+    return f"{len(items)} scans: {named}{more}"
 
 
 def _why_not(item: QueueItem) -> str:

@@ -113,6 +113,7 @@ RIGHTS: dict[str, Right] = {
         Right("queue duplicate", _USE, "changing the queue"),
         Right("queue repeat", _USE, "changing the queue"),
         Right("queue load", _USE, "queueing scans from a file"),
+        Right("queue put_back", _USE, "putting back what was taken out of the queue"),
         Right("queue hold", _USE, "holding a waiting scan"),
         Right("queue release", _USE, "releasing a waiting scan"),
         Right("queue stop_after", _USE, "stopping the queue"),

@@ -312,9 +312,66 @@ def test_every_command_of_the_queue_does_what_its_help_says(
     (tmp_path / "bad.csv").write_text("plan,args\nscan,samx 0 1e9 3\n")
     assert "line 2: [samx]" in undula("load", str(tmp_path / "bad.csv"), code=2)
     undula("remove", "9", code=2)
+    undula("list")
     undula("stop-after")
     assert "lift" not in undula("unlock")
     assert "resume lets it go on" in undula("list")
     undula("clear")
     undula("resume")
     assert "removed" in undula("history", "--limit", "3")
+
+
+def _terminal(user: str) -> Callable[..., str]:
+    """The commands of a person at a terminal; nobody can be asked there."""
+    commands = build(("queue",))
+
+    def undula(*words: str, code: int = 0) -> str:
+        line = ["queue", *words, "--beamline", "test"]
+        done = CliRunner().invoke(commands, line, env={"LOGNAME": user})
+        assert done.exit_code == code, done.output
+        return done.output
+
+    return undula
+
+
+def test_a_place_means_what_this_person_was_shown_last(clients: tuple[Client, Client]) -> None:
+    clients[0].queue.lock("two terminals")
+    ann, ben = _terminal("ann"), _terminal("ben")
+    for num in (1, 2, 3):
+        clients[0].queue.add("count", num, detectors=["diode"])
+    clients[1].queue.add("count", 5, detectors=["diode"])
+    told = ben("remove", "3", code=4)
+    assert "you have not seen what is at place 3 now: count(3" in told
+    ben("list")
+    ann("list")
+    ann("move", "3", "front")
+    told = ben("remove", "3", code=4)
+    assert "ann moved count(3" in told
+    assert [item.num_points for item in clients[0].queue.list().waiting] == [3, 1, 2, 5]
+    assert ben("remove", "1").startswith("removed count(1, detectors=['diode']) of ann")
+    assert "at place 4" in ben("add", "count", "7", "--detectors", "diode")
+    assert ben("edit", "4", "8").startswith("changed count(7")
+    told = ann("hold", "4")
+    assert told.startswith("held count(5, detectors=['diode']) of ben")
+
+
+def test_who_clears_is_told_of_others_and_all_of_it_can_be_put_back(
+    clients: tuple[Client, Client],
+) -> None:
+    clients[0].queue.lock("clearing")
+    ann, ben = _terminal("ann"), _terminal("ben")
+    for client, num in ((clients[0], 1), (clients[1], 2)):
+        client.queue.add("count", num, detectors=["diode"], repeats=num)
+    told = ben("clear", code=2)
+    assert "1 of the 2 scans that wait are not yours: count(1, detectors=['diode']) of ann" in told
+    told = ben("clear", "--yes")
+    assert told.startswith("removed 2 scans: count(1, detectors=['diode']) of ann; count(2")
+    assert clients[0].queue.list().waiting == []
+    assert ann("put-back").startswith("put back 2 scans: count(1")
+    back = clients[0].queue.list().waiting
+    assert [(i.num_points, i.user, i.repeats) for i in back] == [(1, "ann", 1), (2, "ben", 2)]
+    ann("remove", "1")
+    one = clients[0].queue.history(1)[0].item.item_id
+    assert one[:8] in ann("history", "--limit", "1")
+    assert ben("put-back", one[:8]).startswith("put back count(1, detectors=['diode']) of ann")
+    assert "no scan that was taken out" in ben("put-back", "nonsense", code=2)

@@ -369,12 +369,12 @@ _BOTH = _item("a", needs_approval=True, held_by="eve")
 @pytest.mark.parametrize(
     ("item", "event", "told"),
     [
-        (_HELD, Released(item_id="a"), "released a"),
-        (_BOTH, Released(item_id="a"), "released a; it waits for approval"),
+        (_HELD, Released(item_id="a"), "released a of u"),
+        (_BOTH, Released(item_id="a"), "released a of u; it waits for approval"),
         (_item("a"), Released(item_id="a"), "nothing was changed: item 1 (a) is not held"),
         (_ASKS, Released(item_id="a"), "item 1 (a) is not held; it waits for approval"),
-        (_ASKS, Approved(item_id="a", user="ann"), "approved a"),
-        (_BOTH, Approved(item_id="a", user="ann"), "approved a; it is still held by eve"),
+        (_ASKS, Approved(item_id="a", user="ann"), "approved a of u"),
+        (_BOTH, Approved(item_id="a", user="ann"), "approved a of u; it is still held by eve"),
         (_item("a"), Approved(item_id="a"), "item 1 (a) needs no approval"),
         (
             _ASKS.model_copy(update={"approved_by": "ann"}),
