@@ -25,6 +25,8 @@ from undula.core.suggest import near
 from undula.plans import FORMS, catalogue
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from undula.messages import ArgumentInfo, PlanInfo, PlanList, UserPlan
 
 FAMILIES = {"bluesky": "Bluesky's", "spec": "SPEC's, BLISS's", "bec": "BEC's"}
@@ -57,19 +59,18 @@ def plans(
         return
     with connected(beamline) as client:
         found = client.plans.list(again=again)
-    views = {"": _all, "hooks": _hooks, "defaults": _defaults}
     if as_json:
         if name:
-            print_json(found.model_dump() if name in views else _plan(found, name).model_dump())
+            print_json(found.model_dump() if name in VIEWS else _plan(found, name).model_dump())
         else:
             print_json(found.model_dump() | {"catalogue": list(shipped.values())})
-    elif name in views:
-        views[name](found)
+    elif name in VIEWS:
+        VIEWS[name](found)
     else:
         _one(_plan(found, name))
     for fault in found.faults:
         print(f"faulty: {fault}", file=sys.stderr)
-    if found.faults and name in views:
+    if found.faults and name in VIEWS:
         raise typer.Exit(FAILED)
 
 
@@ -158,6 +159,9 @@ def _hooks(found: PlanList) -> None:
         print(table(["where", "hook", "scans", "error", "line", "what it does"], rows))
     else:
         print(f"There are no hooks. They go into {found.folder}/hooks.py")
+    for hook in found.hooks:
+        if hook.last_error:
+            print(f"{hook.name} failed last with: {hook.last_error}")
     for number, name in enumerate(found.preprocessors, 1):
         print(f"preprocessor {number}: {name}")
 
@@ -175,6 +179,12 @@ def _defaults(found: PlanList) -> None:
         print(table(["plans", "default", "value"], [[p, k, str(v)] for p, k, v in rows]))
     else:
         print(f"There are no defaults. They go into {found.folder}/defaults.yaml")
+
+
+VIEWS: dict[str, Callable[[PlanList], None]] = {
+    "": _all, "hooks": _hooks, "defaults": _defaults,
+}  # fmt: skip
+"""What is shown of the plans, by the word behind the command."""
 
 
 def register(app: typer.Typer) -> None:

@@ -149,6 +149,9 @@ class ItemFinished(Event):
     run_uids: list[str] = Field(default_factory=list, description="runs that it made")
     run_numbers: list[int] = Field(default_factory=list, description="their numbers")
     reason: str = Field(default="", description="why, when not by itself")
+    warnings: list[str] = Field(
+        default_factory=list, description="what failed and was passed over: hooks that only warn"
+    )
     time: float = Field(description="UTC epoch s")
 
 

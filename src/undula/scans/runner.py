@@ -85,6 +85,7 @@ class ScanRunner:
         self.conditions = conditions
         self._attendant = attendant
         self._hooks_of = hooks_of
+        self._hooks: ScanHooks | None = None
         self._aside = Aside(engine, lambda: self.steering.aborted)
         self._shutters = Shutters(devices)
         self._lost = LostDevices(devices, settings.lost_deadline_s)
@@ -333,7 +334,7 @@ class ScanRunner:
     def _run_item(self, item: QueueItem, request: ScanRequest) -> None:
         self._gate.begin(item.item_id)
         holder = f"scan {item.command or item.plan!r} of {item.user or 'somebody'}"
-        self._holder = holder
+        self._holder, self._hooks = holder, None
         holding = Holding(self.leases, holder, self._touched, item.item_id)
         status: ExitStatus = "fail"
         try:
@@ -349,7 +350,7 @@ class ScanRunner:
             self.samples.mount(request.queue.sample, holder, self.steering)
             self._shutters.begin(scan.shutters, scan.opens == "per_scan")
             lease = partial(self._lease_more, holding)
-            hooks = self._hooks_of(scan)
+            self._hooks = hooks = self._hooks_of(scan)
             self.steering.aside = self._aside.of(hooks)
             steps = None if scan.form is None else Steps(scan.form.num, scan.first)
             self._watchdog.begin(expected_of(scan, self.devices, hooks))
@@ -413,6 +414,7 @@ class ScanRunner:
                 run_uids=[r.uid for r in runs],
                 run_numbers=[r.number for r in runs],
                 reason=reason,
+                warnings=[] if self._hooks is None else self._hooks.warnings,
                 time=now(),
             )
         )

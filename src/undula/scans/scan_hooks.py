@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,8 @@ from undula.scans.plan_code import where_in
 Preprocessor = tuple[str, Callable[[Any], Any]]
 SUPPLEMENT = "baseline_supplement"
 """Stream of what preprocessors add to the baseline of a beamline that has its own."""
+MOST_TOLD = 5
+"""Different errors of hooks that a scan tells of at its end."""
 _PASSES = (RunEngineControlException, GeneratorExit, asyncio.CancelledError, SteeredError)
 
 
@@ -92,6 +95,7 @@ class ScanHooks:
         self.preprocessors = list(preprocessors)
         self._source = source
         self._warned = warned
+        self._passed_over: Counter[str] = Counter()
         self._checks: Callable[[], Checks] | None = None
 
     def checked_by(self, checks: Callable[[], Checks]) -> None:
@@ -122,6 +126,12 @@ class ScanHooks:
         """Points have to be stepped one by one."""
         return bool(self.preprocessors) or self.has("before point", "instead of point",
                                                     "after point")  # fmt: skip
+
+    @property
+    def warnings(self) -> list[str]:
+        """What failed in this scan and was passed over, each once, with how often."""
+        told = self._passed_over.most_common(MOST_TOLD)
+        return [text if times == 1 else f"{times} times: {text}" for text, times in told]
 
     def metadata(self) -> dict[str, Any]:
         """What the start document says of them."""
@@ -234,6 +244,7 @@ class ScanHooks:
                 raise error from exc
             get_logger().warning("hook_failed", hook=hook.info.name, error=str(error))
             self._warned(hook.info.name, str(error))
+            self._passed_over[str(error)] += 1
             with contextlib.suppress(IllegalMessageSequence):  # an event that it had begun
                 yield Msg("drop")
             return None

@@ -219,6 +219,7 @@ def result_dict(handle: ScanHandle, views: list[RunView]) -> dict[str, Any]:
         "item_id": handle.item_id,
         "exit_status": finished.exit_status if finished else None,
         "reason": finished.reason if finished else "",
+        "warnings": list(finished.warnings) if finished else [],
         "runs": [run_dict(view) for view in views],
     }
 

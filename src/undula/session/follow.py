@@ -222,6 +222,8 @@ def follow(
                     return Followed(False, interrupt.texts[0])
             for text in interrupt.texts[told:]:
                 display.note(text)
+            for warning in handle.finished.warnings if handle.finished is not None else ():
+                display.note(f"warning: {warning}")
     finally:
         display.close()
     return Followed(True, next(iter(interrupt.texts), ""))

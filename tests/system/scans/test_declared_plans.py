@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 
 import h5py
 import numpy as np
 import pytest
 
+from undula.cli.plans import VIEWS
 from undula.client import Client, Run, ScanHandle
 from undula.core.errors import InputError, LimitError
 from undula.plans import FORMS
 from undula.plans.paths.energy import wave_number
 from undula.session.commands import Shell
+from undula.session.display import TextDisplay
+from undula.session.follow import follow
 from undula.testing.beamline import local_beamline
 from undula.testing.law import until
 
@@ -221,3 +225,23 @@ def test_a_continued_energy_scan_keeps_the_count_times_of_its_points(client: Cli
     assert rest.record.metadata["count_times_s"] == times[taken:]
     whole = np.concatenate([first.data["energy"], rest.data["energy"]])
     assert np.allclose(whole, np.arange(7150, 7251, 5))
+
+
+def test_a_hook_that_only_warns_is_told_with_the_scan_and_among_the_hooks(
+    client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert client.paths is not None
+    hooks = client.paths.plans / "hooks.py"
+    hooks.parent.mkdir(exist_ok=True)
+    hooks.write_text("@after('point', on_error='warn')\ndef reference():\n    1 / 0\n")
+    said = "the hook reference (after point): ZeroDivisionError: division by zero, at hooks.py"
+    try:
+        shown = io.StringIO()
+        handle = client.submit("scan", "samx", 0, 1, 3)
+        follow(client, handle, TextDisplay(shown, plot=False))
+        VIEWS["hooks"](client.plans.list())
+    finally:
+        hooks.unlink()
+    assert handle.status == "success"
+    assert f"warning: 3 times: {said}" in shown.getvalue()
+    assert f"reference failed last with: {said}" in capsys.readouterr().out

@@ -202,6 +202,10 @@ def test_an_error_fails_the_scan_or_is_told_and_passed_over(
     said = "ZeroDivisionError: division by zero, at hooks.py, line 4: 1 / 0"
     (info,) = hooked.house.additions.list().hooks
     assert said in (ended.reason if policy == "fail" else info.last_error)
+    assert [warning.startswith("3 times: the hook bad") for warning in ended.warnings] == (
+        [] if policy == "fail" else [True]
+    )
+    assert all(said in warning for warning in ended.warnings)
     stop = hooked.house.journal(ended.run_uids[0])[-1][1]
     assert stop["exit_status"] == status
 
