@@ -8,10 +8,12 @@ not. One PV stands for all of a device: they are served by one IOC as a rule.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 WATCH_TIMEOUT_S = 5.0
+HEARD_WITHIN_S = 4.0
 _contexts: list[Any] = []
 
 
@@ -21,13 +23,22 @@ class Link:
     def __init__(self, source: str) -> None:
         self.source = source
         self.up = True
-        self._heard = False
+        self._heard = asyncio.Event()
         self._kept: Any = None
 
     async def watch(self) -> None:
-        """Begin to follow; on the loop of the device."""
+        """Begin to follow, and hear of it once; on the loop of the device."""
         protocol, _, pv = self.source.partition("://")
         self._kept = self._over_pva(pv) if protocol == "pva" else self._over_ca(pv)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._heard.wait(), HEARD_WITHIN_S)
+        self.up = self._heard.is_set() and self.up
+
+    def _told(self, up: bool) -> None:
+        """It begins as disconnected, which is no loss of a device that has just connected."""
+        if up:
+            self._heard.set()
+        self.up = up
 
     def close(self) -> None:
         """Follow no more; on the loop of the device."""
@@ -38,7 +49,7 @@ class Link:
         from aioca import DBE_PROPERTY, camonitor
 
         def said(value: Any) -> None:
-            self.up = bool(value.ok)
+            self._told(bool(value.ok))
 
         return camonitor(pv, said, events=DBE_PROPERTY, notify_disconnect=True)
 
@@ -49,10 +60,7 @@ class Link:
             _contexts.append(Context("pva", nt=False))
 
         async def said(value: Any) -> None:
-            up = not isinstance(value, Disconnected)
-            self._heard = self._heard or up
-            if self._heard:  # it begins as disconnected, which is no loss of the device
-                self.up = up
+            self._told(not isinstance(value, Disconnected))
 
         return _contexts[0].monitor(pv, said, request="field(alarm)", notify_disconnect=True)
 

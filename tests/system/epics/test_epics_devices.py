@@ -259,11 +259,10 @@ def test_a_connection_that_was_not_heard_of_yet_is_not_lost(with_counting: Run) 
         from undula.devices.links import Link
         there, nobody = Link("pva://CNT:scaler1:CNT"), Link("pva://CNT:nobody")
         async def follow():
-            for link in (there, nobody):
-                await link.watch()
+            await asyncio.gather(there.watch(), nobody.watch())
             for _ in range(1000):
+                assert there.up and not nobody.up
                 await asyncio.sleep(0)
-                assert there.up and nobody.up
             for link in (there, nobody):
                 link.close()
         asyncio.run_coroutine_threadsafe(follow(), engine.loop).result(60.0)
