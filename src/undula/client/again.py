@@ -49,7 +49,7 @@ def repeated(run: RunRecord, catalogue: Catalogue) -> dict[str, Any]:
         fields |= {"source": request.source, "args": [], "kwargs": {}}
     fields["command"] = request.command.split(MARK)[0]
     names = run.metadata.get("detectors")
-    if run.metadata.get("plan_declared") and isinstance(names, list):
+    if run.metadata.get("plan_declared") and isinstance(names, list) and names:
         fields["detectors"] = names  # those that were usual then may not be so now
     return fields
 

@@ -109,6 +109,10 @@ def scan_lines(run: Run) -> Iterator[str]:
         yield f"#P{number} {' '.join(values)}"
     if run.status != "success":
         yield f"#C {run.status}: {_line(record.reason)}"
+    if "primary" not in data.streams():
+        yield "#C no point was measured"
+        yield "#N 0"
+        return
     names, columns = _columns(data)
     spectra = _spectra(data)
     if spectra:

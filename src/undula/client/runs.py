@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from undula.client import notes
 from undula.client.fits import USUAL_MODEL, Fit, fit_data
@@ -187,15 +187,13 @@ class Run:
     def documents(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """`(name, document)` of event-model, from the archive beside the file.
 
-        Raises: InputError while the run is open: follow its scan instead.
+        Waits a moment for an archive that is being written. Raises: InputError while the run is
+        open: follow its scan instead.
         """
+        from undula.client.chosen import archived
         from undula.files.archive import read_archive
 
-        if not self.record.archive_path:
-            raise InputError(
-                f"run {self.number} has no archive yet",
-                remedy="it is written when the run is closed; until then: ScanHandle.documents()",
-            )
+        self.record = archived(self.record, self._runs.catalogue)
         return ((d.name, d.doc) for d in read_archive(Path(self.record.archive_path)))
 
     def __repr__(self) -> str:
@@ -299,14 +297,23 @@ class Runs:
         """The runs of a scan group, by its name or uid, in the order they were made."""
         return self.search(group=name, limit=10_000)[::-1]
 
-    def __getitem__(self, key: int | str) -> Run:
+    @overload
+    def __getitem__(self, key: int | str) -> Run: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> Found: ...
+
+    def __getitem__(self, key: int | str | slice) -> Run | Found:
         """A run by its number, or its uid or the beginning of it; negative: from the newest.
 
+        A slice is a list, the oldest first: `runs[12:15]` has 12, 13, 14; `runs[-3:]` the last 3.
         Raises: InputError.
         """
-        catalogue = self.catalogue
-        newest = isinstance(key, int) and key < 0
-        return Run(catalogue.nth_last(int(key)) if newest else catalogue.run(key), self)
+        from undula.client.chosen import one_of, several_of
+
+        if isinstance(key, slice):
+            return Found(Run(record, self) for record in several_of(self.catalogue, key))
+        return Run(one_of(self.catalogue, key), self)
 
     def __iter__(self) -> Iterator[Run]:
         return iter(self.search())

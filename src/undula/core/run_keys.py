@@ -18,6 +18,7 @@ OF_A_GROUP = frozenset({"scan_group"})
 """Given with the scans of a `scan_group`, not for all further runs."""
 OF_THE_RUN = IDENTITY | {
     "plan_name", "command", "user", "beamline", "motors", "detectors", "baseline_devices",
+    "detectors_left_out",
     "expects_streams", "versions", "devices", "count_time_s", "num_points", "num_intervals",
     "shape", "extents", "snaking", "axes_values", "hints", "file_layout", "continues", "part",
     "parts", "plan_declared",

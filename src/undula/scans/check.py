@@ -23,7 +23,10 @@ from undula.scans.declared import check_declared, check_form
 from undula.scans.fit_check import check_fits
 from undula.scans.involved import (
     bytes_per_point,
+    check_detectors,
     detectors_of,
+    left_out,
+    left_out_text,
     named_devices,
     reals_under,
     shutters_of,
@@ -50,10 +53,11 @@ def _check_foreign(
             f"there is no plan {request.plan!r}",
             remedy=f"did you mean {meant}? See undula plans" if meant else "see undula plans",
         )
-    args = list(request.args)
+    args, absent = list(request.args), dict[str, str]()
     first = next(iter(inspect.signature(function).parameters), "")
     if first == "detectors" and not (args and isinstance(args[0], list)):
         args.insert(0, detectors_of(devices, request.detectors, ()))
+        absent = left_out(devices) if request.detectors is None else {}
     elif first == "detectors":
         args[0] = detectors_of(devices, args[0], ())
     for value in args:
@@ -74,7 +78,11 @@ def _check_foreign(
         shutters=shutters,
         opens=opens,
         detectors=tuple(n for n in names if not hasattr(devices[n].obj, "set")),
-        warnings=("its points are not known beforehand: each move is checked before it is sent",),
+        warnings=(
+            "its points are not known beforehand: each move is checked before it is sent",
+            *left_out_text(absent),
+        ),
+        left_out=tuple(absent),
     )
 
 
@@ -141,6 +149,7 @@ def _rest(scan: CheckedScan) -> CheckedScan:
 def check_scan(request: ScanRequest, devices: Registry, settings: BeamlineSettings) -> CheckedScan:
     """Check the whole request. Raises: InputError, LimitError, DeviceError, StorageError."""
     check_given(request.metadata)
+    check_detectors(request.detectors)
     if request.source is not None:
         scan = _check_source(request, request.source, devices, settings)
     elif request.plan in FORMS:

@@ -50,6 +50,8 @@ class CheckedScan:
     move_timeout_s: float | None = None
     before_timeout_s: float | None = None
     warnings: tuple[str, ...] = field(default=())
+    left_out: tuple[str, ...] = ()
+    """Detectors that it would read if they were enabled and answered."""
 
     @property
     def first(self) -> int:

@@ -21,6 +21,8 @@ from undula.scans.checked_scan import CheckedScan, Driven
 from undula.scans.involved import (
     bytes_per_point,
     detectors_of,
+    left_out,
+    left_out_text,
     reals_under,
     shutters_of,
     with_sources,
@@ -59,6 +61,7 @@ def check_form(form: StepForm, request: ScanRequest, devices: Registry, at: Plac
     moved_axes = [axis.name for axis in axes]
     for name in form.also_read:
         usable(devices, name, "a device that is read")
+    absent = left_out(devices, (*moved_axes, *form.not_read)) if wanted is None else {}
     named = _chosen(form, devices, detectors_of(devices, wanted, moved_axes), moved_axes)
     detectors = with_sources(devices, dict.fromkeys([*form.also_read, *named]))
     if not detectors and not axes:
@@ -104,7 +107,11 @@ def check_form(form: StepForm, request: ScanRequest, devices: Registry, at: Plac
         estimate_s=estimate,
         move_timeout_s=timeout_s,
         before_timeout_s=begin_timeout_s,
-        warnings=_warnings(form, request, devices, detectors, driven.axes),
+        warnings=(
+            *left_out_text(absent),
+            *_warnings(form, request, devices, detectors, driven.axes),
+        ),
+        left_out=tuple(absent),
     )
 
 

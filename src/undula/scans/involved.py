@@ -5,7 +5,7 @@ In: a request, the devices. Out: names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,45 @@ def _usualdetectors_of(devices: Registry) -> list[str]:
         and not hasattr(devices[n].obj, "subscribe")
     ]
     return [*monitored, *triggered]
+
+
+def left_out(devices: Registry, axes: Sequence[str] = ()) -> dict[str, str]:
+    """What a scan that names no detectors would read as well, but cannot; and why not.
+
+    Where a measurement group is active it says what is usual, and nothing is left out.
+    """
+    monitored = devices.by_priority("monitored")
+    if any(
+        _answers(d) and isinstance(d.obj, MeasurementGroup) for d in (devices[n] for n in monitored)
+    ):
+        return {}
+    usual = (*monitored, *devices.by_priority("async"))
+    return {
+        name: devices[name].problem or "disabled"
+        for name in usual
+        if name not in axes and not _answers(devices[name])
+    }
+
+
+def left_out_text(absent: Mapping[str, str]) -> list[str]:
+    """A warning for each detector that a scan does not read.
+
+    >>> left_out_text({"i0": "disabled"})
+    ['i0 is not read: disabled; undula devices enable i0 takes it in']
+    """
+    return [
+        f"{name} is not read: {why}; undula devices enable {name} takes it in"
+        for name, why in absent.items()
+    ]
+
+
+def check_detectors(wanted: Sequence[str] | None) -> None:
+    """Raise InputError for an empty list: a scan that reads nothing is meant by nobody."""
+    if wanted is not None and not wanted:
+        raise InputError(
+            "the list of detectors is empty: nothing would be read",
+            remedy="leave it out for the usual detectors, or name some: --detectors diode",
+        )
 
 
 def _answers(device: LoadedDevice) -> bool:

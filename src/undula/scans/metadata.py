@@ -98,6 +98,8 @@ def start_metadata(
         versions=versions(),
         devices={n: _about(devices[n]) for n in dict.fromkeys((*scan.devices, *others))},
     )
+    if scan.left_out:
+        md["detectors_left_out"] = list(scan.left_out)
     if scan.count_time_s is not None:
         md["count_time_s"] = scan.count_time_s
     if scan.form is not None:

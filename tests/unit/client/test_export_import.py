@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from bluesky import RunEngine
 from bluesky.callbacks.json_writer import JSONLinesWriter
+from bluesky.utils import Msg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ophyd.sim import hw
@@ -353,3 +354,17 @@ def test_spectra_are_mca_data_of_a_spec_file(
     assert len(scan.mca) == 3
     assert scan.mca[2].tolist() == (np.arange(40.0) + 3).tolist()
     assert scan.data.shape[1] == 3
+
+
+def test_a_run_without_points_is_an_empty_scan_of_an_export(
+    importer: Importer, runs: Runs, tmp_path: Path
+) -> None:
+    engine = RunEngine(context_managers=[])
+    engine(bp.count([HW.det], 1), importer)
+    engine([Msg("open_run"), Msg("close_run")], importer)
+    engine(bp.count([HW.det], 2), importer)
+    export_file([runs[n] for n in (1, 2, 3)], "spec", tmp_path / "night.spec")
+    file = SpecFile(str(tmp_path / "night.spec"))
+    assert [file[key].scan_header_dict["N"] for key in ("1.1", "2.1", "3.1")][1] == "0"
+    assert file["3.1"].data.shape[1] == 2
+    assert "#C no point was measured" in (tmp_path / "night.spec").read_text()

@@ -228,3 +228,23 @@ def test_defaults_that_became_faulty_are_said_to_apply_as_they_were(house: ScanH
         file.unlink()
     house.check("scan", "samx", 0, 1, 3)
     assert house.additions.stale() == []
+
+
+def test_a_usual_detector_that_is_disabled_is_missed_aloud_and_in_the_run(tmp_path: Path) -> None:
+    house = ScanHouse(tmp_path, DEVICES)
+    try:
+        house.devices.disable("diode")
+        scan = house.check("scan", "samx", 0, 1, 3)
+        assert scan.left_out == ("diode",)
+        assert "diode is not read: disabled by request" in scan.warnings[0]
+        ended = house.run("scan", "samx", 0, 1, 3)
+        assert house.start(ended.run_uids[0])["detectors_left_out"] == ["diode"]
+        chosen = house.check("scan", "samx", 0, 1, 3, detectors=["ion"])
+        assert (chosen.left_out, chosen.warnings) == ((), ())
+    finally:
+        house.close()
+
+
+def test_an_empty_list_of_detectors_is_refused(house: ScanHouse) -> None:
+    with pytest.raises(InputError, match="the list of detectors is empty"):
+        house.check("scan", "samx", 0, 1, 3, detectors=[])
