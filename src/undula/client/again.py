@@ -121,7 +121,9 @@ def joined_data(run: RunRecord, catalogue: Catalogue) -> JoinedTables:
     if not parts:
         raise InputError(
             f"run {run.number} has no points",
-            remedy=f"continue it: undula runs continue {run.number}",
+            remedy=f"repeat it: undula runs repeat {run.number}"
+            if run.exit_status == "success"
+            else f"continue it: undula runs continue {run.number}",
         )
     return JoinedTables(parts, total_of(chain))
 

@@ -52,7 +52,8 @@ class JoinedData(RunData):
 
     Beside the data keys it has `point` (from 1), `run` (number) and `retaken` (a row of that point
     was replaced). `seq_num` counts the rows from 1. `skipped` are points that people left out,
-    `missing` those that are still to be measured. Every look reads the files anew.
+    `missing` those that are still to be measured, `given_up` those that nobody measures any more.
+    Every look reads the files anew.
     """
 
     def __init__(self, parts: Sequence[RunPart], total: int | None) -> None:
@@ -77,10 +78,21 @@ class JoinedData(RunData):
         """Points that are still to be measured, from 1; none of a run that was completed."""
         return list(self._joined().missing)
 
+    @property
+    def given_up(self) -> list[int]:
+        """Points that nobody measures any more, from 1: skipped, or behind an early end."""
+        return list(self._joined().given_up)
+
     def _with_rows(self) -> list[RunData]:
         found = [p.data for p in self.parts if self.stream_name in p.data.streams()]
         if not found:
-            raise InputError("no point was measured", remedy="continue the run")
+            last = self.parts[-1].number
+            raise InputError(
+                "no point was measured",
+                remedy=f"go on with it: undula runs continue {last}"
+                if self.missing
+                else f"its points were left out on purpose; repeat it: undula runs repeat {last}",
+            )
         return found
 
     def _data_keys(self) -> list[str]:

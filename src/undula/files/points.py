@@ -111,6 +111,8 @@ class Joined:
     retaken: npt.NDArray[np.bool_]
     skipped: tuple[int, ...]
     missing: tuple[int, ...]
+    given_up: tuple[int, ...] = ()
+    """Never measured, and not missing: skipped, or behind the early end of a completed run."""
 
 
 def join(parts: Sequence[Part], total: int | None = None) -> Joined:
@@ -122,6 +124,9 @@ def join(parts: Sequence[Part], total: int | None = None) -> Joined:
 
     >>> join([Part([1, 2]), Part([1], first_point=3)], 4).missing
     (4,)
+    >>> early = join([Part([1, 2], Turns(["completed"], [2], [3], [3]))], 4)
+    >>> early.missing, early.given_up
+    ((), (3, 4))
     """
     points = [part.points for part in parts]
     every = np.concatenate([*points, np.zeros(0, np.int64)])
@@ -133,12 +138,13 @@ def join(parts: Sequence[Part], total: int | None = None) -> Joined:
     taken = set(found.tolist())
     skipped = {p for one in parts for p in one.turns.skipped} - taken
     ended = any(one.turns.completed for one in parts)
-    wanted = () if total is None or ended else range(1, total + 1)
+    left = [p for p in range(1, (total or 0) + 1) if p not in taken and p not in skipped]
     return Joined(
         point=found,
         part=part[newest],
         row=row[newest].astype(np.int64),
         retaken=newest != first,
         skipped=tuple(sorted(skipped)),
-        missing=tuple(p for p in wanted if p not in taken and p not in skipped),
+        missing=() if ended else tuple(left),
+        given_up=tuple(sorted({*skipped, *(left if ended else ())})),
     )

@@ -31,20 +31,29 @@ class Watch:
         device: its name.
         num: points; None: until the time is over, or it is stopped.
         duration_s: seconds, without pauses; None: without end.
+        change: smallest change since the last point that counts, in the unit of what changes; 0:
+            any.
+        period_s: shortest time between two points; what changes meanwhile counts at its end.
     """
 
     device: str
     num: int | None = None
     duration_s: float | None = None
+    change: float = 0.0
+    period_s: float = 0.0
 
 
 class Changes:
     """Tells a plan that a device has changed: by subscription, or by reading it again and again.
 
     Made on the engine's loop.
+
+    Args:
+        smallest: a smaller change of a number, since the last one that was told, is none.
     """
 
-    def __init__(self, device: Any) -> None:
+    def __init__(self, device: Any, smallest: float = 0.0) -> None:
+        self._smallest = smallest
         self._loop = asyncio.get_running_loop()
         self._event = asyncio.Event()
         self._device = device
@@ -65,10 +74,12 @@ class Changes:
     def within(self, seconds: float) -> Messages:
         """Wait so long at most. Returns: whether it has changed."""
         if not self._polled:
-            return (yield Msg(CHANGE, None, self._event, seconds))
+            told = yield Msg(CHANGE, None, self._event, seconds)
+            if not told or not self._smallest:
+                return told
         reading = yield Msg("read", self._device)
         values = {key: entry["value"] for key, entry in reading.items()}
-        if _differ(self._values, values):
+        if differ(self._values, values, self._smallest):
             self._values = values
             return True
         yield Msg("sleep", None, min(seconds, POLL_EVERY_S))
@@ -90,18 +101,38 @@ def _method(device: Any, *names: str) -> Callable[..., Any]:
     return found
 
 
-def _differ(before: Any, values: dict[str, Any]) -> bool:
+def differ(before: Any, values: dict[str, Any], smallest: float = 0.0) -> bool:
+    """Whether any value is another one; of numbers, by `smallest` at least.
+
+    >>> differ(None, {"t": 1.0}), differ({"t": 1.0}, {"t": 1.2}, 0.5), differ({"t": 1}, {"t": 2})
+    (True, False, True)
+    >>> differ({"state": "open"}, {"state": "shut"}, 0.5)
+    True
+    """
     if before is None or before.keys() != values.keys():
         return True
-    return any(not np.array_equal(before[key], value) for key, value in values.items())
+    return any(_moved(before[key], value, smallest) for key, value in values.items())
+
+
+def _moved(before: Any, after: Any, smallest: float) -> bool:
+    one, other = np.asarray(before), np.asarray(after)
+    numbers = one.dtype.kind in "iuf" and other.dtype.kind in "iuf" and one.shape == other.shape
+    if not numbers or not smallest:
+        return not np.array_equal(one, other)
+    apart = np.abs(other.astype(float) - one.astype(float))
+    unknown = np.isnan(one.astype(float)) != np.isnan(other.astype(float))
+    return bool(np.any(apart >= smallest) or np.any(unknown))
 
 
 def watch_core(run: StepRun, watch: Watch, device: Any) -> Messages:
-    """One event for each change of `device` into stream `primary`; the first at once."""
+    """One event for each change of `device` into stream `primary`; the first at once.
+
+    With `watch.period_s` no more often than that.
+    """
     steps, taken = run.place, 0
     point = point_with_hooks(run, steps)
     end = None if watch.duration_s is None else run.clock() + watch.duration_s
-    changes = Changes(device)
+    changes, next_at = Changes(device, watch.change), 0.0
     changes.begin()
     try:
         while watch.num is None or taken < watch.num:
@@ -115,7 +146,11 @@ def watch_core(run: StepRun, watch: Watch, device: Any) -> Messages:
             left = LOOK_EVERY_S if end is None else min(LOOK_EVERY_S, end - run.clock())
             if left <= 0:
                 return
-            if (yield from changes.within(left)):
+            early = next_at - run.clock() if watch.period_s and taken else 0.0
+            if early > 0:
+                yield Msg("sleep", None, min(left, early))
+            elif (yield from changes.within(left)):
+                next_at = run.clock() + watch.period_s if watch.period_s else 0.0
                 yield from point()
                 taken += 1
     finally:

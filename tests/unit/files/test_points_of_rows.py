@@ -102,3 +102,11 @@ def test_a_completed_run_misses_nothing() -> None:
     turn = steps.turns[0]
     part = Part([1, 2], Turns([turn.action], [turn.point], [turn.row], [turn.next]))
     assert join([part], 5).missing == ()
+
+
+def test_what_nobody_measures_any_more_is_not_missing() -> None:
+    completed = Turns(["completed"], [2], [3], [3])
+    joined = join([Part([1, 2], completed)], 5)
+    assert (joined.missing, joined.given_up, joined.skipped) == ((), (3, 4, 5), ())
+    skipped = join([Part([1], Turns(["skipped"], [1], [1], [2]))], 3)
+    assert (skipped.missing, skipped.given_up) == ((3,), (1,))

@@ -291,3 +291,30 @@ def test_the_duration_of_a_monitor_scan_stands_still_while_it_is_paused(engine: 
     run = replace(run, clock=lambda: next(late, 11.0))
     engine(measure(run, lambda run: watch_core(run, Watch("c", None, 10.0), counter)), got)
     assert got.docs["stop"][-1]["exit_status"] == "success"
+
+
+class Drifts(Counter):
+    """It has drifted a quarter further whenever it is read."""
+
+    def read(self) -> dict[str, dict[str, float]]:
+        self.visited.append(len(self.visited) / 4)
+        return super().read()
+
+
+def test_a_monitor_scan_counts_no_change_smaller_than_wanted(engine: RunEngine) -> None:
+    axis, got, drifts = Axis("x"), Told(), Drifts("c")
+    axis.set(0.0)
+    run = StepRun([drifts], [axis], num=None)
+    engine(measure(run, lambda run: watch_core(run, Watch("c", 3, change=1.0), drifts)), got)
+    values = [event["data"]["c"] for event in got.docs["event"]]
+    assert len(values) == 3
+    assert np.all(np.diff(values) >= 1.0)
+
+
+def test_a_monitor_scan_takes_no_more_points_than_one_in_a_period(engine: RunEngine) -> None:
+    axis, got, drifts = Axis("x"), Told(), Drifts("c")
+    axis.set(0.0)
+    run = StepRun([drifts], [axis], num=None)
+    engine(measure(run, lambda run: watch_core(run, Watch("c", 3, period_s=0.1), drifts)), got)
+    assert len(got.rows) == 3
+    assert np.all(np.diff([event["time"] for event in got.docs["event"]]) > 0.05)

@@ -28,6 +28,8 @@ from undula.plans.form import StepForm
 if TYPE_CHECKING:
     from undula.plans.trajectory import Trajectory
 
+MONITOR_PERIOD_S = 0.1
+"""A device that jitters at each reading would make thousands of points a second."""
 CHECKED_BETWEEN = 101
 """Places between two bounds that are checked: a pseudo axis may leave its limits between them."""
 
@@ -65,7 +67,8 @@ def _monitor(call: Call) -> StepForm:
             "neither a number of points nor a duration is given",
             remedy="give num=100, or duration=60 (seconds)",
         )
-    watch = Watch(call["device"], call["num"], call["duration"])
+    period_s = MONITOR_PERIOD_S if call["period"] is None else call["period"]
+    watch = Watch(call["device"], call["num"], call["duration"], call["change"] or 0.0, period_s)
     return StepForm(
         call.plan.name, watch=watch, also_read=(call["device"],),
         num=call["num"] if call["duration"] is None else None,
@@ -151,13 +154,22 @@ PLANS: tuple[DeclaredPlan, ...] = (
     DeclaredPlan(
         "monitor_scan",
         "bluesky",
-        "Read at each change of a device: so many times, or for so long.",
-        "monitor_scan(temperature, num=100)",
+        "Read at each change of a device: so many times, or for so long. Changes that are smaller\n"
+        "than change do not count, and there are no more points than one in a period.",
+        "monitor_scan(temperature, num=100, change=0.01)",
         _monitor,
         arguments=(
             Argument("device", "device", "device that is watched"),
             replace(NUM, default=None),
             Argument("duration", "float", "duration", "s", None, above=0, keyword=True),
+            Argument(
+                "change", "float", "smallest change that counts", "of the device", 0.0, low=0,
+                keyword=True, more="0: any",
+            ),
+            Argument(
+                "period", "float", "shortest time between two points", "s", MONITOR_PERIOD_S, low=0,
+                keyword=True, more="What changes meanwhile counts at its end",
+            ),
         ),
     ),
     DeclaredPlan(
