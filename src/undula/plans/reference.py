@@ -41,11 +41,18 @@ the ring marks the first one.
 
 def example_of(plan: DeclaredPlan) -> StepForm:
     """The form of a plan's example."""
+    words, named = words_of(plan)
+    named.pop("time", None)
+    return parse_form(plan.name, words, named)
+
+
+def words_of(plan: DeclaredPlan) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments of a plan's example, devices as names."""
     call = ast.parse(plan.example, mode="eval").body
     if not isinstance(call, ast.Call):
         raise ValueError(f"the example of {plan.name} is no call")
-    named = {str(k.arg): _value(k.value) for k in call.keywords if k.arg != "time"}
-    return parse_form(plan.name, [_value(arg) for arg in call.args], named)
+    named = {str(k.arg): _value(k.value) for k in call.keywords}
+    return [_value(arg) for arg in call.args], named
 
 
 def _value(node: ast.expr) -> Any:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from undula.devices.sim import SIMULATED_FILE
 from undula.plans import FORMS, parse_form, reference
 from undula.plans.picture import svg
+from undula.plans.reference import words_of
+from undula.testing.scan_house import ScanHouse
 
 PROJECT = Path(__file__).parents[3]
 
@@ -43,3 +47,19 @@ def test_the_pages_are_written_and_compared(
     assert reference.main([]) == 1
     assert reference.main(["--write"]) == 0
     assert reference.main([]) == 0
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScanHouse]:
+    """What `undula up` gives without a device file of one's own."""
+    made = ScanHouse(tmp_path_factory.mktemp("house"), SIMULATED_FILE.read_text())
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("name", sorted(FORMS))
+def test_the_simulated_beamline_takes_every_example(simulated: ScanHouse, name: str) -> None:
+    words, named = words_of(FORMS[name])
+    seconds = named.pop("time", None)
+    checked = simulated.check(name, *words, kwargs=named, count_time_s=seconds)
+    assert checked.axes or checked.detectors or checked.parts

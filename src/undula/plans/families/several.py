@@ -136,7 +136,7 @@ PLANS: tuple[DeclaredPlan, ...] = (
         "bluesky",
         "A plan at each of several conditions: the axes of the conditions go there first, and are\n"
         "read at each point. Of several conditions every combination, the last one fastest.",
-        "for_each(temperature, [20, 40], scan, samx, -1, 1, 21)",
+        "for_each(slit_gap, [0.5, 1], scan, samx, -1, 1, 21)",
         _for_each,
         arguments=(
             Argument("settle", "float", "time at each condition before it begins", "s", 0.0,

@@ -123,6 +123,10 @@ _FAST = (
 )
 
 
+AXES = ("samx", "samy", "piezo", "slit_gap", "slit_center")
+"""Of the examples: the simulated beamline has them."""
+
+
 def _line_plans() -> list[DeclaredPlan]:
     plans = [
         DeclaredPlan(
@@ -140,7 +144,7 @@ def _line_plans() -> list[DeclaredPlan]:
     ]  # fmt: skip
     plans.append(replace(plans[1], name="lup", example="lup(samx, -1, 1, 10, 0.1)", command=""))
     for word, number in _SEVERAL.items():
-        axes = ", ".join(f"{n}, 0, 1" for n in ("samx", "samy", "samz", "theta", "slit")[:number])
+        axes = ", ".join(f"{n}, 0, 1" for n in AXES[:number])
         for letter, relative in (("a", False), ("d", True)):
             name = f"{letter}{word}scan"
             plans.append(
@@ -197,7 +201,7 @@ def _list_plans() -> list[DeclaredPlan]:
 
 
 def _mesh_plans() -> list[DeclaredPlan]:
-    two, three = "samx, -1, 1, 10, samy, 0, 1, 5", "samx, -1, 1, 4, samy, 0, 1, 2, samz, 0, 1, 1"
+    two, three = "samx, -1, 1, 10, samy, 0, 1, 5", "samx, -1, 1, 4, samy, 0, 1, 2, piezo, 0, 1, 1"
     plans = []
     for name, relative, number, axes, house in (
         ("mesh", False, 2, two, "SPEC's grid"),
