@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from undula.client.again import MARK, OF_THE_MOMENT, asked_for
 from undula.client.shown import cut
 from undula.core.errors import InputError
+from undula.core.run_keys import OF_THE_RUN
 
 if TYPE_CHECKING:
     from undula.client.runs import Run
@@ -22,13 +23,10 @@ if TYPE_CHECKING:
 Kind = Literal[
     "command", "code", "detectors", "count time", "metadata", "configuration", "baseline", "end"
 ]
-OF_THE_RUN = frozenset(
-    {"uid", "time", "scan_id", "command", "plan_name", "plan_type", "plan_source", "plan_version",
-     "plan_author", "plan_call", "versions", "devices", "detectors", "count_time_s", "hints",
-     "num_points", "num_intervals", "shape", "extents", "snaking", "axes_values", "motors",
-     "origin", "baseline_devices", "expects_streams", "continues", "user", "item_id", "plan_args",
-     "plan_pattern", "plan_pattern_args", "plan_pattern_module", "file_layout"}
-)  # fmt: skip
+NOT_FREE = (OF_THE_RUN - {"beamline"}) | {
+    "plan_type", "plan_source", "plan_version", "plan_author", "plan_call", "plan_args",
+    "plan_pattern", "plan_pattern_args", "plan_pattern_module", "origin", "item_id",
+}  # fmt: skip
 """Keys of a start document that are no free metadata."""
 NOISES = 3.0
 ALMOST = 1e-9
@@ -198,7 +196,7 @@ def _count_time(start: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _free(start: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in start.items() if key not in OF_THE_RUN}
+    return {key: value for key, value in start.items() if key not in NOT_FREE}
 
 
 def known_of(run: Run) -> Known:
