@@ -7,6 +7,7 @@ else sets flags and interrupts. Not here: what waits (`runner`).
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -28,10 +29,14 @@ from undula.scans.held_up import HeldUp
 from undula.scans.hold import Hold
 from undula.scans.lost import LostDevices
 from undula.scans.shutters import Shutters
+from undula.scans.user_plans import OWN_CODE
 from undula.scans.wanted import Wanted
 from undula.scans.watchdog import Late, Watchdog
 
 CONDITIONS_EVERY_S = 0.1
+COMPUTES_S = 5.0
+"""A plan that is to end may compute for so long without a message."""
+AGAIN_S = 0.05
 
 
 class AbortedBeforeError(Exception):
@@ -83,6 +88,7 @@ class Steering:
         self._begun = self._in_plan = False
         self._returned = self._cut = False
         self._stood_s = 0.0
+        self._ended = threading.Event()
         self.aside: Callable[[str], str] = lambda _: ""
         """Runs the hooks of a place (`on pause`) while the plan stands; returns what failed."""
         self.stop_aside: Callable[[], None] = lambda: None
@@ -96,6 +102,7 @@ class Steering:
             self._ends_as, self._completes = "abort", ""
             self._steps, self._begun = None, False
             self._returned = self._cut = False
+            self._ended.clear()
             self._lost.begin(())
             self._held_up.begin(())
 
@@ -105,6 +112,7 @@ class Steering:
             self.active = self.on_its_way = False
             self.message, self.overdue = message, []
             self.watchdog.end()
+            self._ended.set()
 
     @property
     def state(self) -> QueueState:
@@ -304,10 +312,21 @@ class Steering:
         with self.lock:
             if not self.active:
                 return False
+            if not self.aborted:
+                threading.Thread(target=self._end_computing, name="ending", daemon=True).start()
             self.reason = self.message = reason
             self._wanted = self._wanted.aborted()
             self.lock.notify_all()
             return True
+
+    def _end_computing(self) -> None:
+        """End a person's plan that computes on without a message; until the item has ended."""
+        while not self._ended.is_set():
+            piece = OWN_CODE.piece
+            if self._ended.wait(COMPUTES_S):
+                return
+            while piece and OWN_CODE.interrupt(piece) and not self._ended.wait(AGAIN_S):
+                pass
 
     def nudge(self) -> None:
         """Interrupt the plan now. The flags decide; this only spares the wait for a checkpoint.
@@ -321,10 +340,16 @@ class Steering:
             self.stop_aside()
         if not wanted or not self._in_plan or self._engine.state != "running":
             return
+        asked = asyncio.run_coroutine_threadsafe(self._interrupt(), self._engine.loop)
         try:
-            self._engine.request_pause(defer=False)
+            asked.result()
         except TransitionError as exc:
             get_logger().info("not_interrupted", why=str(exc))
+
+    async def _interrupt(self) -> None:
+        """In the RunEngine's loop, whose plan may have ended since: then it is left alone."""
+        if self._in_plan:
+            await self._engine._request_pause_coro()
 
     def trips(self, *, now: bool = False) -> list[Trip]:
         """What does not hold and is to pause or abort a scan; `now`: asked anew."""

@@ -25,6 +25,7 @@ from bluesky.utils import Msg, RunEngineControlException
 
 from undula.core.errors import InputError, UndulaError
 from undula.core.in_time import OverTimeError, in_time
+from undula.core.interruptible import EndedError, OwnCode
 from undula.core.plan_words import HINTS, Points
 from undula.devices.registry import Registry
 from undula.messages import PlanSource
@@ -37,6 +38,8 @@ EVERYTHING = "dev"
 MODULES = {"bp": bp, "bps": bps, "bpp": bpp, "np": np, "Msg": Msg, **HINTS}
 LIMIT_S = 20.0
 """Making a plan takes no longer: the generator, which has not begun, or its points."""
+OWN_CODE = OwnCode()
+"""The plan of a person that runs, so that it can be ended while it computes."""
 TRIALS = Trials()
 """Editions of plans that this process need not try again."""
 
@@ -100,7 +103,14 @@ class LoadedPlan:
     def located(self) -> Messages:
         """The plan. Raises: PlanFailedError for whatever it raises, with the person's own line."""
         try:
-            return (yield from self.plan)
+            plan = OWN_CODE.run(self.plan) if hasattr(self.plan, "throw") else self.plan
+            return (yield from plan)
+        except EndedError as exc:
+            place = where_in(self.source, exc.__traceback__)
+            ended = InputError(
+                "it was to end, and computed on", remedy="let it end, or give messages meanwhile"
+            )
+            raise PlanFailedError(ended, place) from ended
         except (RunEngineControlException, GeneratorExit, asyncio.CancelledError):
             raise
         except BaseException as exc:  # also sys.exit(): it would end the RunEngine's loop

@@ -14,6 +14,7 @@ import pytest
 from undula.core.errors import StorageError
 from undula.messages import QueueRequest, QueueStatus
 from undula.scans.stopped import Stops
+from undula.scans.user_plans import OWN_CODE
 from undula.testing.scan_house import ScanHouse
 
 DEVICES = """
@@ -283,3 +284,23 @@ def test_the_time_that_a_scan_has_run_stands_still_in_a_pause(scans: Steered) ->
     scans.do("complete")
     scans.house.wait()
     assert time.monotonic() - clock() > stood_s
+
+
+def test_a_plan_that_computes_for_ever_is_ended_by_an_abort_and_the_next_scan_runs(
+    scans: Steered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("undula.scans.steering.COMPUTES_S", 0.2)
+    house = scans.house
+    (house.plans / "endless.py").write_text(
+        "def endless():\n    yield from bps.open_run()\n    try:\n        while True:\n"
+        "            pass\n    finally:\n        yield from bps.mv(samy, 2)\n"
+    )
+    house.ask("endless")
+    house.until(lambda: house.runner.status().run_uid is not None, "no run")
+    house.until(lambda: bool(OWN_CODE.piece), "it does not compute")
+    scans.do("abort", reason="it hangs")
+    ended = house.wait()
+    assert (ended.exit_status, ended.reason) == ("abort", "it hangs")
+    assert house.journal(ended.run_uids[0])[-1][1]["exit_status"] == "abort"
+    assert house.devices["samy"].position() == 2
+    assert house.run("scan", "samx", 0, 1, 3).exit_status == "success"
