@@ -14,7 +14,7 @@ from undula.pipes.graph import GraphBuilder, checked
 from undula.pipes.graph.model import Graph
 from undula.pipes.link.keys import load_keys, trust
 from undula.pipes.nodes.registry import Shipped
-from undula.pipes.runner import Runner
+from undula.pipes.runner import Outcome, Runner
 from undula.pipes.runner.placement import LocalProcess, Site
 from undula.testing.law import until
 
@@ -61,6 +61,48 @@ def test_edges_between_hosts_lose_nothing(tmp_path: Path) -> None:
         assert outcome.report.edges[name].counts["passed"] == FRAMES
 
 
+def trigger(runner: Runner, times: int) -> None:
+    for _ in range(times):
+        runner.trigger("det")
+
+
+def flow_until(runner: Runner, edge: str, passed: int) -> None:
+    """What was triggered goes on until so many frames of an edge are confirmed."""
+
+    def gone_on() -> bool:
+        runner.pump(0.1)
+        return runner.status.edges[edge].passed >= passed
+
+    until(gone_on, f"{edge} stands still")
+
+
+def run_out(runner: Runner) -> Outcome:
+    """To the end: all triggers were given."""
+    while not runner.over:
+        runner.pump(1.0)
+    return runner.outcome(FRAMES)
+
+
+def test_frames_before_a_node_in_the_middle_are_confirmed_while_others_are_behind_it(
+    tmp_path: Path,
+) -> None:
+    """The last five frames always wait behind it, for positions that do not come."""
+    made = GraphBuilder("hosts")
+    made.node("det", "simulated", host="near", width=64, height=64, frames=FRAMES, rate_hz=0)
+    made.node("low", "threshold", host="far").node("where", "sum", host="near")
+    made.node("join", "join", host="near", patience=5)
+    made.edge("det -> low").edge("low.frames -> join.frames")
+    made.edge("det -> where", policy="sample(1/1000)").edge("where.sum -> join.positions")
+    with Runner(checked(made.graph(), TYPES), TYPES, placement=Names(tmp_path)) as runner:
+        runner.begin(triggered=True)
+        trigger(runner, 50)
+        flow_until(runner, EDGES[0], 45)
+        assert runner.status.edges[EDGES[0]].passed == 45
+        trigger(runner, FRAMES - 50)
+        outcome = run_out(runner)
+    assert outcome.ok, outcome.report.text + outcome.failed
+
+
 @pytest.mark.parametrize(
     "victim",
     [
@@ -70,17 +112,15 @@ def test_edges_between_hosts_lose_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_a_process_that_is_killed_goes_on_on_its_host(tmp_path: Path, victim: str) -> None:
-    edge = {"det": EDGES[0], "low": EDGES[0], "sums": EDGES[1]}[victim]
-    killed = False
-    with Runner(graph(rate_hz=400), TYPES, placement=Names(tmp_path)) as runner:
-        runner.begin()
-        while not runner.over:
-            runner.pump(1.0)
-            if not killed and runner.status.edges[edge].passed > 20:
-                os.kill(runner.pids()[victim], signal.SIGKILL)
-                killed = True
-        outcome = runner.outcome(FRAMES)
-    assert killed
+    with Runner(graph(), TYPES, placement=Names(tmp_path)) as runner:
+        runner.begin(triggered=True)
+        trigger(runner, 30)
+        flow_until(runner, EDGES[1 if victim == "sums" else 0], 20)
+        trigger(runner, 100)  # some of them are on their way
+        os.kill(runner.pids()[victim], signal.SIGKILL)
+        trigger(runner, FRAMES - 130)
+        outcome = run_out(runner)
+        assert runner.restarts(victim if victim != "sums" else "total") == 1
     assert outcome.ok, outcome.report.text + outcome.failed
     for name in EDGES:
         assert outcome.report.edges[name].counts["passed"] == FRAMES

@@ -50,7 +50,7 @@ ALL = {"seen": FRAMES, "passed": FRAMES, "dropped": 0, "lost": 0, "failed": 0, "
 def test_every_frame_of_a_run_is_accounted_for_on_every_edge() -> None:
     with Runner(graph(), TYPES) as runner:
         outcome = runner.run()
-    assert outcome.ok
+    assert outcome.ok, outcome.report.text
     assert outcome.report.text == f"complete: {FRAMES} frames, each accounted for on 3 edges"
     assert counts(outcome, DET_LOW) == counts(outcome, LOW_TOTAL) == ALL
     view = counts(outcome, DET_VIEW)
@@ -116,7 +116,7 @@ def test_nodes_of_one_process_hand_frames_on_by_reference() -> None:
     with Runner(checked(made.graph(), TYPES), TYPES) as runner:
         assert list(runner.pids()) == ["one"]
         outcome = runner.run()
-    assert outcome.ok
+    assert outcome.ok, outcome.report.text
     assert counts(outcome, LOW_TOTAL)["passed"] == 50
 
 
@@ -174,7 +174,7 @@ def test_a_lossless_edge_that_cannot_keep_up_is_named_and_a_feedback_edge_holds_
         while not runner.over:
             runner.pump(None)
         outcome = runner.outcome()
-    assert outcome.ok
+    assert outcome.ok, outcome.report.text
     assert counts(outcome, DET_LOW)["passed"] == 150
     assert outcome.status.nodes["det"].blocked_s > 0
 
@@ -227,7 +227,7 @@ def test_a_node_that_raises_when_it_is_changed_says_so_and_goes_on(tmp_path: Pat
         with pytest.raises(PipeError, match="ValueError: not 13"):
             runner.change("picky", level=13)
         outcome = runner.run()
-    assert outcome.ok
+    assert outcome.ok, outcome.report.text
     assert outcome.status.nodes["picky"].restarts == 0
 
 

@@ -26,7 +26,7 @@ class Bench:
 
     def __init__(
         self, node: Node, kind: str, source: bool = False, slots: int = 99, behind: bool = False,
-        **options: Any,
+        results: int = 1000, **options: Any,
     ) -> None:  # fmt: skip
         made = GraphBuilder("bench")
         if source:
@@ -39,6 +39,7 @@ class Bench:
         self.graph = made.graph()
         self.feed = MemoryOutlet(frame_bytes=64, budget_bytes=64 * slots, expect={EDGE: Policy()})
         self.out: dict[str, MemoryInlet] = {}
+        self.results = results
         self.host = NodeHost(self.graph.nodes["node"], node, self.graph, self._make)
         if not source:
             self.host.inlets[EDGE] = MemoryInlet(self.feed, EDGE, Policy())
@@ -47,7 +48,9 @@ class Bench:
 
     def _make(self, spec: NodeSpec, port: str, size: int) -> list[Sending]:
         edges = self.graph.out_of(spec.name, port)
-        made = MemoryOutlet(frame_bytes=size, expect={edge.name: edge.policy for edge in edges})
+        expect = {edge.name: edge.policy for edge in edges}
+        budget = max(64, size) * self.results
+        made = MemoryOutlet(frame_bytes=size, budget_bytes=budget, expect=expect)
         for edge in edges:
             self.out[edge.name] = MemoryInlet(made, edge.name, edge.policy)
         return [made]
@@ -212,9 +215,23 @@ def test_a_frame_is_confirmed_when_the_next_node_of_the_process_is_done_with_it(
     assert fates(bench) == ("1-3", "none", 0)
 
 
+def test_a_node_that_waits_for_a_slot_confirms_what_is_done_with_behind_it() -> None:
+    bench = Bench(Each(), "threshold", behind=True, results=5)
+    bench.begin()
+    bench.send(*range(1, 10))
+    bench.steps()
+    assert bench.host.blocked
+    (inlet,) = bench.out.values()
+    for frame in inlet.take(3):
+        inlet.confirm(frame)
+    bench.host.step()
+    assert bench.host.blocked, "the next results took the slots"
+    assert fates(bench) == ("1-3", "none", 6)
+
+
 def test_where_a_node_of_the_process_waits_for_later_frames_the_oldest_are_given_back() -> None:
     bench = Bench(Each(), "threshold", behind=True, slots=12)
-    bench.host.confirming.copies_inside = True
+    bench.host.confirming.copies_behind = True
     bench.begin()
     for number in range(1, 31):
         bench.send(number)

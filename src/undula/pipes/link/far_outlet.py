@@ -378,9 +378,9 @@ class FarOutlet(SlotOutlet):
         return self._ears.fileno()
 
     @property
-    def waiting(self) -> bool:
-        """Whether a frame is not safe yet: until it is confirmed it would die with this host."""
-        return self._holding.in_flight > 0
+    def safe(self) -> int:
+        """So many of the frames were confirmed: the others would die with this host."""
+        return self._holding.confirmed
 
     @property
     def present(self) -> list[str]:

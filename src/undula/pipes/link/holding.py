@@ -28,6 +28,7 @@ class Entry:
     """A frame in a slot, on its way to one consumer.
 
     `source`: the slot in memory that it is being copied from, onto disk; -1 when it is there.
+    `place`: how many frames were published before it.
     """
 
     slot: int
@@ -35,19 +36,25 @@ class Entry:
     again: bool = False
     source: int = -1
     given_up: bool = False
+    place: int = 0
 
 
 class Consumer:
-    """What is known of one consumer, by its name; its connection comes and goes."""
+    """What is known of one consumer, by its name; its connection comes and goes.
+
+    Frames that are `pending`, and those that are `sent`, are each in the order of their places.
+    """
 
     __slots__ = (
-        "ahead", "came", "counted", "ledger", "most", "name", "on_disk", "orphans", "pending",
-        "policy", "present", "sent", "writing",
+        "ahead", "came", "counted", "ledger", "mixed", "most", "name", "on_disk", "orphans",
+        "pending", "policy", "present", "sent", "writing",
     )  # fmt: skip
 
     def __init__(self, name: str, policy: Policy, most: int) -> None:
         self.name, self.policy, self.most = name, policy, most
         self.present = self.came = False
+        self.mixed = False
+        """It came back, and has frames in hand that were published after some that are pending."""
         self.pending: deque[Entry] = deque()
         self.sent: dict[int, Entry] = {}
         self.ledger = EdgeLedger()
@@ -86,6 +93,8 @@ class Holding:
         self._free = list(range(slots - 1, -1, -1))
         self._free_on_disk = list(range(slots + spill_slots - 1, slots - 1, -1))
         self._holders = [0] * (slots + spill_slots)
+        self.published = 0
+        """How many frames were published."""
         self._all: tuple[Consumer, ...] = ()
         self._lossless: tuple[Consumer, ...] = ()
 
@@ -144,10 +153,12 @@ class Holding:
         consumer = self.consumers[name]
         consumer.present = False
         if consumer.lossless:
-            for entry in reversed(consumer.sent.values()):
+            for entry in consumer.sent.values():
                 entry.again = True
-                consumer.pending.appendleft(entry)
+            both = (*consumer.sent.values(), *consumer.pending)
+            consumer.pending = deque(sorted(both, key=_place))
             consumer.sent.clear()
+            consumer.mixed = False
         else:
             self._lose(consumer)
 
@@ -179,6 +190,7 @@ class Holding:
             else:
                 waiting.append(entry)
         consumer.pending = waiting
+        consumer.mixed = bool(kept and waiting)
         return kept
 
     def forget(self, name: str) -> None:
@@ -244,7 +256,7 @@ class Holding:
             ledger = consumer.ledger
             ledger.seen.add(seq_num)
             if consumer.lossless:
-                consumer.pending.append(Entry(slot, seq_num))
+                consumer.pending.append(Entry(slot, seq_num, place=self.published))
                 holders += 1
                 continue
             consumer.counted += 1
@@ -259,6 +271,7 @@ class Holding:
                 entry.source = slot
                 copies.append((consumer, entry))
             consumer.pending.append(entry)
+        self.published += 1
         self._holders[slot] += holders
         self._let_go(slot)
         return copies
@@ -315,6 +328,9 @@ class Holding:
         found = [pending.popleft() for _ in range(min(room, len(pending)))]
         for entry in found:
             consumer.sent[entry.slot] = entry
+        if consumer.mixed:
+            consumer.sent = {e.slot: e for e in sorted(consumer.sent.values(), key=_place)}
+            consumer.mixed = bool(pending)
         return found
 
     def unsend(self, consumer: Consumer, entries: list[Entry]) -> None:
@@ -339,9 +355,21 @@ class Holding:
     # ---- looking -------------------------------------------------------------------------------
 
     @property
-    def waiting(self) -> bool:
-        """Whether a frame has not been sent yet to a lossless consumer."""
-        return any(consumer.pending for consumer in self._lossless)
+    def sent(self) -> int:
+        """So many of the frames, from the first on, were sent to all lossless consumers."""
+        return min(
+            (c.pending[0].place for c in self._lossless if c.pending), default=self.published
+        )
+
+    @property
+    def confirmed(self) -> int:
+        """So many of the frames, from the first on, were confirmed by all lossless consumers."""
+        found = self.sent
+        for consumer in self._lossless:
+            for entry in consumer.sent.values():
+                found = min(found, entry.place)
+                break  # they are in order
+        return found
 
     @property
     def in_flight(self) -> int:
@@ -360,3 +388,7 @@ class Holding:
     def depths(self) -> Mapping[str, int]:
         """Frames not yet confirmed, by consumer."""
         return {consumer.name: consumer.held for consumer in self._all}
+
+
+def _place(entry: Entry) -> int:
+    return entry.place

@@ -6,7 +6,7 @@ contract suite runs on both. A death is a call here, `MemoryInlet.die`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -127,26 +127,19 @@ class MemoryOutlet:
         return self.holding.blocked_by()
 
     @property
-    def waiting(self) -> bool:
-        """Whether a frame has not been taken by a lossless consumer yet."""
-        return self.holding.waiting
+    def published(self) -> int:
+        """How many frames were handed on."""
+        return self.holding.published
+
+    @property
+    def safe(self) -> int:
+        """So many of them were confirmed: whoever has the others would die with this process."""
+        return self.holding.confirmed
 
     @property
     def in_flight(self) -> int:
         """Frames that a lossless consumer has not confirmed yet."""
         return self.holding.in_flight
-
-    def lowest_held(self, but: Container[str]) -> int | None:
-        """The lowest number that lossless consumers `but` some have not confirmed; None: none."""
-        return min(
-            (
-                entry.seq_num
-                for consumer in self.holding.consumers.values()
-                if consumer.lossless and consumer.name not in but
-                for entry in (*consumer.sent.values(), *consumer.pending)
-            ),
-            default=None,
-        )
 
     def ledgers(self) -> dict[str, EdgeLedger]:
         """What became of the frames, by consumer."""

@@ -234,9 +234,9 @@ class Outlet(SlotOutlet):
         return self._epoll.fileno()
 
     @property
-    def waiting(self) -> bool:
-        """Whether a frame has not reached a lossless consumer yet."""
-        return self._holding.waiting
+    def safe(self) -> int:
+        """So many of the frames were sent: consumers keep the memory, whatever happens here."""
+        return self._holding.sent
 
     @property
     def present(self) -> list[str]:

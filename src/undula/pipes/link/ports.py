@@ -64,8 +64,15 @@ class Sending(Protocol):
         """Names of the lossless consumers that hold the producer up."""
 
     @property
-    def waiting(self) -> bool:
-        """Whether a frame has not reached a lossless consumer yet."""
+    def published(self) -> int:
+        """How many frames were handed on."""
+
+    @property
+    def safe(self) -> int:
+        """So many of them, from the first on, have every lossless consumer for good.
+
+        They reach it though this process, or the host of this end, dies.
+        """
 
     @property
     def in_flight(self) -> int:

@@ -206,6 +206,11 @@ class SlotOutlet(ABC):
         return self._holding.blocked_by()
 
     @property
+    def published(self) -> int:
+        """How many frames were handed on."""
+        return self._holding.published
+
+    @property
     def in_flight(self) -> int:
         """Frames that a lossless consumer has not confirmed yet."""
         return self._holding.in_flight

@@ -3,8 +3,8 @@
 In: a node, inlets, and a way to make outlets. Out: results on the outlets. `step` does a little
 work and never waits; the worker calls it in turn with the other nodes of its process.
 
-A frame is confirmed when everything that was made of it has reached every lossless consumer that is
-there: so a node that is killed leaves no gap, whatever it had in hand.
+A frame is confirmed when everything that was made until it had been worked on is safe with every
+lossless consumer (`confirming`): so a node that is killed leaves no gap, whatever it had in hand.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from undula.pipes.frame import Frame
 from undula.pipes.graph.model import EdgeSpec, Graph, NodeSpec
 from undula.pipes.intervals import IntervalSet
 from undula.pipes.ledger import EdgeLedger
-from undula.pipes.link import MemoryOutlet, Receiving, Sending
+from undula.pipes.link import Receiving, Sending
 from undula.pipes.runner.confirming import Confirming
 from undula.pipes.runner.making import Making
 from undula.pipes.runner.status import NodeStatus
@@ -69,7 +69,7 @@ class NodeHost:
         """Says something to the runner, at once."""
         self.making = Making(node, lambda words: self.tell(remembered=words, name=spec.name))
         """What a source makes; nothing, where the node is none."""
-        self.confirming = Confirming(node, [edge.name for edge in self.out if edge.feedback])
+        self.confirming = Confirming(node)
         self._first = 0
         self.status = NodeStatus(spec.name, "ready", spec.process or spec.name)
         self.stopped_by = ""
@@ -112,6 +112,7 @@ class NodeHost:
         if self.ended or not self.begun:
             return False
         if self._held and not self._hand_on():
+            self.settle()  # what is safe of that before is confirmed, however full the edge is
             return False
         if self._stop_asked and not self.source:
             self._fail_queue()
@@ -274,6 +275,7 @@ class NodeHost:
                     return False
             self._held.popleft()
             self._show(port, frame)
+        self.confirming.handed_on(self._all_outlets())
         if self._blocked_since:
             self.status.blocked_s += time.monotonic() - self._blocked_since
             self._blocked_since = 0.0
@@ -304,20 +306,21 @@ class NodeHost:
         self.status.blocked_by = names
 
     def _drain(self) -> None:
-        """Behind the end: a source that died with its last frame sent makes it again."""
-        for inlet in self.listening():
+        """Behind the end: a source that died with its last frame sent makes it again.
+
+        What a feedback edge still brings is taken: there is nothing left that it could steer.
+        """
+        for name, inlet in self.inlets.items():
+            done = inlet.confirm if self.into[name].feedback else inlet.fail
             with suppress(UndulaError):  # it went away meanwhile, or its successor is not there yet
                 for frame in inlet.take(AT_ONCE, 0.0):  # what is known is confirmed by itself
-                    inlet.fail(frame)
+                    done(frame)
 
     def settle(self) -> None:
-        """Confirm frames whose results have reached everybody who must have them."""
-        for outlets in self.outlets.values():
-            for outlet in outlets:
-                outlet.flush()
-        sent = [o for o in self._all_outlets() if not isinstance(o, MemoryOutlet)]
-        if self._held or any(o.waiting for o in sent):
-            return
+        """Confirm frames whose results are safe with everybody who must have them."""
+        outlets = self._all_outlets()
+        for outlet in outlets:
+            outlet.flush()
         try:
             failed = self.confirming.ask()
         except Exception as exc:  # nobody knows which frames are safe
@@ -325,7 +328,9 @@ class NodeHost:
             failed = []
         for number, why in failed:
             self._fail(why, number)
-        self.confirming.confirm(o for o in self._all_outlets() if isinstance(o, MemoryOutlet))
+        if not self._held:
+            self.confirming.handed_on(outlets)
+        self.confirming.confirm(outlets)
         for inlet in self.inlets.values():  # also what it knew already, from a producer before
             inlet.flush()
 
@@ -406,6 +411,7 @@ class NodeHost:
             self.ended
             and not self.confirming.busy
             and not any(o.in_flight for o in self._all_outlets())
+            and not any(self.depths().get(edge.name) for edge in self.out if edge.feedback)
         )
 
     def _all_outlets(self) -> list[Sending]:
@@ -435,11 +441,7 @@ class NodeHost:
         """Inlets whose next frame it would take; behind its end those that are made again."""
         if not self.begun or self._held:
             return []
-        return [
-            inlet
-            for name, inlet in self.inlets.items()
-            if inlet.ended == "no" and not (self.ended and self.into[name].feedback)
-        ]
+        return [inlet for inlet in self.inlets.values() if inlet.ended == "no"]
 
     def views(self) -> list[tuple[list[str], EdgeLedger]]:
         """What its ends of the edges have counted, each with the names of the edges it is of."""

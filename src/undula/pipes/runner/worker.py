@@ -25,6 +25,7 @@ from undula.pipes.ledger import EdgeLedger
 from undula.pipes.link import Inlet, MemoryInlet, MemoryOutlet, Outlet, Receiving, Sending
 from undula.pipes.link.holding import LOANS
 from undula.pipes.link.slab import slot_size
+from undula.pipes.runner.confirming import waited_for
 from undula.pipes.runner.control import Line
 from undula.pipes.runner.host import NodeHost
 
@@ -80,10 +81,13 @@ class Worker:
             node = types[spec.kind](**spec.parameters)
             self.hosts[name] = NodeHost(spec, node, graph, self._make)
             self.hosts[name].tell = line.say
-        inner = {e.source for e in graph.edges if e.source in self.hosts and e.target in self.hosts}
-        self._inner = [host for name, host in reversed(self.hosts.items()) if name in inner]
-        for host in self._inner:
-            host.confirming.copies_inside = any(other.node.copies for other in self.hosts.values())
+        self._waiting: list[NodeHost] = []
+        """Those that confirm a frame only when others did; the last of the graph first."""
+        for name, host in reversed(self.hosts.items()):
+            kinds = {graph.nodes[other].kind for other in waited_for(graph, name)}
+            host.confirming.copies_behind = any(k in types and types[k].copies for k in kinds)
+            if kinds:
+                self._waiting.append(host)
         self._between: list[FarOutlet | Outlet] = []
         self._to_connect: dict[str, str] = {}
         self._told_at = 0.0
@@ -139,9 +143,9 @@ class Worker:
                 inlet.pump()  # a broken connection is made anew, though its node has ended
             except UndulaError as exc:
                 self._host_of(name).status.error = str(exc)
-        if self._inner:
+        if self._waiting:
             self._tell_safe()  # before a frame is confirmed outside: no other process has it then
-            for host in self._inner:
+            for host in self._waiting:
                 host.settle()
         return worked
 
