@@ -130,6 +130,8 @@ def _dry_run(checked: Accepted, as_json: bool) -> None:
     if checked.points:
         rows = [[n, *map(float, point)] for n, point in enumerate(checked.points, 1)]
         print(table(["point", *checked.axes], rows))
+        if (more := (checked.num_points or 0) - len(rows)) > 0:
+            print(f"... {more:,} more")
     print("nothing was moved")
 
 

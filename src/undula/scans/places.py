@@ -10,13 +10,12 @@ from typing import Any
 
 from undula.core.clock import iso, now
 from undula.core.errors import ConfigError, InputError, StorageError
+from undula.core.file_names import file_part, fits
 from undula.core.settings import BeamlineSettings
 from undula.messages import ScanRequest
 from undula.plans import FORMS
 
-_UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 _SUFFIX = re.compile(r"[A-Za-z0-9_-]{1,100}")
-_FOLDER = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 PLACES = frozenset({"file_suffix", "file_directory"})
 """Metadata that say where the file of a run goes, in place of the template."""
 DEFAULTS = {"proposal": "no_proposal", "sample": "no_sample", "dataset": "dataset"}
@@ -25,8 +24,7 @@ DEFAULTS = {"proposal": "no_proposal", "sample": "no_sample", "dataset": "datase
 def _part(value: Any) -> str:
     if isinstance(value, dict):
         value = value.get("name", "")
-    text = _UNFIT.sub("_", str(value)).strip("._")
-    return text or "unnamed"
+    return file_part(str(value))
 
 
 def run_path(settings: BeamlineSettings, metadata: dict[str, Any], plan: str, number: int) -> Path:
@@ -67,7 +65,7 @@ def _as_asked(path: Path, metadata: dict[str, Any]) -> Path:
         path = path.with_stem(f"{path.stem}_{suffix}")
     if folder:
         parts = Path(str(folder)).parts
-        if not all(_FOLDER.fullmatch(part) for part in parts):
+        if not all(fits(part) for part in parts):
             raise InputError(
                 f"file_directory is {str(folder)!r}",
                 remedy="name a folder below the data folder: letters, digits, - . _ and /",

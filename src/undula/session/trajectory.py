@@ -53,10 +53,22 @@ def _picture(part: Mapping[str, Any], limits: Limits, width: int, colour: bool) 
     lines = []
     for k, axis in enumerate(axes[:MOST_CURVES]):
         lines += curve(
-            range(1, len(points) + 1), columns[k], title=_label(axis, limits), x_label="point",
+            _point_numbers(part), columns[k], title=_label(axis, limits), x_label="point",
             width=width, height=HEIGHT // min(len(axes), 2), colour=colour,
         )  # fmt: skip
     return lines
+
+
+def _point_numbers(part: Mapping[str, Any]) -> list[int]:
+    """Which points of the scan are drawn, from 1: of many only some, evenly.
+
+    >>> _point_numbers({"points": [[0.0], [1.0], [2.0]], "num_points": 201})
+    [1, 101, 201]
+    """
+    drawn_points, total = len(part["points"]), part.get("num_points") or 0
+    if total <= drawn_points or drawn_points < 2:
+        return list(range(1, drawn_points + 1))
+    return [1 + k * (total - 1) // (drawn_points - 1) for k in range(drawn_points)]
 
 
 def _flat_first(columns: Sequence[Sequence[float]]) -> tuple[int, int]:

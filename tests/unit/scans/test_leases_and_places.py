@@ -45,7 +45,16 @@ def test_each_change_of_a_lease_is_told_when_it_holds() -> None:
 def test_a_file_name_cannot_leave_its_folder(tmp_path: Path) -> None:
     metadata = {"proposal": "../../etc", "sample": {"name": "a b/c"}}
     path = run_path(_settings(tmp_path), metadata, "scan", 7)
-    assert path == tmp_path / "etc" / "a_b_c" / "dataset" / "00007_scan.nxs"
+    assert path == tmp_path / "etc-74ccf3" / "a_b_c-539138" / "dataset" / "00007_scan.nxs"
+    other = run_path(_settings(tmp_path), {**metadata, "sample": "a/b c"}, "scan", 7)
+    assert other.parent != path.parent, "another sample has another folder"
+
+
+def test_folders_and_files_keep_the_letters_of_any_script(tmp_path: Path) -> None:
+    path = run_path(_settings(tmp_path), {"sample": "Öl-试样"}, "unicode_plän", 7)
+    assert path.parts[-3:] == ("Öl-试样", "dataset", "00007_unicode_plän.nxs")
+    path = run_path(_settings(tmp_path), {"file_directory": "nächtlich/spät"}, "scan", 7)
+    assert path.parent == tmp_path / "nächtlich" / "spät"
 
 
 def test_a_scan_may_name_the_folder_and_the_end_of_its_file(tmp_path: Path) -> None:
