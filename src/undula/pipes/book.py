@@ -66,6 +66,7 @@ class Book:
         self._produced = {name: IntervalSet() for name in self._sources}
         self._safe: dict[str, IntervalSet] = {}
         self._untold: dict[str, _Untold] = {}
+        self._cut_off = {name: IntervalSet() for name in self.edges}
         self._cut: dict[str, _Cut] = {}
         self._named: dict[tuple[str, str, bool], Missing] = {}
         for ledger in self._raw.values():
@@ -100,21 +101,32 @@ class Book:
         for number in frames:
             safe.add(number)
 
-    def died(self, nodes: Sequence[str], untold: Iterable[str]) -> None:
+    def died(
+        self, nodes: Sequence[str], untold: Iterable[str], lossless: Iterable[str] = ()
+    ) -> None:
         """A process died, with what it had counted since it spoke last.
+
+        What was on its way from it on an edge that may lose frames, and will not be made again, is
+        lost: see `resumed` for what a source makes again.
 
         Args:
             nodes: that were in it.
             untold: names of the edges of which only it knew what became of some frames.
+            lossless: names of the edges that may lose nothing.
         """
+        strict = set(lossless)
         for name in untold:
             self._untold[name] = _Untold()
             edge, raw = self.edges[name], self._raw[name]
-            if (
-                edge.target.split(".")[0] in nodes
-            ):  # both ends: should they come again, that is told
-                raw.seen.remove(raw.on_the_way)
+            made_here = _node(edge.source) in self._produced
+            if _node(edge.target) in nodes and (name in strict or not made_here):
+                raw.seen.remove(raw.on_the_way)  # both ends: should they come again, that is told
                 self._merged.pop(name, None)
+        for name, edge in self.edges.items():
+            node = _node(edge.source)
+            if node in nodes and node not in self._produced and name not in strict:
+                into = [n for n, e in self.edges.items() if _node(e.target) == node]
+                self._lose(name, [self._raw[n].passed | self.closed for n in into])
         for node in nodes:
             if node in self._produced:
                 cut = self._cut.setdefault(node, _Cut())
@@ -139,24 +151,38 @@ class Book:
         sets = (self._produced[source], self.closed, *out)
         return max(found.highest for found in sets)
 
-    def known_to_all(self, source: str, lossless: Iterable[str]) -> int:
-        """The frame up to which the fate of all is known on each edge of a source.
+    def resumed(self, source: str, lossless: Iterable[str]) -> int:
+        """The frame behind which a source goes on that was started anew.
 
-        A consumer on a `lossless` edge has done with them; of others it was told what became of
-        them.
+        On its `lossless` edges the consumers have done with all up to it. On others the source had
+        told of them: what was on its way there is lost, since a viewer that sleeps on a frame must
+        not let everything be made again that came since.
         """
-        known = []
         strict = set(lossless)
-        for name, edge in self.edges.items():
-            if _node(edge.source) != source:
-                continue
+        out = [name for name, edge in self.edges.items() if _node(edge.source) == source]
+        known = []
+        for name in out:
             raw = self._raw[name]
             fate = raw.passed | self.closed
             if name not in strict:
-                fate = fate | raw.dropped | raw.lost | raw.failed
+                fate = fate | raw.seen | raw.dropped | raw.lost | raw.failed
             first = fate.intervals()[:1]
             known.append(first[0][1] - 1 if first and first[0][0] <= 1 else 0)
-        return min(known, default=0)
+        last = min(known, default=0)
+        for name in out:
+            if name not in strict:
+                self._lose(name, [IntervalSet([(0, last + 1)])])
+        return last
+
+    def _lose(self, edge: str, among: Iterable[IntervalSet]) -> None:
+        """What is on its way on an edge whose producer died is lost, if it is in all of these."""
+        gone = self._raw[edge].on_the_way
+        for part in among:
+            gone = gone & part
+        if gone:
+            self._raw[edge].lost.update(gone)
+            self._cut_off[edge].update(gone)
+            self._merged.pop(edge, None)
 
     def is_safe(self, node: str, seq_num: int) -> bool:
         """Whether a node which keeps frames is done with one.
@@ -226,7 +252,8 @@ class Book:
                 for kind in SETS:
                     raw.before[kind] += len(getattr(known.ledgers[name], kind))
                 raw.close(self.closed)
-            for numbers in (*self._produced.values(), *self._safe.values()):
+            single = (*self._produced.values(), *self._safe.values(), *self._cut_off.values())
+            for numbers in single:
                 numbers.remove(page)
             self._merged.clear()
         return self.closed
@@ -263,14 +290,16 @@ class Book:
             for source, cut in self._cut.items()
         }
         return Known(
-            self.edges, ledgers, self._produced, self._follows, unheard, unsaid, self._safe
-        )
+            self.edges, ledgers, self._produced, self._follows, unheard, unsaid, self._safe,
+            self._cut_off,
+        )  # fmt: skip
 
     # ---- the end -------------------------------------------------------------------------------
 
     def report(self, triggers: int | None = None) -> Report:
         """The sums up to now, compared with the frames asked for; by default those made."""
-        triggers = triggers or max((self.made_by(s) for s in self._sources), default=0)
+        if triggers is None:
+            triggers = max((self.made_by(s) for s in self._sources), default=0)
         everything = IntervalSet([(0, FOREVER)]) - self.closed
         known = self._known(everything)
         prove(known)

@@ -28,6 +28,8 @@ class Known:
         unheard: by edge, frames whose counts there may have gone with a process.
         unsaid: by source, frames that it may have made before it died, without saying so.
         safe: frames that nodes which keep them are done with, by node.
+        cut_off: by edge, frames that were on their way when its producer died: lost, unless they
+            passed.
     """
 
     edges: Mapping[str, Edge]
@@ -37,6 +39,7 @@ class Known:
     unheard: Mapping[str, IntervalSet] = field(default_factory=dict)
     unsaid: Mapping[str, IntervalSet] = field(default_factory=dict)
     safe: Mapping[str, IntervalSet] = field(default_factory=dict)
+    cut_off: Mapping[str, IntervalSet] = field(default_factory=dict)
 
     def above(self, name: str) -> Sequence[str]:
         """Names of the edges whose frames come to this one, one by one."""
@@ -154,6 +157,8 @@ class _Walk:
         source, target = edge.source.split(".")[0], edge.target.split(".")[0]
         if number in ledger.failed:
             return f"failed in {target}", True
+        if number in ledger.lost and number in self.known.cut_off.get(name, ()):
+            return f"on its way to {target} when {source} died", False
         if number in ledger.lost:
             return f"went with {target} when it died", True
         if number in ledger.seen:

@@ -189,7 +189,7 @@ def test_a_run_begins_a_new_book() -> None:
     book.begin_run(11)
     book.learn(DET_LOW.name, {"passed": [[10, 13]], "seen": [[11, 13]]})
     assert book.ledger(DET_LOW.name).counts["passed"] == 2
-    assert book.known_to_all("det", [e.name for e in EDGES]) == 10
+    assert book.resumed("det", [e.name for e in EDGES]) == 10
 
 
 # ---- deaths ------------------------------------------------------------------------------------
@@ -238,6 +238,66 @@ def test_what_goes_missing_after_a_death_is_missing() -> None:
     report = book.report()
     assert not report.unknown
     assert report.text.endswith("2 frames 11-12 passed to sum, which did not hand it on")
+
+
+LOSSLESS = [DET_LOW.name, LOW_SUM.name, SUM_FILE.name]
+
+
+def sleeping_viewer() -> Book:
+    """A viewer sleeps on frame 10; everything else has all 1000 frames."""
+    book = new_book()
+    book.made("det", [[1, 1001]])
+    for edge in (DET_LOW, LOW_SUM, SUM_FILE):
+        book.learn(edge.name, {"seen": [[1, 1001]], "passed": [[1, 1001]]})
+    book.learn(DET_VIEW.name, {"seen": [[1, 1001]], "passed": [[1, 10]], "dropped": [[11, 1001]]})
+    return book
+
+
+def test_a_source_that_dies_repeats_nothing_for_a_viewer_that_sleeps() -> None:
+    book = sleeping_viewer()
+    book.died(["det"], [DET_VIEW.name], LOSSLESS)
+    book.all_told()
+    assert book.resumed("det", LOSSLESS) == 1000
+    (unknown,) = book.report().unknown
+    assert unknown.text == f"{DET_VIEW.name}: 1 frame 10 on its way to view when det died"
+    book.learn(DET_VIEW.name, {"passed": [[10, 11]]})  # it woke, and had it in hand
+    assert book.report().complete
+
+
+def test_a_source_makes_again_what_it_had_not_told_of_before_it_died() -> None:
+    book = sleeping_viewer()
+    book.made("det", [[1001, 1006]])
+    for edge in (DET_LOW, LOW_SUM, SUM_FILE):
+        book.learn(edge.name, {"seen": [[1001, 1006]], "passed": [[1001, 1006]]})
+    book.died(["det"], [DET_VIEW.name], LOSSLESS)
+    assert book.resumed("det", LOSSLESS) == 1000
+    assert not book.ledger(DET_VIEW.name).on_the_way
+
+
+def test_a_viewer_in_the_process_of_its_source_does_not_let_it_repeat_everything() -> None:
+    book = sleeping_viewer()
+    book.died(["det", "view"], [DET_VIEW.name], LOSSLESS)
+    assert book.resumed("det", LOSSLESS) == 1000
+
+
+def test_a_node_in_the_middle_that_dies_leaves_nothing_on_its_way_that_will_not_come_again() -> (
+    None
+):
+    look = Edge("low.frames", "look.frames")
+    book = Book([DET_LOW, look], ["det"], {"low": [DET_LOW.name]})
+    book.made("det", [[1, 11]])
+    book.learn(DET_LOW.name, {"seen": [[1, 11]], "passed": [[1, 9]]})
+    book.learn(look.name, {"seen": [[1, 11]], "passed": [[1, 5]], "dropped": [[6, 9]]})
+    book.died(["low"], [look.name], [DET_LOW.name])
+    assert book.ledger(look.name).lost.text() == "5"
+    assert book.ledger(look.name).on_the_way.text() == "9-10", "those come again"
+
+
+def test_no_trigger_is_not_the_same_as_a_number_of_triggers_that_nobody_told() -> None:
+    book = new_book()
+    book.made("det", [[1, 4]])
+    assert book.report(0).triggers == 0
+    assert book.report().triggers == 3
 
 
 def test_a_camera_that_cannot_make_frames_again_leaves_open_which_it_had_made() -> None:

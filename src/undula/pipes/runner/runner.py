@@ -195,7 +195,7 @@ class Runner:
     def _begin(self, process: Process) -> None:
         sources = {
             name: {
-                "resume": self.book.known_to_all(name, self._lossless),
+                "resume": self.book.resumed(name, self._lossless),
                 "given": self._given.get(name, 0),
                 "indices": self._indices.get(name, TriggerIndices()).plain(),
                 "again": process.restarts > 0,
@@ -419,7 +419,7 @@ class Runner:
         code = process.process.wait() or 0
         if process.over:
             return
-        self.book.died(process.nodes, self._untold(process))
+        self.book.died(process.nodes, self._untold(process), self._lossless)
         self._round = Round()
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         for name in process.nodes:
