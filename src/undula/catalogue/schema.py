@@ -15,7 +15,7 @@ from undula.catalogue.keys import keys_of, keys_of_notes, tags_of, text_to_searc
 from undula.catalogue.model import RunRecord
 from undula.messages import RunNote
 
-VERSION = 3
+VERSION = 4
 _MIGRATING_S = 120
 _FIRST = """
 CREATE TABLE IF NOT EXISTS counter (id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL);
@@ -50,6 +50,7 @@ _SECOND = (
 )
 _THIRD = ("ALTER TABLE notes ADD COLUMN fit TEXT NOT NULL DEFAULT ''",)
 _FOURTH = ("CREATE INDEX items_finished ON items (finished)",)
+_NOTE = ("kind", "text", "author", "time", "fit")
 _JSON = frozenset({"devices", "metadata", "payload", "run_uids", "run_numbers", "tags"})
 
 
@@ -79,10 +80,12 @@ def prepare(db: sqlite3.Connection) -> None:
         if version < 2:
             for statement in _THIRD:
                 db.execute(statement)
-        if version < VERSION:
+        if version < 3:
             for statement in _FOURTH:
                 db.execute(statement)
-            db.execute(f"PRAGMA user_version={VERSION}")
+        if 1 <= version < 4:  # by their comments and kept fits runs could not be found before
+            _index_noted(db)
+        db.execute(f"PRAGMA user_version={VERSION}")
         db.execute("COMMIT")
     except BaseException:  # whatever it is, it goes on to the caller
         db.execute("ROLLBACK")
@@ -96,6 +99,22 @@ def _index_all(db: sqlite3.Connection) -> None:
         for row in rows:
             index_run(db, RunRecord(**fields_of(row)), ())
         last = rows[-1]["number"]
+
+
+def _index_noted(db: sqlite3.Connection) -> None:
+    """Only runs that have notes: what the others are found by has not changed."""
+    noted = "SELECT uid FROM notes GROUP BY uid"
+    for (uid,) in db.execute(noted).fetchall():
+        row = db.execute("SELECT * FROM runs WHERE uid=?", (uid,)).fetchone()
+        if row is not None:
+            index_run(db, RunRecord(**fields_of(row)), notes_of(db, uid))
+
+
+def notes_of(db: sqlite3.Connection, uid: str) -> list[RunNote]:
+    """The notes of a run, the oldest first."""
+    query = "SELECT kind, text, author, time, fit FROM notes WHERE uid=? ORDER BY id"
+    rows = [dict(zip(_NOTE, row, strict=True)) for row in db.execute(query, (uid,)).fetchall()]
+    return [RunNote(**row | {"fit": json.loads(row["fit"] or "null")}) for row in rows]
 
 
 def _version(db: sqlite3.Connection) -> int:

@@ -20,7 +20,7 @@ from undula.catalogue.keys import META, tags_of
 from undula.catalogue.model import QueueItemRecord, RunRecord, RunStatus, points_of
 from undula.catalogue.numbers import MOST, bring_back, next_number
 from undula.catalogue.scan_folder import highest_number, read_notes, read_run
-from undula.catalogue.schema import fields_of, index_run, is_json, prepare
+from undula.catalogue.schema import fields_of, index_run, is_json, notes_of, prepare
 from undula.core.errors import InputError, StorageError
 from undula.messages import ItemFinished, RunNote
 
@@ -221,9 +221,11 @@ class SqliteCatalogue:
 
     def notes(self, uid: str) -> list[RunNote]:
         """See `Catalogue`."""
-        query = "SELECT kind, text, author, time, fit FROM notes WHERE uid=? ORDER BY id"
-        rows = self._read(query, uid)
-        return [RunNote(**row | {"fit": json.loads(row["fit"] or "null")}) for row in rows]
+        with self._lock:
+            try:
+                return notes_of(self._db, uid)
+            except sqlite3.Error as exc:
+                raise self._error(exc) from exc
 
     def run(self, key: int | str) -> RunRecord:
         """See `Catalogue`."""

@@ -222,6 +222,35 @@ def test_many_equalities_at_once_find_the_one_run(old: Path) -> None:
     catalogue.close()
 
 
+def test_comments_and_kept_fits_of_before_are_found_after_the_tables_have_changed(
+    old: Path,
+) -> None:
+    before = SqliteCatalogue(old)
+    width = FitParameter(name="fwhm", value=0.1, error=0.01)
+    fit = FitResult(model="gaussian", signal="diode", axis="samx", parameters=[width])
+    notes = [
+        RunNote(kind="comment", text="beam lost", author="ada", time=1.0),
+        RunNote(kind="fit", text="gaussian", author="ada", time=2.0, fit=fit),
+    ]
+    before.add_notes("a1", notes)
+    before.close()
+    for version in (2, 3):  # tables whose keys did not hold what stands in notes
+        db = sqlite3.connect(old)
+        db.execute("DELETE FROM run_keys WHERE key LIKE 'md.fit%' OR key = 'md.comment'")
+        if version == 2:
+            db.execute("DROP INDEX items_finished")
+        db.execute(f"PRAGMA user_version={version}")
+        db.commit()
+        db.close()
+        catalogue = SqliteCatalogue(old)
+        for asked in ("fit.fwhm<0.2", "comment~beam"):
+            found = catalogue.runs(where=(parse_condition(asked),))
+            assert [run.number for run in found] == [1], (version, asked)
+        assert {"comment", "fit.fwhm", "fit.model"} <= set(catalogue.metadata_keys())
+        assert catalogue.notes("a1") == notes
+        catalogue.close()
+
+
 def test_a_history_of_before_is_found_by_all_filters(old: Path) -> None:
     catalogue = SqliteCatalogue(old)
     for filters in (
