@@ -139,7 +139,16 @@ def metadata(words: Sequence[str] | None) -> dict[str, Any] | None:
 
 
 def names(text: str | None) -> list[str] | None:
-    """Device names of `--detectors diode,ion1`; None when none are given."""
+    """Device names of `--detectors diode,ion1`; None when none are given.
+
+    Raises: InputError for an empty text: a variable of a script that was not set.
+    """
     if text is None:
         return None
-    return [part for part in text.replace(",", " ").split() if part]
+    found = text.replace(",", " ").split()
+    if not found:
+        raise InputError(
+            "the list of detectors is empty",
+            remedy="leave --detectors out for the usual ones, or name some: --detectors diode",
+        )
+    return found

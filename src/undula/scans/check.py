@@ -23,11 +23,11 @@ from undula.scans.declared import check_declared, check_form
 from undula.scans.fit_check import check_fits
 from undula.scans.involved import (
     bytes_per_point,
-    check_detectors,
     detectors_of,
     left_out,
     left_out_text,
     named_devices,
+    no_detector_text,
     reals_under,
     shutters_of,
 )
@@ -54,12 +54,14 @@ def _check_foreign(
             remedy=f"did you mean {meant}? See undula plans" if meant else "see undula plans",
         )
     args, absent = list(request.args), dict[str, str]()
+    asked = request.detectors
     first = next(iter(inspect.signature(function).parameters), "")
     if first == "detectors" and not (args and isinstance(args[0], list)):
         args.insert(0, detectors_of(devices, request.detectors, ()))
         absent = left_out(devices) if request.detectors is None else {}
     elif first == "detectors":
-        args[0] = detectors_of(devices, args[0], ())
+        asked = args[0]
+        args[0] = detectors_of(devices, asked, ())
     for value in args:
         if isinstance(value, str):
             usable(devices, value, "an argument")
@@ -80,6 +82,7 @@ def _check_foreign(
         detectors=tuple(n for n in names if not hasattr(devices[n].obj, "set")),
         warnings=(
             "its points are not known beforehand: each move is checked before it is sent",
+            *no_detector_text(asked),
             *left_out_text(absent),
         ),
         left_out=tuple(absent),
@@ -149,7 +152,6 @@ def _rest(scan: CheckedScan) -> CheckedScan:
 def check_scan(request: ScanRequest, devices: Registry, settings: BeamlineSettings) -> CheckedScan:
     """Check the whole request. Raises: InputError, LimitError, DeviceError, StorageError."""
     check_given(request.metadata)
-    check_detectors(request.detectors)
     if request.source is not None:
         scan = _check_source(request, request.source, devices, settings)
     elif request.plan in FORMS:

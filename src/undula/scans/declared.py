@@ -23,6 +23,7 @@ from undula.scans.involved import (
     detectors_of,
     left_out,
     left_out_text,
+    no_detector_text,
     reals_under,
     shutters_of,
     with_sources,
@@ -65,8 +66,9 @@ def check_form(form: StepForm, request: ScanRequest, devices: Registry, at: Plac
     named = _chosen(form, devices, detectors_of(devices, wanted, moved_axes), moved_axes)
     detectors = with_sources(devices, dict.fromkeys([*form.also_read, *named]))
     if not detectors and not axes:
+        why = "no device has readout priority monitored"
         raise InputError(
-            "nothing would be read: no device has readout priority monitored",
+            f"nothing would be read: {why if wanted is None else 'the list of detectors is empty'}",
             remedy="name detectors, e.g. --detectors diode",
         )
     _check_units(form, axes)
@@ -108,6 +110,7 @@ def check_form(form: StepForm, request: ScanRequest, devices: Registry, at: Plac
         move_timeout_s=timeout_s,
         before_timeout_s=begin_timeout_s,
         warnings=(
+            *no_detector_text(wanted),
             *left_out_text(absent),
             *_warnings(form, request, devices, detectors, driven.axes),
         ),

@@ -80,13 +80,15 @@ def left_out_text(absent: Mapping[str, str]) -> list[str]:
     ]
 
 
-def check_detectors(wanted: Sequence[str] | None) -> None:
-    """Raise InputError for an empty list: a scan that reads nothing is meant by nobody."""
-    if wanted is not None and not wanted:
-        raise InputError(
-            "the list of detectors is empty: nothing would be read",
-            remedy="leave it out for the usual detectors, or name some: --detectors diode",
-        )
+def no_detector_text(wanted: Sequence[str] | None) -> list[str]:
+    """A warning for an empty list of detectors: Bluesky allows it where axes move.
+
+    >>> no_detector_text(["diode"]), no_detector_text(None)
+    ([], [])
+    """
+    if wanted is None or wanted:
+        return []
+    return ["the list of detectors is empty: only the axes are read; leave it out for the usual"]
 
 
 def _answers(device: LoadedDevice) -> bool:

@@ -245,6 +245,19 @@ def test_a_usual_detector_that_is_disabled_is_missed_aloud_and_in_the_run(tmp_pa
         house.close()
 
 
-def test_an_empty_list_of_detectors_is_refused(house: ScanHouse) -> None:
-    with pytest.raises(InputError, match="the list of detectors is empty"):
-        house.check("scan", "samx", 0, 1, 3, detectors=[])
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [(("samx", 0, 1, 3), {"detectors": []}), (([], "samx", 0, 1, 3), {})],
+)
+def test_a_scan_of_axes_alone_is_allowed_aloud_and_runs(
+    house: ScanHouse, args: tuple[Any, ...], words: dict[str, Any]
+) -> None:
+    scan = house.check("scan", *args, **words)
+    assert scan.detectors == ()
+    assert any("the list of detectors is empty: only the axes are read" in w for w in scan.warnings)
+    assert house.run("scan", *args, **words).exit_status == "success"
+
+
+def test_a_plan_that_would_read_nothing_at_all_is_refused(house: ScanHouse) -> None:
+    with pytest.raises(InputError, match="nothing would be read: the list of detectors is empty"):
+        house.check("count", num=2, detectors=[])
