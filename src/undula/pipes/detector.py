@@ -186,7 +186,7 @@ class GraphDetector:
         found = self._points.judge(awaited, runner, time.monotonic())
         if found.through:
             try:
-                self._through(runner, awaited.seq_num, found.without)
+                self._through(runner, awaited, found.without)
             except UndulaError as exc:
                 self._give_up(exc)
             else:
@@ -198,13 +198,22 @@ class GraphDetector:
             if found.ask:
                 runner.ask()
 
-    def _through(self, runner: Runner, number: int, without: Mapping[str, str]) -> None:
+    def _through(self, runner: Runner, awaited: Awaited, without: Mapping[str, str]) -> None:
         """A frame is safe and its values are here: keep both for `read` and the documents."""
+        number = awaited.seq_num
         with self._lock:
+            if self._awaited is not awaited:
+                return  # it was stopped just now: nothing of it belongs to the next run
             self._stamp = time.time()
             self._points.take(number, without)
-            for writer, files in self._files.items():
-                self._documents += files.place(number, runner.restarts(writer))
+            for writer in self.scan.writers:
+                if writer not in self._files:
+                    raise DeviceError(
+                        f"its frame {number} is in no file of this run that {writer} writes",
+                        remedy="trigger it again",
+                        device=self.name,
+                    )
+                self._documents += self._files[writer].place(number, runner.restarts(writer))
 
     def _stem(self, writer: str) -> str:
         return f"{self._run.stem if self._run else 'frames'}_{self.scan.frames_key(writer)}"
@@ -242,16 +251,20 @@ class GraphDetector:
         return status
 
     def _forget(self) -> None:
-        self._turn += 1
         with self._lock:
+            self._turn += 1
             self._files, self._documents = {}, []
             self._points.forget()
             self._books.forget()
             self._fresh = True
         self._point, self._used = -1, True
 
-    def _prepare(self, runner: Runner) -> None:
-        """The first frame of a run: new files, triggers from 0 on, sums from the beginning."""
+    def _prepare(self, runner: Runner, turn: int) -> None:
+        """The first frame of a run: new files, triggers from 0 on, sums from the beginning.
+
+        Only when all of it is done the run counts as prepared; the next trigger does it again else.
+        """
+        files: dict[str, RunFiles] = {}
         folder = Path() if self._run is None else self._run.parent
         self._books.begin(runner.begin_run())
         self._points.forget_frames()
@@ -261,11 +274,14 @@ class GraphDetector:
             if node in self.scan.writers:
                 stem = self._stem(node)
                 runner.change(node, folder=str(folder), name_of_files=stem, flush_s=0.0)
-                self._files[node] = RunFiles(
+                files[node] = RunFiles(
                     folder, stem, self.scan.frames_key(node),
                     lambda path: self.tell.file(path, "open"), runner.restarts(node),
                 )  # fmt: skip
             runner.clear(node)
+        with self._lock:
+            self._refuse_after_stop(turn)
+            self._files, self._fresh = files, False
 
     def unstage(self) -> list[object]:
         """The graph stays warm for the next scan, for `idle_after` s."""
@@ -279,27 +295,28 @@ class GraphDetector:
         status = SimStatus(self)
         self._point += self._used  # one that nobody has read is taken again
         self._used = False
-        self._turn += 1
-        point, turn = self._point, self._turn
+        with self._lock:
+            self._turn += 1
+            point, turn = self._point, self._turn
 
         def work(runner: Runner) -> None:
-            if turn != self._turn:
-                raise DeviceError("it was stopped", remedy="trigger it again", device=self.name)
+            self._refuse_after_stop(turn)
             self._give_up(DeviceError("it was triggered again", remedy="wait for it first"))
             # a frame whose point is taken again belongs to none
             self._documents = [one for one in self._documents if one[0] != "stream_datum"]
             self._waiting = status
             if self._fresh:
-                self._fresh = False
-                self._prepare(runner)
+                self._prepare(runner, turn)
             if self.obeys_count_time and self._count_time_s != self._told_count_time_s:
                 runner.change(self.scan.source, exposure_s=self._count_time_s)
                 self._told_count_time_s = self._count_time_s
-            self._books.last += 1
             counts_s, now = self._count_time_s or 0.0, time.monotonic()
-            self._awaited = Awaited(
-                self._books.last, now, counts_s + self._slow_s, counts_s + self._timeout_s
-            )
+            with self._lock:  # stopped behind this, it is a frame of this run that nobody waits for
+                self._refuse_after_stop(turn)
+                self._books.last += 1
+                self._awaited = Awaited(
+                    self._books.last, now, counts_s + self._slow_s, counts_s + self._timeout_s
+                )
             runner.trigger(self.scan.source, point)
 
         def refused(error: UndulaError) -> None:
@@ -310,6 +327,11 @@ class GraphDetector:
 
         self._thread.ask(work, refused)
         return status
+
+    def _refuse_after_stop(self, turn: int) -> None:
+        """Raises: DeviceError when it was stopped, or another run began, since this trigger."""
+        if turn != self._turn:
+            raise DeviceError("it was stopped", remedy="trigger it again", device=self.name)
 
     def read(self) -> dict[str, Any]:
         """What came to the channels with the last trigger; frames are named by documents."""
@@ -391,7 +413,8 @@ class GraphDetector:
     def stop(self, success: bool = False) -> None:
         """Give up the frame that is waited for."""
         del success
-        self._turn += 1
+        with self._lock:
+            self._turn += 1
         self._give_up(DeviceError("it was stopped", remedy="trigger it again", device=self.name))
 
     def close(self) -> None:

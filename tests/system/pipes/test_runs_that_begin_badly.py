@@ -1,0 +1,120 @@
+"""Runs of a detector with a graph whose beginning fails, is aborted, or whose graph breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import h5py
+import pytest
+
+from undula.core.errors import DeviceError, UndulaError
+from undula.pipes.detector import GraphDetector
+from undula.pipes.errors import PipeError
+from undula.pipes.runner.runner import Runner
+
+GRAPH: dict[str, Any] = {
+    "nodes": {
+        "det": {"node": "simulated", "parameters": {"width": 8, "height": 8, "rate_hz": 0}},
+        "file": "frame_file",
+    },
+    "edges": ["det -> file"],
+}
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[GraphDetector]:
+    made = GraphDetector("cam", graph=GRAPH, frame_timeout=30.0)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def detector(shared: GraphDetector, tmp_path: Path) -> GraphDetector:
+    """One graph, warm from a run before."""
+    begin(shared, tmp_path / "before.h5")
+    assert take(shared) == [("before_cam_0001.h5", 0)]
+    return shared
+
+
+def begin(detector: GraphDetector, path: Path) -> None:
+    detector.set_run_path(path)
+    detector.stage().wait(60)
+
+
+def take(detector: GraphDetector) -> list[tuple[str, int]]:
+    """Trigger it: in which files and rows the documents say that the frame is."""
+    detector.trigger().wait(60)
+    paths = getattr(detector, "paths_in_tests", {})
+    found = []
+    for name, doc in detector.collect_asset_docs():
+        if name == "stream_resource":
+            paths[doc["uid"]] = Path(urlparse(doc["uri"]).path).name
+        else:
+            found.append((paths[doc["stream_resource"]], doc["indices"]["start"]))
+    vars(detector)["paths_in_tests"] = paths
+    return found
+
+
+def once(before: Callable[..., Any], patch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
+    """The next call of a method does something else before it, as another thread might."""
+    real = getattr(owner, name)
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        patch.setattr(owner, name, real)
+        before()
+        return real(*args, **kwargs)
+
+    patch.setattr(owner, name, called)
+
+
+def test_a_run_whose_preparation_failed_is_prepared_by_the_next_trigger(
+    detector: GraphDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise PipeError("file did not answer", remedy="try again")
+
+    begin(detector, tmp_path / "run.h5")
+    once(refuse, monkeypatch, Runner, "change")
+    with pytest.raises(PipeError, match="did not answer"):
+        take(detector)
+    assert take(detector) == [("run_cam_0001.h5", 0)]
+    with h5py.File(tmp_path / "before_cam_0001.h5", swmr=True, locking=False) as file:
+        assert len(file["entry/data/seq_num"]) == 1, "no frame of this run is in that of another"
+
+
+def test_a_frame_that_no_file_of_the_run_has_is_no_success(
+    detector: GraphDetector, tmp_path: Path
+) -> None:
+    begin(detector, tmp_path / "run.h5")
+    take(detector)
+    detector._files.clear()
+    with pytest.raises(DeviceError, match="in no file of this run"):
+        take(detector)
+
+
+@pytest.mark.parametrize("step", ["_give_up", "_prepare"])
+def test_a_trigger_of_a_run_that_is_aborted_in_its_midst_leaves_the_next_run_alone(
+    detector: GraphDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    statuses = []
+
+    def abort() -> None:
+        detector.stop()
+        detector.set_run_path(tmp_path / "next.h5")
+        statuses.append(detector.stage())
+
+    begin(detector, tmp_path / "aborted.h5")
+    once(abort, monkeypatch, detector, step)
+    with pytest.raises(UndulaError, match="it was stopped"):
+        take(detector)
+    statuses[0].wait(60)
+    assert take(detector) == [("next_cam_0001.h5", 0)]
+    assert take(detector) == [("next_cam_0001.h5", 1)]
+    detector._finish()
+    ledger = detector.run_ledger()
+    assert ledger is not None
+    assert ledger["triggers"] == 2
+    assert ledger["complete"]
