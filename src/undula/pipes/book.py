@@ -184,6 +184,24 @@ class Book:
             self._cut_off[edge].update(gone)
             self._merged.pop(edge, None)
 
+    def done_on(self, edge: str, lossless: Iterable[str]) -> IntervalSet:
+        """Frames that a consumer which is started anew need not be handed again.
+
+        Its predecessor had done with them, and what it made of them is where it should be: below a
+        node that passes frames on one by one, those that the next lossless edges have not are
+        missing still.
+        """
+        into = self.edges[edge].target.split(".")[0]
+        done = self._raw[edge].passed | self.closed
+        if sum(_node(e.target) == into for e in self.edges.values()) == 1:
+            done = done | self._safe.get(into, IntervalSet())
+        for below in lossless:
+            source = self.edges[below].source
+            if edge in (self._follows.get(source) or self._follows.get(_node(source), ())):
+                raw = self._raw[below]
+                done = done & (raw.passed | raw.dropped | raw.failed | self.closed)
+        return done
+
     def is_safe(self, node: str, seq_num: int) -> bool:
         """Whether a node which keeps frames is done with one.
 

@@ -71,6 +71,11 @@ class EdgeLedger:
                 f"a ledger makes no sense: {exc}", remedy="let all nodes run the same version"
             ) from exc
 
+    def done(self, frames: IntervalSet) -> None:
+        """The one before this end had done with these frames: they are not to come again."""
+        self.seen.update(frames)
+        self.passed.update(frames)
+
     def close(self, settled: IntervalSet) -> None:
         """These frames, and those before, are settled: forget them one by one."""
         self.closed = settled

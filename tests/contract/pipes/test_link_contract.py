@@ -13,6 +13,7 @@ import pytest
 
 from undula.pipes.errors import PipeError
 from undula.pipes.frame import Frame
+from undula.pipes.intervals import IntervalSet
 from undula.pipes.ledger import EdgeLedger
 from undula.pipes.link import Inlet, MemoryInlet, MemoryOutlet, Outlet, Receiving, Sending
 from undula.pipes.link.far_inlet import FarInlet
@@ -384,6 +385,22 @@ def test_frames_handed_on_before_a_producer_died_can_still_be_read(links: Links)
         inlet.confirm(each)
     assert inlet.take(timeout_s=None) == []
     assert inlet.ended == "lost"
+
+
+def test_what_the_consumer_before_was_done_with_is_confirmed_and_not_handed_out(
+    links: Links,
+) -> None:
+    outlet = links.outlet(8, {"file": Policy()})
+    known = EdgeLedger()
+    known.done(IntervalSet([(1, 4)]))
+    inlet = links.inlet(outlet, "file", ledger=known)
+    for seq in range(1, 6):
+        assert outlet.send(frame(seq))
+    links.hand(outlet)
+    assert numbers(inlet.take()) == [4, 5]
+    inlet.flush()
+    links.hand(outlet)
+    assert outlet.in_flight == 2
 
 
 def test_a_frame_that_failed_is_counted_as_such(links: Links) -> None:

@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 
 from undula.pipes.errors import PipeError
@@ -96,6 +97,45 @@ def test_any_process_may_be_killed_at_any_point_and_nothing_is_lost(
     assert view["seen"] == FRAMES
     assert view["on_the_way"] == 0
     assert {m.edge for m in outcome.report.missing} <= {DET_VIEW}
+
+
+@pytest.mark.parametrize("file_is", ["apart", "with its source"])
+def test_a_writer_that_was_started_anew_writes_no_frame_twice_when_its_source_dies_too(
+    file_is: str, tmp_path: Path
+) -> None:
+    made = (
+        GraphBuilder("twice")
+        .node("det", "simulated", width=8, height=8, frames=120, rate_hz=200)
+        .node("total", "sum")
+        .node(
+            "file", "frame_file", folder=str(tmp_path), flush_s=0.0,
+            process="file" if file_is == "apart" else "det",
+        )
+        .edge("det -> total")
+        .edge("det -> file")
+    )  # fmt: skip
+    to_file = "det.frames -> file.frames"
+    with Runner(checked(made.graph(), TYPES), TYPES) as runner:
+        slow = runner.pids()["total"]
+        os.kill(slow, signal.SIGSTOP)  # the source makes all frames again: this one had none
+        runner.begin()
+        for node, frames in (("file", 30), ("det", 50)):
+            before = runner.restarts(node)
+            while runner.status.edges[to_file].passed < frames:
+                runner.pump(None)
+            os.kill(runner.pids()[runner.status.nodes[node].process], signal.SIGKILL)
+            while runner.restarts(node) == before:
+                runner.pump(None)
+        os.kill(slow, signal.SIGCONT)
+        while not runner.over:
+            runner.pump(None)
+        outcome = runner.outcome(120)
+    assert outcome.ok, outcome.report.text
+    rows: list[int] = []
+    for path in tmp_path.glob("*.h5"):
+        with h5py.File(path, swmr=True, locking=False) as file:
+            rows += file["/entry/data/seq_num"][()].tolist()
+    assert sorted(rows) == list(range(1, 121))
 
 
 def test_the_example_of_the_documentation_runs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -293,6 +293,21 @@ def test_a_node_in_the_middle_that_dies_leaves_nothing_on_its_way_that_will_not_
     assert book.ledger(look.name).on_the_way.text() == "9-10", "those come again"
 
 
+def test_a_consumer_started_anew_is_spared_what_its_predecessor_and_those_below_are_done_with() -> (
+    None
+):
+    book = new_book()
+    book.made("det", [[1, 11]])
+    book.learn(DET_LOW.name, {"seen": [[1, 11]], "passed": [[1, 9]]})
+    book.learn(LOW_SUM.name, {"seen": [[1, 11]], "passed": [[1, 6]], "dropped": [[7, 8]]})
+    book.learn(SUM_FILE.name, {"seen": [[1, 6]], "passed": [[1, 6]]})
+    assert book.done_on(DET_LOW.name, LOSSLESS).text() == "1-5, 7", "6 and 8 went no further"
+    book.kept("file", [6, 7])
+    assert book.done_on(SUM_FILE.name, LOSSLESS).text() == "1-7", "the file has said so"
+    book.begin_run(11)
+    assert book.done_on(DET_LOW.name, LOSSLESS).text() == "0-10", "the run before is over"
+
+
 def test_no_trigger_is_not_the_same_as_a_number_of_triggers_that_nobody_told() -> None:
     book = new_book()
     book.made("det", [[1, 4]])

@@ -164,7 +164,10 @@ class MemoryOutlet:
 
 
 class MemoryInlet:
-    """The consumer's end. Raises: PipeError when the producer has no room for it."""
+    """The consumer's end. What `ledger` has passed is confirmed, and not handed out again.
+
+    Raises: PipeError when the producer has no room for it.
+    """
 
     def __init__(
         self,
@@ -176,6 +179,7 @@ class MemoryInlet:
     ) -> None:
         self._outlet, self.name = outlet, name
         self.ledger = ledger or EdgeLedger()
+        self._resumed = bool(self.ledger.seen or self.ledger.closed)
         self._consumer: Consumer | None = outlet.holding.attach(name, policy or Policy())
         self.room = self._consumer.most
         """Frames that it may have in hand before it holds the producer up."""
@@ -189,7 +193,11 @@ class MemoryInlet:
         for entry in self._outlet.holding.due(self._consumer, most):
             kept = self._outlet.frames[entry.slot]
             frame = replace(kept, again=entry.again or kept.again, slot=entry.slot)
-            self.ledger.seen.add(frame.seq_num)
+            ledger, number = self.ledger, frame.seq_num
+            if self._resumed and (number in ledger.passed or number in ledger.closed):
+                self.confirm(frame)
+                continue
+            ledger.seen.add(number)
             found.append(frame)
         return found
 

@@ -205,9 +205,10 @@ class Runner:
             for name in process.nodes
             if not self._inputs(name)
         }
+        inside = [e.name for e in self.graph.edges if {e.source, e.target} <= set(process.nodes)]
         process.line.say(
             do="begin", at=self._begun_at, triggered=self._triggered, sources=sources,
-            first=self._first,
+            first=self._first, done=self._done_on(inside) if process.restarts else {},
         )  # fmt: skip
         if self._stopping:  # it was asked of the one before
             process.line.say(do="stop")
@@ -343,7 +344,7 @@ class Runner:
             process.ready = True
             for edge in self.graph.edges:
                 if edge.target in process.nodes and edge.name in self._paths:
-                    process.line.say(do="connect", name=edge.name, path=self._paths[edge.name])
+                    self._say_connect(process, edge.name)
             if self._begun_at:
                 self._begin(process)
         elif "outlet" in words:
@@ -377,7 +378,16 @@ class Runner:
                 continue
             other = self._processes[self._where[edge.target]]
             if other.ready:
-                other.line.say(do="connect", name=name, path=path)
+                self._say_connect(other, name)
+
+    def _say_connect(self, process: Process, edge: str) -> None:
+        """Where the producer of an edge is, and what is done there."""
+        done = self._done_on([edge]) if process.restarts else {}
+        process.line.say(do="connect", name=edge, path=self._paths[edge], done=done)
+
+    def _done_on(self, edges: Sequence[str]) -> dict[str, list[list[int]]]:
+        found = {name: self.book.done_on(name, self._lossless) for name in edges}
+        return {name: packed(done.intervals()) for name, done in found.items() if done}
 
     def _take_status(self, process: Process, words: Mapping[str, Any]) -> None:
         process.over = bool(words["over"])

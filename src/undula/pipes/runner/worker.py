@@ -90,6 +90,7 @@ class Worker:
                 self._waiting.append(host)
         self._between: list[FarOutlet | Outlet] = []
         self._to_connect: dict[str, str] = {}
+        self._ledgers: dict[str, EdgeLedger] = {}
         self._told_at = 0.0
         self._told_frames: dict[str, int] = {}
         self._told_end = self._quit = False
@@ -188,7 +189,9 @@ class Worker:
                 spill_bytes=_spill(inside),
             )  # fmt: skip
             for name, edge in inside.items():
-                self.hosts[edge.target].inlets[name] = MemoryInlet(memory, name, edge.policy)
+                self.hosts[edge.target].inlets[name] = MemoryInlet(
+                    memory, name, edge.policy, ledger=self._ledgers.get(name)
+                )
             made.append(memory)
         if outside:
             path = self._folder / f"{spec.name}.{port}"
@@ -240,7 +243,7 @@ class Worker:
                 continue
             del self._to_connect[name]
             before = host.inlets.get(name)
-            ledger = None if before is None else before.ledger
+            ledger = self._ledgers.setdefault(name, EdgeLedger())
             try:
                 host.inlets[name] = self._inlet(path, host.into[name], ledger)
             except UndulaError as exc:  # it died meanwhile: the runner tells of its successor
@@ -249,7 +252,7 @@ class Worker:
             if before is not None:
                 before.close()
 
-    def _inlet(self, path: str, edge: EdgeSpec, ledger: EdgeLedger | None) -> Receiving:
+    def _inlet(self, path: str, edge: EdgeSpec, ledger: EdgeLedger) -> Receiving:
         if not path.startswith("tcp://"):
             return Inlet(Path(path), edge.name, edge.policy, ledger=ledger, wait=False)
         from undula.pipes.link.far_inlet import FarInlet
@@ -275,6 +278,9 @@ class Worker:
 
     def _obey(self, words: Mapping[str, Any]) -> None:
         what, name = words.get("do"), str(words.get("name", ""))
+        for edge, frames in words.get("done", {}).items():  # by the process before this one
+            known = IntervalSet(unpacked(frames))
+            self._ledgers.setdefault(edge, EdgeLedger()).done(known)
         if what in ("begin", "run", "close", "stop", "forget"):
             self._obey_of_all(what, name, words)
         elif what == "connect":
