@@ -54,10 +54,12 @@ class PvaImages(LiveSource):
     there, and its number is missing. A PV that is not there is waited for.
 
     With `trigger` it makes the camera take a frame for each trigger of a scan, by writing
-    `trigger_value` there; the next one is written when the camera has answered the last one. Frames
-    are then numbered by their triggers, and a frame that nobody asked for is left out. `settings`
+    `trigger_value` there; the next one is written when the camera has answered the last one and its
+    frame came, or did not within 2 s of the answer. Frames are then numbered by their triggers, and
+    a frame that nobody asked for, or waits for any more, is left out. `settings`
     are written before the first trigger, and again when the camera was away, `exposure_s` into the
-    PV `exposure`. A frame that was asked for before the camera went away is asked for once more.
+    PV `exposure`. A frame that was asked for before the camera went away is asked for once more,
+    behind the settings.
 
     Host time is that of arrival; hardware time is `dataTimeStamp`.
     """
@@ -95,7 +97,8 @@ class PvaImages(LiveSource):
             exposed = {} if self.exposure_s is None else self._exposed()
             self._firing = Firing(self.trigger, self.trigger_value, self.settings | exposed)
         self._up = False
-        self._puts = 0
+        self._puts = self._in_hand_as = 0
+        self._in_hand: Any = None
 
     def _exposed(self) -> dict[str, Value]:
         if not self.exposure:
@@ -185,26 +188,32 @@ class PvaImages(LiveSource):
                     self._turn.clear()
 
     def _write(self, puts: Any, refusal: type[Exception]) -> None:
-        """What the camera is to be told next; the client calls back when it is done."""
+        """What the camera is to be told next; the client calls back when it is done.
+
+        A put that was cut off is taken back: the client would write it again as soon as the camera
+        is there, before its settings.
+        """
+        if self._in_hand is not None and self._in_hand_as != self._puts:
+            self._in_hand.close()
+            self._in_hand = None
         with self._lock:
-            due = self._firing.put() if self._firing is not None else None
+            due = self._firing.put(time.monotonic()) if self._firing is not None else None
             if due is None:
                 return
             self._puts += 1
-        pv, value, mine = *due, self._puts
+            mine = self._in_hand_as = self._puts
+        pv, value = due
 
         def answered(answer: Any) -> None:
             with self._lock:
                 if mine != self._puts or self._firing is None:
                     return  # the camera was away, and another one was made since
-                self._firing.answered(pv)
+                self._firing.answered(pv, time.monotonic())
             if isinstance(answer, refusal):
                 self._fault = self._fault or _not_written(pv, value, answer)
             self._turn.set()
 
-        self._put_in_hand = puts.put(
-            pv, answered, builder=value, request="field()record[block=true]"
-        )
+        self._in_hand = puts.put(pv, answered, builder=value, request="field()record[block=true]")
 
     def _lost(self) -> None:
         if self._up:
@@ -212,6 +221,8 @@ class PvaImages(LiveSource):
         if self._firing is not None:
             with self._lock:
                 self._firing.lost()
+                self._puts += 1  # what is in hand is no more
+            self._turn.set()
 
     def _number_of(self, value: Any) -> int:
         """The number of the frame that an update brings; 0: it is none of ours."""
