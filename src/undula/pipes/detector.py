@@ -65,7 +65,7 @@ class GraphDetector:
         self._nodes = None if nodes is None else Path(nodes)
         self._spill = None if spill is None else Path(spill)
         scan = usable_graph(name, graph, self._nodes, place)
-        self._timeout_s, self._slow_s = frame_timeout, slow_after
+        self.frame_timeout_s, self._slow_s = frame_timeout, slow_after
         self._count_time_s: float | None = None
         self._told_count_time_s: float | None = None
         self.held_up = ""
@@ -315,7 +315,7 @@ class GraphDetector:
                 self._refuse_after_stop(turn)
                 self._books.last += 1
                 self._awaited = Awaited(
-                    self._books.last, now, counts_s + self._slow_s, counts_s + self._timeout_s
+                    self._books.last, now, counts_s + self._slow_s, counts_s + self.frame_timeout_s
                 )
             runner.trigger(self.scan.source, point)
 
@@ -380,7 +380,7 @@ class GraphDetector:
                 runner.clear(writer)
             self._books.add_up(runner, self.graph)
 
-        refused = self._thread.wait_for(close, self._timeout_s + LEDGER_S)
+        refused = self._thread.wait_for(close, self.frame_timeout_s + LEDGER_S)
         if refused is not None:
             get_logger().warning("graph_not_finished", device=self.name, error=str(refused))
         made = [file for files in self._files.values() for file in files.files]
@@ -419,5 +419,5 @@ class GraphDetector:
 
     def close(self) -> None:
         """End the graph's processes; the next trigger starts them anew."""
-        self._thread.end(self._timeout_s)
+        self._thread.end(self.frame_timeout_s)
         get_logger().info("graph_ended", device=self.name)

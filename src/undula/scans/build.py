@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -120,6 +120,16 @@ def tell_count_time(scan: CheckedScan, devices: Registry, seconds: float) -> Non
         devices[name].set_count_time(seconds)
 
 
+def trigger_timeout_s(count_time_s: float, detectors: Sequence[Any]) -> float:
+    """Seconds that a point's detectors may take; one with a `frame_timeout_s` says itself first.
+
+    >>> trigger_timeout_s(1.0, [])
+    13.0
+    """
+    own_s = max((float(getattr(d, "frame_timeout_s", 0.0)) for d in detectors), default=0.0)
+    return max(2.0 * count_time_s, own_s) + count_time_s + MOVE_MARGIN_S
+
+
 def declared_plan(scan: CheckedScan, devices: Registry, asked: Asked, told: Told) -> Messages:
     """The generator of a declared plan: in blocks when every device is `instant`."""
     form, driven = scan.form, scan.driven
@@ -151,7 +161,7 @@ def declared_plan(scan: CheckedScan, devices: Registry, asked: Asked, told: Told
         tell_count_time=tell,
         delay_s=form.delay_s,
         move_timeout_s=scan.move_timeout_s,
-        trigger_timeout_s=3.0 * longest_s + MOVE_MARGIN_S,
+        trigger_timeout_s=trigger_timeout_s(longest_s, [devices[n].obj for n in scan.detectors]),
         told=told,
         return_to=(driven.origin if whole else scan.origin) if form.returns else None,
         pause_requested=asked.to_pause,

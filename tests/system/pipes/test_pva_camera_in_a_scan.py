@@ -29,6 +29,7 @@ from undula.testing.iocs import Ioc, start_pva_camera
 from undula.testing.pva_camera_ioc import SIZE, frame
 
 BINS = 300
+DEADLINE_S = 12  # a loaded host takes some seconds for a frame; one test waits that long
 PONI = f"""poni_version: 2.1
 Detector: Detector
 Detector_config: {{"pixel1": 1e-4, "pixel2": 1e-4, "max_shape": [{SIZE}, {SIZE}], "orientation": 3}}
@@ -74,7 +75,7 @@ def client(tmp_path_factory: pytest.TempPathFactory, camera: Ioc, poni: Path) ->
     devices = tmp_path_factory.mktemp("pva") / "devices.yaml"
     text = MOTORS + "".join(blocks("yaml"))
     text = text.replace("X:CAM:", "PVA:").replace("cam.poni", str(poni))
-    text = text.replace("frame_timeout: 5 ", "slow_after: 5\n    frame_timeout: 5 ")
+    text = text.replace("frame_timeout: 5 ", f"slow_after: 5\n    frame_timeout: {DEADLINE_S} ")
     devices.write_text(text)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in camera.env.items():
@@ -187,11 +188,11 @@ def test_a_frame_that_nobody_asked_for_is_in_no_point(client: Client, camera: Io
 def test_a_lost_frame_is_named_and_the_next_scan_has_its_own(client: Client, camera: Ioc) -> None:
     before = numbers(client.scan("samx", 0, 1, 2, detectors=["cam"]).run)[-1]
     put(camera, "PVA:SIM:Fault", "lost")
-    scan = client.scan("samx", 0, 1, 3, detectors=["cam"], wait=False)
+    scan = client.scan("samx", 0, 1, 3, time=0.02, detectors=["cam"], wait=False)
     scan.wait(60, check=False)
     assert scan.run is not None
     assert scan.run.status == "fail"
-    assert "not in 5" in scan.run.record.reason, "the count time is added"
+    assert f"not in {DEADLINE_S}.02 s" in scan.run.record.reason, "the count time is added"
     assert "never made by det" in ledger(scan.run.path, "text")
     run = client.scan("samx", 0, 1, 3, detectors=["cam"]).run
     assert run.status == "success", run.record.reason
@@ -203,7 +204,7 @@ def test_a_camera_that_goes_away_in_mid_scan_pauses_it_until_it_is_back(
 ) -> None:
     told: SimpleQueue[QueueStatus] = SimpleQueue()
     with closing(client.link.connector.subscribe(QUEUE_STATUS, told.put)):
-        scan = client.scan("samx", 0, 1, 60, detectors=["cam"], time=0.1, wait=False)
+        scan = client.scan("samx", 0, 1, 30, detectors=["cam"], time=0.1, wait=False)
         for event in scan.events():  # heard late on a loaded host, but not at its end
             if event["seq_num"] == 4:
                 camera.kill()
@@ -215,8 +216,9 @@ def test_a_camera_that_goes_away_in_mid_scan_pauses_it_until_it_is_back(
     scan.wait(100)
     assert scan.run.status == "success", scan.run.record.reason
     found = numbers(scan.run)
-    assert len(found) == 60
-    again = next(n for n in range(1, 60) if found[n] < found[n - 1])  # it counts from 1 again
+    assert len(found) == 30
+    again = next(n for n in range(1, 30) if found[n] < found[n - 1])  # it counts from 1 again
+    assert found[again] <= 2, "it took none that nobody asked for, before it had its settings"
     for part in (found[:again], found[again:]):
         assert part == sorted(set(part)), "each point has a frame of its own"
     assert ledger(scan.run.path, "complete")
