@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from undula.core.errors import ConfigError
+from undula.core.errors import ConfigError, with_remedy
 from undula.core.fault_words import in_words
 
 M = TypeVar("M", bound=BaseModel)
@@ -32,7 +32,7 @@ class FileFault:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.what}. Remedy: {self.remedy}."
+        return with_remedy(f"{self.file}:{self.line}: {self.what}", self.remedy)
 
 
 def faults_error(faults: list[FileFault]) -> ConfigError:
@@ -133,7 +133,7 @@ def _of_a_key(
         return FileFault(file, lines[known], what, f"add {place[-1]}")
     keys = _keys(model, place[:-1])
     near = difflib.get_close_matches(str(place[-1]), keys, 1)
-    remedy = f"did you mean {near[0]}" if near else f"use one of {', '.join(keys)}"
+    remedy = f"did you mean {near[0]}?" if near else f"use one of {', '.join(keys)}"
     return FileFault(file, lines[known], f"there is no key {place[-1]}", remedy)
 
 

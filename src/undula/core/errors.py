@@ -9,6 +9,17 @@ from __future__ import annotations
 from typing import ClassVar
 
 
+def with_remedy(what: str, remedy: str) -> str:
+    """What is wrong, and what to do now, as sentences.
+
+    >>> print(with_remedy("there is no device smax", "did you mean samx?"))
+    there is no device smax. Remedy: did you mean samx?
+    """
+    what, remedy = what.rstrip(" ."), remedy.rstrip(" .")  # a driver's own words
+    stop, end = ("" if text.endswith("?") else "." for text in (what, remedy))
+    return f"{what}{stop} Remedy: {remedy}{end}"
+
+
 class UndulaError(Exception):
     """Root of all errors meant for people.
 
@@ -39,9 +50,7 @@ class UndulaError(Exception):
         if self.details:
             return "\n".join(self.details)
         place = "".join(f"[{p}] " for p in (self.where, self.device) if p)
-        what, remedy = self.what.rstrip(" ."), self.remedy.rstrip(" .")  # a driver's own words
-        stop, end = ("" if text.endswith("?") else "." for text in (what, remedy))
-        return f"{place}{what}{stop} Remedy: {remedy}{end}"
+        return with_remedy(f"{place}{self.what}", self.remedy)
 
 
 class ConfigError(UndulaError):

@@ -88,7 +88,7 @@ def _one(error: Mapping[str, Any]) -> tuple[str, str]:
         near = difflib.get_close_matches(str(error.get("input")), choices, 1)
         return (
             f"{value} is none of {', '.join(choices)}",
-            f"did you mean {near[0]}" if near else "write one of these",
+            f"did you mean {near[0]}?" if near else "write one of these",
         )
     if kind in ("too_short", "too_long", "string_too_short", "string_too_long"):
         return f"{value} is too {kind.rpartition('_')[2]}", _length(context)

@@ -204,7 +204,7 @@ def _class_checked(reader: DeviceYaml, entry: DeviceEntry, fault: FaultAt) -> De
         fault(
             f"deviceConfig.{key}",
             f"{entry.name}: {entry.device_class} takes no {key}",
-            f"did you mean {near[0]}" if near else f"it takes {', '.join(sorted(known))}",
+            f"did you mean {near[0]}?" if near else f"it takes {', '.join(sorted(known))}",
         )
     check = getattr(cls, "check_config", None)
     if check is not None:
@@ -260,7 +260,7 @@ def _ordered(reader: DeviceYaml, entries: dict[str, DeviceEntry]) -> Iterator[De
                 yield from visit(other, (*chain, name))
             elif other not in reader.raw:
                 near = difflib.get_close_matches(other, entries, 1)
-                remedy = f"did you mean {near[0]}" if near else "describe it, or take it away"
+                remedy = f"did you mean {near[0]}?" if near else "describe it, or take it away"
                 reader.faults.append(
                     Fault(file, line, f"{name} needs {other}, which is not described", remedy)
                 )

@@ -114,7 +114,7 @@ class DeviceYaml:
         if key in self._keys_known:
             return True
         near = difflib.get_close_matches(key, self._keys_known, 1)
-        remedy = f"did you mean {near[0]}" if near else f"use one of {', '.join(self._keys_known)}"
+        remedy = f"did you mean {near[0]}?" if near else f"use one of {', '.join(self._keys_known)}"
         self.fault(path, line, f"{name}: there is no key {key}", remedy)
         return False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from undula.core.errors import ConfigError
+from undula.core.errors import ConfigError, with_remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Fault:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{place}: {self.what}. Remedy: {self.remedy}."
+        return with_remedy(f"{place}: {self.what}", self.remedy)
 
 
 class DeviceFileError(ConfigError):

@@ -187,7 +187,7 @@ class _Compiler:
         if self._known is not None and name not in self._known and name not in CONSTANTS:
             near = difflib.get_close_matches(name, self._known, 1)
             choice = ", ".join(sorted(self._known)) or "no names"
-            remedy = f"did you mean {near[0]}" if near else f"it may use {choice}"
+            remedy = f"did you mean {near[0]}?" if near else f"it may use {choice}"
             raise self.fault(node, f"there is no {name}", remedy)
         if name in CONSTANTS and name not in (self._known or ()):
             return _constant_call(CONSTANTS[name])
@@ -271,7 +271,7 @@ class _Compiler:
         found = FUNCTIONS.get(name)
         if found is None:
             near = difflib.get_close_matches(name, FUNCTIONS, 1)
-            remedy = f"did you mean {near[0]}" if near else f"there are {', '.join(FUNCTIONS)}"
+            remedy = f"did you mean {near[0]}?" if near else f"there are {', '.join(FUNCTIONS)}"
             raise self.fault(node, f"there is no function {name}", remedy)
         if node.keywords or any(isinstance(a, ast.Starred) for a in node.args):
             raise self.fault(node, f"{name} takes plain arguments only", f"write {found.usage}")

@@ -114,5 +114,5 @@ def _among(names: Iterable[str], known: Sequence[str], what: str) -> None:
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
-            remedy = f"did you mean {near[0]}" if near else f"use {', '.join(known)}"
+            remedy = f"did you mean {near[0]}?" if near else f"use {', '.join(known)}"
             raise InputError(f"{what} {name}, which is not there", remedy=remedy)

@@ -60,7 +60,7 @@ class Registry:
             near = self.suggest(name)
             raise InputError(
                 f"there is no device {name!r}",
-                remedy=f"did you mean {near}" if near else "see undula devices",
+                remedy=f"did you mean {near}?" if near else "see undula devices",
             ) from None
 
     def suggest(self, name: str) -> str | None:

@@ -20,7 +20,7 @@ Called by: nodes of pipes. Not here: compression (`bslz4`), threads, names of fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,13 +213,39 @@ def graph_of(file: Any) -> tuple[str, str]:
     return str(note["data"].asstr()[()]), str(note.attrs.get("node", ""))
 
 
-def rows_of(group: Any) -> list[Row]:
-    """The columns of an open frame file's `/entry/data`, as far as they were flushed."""
-    columns = [group[name] for name in COLUMNS]
+class FramesOf:
+    """Which frames a file has, each with its time, in 16 bytes a frame.
+
+    Args:
+        group: an open frame file's `/entry/data`; None: there is no frame.
+    """
+
+    def __init__(self, group: Any = None) -> None:
+        numbers, times = np.empty(0, "i8"), np.empty(0, "f8")
+        if group is not None:
+            numbers, times = _safe_columns(group, ("seq_num", "time"))
+        order = np.argsort(numbers, kind="stable")
+        self._numbers, self._times = numbers[order], times[order]
+
+    def has(self, seq_num: int, time: float) -> bool:
+        """Whether this very frame is there, not another of its number."""
+        low = self._numbers.searchsorted(seq_num, "left")
+        high = self._numbers.searchsorted(seq_num, "right")
+        return bool((self._times[low:high] == time).any())
+
+
+def _safe_columns(group: Any, names: Iterable[str]) -> list[npt.NDArray[Any]]:
+    """Columns of an open file, as far as all of them were flushed."""
+    columns = [group[name] for name in names]
     for column in columns:
         column.id.refresh()
     length = min(len(column) for column in columns)
-    seq_num, trigger, time, hardware = (column[:length].tolist() for column in columns)
+    return [column[:length] for column in columns]
+
+
+def rows_of(group: Any) -> list[Row]:
+    """The columns of an open frame file's `/entry/data`, as far as they were flushed."""
+    seq_num, trigger, time, hardware = (c.tolist() for c in _safe_columns(group, COLUMNS))
     return [
         Row(s, None if t < 0 else t, at, None if h != h else h)  # noqa: PLR0124  # NaN
         for s, t, at, h in zip(seq_num, trigger, time, hardware, strict=True)

@@ -124,7 +124,7 @@ def _sound(field: LayoutField) -> LayoutField:
             near = meant(name)
             raise Wrong(
                 f"{name} is no class of NeXus",
-                f"did you mean {near}" if near else "name a base class, e.g. NXcollection",
+                f"did you mean {near}?" if near else "name a base class, e.g. NXcollection",
             )
     constant = field.value is not None and not field.sources
     if constant and field.path.startswith("data/"):

@@ -7,7 +7,7 @@ known, because a process died before it said so. What came to a later edge has p
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from undula.pipes.intervals import IntervalSet
@@ -110,76 +110,88 @@ def judged(known: Known, wanted: IntervalSet) -> list[Missing]:
     found: list[Missing] = []
     for name, ledger in known.ledgers.items():
         due = (wanted | ledger.seen) if known.is_one_by_one(name) else ledger.seen
-        walk = _Walk(known)
-        places: dict[tuple[str, bool], IntervalSet] = {}
-        for number in due - ledger.passed - ledger.dropped:
-            place = walk.up(number, name)
-            if place is not None:
-                places.setdefault(place, IntervalSet()).add(number)
-        found += [Missing(name, frames, *place) for place, frames in places.items()]
+        places: dict[Place, IntervalSet] = {}
+        for place, frames in _places(known, due - ledger.passed - ledger.dropped, name):
+            places.setdefault(place, IntervalSet()).update(frames)
+        in_order = sorted(places.items(), key=lambda one: one[1].intervals())
+        found += [Missing(name, frames, *place) for place, frames in in_order]
     return found
 
 
 Place = tuple[str, bool]
 """Where a frame went missing, and whether that is known."""
+Placed = Iterator[tuple[Place, IntervalSet]]
+"""Frames that went missing, by the place; of one place perhaps in several parts."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Walk:
-    """From an edge that a frame did not pass up to the place where it went missing."""
+def _places(
+    known: Known, frames: IntervalSet, name: str, walked: frozenset[str] = frozenset()
+) -> Placed:
+    """From an edge that some frames did not pass up to the places where they went missing.
 
-    known: Known
+    Those that a policy further up left out are missing nowhere.
+    """
+    if name in walked:
+        yield ("missing in a cycle", True), frames
+        return
+    edge, ledger = known.edges[name], known.ledgers[name]
+    source, target = edge.source.split(".")[0], edge.target.split(".")[0]
+    cut_off = known.cut_off.get(name, IntervalSet()) & ledger.lost
+    fates = (
+        (ledger.failed, f"failed in {target}", True),
+        (cut_off, f"on its way to {target} when {source} died", False),
+        (ledger.lost, f"went with {target} when it died", True),
+        (ledger.seen, f"still on the way to {target}", True),
+    )
+    for fate, words, sure in fates:
+        here, frames = _parted(frames, fate)
+        if here:
+            yield (words, sure), here
+    if not frames:
+        return
+    if source in known.produced:
+        yield from _in_source(known, frames, name)
+        return
+    above = known.above(name)
+    for one in above:
+        frames = frames - known.ledgers[one].dropped
+    for one in above:
+        frames, gone = _parted(frames, known.ledgers[one].passed)
+        if gone:
+            yield from _places(known, gone, one, walked | {name})
+    unheard, frames = _parted(frames, known.unheard.get(name))
+    if unheard:
+        yield _unheard(known, name), unheard
+    if frames:
+        yield (f"passed to {source}, which did not hand it on", True), frames
 
-    def up(self, number: int, name: str) -> Place | None:
-        """The place; None when a policy further up left the frame out."""
-        known = self.known
-        walked: set[str] = set()
-        while name not in walked:
-            walked.add(name)
-            place = self._on(number, name)
-            if place is not None:
-                return place
-            above = known.above(name)
-            if any(number in known.ledgers[edge].dropped for edge in above):
-                return None
-            gone = [edge for edge in above if number not in known.ledgers[edge].passed]
-            source = known.edges[name].source.split(".")[0]
-            if not gone:
-                if number in known.unheard.get(name, ()):
-                    return self._unheard(name)
-                return f"passed to {source}, which did not hand it on", True
-            name = gone[0]
-        return "missing in a cycle", True
 
-    def _on(self, number: int, name: str) -> Place | None:
-        """What this edge itself knows of a frame that did not pass; None: look further up."""
-        edge, ledger = self.known.edges[name], self.known.ledgers[name]
-        source, target = edge.source.split(".")[0], edge.target.split(".")[0]
-        if number in ledger.failed:
-            return f"failed in {target}", True
-        if number in ledger.lost and number in self.known.cut_off.get(name, ()):
-            return f"on its way to {target} when {source} died", False
-        if number in ledger.lost:
-            return f"went with {target} when it died", True
-        if number in ledger.seen:
-            return f"still on the way to {target}", True
-        return self._in_source(number, name, source) if source in self.known.produced else None
+def _in_source(known: Known, frames: IntervalSet, name: str) -> Placed:
+    """What became of frames that are not known on an edge of their source."""
+    source = known.edges[name].source.split(".")[0]
+    made, others = _parted(frames, known.produced[source])
+    unsaid, never = _parted(others, known.unsaid.get(source))
+    untold, died = _parted(made, known.unheard.get(name))
+    untold_too, unsaid = _parted(unsaid, known.unheard.get(name))
+    untold.update(untold_too)
+    found = (
+        (_unheard(known, name), untold),
+        ((f"made by {source}, and died with it", True), died),
+        ((f"made or not by {source}: it died before it said so", False), unsaid),
+        ((f"never made by {source}", True), never),
+    )
+    yield from ((place, some) for place, some in found if some)
 
-    def _in_source(self, number: int, name: str, source: str) -> Place:
-        """What became of a frame that is not known on an edge of its source."""
-        known = self.known
-        made, unsaid = number in known.produced[source], number in known.unsaid.get(source, ())
-        if (made or unsaid) and number in known.unheard.get(name, ()):
-            return self._unheard(name)
-        if made:
-            return f"made by {source}, and died with it", True
-        if unsaid:
-            return f"made or not by {source}: it died before it said so", False
-        return f"never made by {source}", True
 
-    def _unheard(self, name: str) -> Place:
-        source, target = (
-            end.split(".")[0]
-            for end in (self.known.edges[name].source, self.known.edges[name].target)
-        )
-        return f"known neither as passed to {target} nor as left out: {source} died untold", False
+def _unheard(known: Known, name: str) -> Place:
+    edge = known.edges[name]
+    source, target = edge.source.split(".")[0], edge.target.split(".")[0]
+    return f"known neither as passed to {target} nor as left out: {source} died untold", False
+
+
+def _parted(frames: IntervalSet, by: IntervalSet | None) -> tuple[IntervalSet, IntervalSet]:
+    """Those that another set has, and the others."""
+    if not by:
+        return IntervalSet(), frames
+    others = frames - by
+    return frames - others, others

@@ -297,7 +297,7 @@ def _known(names: Iterable[str], present: Mapping[str, Any], what: str) -> None:
         near = difflib.get_close_matches(name, present, 1)
         raise InputError(
             f"{what} {name!r}",
-            remedy=f"did you mean {near[0]}" if near else "see undula devices",
+            remedy=f"did you mean {near[0]}?" if near else "see undula devices",
         )
 
 

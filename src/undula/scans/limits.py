@@ -22,7 +22,7 @@ def usable(devices: Registry, name: object, role: str) -> LoadedDevice:
         near = devices.suggest(name) if isinstance(name, str) else None
         raise InputError(
             f"there is no device {name!r}",
-            remedy=f"did you mean {near}" if near else "see undula devices",
+            remedy=f"did you mean {near}?" if near else "see undula devices",
         )
     device = devices[name]
     if not device.enabled:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from undula.core.described import Wrong, read_described
-from undula.core.errors import ConfigError, InputError
+from undula.core.errors import ConfigError, InputError, with_remedy
 from undula.core.stamp import Stamp, stamp_of
 from undula.messages import MetadataKey, MetadataKeys
 from undula.messages.layouts import Plain
@@ -145,8 +145,8 @@ def faults_of(
         for key in metadata:
             if key not in heads and key not in DEFAULT_FREE and key not in free:
                 near = difflib.get_close_matches(key, sorted(heads), 1)
-                known = f"did you mean {near[0]}" if near else f"use one of {', '.join(heads)}"
-                found.append(f"there is no key {key}. Remedy: {known}.")
+                known = f"did you mean {near[0]}?" if near else f"use one of {', '.join(heads)}"
+                found.append(with_remedy(f"there is no key {key}", known))
     return found
 
 

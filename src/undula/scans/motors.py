@@ -159,7 +159,7 @@ class Motors:
             near = difflib.get_close_matches(name, SETTABLE, 1)
             raise InputError(
                 f"there is no parameter {name!r}",
-                remedy=f"did you mean {near[0]}" if near else f"use one of {', '.join(SETTABLE)}",
+                remedy=f"did you mean {near[0]}?" if near else f"use one of {', '.join(SETTABLE)}",
             )
         old, kept = self._apply(request.device, name, value)
         if name == "velocity":

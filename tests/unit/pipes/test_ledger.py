@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from undula.core.errors import WireError
 from undula.pipes.intervals import IntervalSet
-from undula.pipes.judging import reconciled
+from undula.pipes.judging import Known, reconciled
+from undula.pipes.judging import judged as judge
 from undula.pipes.ledger import FATES, Edge, EdgeLedger, Report, merged
 
 DET_ROI = Edge("det.frames", "roi.frames")
@@ -125,3 +126,77 @@ def test_however_ends_disagree_a_frame_has_one_fate(views: list[list[tuple[str, 
 def test_a_ledger_that_is_none_is_refused() -> None:
     with pytest.raises(WireError, match="ledger makes no sense"):
         EdgeLedger().learn({"seen": [["a", 3]]})
+
+
+def place_of(number: int, name: str, known: Known) -> str:
+    """Where one frame went missing, told for itself; '' when a policy left it out."""
+    edge, ledger = known.edges[name], known.ledgers[name]
+    source, target = edge.source.split(".")[0], edge.target.split(".")[0]
+    if number in ledger.failed:
+        return f"failed in {target}"
+    if number in ledger.lost and number in known.cut_off.get(name, ()):
+        return f"on its way to {target} when {source} died"
+    if number in ledger.lost:
+        return f"went with {target} when it died"
+    if number in ledger.seen:
+        return f"still on the way to {target}"
+    untold = f"known neither as passed to {target} nor as left out: {source} died untold"
+    unheard = number in known.unheard.get(name, ())
+    if source in known.produced:
+        made, unsaid = number in known.produced[source], number in known.unsaid.get(source, ())
+        if (made or unsaid) and unheard:
+            return untold
+        died = f"made by {source}, and died with it"
+        said = f"made or not by {source}: it died before it said so" if unsaid else ""
+        return died if made else said or f"never made by {source}"
+    above = known.above(name)
+    if any(number in known.ledgers[one].dropped for one in above):
+        return ""
+    for one in above:
+        if number not in known.ledgers[one].passed:
+            return place_of(number, one, known)
+    return untold if unheard else f"passed to {source}, which did not hand it on"
+
+
+NUMBERS = st.builds(
+    IntervalSet, st.lists(st.tuples(st.integers(1, 12), st.integers(2, 14)), max_size=3)
+)
+LEDGERS = st.fixed_dictionaries(dict.fromkeys(("seen", *FATES), NUMBERS))
+
+
+@given(st.lists(LEDGERS, min_size=3, max_size=3), st.lists(NUMBERS, min_size=8, max_size=8))
+def test_many_frames_are_judged_as_each_for_itself(
+    fates: list[dict[str, IntervalSet]], sets: list[IntervalSet]
+) -> None:
+    edges = (DET_ROI, Edge("roi.sums", "fit.sums"), Edge("fit.curve", "file.frames"))
+    ledgers = {}
+    for edge, some in zip(edges, fates, strict=True):
+        ledgers[edge.name] = EdgeLedger()
+        for fate, numbers in some.items():
+            setattr(ledgers[edge.name], fate, numbers)
+    known = Known(
+        {edge.name: edge for edge in edges},
+        ledgers,
+        {"det": sets[0]},
+        {"roi": [DET_ROI.name], "fit": [edges[1].name]},
+        {edge.name: numbers for edge, numbers in zip(edges, sets[1:4], strict=True)},
+        {"det": sets[4]},
+        cut_off={edge.name: numbers for edge, numbers in zip(edges, sets[5:], strict=True)},
+    )
+    wanted = IntervalSet([(1, 12)])
+    found = {(m.edge, n): m.place for m in judge(known, wanted) for n in m.frames}
+    expected = {
+        (name, n): place_of(n, name, known)
+        for name, ledger in ledgers.items()
+        for n in (wanted | ledger.seen) - ledger.passed - ledger.dropped
+    }
+    assert found == {key: place for key, place in expected.items() if place}
+
+
+def test_a_million_frames_that_a_file_lacks_are_judged_by_intervals() -> None:
+    million = IntervalSet([(1, 1_000_001)])
+    edges = (DET_ROI, ROI_FILE)
+    seen = ledger(seen=million.intervals(), passed=million.intervals())
+    report = reconciled(1_000_000, edges, {DET_ROI.name: [seen]}, {"det": million}, FOLLOWS)
+    (missing,) = report.missing
+    assert (missing.frames.pieces, missing.count) == (1, 1_000_000)

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from undula.core.errors import InputError
+from undula.core.errors import InputError, with_remedy
 from undula.pipes.errors import GraphError
 from undula.pipes.graph.model import DEFAULT_BUDGET_BYTES, EdgeSpec, Graph, NodeSpec
 from undula.pipes.policy import Policy, parse_policy, parse_size
@@ -37,7 +37,7 @@ class Faults:
 
     def add(self, path: str, what: str, remedy: str) -> None:
         """One more."""
-        self.lines.append(f"[{path}] {what.rstrip('.')}. Remedy: {remedy.rstrip('.')}.")
+        self.lines.append(with_remedy(f"[{path}] {what}", remedy))
 
     def finish(self, name: str) -> None:
         """Raises: GraphError when there are any."""

@@ -19,7 +19,7 @@ import h5py
 
 from undula.core.errors import InputError, StorageError
 from undula.files import bslz4
-from undula.files.frame_file import DATASET, FrameFile, Row, rows_of
+from undula.files.frame_file import DATASET, FrameFile, FramesOf, Row
 from undula.pipes.frame import Frame
 from undula.pipes.intervals import IntervalSet
 from undula.pipes.nodes.base import Array, Node, Port, Results, parameter
@@ -89,7 +89,7 @@ class FrameFileWriter(Node):
     def _forget(self) -> None:
         self._numbers = IntervalSet()
         self._appended: list[int] = []
-        self._former: dict[int, float] | None = None
+        self._former: FramesOf | None = None
         self._written = 0
         self._bytes = 0
         self._since = 0.0
@@ -145,10 +145,10 @@ class FrameFileWriter(Node):
         """Whether the writer before this one, which was killed, wrote it and could not say so."""
         if self._former is None:
             self._former = self._in_newest_file()
-        return bool(frame.time) and self._former.get(frame.seq_num) == frame.time
+        return bool(frame.time) and self._former.has(frame.seq_num, frame.time)
 
-    def _in_newest_file(self) -> dict[int, float]:
-        """The frames of the newest file that this node did not begin: their times by number."""
+    def _in_newest_file(self) -> FramesOf:
+        """The frames of the newest file that this node did not begin."""
         pattern = f"{self.name_of_files}_[0-9][0-9][0-9][0-9].h5"
         paths = sorted(Path(self.folder).expanduser().glob(pattern), reverse=True)
         for path in paths:
@@ -156,10 +156,10 @@ class FrameFileWriter(Node):
                 continue
             try:
                 with h5py.File(path, "r", swmr=True, locking=False) as file:
-                    return {row.seq_num: row.time for row in rows_of(file["/entry/data"])}
+                    return FramesOf(file["/entry/data"])
             except (OSError, KeyError):
-                return {}  # it died before anything was safe in it
-        return {}
+                break  # it died before anything was safe in it
+        return FramesOf()
 
     def _begin(self, frame: Frame) -> FrameFile:
         folder = Path(self.folder).expanduser()

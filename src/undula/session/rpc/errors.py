@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from undula.core.errors import UndulaError
+from undula.core.errors import UndulaError, with_remedy
 
 _CODE = re.compile(r"[A-Za-z][\w./-]{0,63}")
 
@@ -43,7 +43,7 @@ class ZError(UndulaError):
 
     def __str__(self) -> str:
         text = f"{self.code}: {self.what}"
-        return f"{text}. Remedy: {self.remedy.rstrip('.')}." if self.remedy else text
+        return with_remedy(text, self.remedy) if self.remedy else text
 
 
 def from_text(text: str) -> ZError | None:
