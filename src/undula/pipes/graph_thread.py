@@ -15,6 +15,7 @@ from typing import Protocol
 
 from undula.core.errors import DeviceError, UndulaError
 from undula.core.log import get_logger
+from undula.pipes.runner.parent import QUIT_S
 from undula.pipes.runner.runner import Runner
 
 LOOK_S = 0.2
@@ -100,11 +101,19 @@ class GraphThread:
         return found[0] if found else None
 
     def end(self, timeout_s: float) -> None:
-        """Stop the graph, and wait for its end."""
-        thread = self._thread
-        if thread is not None and self.runner is not None:
-            self.ask(lambda runner: runner.stop())
-            thread.join(timeout_s)
+        """Stop the graph, and wait for its end; after so long its processes are killed."""
+        thread, runner = self._thread, self.runner
+        if thread is None or runner is None:
+            return
+        self.ask(lambda runner: runner.stop())
+        thread.join(timeout_s)
+        with self._lock:  # its thread closes it only after that
+            stuck = self.runner is runner
+            if stuck:
+                get_logger().warning("graph_killed", device=self._owner.name, waited_s=timeout_s)
+                runner.kill(f"it did not end within {timeout_s:g} s, and was killed")
+        if stuck:
+            thread.join(QUIT_S)
 
     def _serve(self) -> None:
         while self._serve_once():

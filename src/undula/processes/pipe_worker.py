@@ -2,8 +2,10 @@
 
 `python -m undula.processes.pipe_worker DESCRIPTOR`: the parent imports what every node needs, and
 forks a worker for each socket that comes over that descriptor. It has no threads, and ends when the
-other end is closed and its workers have ended. The first line on a worker's own socket says which
-graph, and which of its processes this is; it ends when the runner says so, or dies.
+other end is closed and its workers have ended: those that still run after a while, because a node
+hangs, are killed, so that none outlives whoever ran the graph. The first line on a worker's own
+socket says which graph, and which of its processes this is; it ends when the runner says so, or
+dies.
 A worker's exit: 0 as asked, 1 when a node could not be made.
 """
 
@@ -11,11 +13,13 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import os
 import select
 import signal
 import socket
 import sys
+import time
 import traceback
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -23,7 +27,7 @@ from typing import Any, NoReturn
 from undula.core import faults
 from undula.pipes.nodes import frame_file, live, replay, rois, simulated, statistics
 from undula.pipes.runner.control import Line
-from undula.pipes.runner.parent import PACKET_BYTES
+from undula.pipes.runner.parent import PACKET_BYTES, QUIT_S
 from undula.pipes.runner.serving import serve
 
 PRELOADED = (frame_file, live, replay, rois, simulated, statistics)
@@ -39,12 +43,16 @@ def parent(descriptor: int) -> int:
     poll.register(control, select.POLLIN)
     gc.collect()
     gc.freeze()  # what was imported stays shared with the workers
-    asked = True
+    asked, kill_at = True, math.inf
     while asked or workers:
-        for ready, _ in poll.poll():
+        left_s = kill_at - time.monotonic()
+        for worker in workers if left_s <= 0 else ():
+            signal.pidfd_send_signal(worker, signal.SIGKILL)
+        for ready, _ in poll.poll(max(0.0, left_s) * 1000 if 0 < left_s < math.inf else None):
             if ready == control.fileno():
                 asked = _fork(control, workers, poll)
                 if not asked:
+                    kill_at = time.monotonic() + QUIT_S
                     poll.unregister(control)
                 continue
             pid = workers.pop(ready)

@@ -27,6 +27,8 @@ from undula.pipes.errors import PipeError
 WORKER = "undula.processes.pipe_worker"
 PACKET_BYTES = 1 << 17
 START_S = 60.0
+QUIT_S = 5.0
+"""So long a worker may take to end; then it is killed."""
 CODE_S = 5.0
 """A parent that is alive tells within so long how a worker ended."""
 
@@ -55,7 +57,7 @@ class Child:
         if self.code is None:
             try:
                 signal.pidfd_send_signal(self._descriptor, signal.SIGKILL)
-            except ProcessLookupError:
+            except OSError:
                 return  # it has just ended
 
 

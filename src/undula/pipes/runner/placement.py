@@ -19,7 +19,7 @@ from typing import Protocol
 from undula.pipes.errors import PipeError
 from undula.pipes.graph.load import Faults
 from undula.pipes.graph.model import Graph
-from undula.pipes.runner.control import Line
+from undula.pipes.runner.control import KEPT_BYTES, Line
 from undula.pipes.runner.parent import Child, fork_worker
 from undula.pipes.runner.serving import serve
 
@@ -71,6 +71,7 @@ class Placement(Protocol):
       the same user nodes. The line carries JSON lines both ways, in order, and must end on our side
       when the process or its host dies: that is how the runner knows. When it ends on their side,
       `serve` returns: nothing is left behind of a runner that died.
+    - The line never lets the runner wait (`kept_bytes` of `Line`): a node that hangs is killed.
     - A path that the runner names (folder, user nodes) must mean the same there; edges between
       nodes of one host use Unix sockets in `folder`, all others ZeroMQ, on a port of `Site.ports`.
     - Frames never go through the placement.
@@ -104,7 +105,7 @@ class LocalProcess:
             ours, self._child = _forked()
         except PipeError:  # the parent died just now: there is a new one
             ours, self._child = _forked()
-        self.line = Line(ours)
+        self.line = Line(ours, kept_bytes=KEPT_BYTES)
         self.pid = self._child.pid
 
     def wait(self, timeout_s: float | None = None) -> int | None:
@@ -149,7 +150,7 @@ class MemoryProcess:
 
     def __init__(self, name: str) -> None:
         ours, self._theirs = socket.socketpair()
-        self.line = Line(ours)
+        self.line = Line(ours, kept_bytes=KEPT_BYTES)
         self._code: int | None = None
         self._killed = False
         self._thread = threading.Thread(target=self._run, name=f"pipes-{name}", daemon=True)

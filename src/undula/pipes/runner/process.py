@@ -30,6 +30,10 @@ class Process:
     restarts: int = 0
     forgiven: int = 0
     told: bool = False
+    asked: bool = False
+    """It was asked how it is doing, and has not yet said so."""
+    writing: bool = False
+    """The runner waits until it has room for more words."""
     given_up: bool = False
 
 
@@ -57,7 +61,7 @@ class Round:
 
     def heard(self, process: Process, asked: object) -> None:
         """A process said how it is doing, when it was `asked` in this round."""
-        if self.number and asked == self.number:
+        if self.number and asked is not True and asked == self.number:
             self.told.add(process.name)
 
     def is_done(self, processes: Sequence[Process]) -> bool:

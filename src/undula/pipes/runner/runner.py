@@ -28,6 +28,7 @@ from undula.pipes.ledger import Edge, EdgeLedger, Report
 from undula.pipes.link.slab import PAGE, SpillSlab
 from undula.pipes.runner.channels import Channels
 from undula.pipes.runner.indices import TriggerIndices
+from undula.pipes.runner.parent import QUIT_S
 from undula.pipes.runner.placement import HERE, LocalPlacement, Placement, placeable
 from undula.pipes.runner.places import SPILL, OwnFolder
 from undula.pipes.runner.process import Process, Round
@@ -36,7 +37,6 @@ from undula.pipes.runner.told import told
 
 MAX_RESTARTS = 5
 READY_S = 60.0
-QUIT_S = 5.0
 MERGING = 20
 """Ledgers are added up for the status so seldom that it takes one part in so many of the time."""
 
@@ -106,6 +106,7 @@ class Runner:
         self._merge_at = 0.0
         self._round = Round()
         self._failed = ""
+        self._killed = False
         self._answers: list[str] = []
         self._images: dict[str, dict[str, Any]] = {}
         self.news = True
@@ -246,7 +247,9 @@ class Runner:
 
     def pump(self, timeout_s: float | None = 0.0) -> None:
         """Hear the processes, start those anew that died; wait so long for the first word."""
-        for key, _ in self._selector.select(timeout_s):
+        for process in self._processes.values():
+            self._let_listen(process)
+        for key, mask in self._selector.select(timeout_s):
             if not key.data:
                 with suppress(BlockingIOError):
                     os.eventfd_read(self._waker)
@@ -255,11 +258,25 @@ class Runner:
                 self._or_fail(partial(self._channels.take, key.data))
                 continue
             process = self._processes[key.data]
+            if mask & selectors.EVENT_WRITE:
+                process.line.flush()
             for words in process.line.heard():
                 self._hear(process, words)
             if process.line.ended:
                 self._died(process)
         self._keep_short()
+
+    def _let_listen(self, process: Process) -> None:
+        """Wait for room for the words that are kept for it; one that listens no more is killed."""
+        line = process.line
+        if line.deaf:
+            for name in process.nodes:
+                self.status.nodes[name].error = "it did not listen any more, and was killed"
+            process.process.kill()
+        if line.keeps != process.writing and not line.ended:
+            process.writing = line.keeps
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if line.keeps else 0)
+            self._selector.modify(line.fileno(), events, process.name)
 
     def _or_fail(self, work: Callable[[], object]) -> None:
         try:
@@ -309,9 +326,13 @@ class Runner:
         return {edge.name: self.book.ledger(edge.name) for edge in self.graph.edges}
 
     def ask(self) -> None:
-        """Let all processes say now how they are doing; `pump` hears it."""
+        """Let all processes say now how they are doing; `pump` hears it.
+
+        One that has not yet answered is not asked again.
+        """
         for process in self._processes.values():
-            if process.ready and not process.over:
+            if process.ready and not process.over and not process.asked:
+                process.asked = True
                 process.line.say(do="tell")
 
     def restarts(self, node: str) -> int:
@@ -392,6 +413,7 @@ class Runner:
     def _take_status(self, process: Process, words: Mapping[str, Any]) -> None:
         process.over = bool(words["over"])
         process.told = process.told or bool(words.get("asked"))
+        process.asked = process.asked and not words.get("asked")
         self._round.heard(process, words.get("asked"))
         for edge, changes in words["ledgers"]:
             self.book.learn(edge, changes)
@@ -427,7 +449,8 @@ class Runner:
         self._selector.unregister(process.line.fileno())
         process.line.close()
         code = process.process.wait() or 0
-        if process.over:
+        if process.over or self._killed:
+            process.over = True
             return
         self.book.died(process.nodes, self._untold(process), self._lossless)
         self._round = Round()
@@ -597,6 +620,13 @@ class Runner:
                 Path(edge).unlink(missing_ok=True)
         if self._temporary is not None:
             self._temporary.close()
+
+    def kill(self, why: str) -> None:
+        """From any thread: end all processes at once, as one that does not listen must be."""
+        self._killed, self._failed = True, self._failed or why
+        for process in list(self._processes.values()):
+            process.process.kill()
+        self.wake()
 
     def __enter__(self) -> Runner:
         self.start()

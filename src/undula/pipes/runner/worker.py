@@ -286,7 +286,7 @@ class Worker:
         elif what == "connect":
             self._to_connect[name] = str(words["path"])
         elif what == "tell":
-            self._asked = words.get("round", True)
+            self._asked = words.get("round") or self._asked or True
         elif what == "quit":
             self._quit = True
         else:

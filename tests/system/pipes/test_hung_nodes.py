@@ -1,0 +1,163 @@
+"""A node that hangs, and listens to nobody: it holds nothing up but its own edges, and is ended."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from undula.core.errors import DeviceError
+from undula.pipes.detector import GraphDetector
+from undula.pipes.graph import Graph, GraphBuilder, checked
+from undula.pipes.nodes.user_nodes import NodeFolder
+from undula.pipes.runner import Runner, placement
+
+HANGS = '''
+import signal
+from pathlib import Path
+from undula.pipes.nodes.base import Node, Port
+
+
+class Hangs(Node):
+    """Hangs at a frame while a file `mark` is there."""
+
+    name = "hangs"
+    outputs = (Port("n", "n", ndim=0),)
+
+    def accumulate(self, frame):
+        mark = Path(__file__).parent / "mark"
+        while mark.exists():
+            mark.with_name("hung").touch()
+            signal.pause()
+
+    def result(self):
+        return {"n": 1}
+'''
+
+RUNS = """
+import sys
+from pathlib import Path
+from undula.pipes.graph import GraphBuilder, checked
+from undula.pipes.nodes.user_nodes import NodeFolder
+from undula.pipes.runner import Runner
+folder = Path(sys.argv[1])
+types = NodeFolder(folder)
+made = GraphBuilder("g").node("det", "simulated", width=8, height=8).node("bad", "hangs")
+with Runner(checked(made.edge("det -> bad").graph(), types), types, nodes=folder) as runner:
+    runner.begin()
+    while not (folder / "hung").exists():
+        runner.pump(0.05)
+    print(*runner.pids().values(), flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def nodes(tmp_path: Path) -> Path:
+    """A folder with a node that hangs while a file `mark` is there."""
+    (tmp_path / "hangs.py").write_text(HANGS)
+    (tmp_path / "mark").touch()
+    return tmp_path
+
+
+def graph(types: NodeFolder) -> Graph:
+    made = GraphBuilder("g").node("det", "simulated", width=8, height=8).node("bad", "hangs")
+    return checked(made.edge("det -> bad").graph(), types)
+
+
+def ended(pid: int) -> None:
+    """Wait for the end of any process."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    assert select.select([handle], [], [], 60)[0], f"{pid} is still there"
+    os.close(handle)
+
+
+def test_a_node_that_does_not_listen_makes_nobody_wait_and_is_killed_at_last(
+    nodes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placement, "KEPT_BYTES", 20_000)
+    types = NodeFolder(nodes)
+    with Runner(graph(types), types, nodes=nodes) as runner:
+        runner.begin(triggered=True)
+        runner.trigger("det")
+        while not (nodes / "hung").exists():
+            runner.pump(0.05)
+        hung = runner.pids()["bad"]
+        (nodes / "mark").unlink()
+        while runner.pids()["bad"] == hung:
+            runner.ask()
+            runner.begin_run()  # says something each time
+            runner.pump(0.0)
+        while runner.status.nodes["bad"].frames < 1:
+            runner.trigger("det")
+            runner.pump(0.1)
+        assert "did not listen" in runner.status.nodes["bad"].error
+        assert not runner.failed
+
+
+def test_one_that_has_not_answered_is_not_asked_again(nodes: Path) -> None:
+    types = NodeFolder(nodes)
+    with Runner(graph(types), types, nodes=nodes) as runner:
+        runner.begin(triggered=True)
+        runner.trigger("det")
+        while not (nodes / "hung").exists():
+            runner.pump(0.05)
+        said: list[str] = []
+        line = runner._processes["bad"].line
+        line.say = lambda **words: said.append(words["do"])  # type: ignore[method-assign]
+        for _ in range(10):
+            runner.ask()
+            runner.pump(0.0)
+        assert said == ["tell"]
+        os.kill(runner.pids()["bad"], signal.SIGKILL)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, None])
+def test_a_hung_worker_does_not_outlive_the_process_that_ran_its_graph(
+    nodes: Path, how: signal.Signals | None
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUNS, str(nodes)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with process:
+        assert process.stdout is not None
+        workers = [int(word) for word in process.stdout.readline().split()]
+        if how is not None:
+            process.send_signal(how)
+        else:
+            process.communicate(b"")
+    assert len(workers) == 2
+    for pid in workers:
+        ended(pid)
+
+
+def test_a_detector_whose_node_hangs_is_closed_all_the_same(nodes: Path) -> None:
+    plain = {
+        "nodes": {
+            "det": {"node": "simulated", "parameters": {"width": 8, "height": 8, "rate_hz": 0}},
+            "bad": "hangs",
+            "out": "channel",
+        },
+        "edges": ["det -> bad", "bad.n -> out"],
+    }
+    detector = GraphDetector("cam", graph=plain, nodes=str(nodes), frame_timeout=0.5)
+    status = detector.trigger()
+    while not (nodes / "hung").exists():
+        select.select([], [], [], 0.05)
+    told = detector.status
+    assert told is not None
+    pids = [node.pid for node in told.nodes.values() if node.pid]
+    detector.close()
+    assert detector.status is None
+    for pid in pids:
+        ended(pid)
+    with pytest.raises(DeviceError, match="did not end within"):
+        status.wait(60)
