@@ -11,6 +11,7 @@ Source: https://github.com/kiyo-masui/bitshuffle, `src/bshuf_h5filter.c` (MIT li
 from __future__ import annotations
 
 import ctypes
+import math
 import struct
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,8 @@ FILTER = 32008
 OPTIONS = (0, 2)
 """For `create_dataset(compression=..., compression_opts=...)`: block size by default, LZ4."""
 _HEADER = struct.Struct(">QI")
+MOST_RATIO = 255
+"""LZ4 makes nothing smaller than by this: whoever claims more is not believed."""
 _MULTIPLE = 8
 """Elements of a block are a multiple of this; the few beyond the last block lie bare."""
 
@@ -89,33 +92,44 @@ def compress(
 def with_header(
     blocks: npt.NDArray[np.uint8], shape: tuple[int, ...], dtype: npt.DTypeLike
 ) -> npt.NDArray[np.uint8]:
-    """The chunk of bare blocks of the default size, as areaDetector's codec plugin makes them."""
+    """The chunk of bare blocks of the default size, as areaDetector's codec plugin makes them.
+
+    Raises: WireError when so few bytes cannot be such an array.
+    """
     size = np.dtype(dtype).itemsize
-    total = int(np.prod(shape, dtype=np.int64)) * size
+    total = math.prod(shape) * size
+    if not 0 <= total <= MOST_RATIO * (blocks.size + _HEADER.size):
+        raise _no_chunk(blocks, shape, dtype)
     block = int(_library().bshuf_default_block_size(size))
     header = np.frombuffer(_HEADER.pack(total, block * size), np.uint8)
     return np.concatenate([header, blocks])
+
+
+def checked(chunk: npt.NDArray[np.uint8], shape: tuple[int, ...], dtype: npt.DTypeLike) -> int:
+    """Elements of a block of a chunk of such an array, of which nothing is allocated yet.
+
+    Raises: WireError when the chunk, as long as it is, cannot be one of such an array.
+    """
+    size, elements = np.dtype(dtype).itemsize, math.prod(shape)
+    total, block_bytes = -1, 0
+    if chunk.size >= _HEADER.size:
+        total, block_bytes = _HEADER.unpack(chunk[: _HEADER.size].tobytes())
+    block: int = block_bytes // size
+    fits = min(shape, default=1) >= 0 and total == elements * size <= MOST_RATIO * chunk.size
+    if not fits or block <= 0 or block % _MULTIPLE or not _whole(chunk, elements, size, block):
+        raise _no_chunk(chunk, shape, dtype)
+    return block
 
 
 def decompress(
     chunk: npt.NDArray[np.uint8], shape: tuple[int, ...], dtype: npt.DTypeLike
 ) -> npt.NDArray[Any]:
     """The array of a chunk. Raises: WireError when the chunk cannot be one of such an array."""
-    library = _library()
     chunk = np.ascontiguousarray(chunk)
+    block = checked(chunk, shape, dtype)
     out = np.empty(shape, dtype)
-    size = out.dtype.itemsize
-    total, block_bytes = (
-        _HEADER.unpack(chunk[: _HEADER.size].tobytes()) if chunk.size >= _HEADER.size else (-1, 0)
-    )
-    block = block_bytes // size
-    if total != out.nbytes or block <= 0 or block % _MULTIPLE or not _whole(chunk, out, block):
-        raise WireError(
-            f"{chunk.size} bytes are no bitshuffle/LZ4 chunk of {shape} {out.dtype}",
-            remedy="look for a source that says a wrong shape, or for a damaged file",
-        )
-    used = library.bshuf_decompress_lz4(
-        chunk.ctypes.data + _HEADER.size, out.ctypes.data, out.size, size, block
+    used = _library().bshuf_decompress_lz4(
+        chunk.ctypes.data + _HEADER.size, out.ctypes.data, out.size, out.dtype.itemsize, block
     )
     if used < 0 or used > chunk.size - _HEADER.size:
         raise WireError(
@@ -125,10 +139,18 @@ def decompress(
     return out
 
 
-def _whole(chunk: npt.NDArray[np.uint8], out: npt.NDArray[Any], block: int) -> bool:
+def _no_chunk(
+    chunk: npt.NDArray[np.uint8], shape: tuple[int, ...], dtype: npt.DTypeLike
+) -> WireError:
+    return WireError(
+        f"{chunk.size} bytes are no bitshuffle/LZ4 chunk of {shape} {np.dtype(dtype)}",
+        remedy="look for a source that says a wrong shape, or for a damaged file",
+    )
+
+
+def _whole(chunk: npt.NDArray[np.uint8], elements: int, size: int, block: int) -> bool:
     """Whether the blocks end where the chunk does: the library itself reads without a bound."""
-    size = out.dtype.itemsize
-    whole, rest = divmod(out.size, block)
+    whole, rest = divmod(elements, block)
     blocks = whole + (1 if rest >= _MULTIPLE else 0)
     at = _HEADER.size
     view = chunk.data
@@ -136,4 +158,4 @@ def _whole(chunk: npt.NDArray[np.uint8], out: npt.NDArray[Any], block: int) -> b
         if at + 4 > chunk.size:
             return False
         at += 4 + int.from_bytes(view[at : at + 4], "big")
-    return at + (out.size % _MULTIPLE) * size == chunk.size
+    return at + (elements % _MULTIPLE) * size == chunk.size

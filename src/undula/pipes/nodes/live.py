@@ -19,6 +19,7 @@ from contextlib import suppress
 from typing import Any
 
 from undula.core.errors import UndulaError, WireError
+from undula.pipes.errors import PipeError
 from undula.pipes.frame import Frame
 from undula.pipes.nodes.base import Shape, Source, parameter
 
@@ -99,6 +100,13 @@ class LiveSource(Source):
             self._listen()
         except UndulaError as exc:
             self._fault = exc
+        except Exception as exc:  # whatever it is, whoever takes frames is to hear of it
+            self._fault = PipeError(
+                f"{self.name} hears nothing any more: {type(exc).__name__}: {exc}",
+                remedy="look at what the sender sends; the source listens anew when it is started",
+                where=self.name,
+            )
+            self._fault.__cause__ = exc
         self._end()
 
     def _number(self, theirs: int, stamp: object = None) -> int:

@@ -10,6 +10,7 @@ Source: SIMPLON API 1.8, "Stream"; areaDetector's ADZMQ driver. Not here: the ne
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,7 @@ WAIT_MS = 50
 MOST_BEHIND = 16
 """Messages that may wait in the socket of a sender that waits for us."""
 MOST_HEADER_BYTES = 1_000_000
+MOST_NUMBER = 2**62
 ENDS = ("dseries_end", "series_end", "end")
 
 
@@ -97,6 +99,9 @@ class ZmqImages(LiveSource):
         except WireError as exc:
             self._refuse(exc)
             return
+        except (ArithmeticError, LookupError, TypeError, ValueError, MemoryError) as exc:
+            self._refuse(_nonsense(f"{type(exc).__name__}: {exc}"))
+            return
         frame.time = time.time()
         self._put(frame)
 
@@ -142,13 +147,14 @@ def frame_of(header: Mapping[str, Any], data: memoryview, number: int, *, packed
     compression = _compression(str(header.get("encoding") or "<"), dtype)
     at = _hardware_time(header)
     if compression == "bslz4" and packed:
+        bslz4.checked(raw, size, dtype)
         return Frame(
             number, raw, trigger=number - 1, hardware_time=at, compression="bslz4",
             shape=size, dtype=dtype,
         )  # fmt: skip
     if compression == "bslz4":
         image = bslz4.decompress(raw, size, dtype)
-    elif raw.nbytes != int(np.prod(size)) * dtype.itemsize:
+    elif raw.nbytes != math.prod(size) * dtype.itemsize:
         raise _nonsense(f"{raw.nbytes} bytes are no {size} {dtype}")
     else:
         image = raw.view(dtype).reshape(size)
@@ -177,16 +183,18 @@ def _compression(encoding: str, dtype: np.dtype[Any]) -> Compression:
 
 
 def _hardware_time(header: Mapping[str, Any]) -> float | None:
-    start = header.get("start_time")
-    if isinstance(start, int | float):
-        return start * 1e-9
-    at = header.get("time", header.get("timestamp"))
-    return float(at) if isinstance(at, int | float) else None
+    start, at = header.get("start_time"), header.get("time", header.get("timestamp"))
+    try:
+        if isinstance(start, int | float):
+            return start * 1e-9
+        return float(at) if isinstance(at, int | float) else None
+    except OverflowError as exc:
+        raise _nonsense("no clock shows its time") from exc
 
 
 def _whole(header: Mapping[str, Any], key: str) -> int:
     number = header.get(key)
-    if not isinstance(number, int):
+    if not isinstance(number, int) or abs(number) >= MOST_NUMBER:
         raise _nonsense(f"its {key} is {number!r}")
     return number
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from undula.core.errors import InputError, WireError
 from undula.files import bslz4
+from undula.pipes.errors import PipeError
 from undula.pipes.frame import Frame
 from undula.pipes.nodes.live import LiveSource
 from undula.pipes.nodes.pva_images import PvaImages
@@ -93,6 +94,41 @@ def test_a_message_that_makes_no_sense_is_left_out_unless_it_is_the_first(pushin
     assert [frame.seq_num for frame in taken(source, lambda _: False)] == [1, 3]
     assert source.refused == 1
     assert "lz4<" in source.last_refusal
+    source.close()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("nonsense", ["shape", "time", "number"])
+def test_a_header_that_claims_the_impossible_is_left_out_and_the_source_goes_on(
+    pushing: Any, packed: bool, nonsense: str
+) -> None:
+    image = np.ones((2, 2), "u2")
+    push, address = pushing
+    source = ZmqImages(address=address, frames=3, packed=packed)
+    source.start()
+    push.send_multipart(simplon(7, image))
+    if nonsense == "shape":
+        shape = [2**20 - 1] * 4
+        push.send_multipart(simplon(8, image, packed=True, shape=shape))
+    elif nonsense == "time":
+        head = {"frame": 8, "shape": [2, 2], "type": "uint16", "start_time": 10**400}
+        push.send_multipart([json.dumps(head).encode(), image.tobytes()])
+    else:
+        push.send_multipart(simplon(10**30, image))
+    push.send_multipart(simplon(9, image))
+    assert [frame.seq_num for frame in taken(source, lambda _: False)] == [1, 3]
+    assert source.refused == 1
+    source.close()
+
+
+def test_a_source_whose_listening_breaks_says_so_to_whoever_takes_frames() -> None:
+    class Broken(ZmqImages):
+        def _listen(self) -> None:
+            raise MemoryError("no room for 1 PiB")
+
+    source = Broken(address="tcp://127.0.0.1:1")
+    with pytest.raises(PipeError, match="hears nothing any more: MemoryError: no room for 1 PiB"):
+        taken(source, lambda _: False)
     source.close()
 
 
@@ -239,18 +275,21 @@ JSON = st.recursive(
 @given(
     st.dictionaries(
         st.sampled_from(["shape", "type", "dtype", "encoding", "frame", "htype", "start_time"]),
-        JSON | st.sampled_from(["uint16", "bs16-lz4<", "<"]) | st.just([2, 3]),
+        JSON | st.sampled_from(["uint16", "bs16-lz4<", "<", 10**400, [2, 3], [2**20 - 1] * 4]),
     ),
     st.binary(max_size=40),
+    st.booleans(),
 )
 @settings(max_examples=150, deadline=None)
-def test_any_message_makes_a_frame_or_a_wire_error(header: dict[str, Any], data: bytes) -> None:
+def test_any_message_makes_a_frame_or_a_wire_error(
+    header: dict[str, Any], data: bytes, packed: bool
+) -> None:
     parts = [memoryview(json.dumps(header).encode()), memoryview(data)]
     try:
         found, blob = split(parts)
         if blob is not None:
-            frame = frame_of(found, blob, 1, packed=False)
-            assert frame.compression == "none"
+            frame = frame_of(found, blob, 1, packed=packed)
+            assert frame.compression in (("none", "bslz4") if packed else ("none",))
     except WireError:
         pass
 
@@ -284,7 +323,10 @@ def test_a_pv_that_serves_images_becomes_frames() -> None:
         frames = taken(source, lambda frames: len(frames) == 1)
         pv.post(update(2, images[2], "bslz4", 3))
         frames += taken(source, lambda frames: len(frames) == 1)
-        pv.post(update(3, images[3], "jpeg"))
+        huge = update(3, images[3], "bslz4", 6)
+        huge["dimension"] = [{"size": 2**31 - 1}] * 2
+        huge["uncompressedSize"] = 2 * (2**31 - 1) ** 2
+        pv.post(huge)
         pv.post(update(4, images[4], "bslz4", 6))
         pv.post(update(5, images[5]))
         frames += taken(source, lambda _: False)
@@ -295,4 +337,4 @@ def test_a_pv_that_serves_images_becomes_frames() -> None:
         assert np.array_equal(frame.data, images[frame.seq_num])
         assert frame.data.dtype == np.uint16
     assert source.refused == 1
-    assert "jpeg" in source.last_refusal
+    assert "are no bitshuffle/LZ4 chunk" in source.last_refusal
