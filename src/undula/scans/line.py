@@ -246,6 +246,10 @@ class Line:
             found.append((item, ScanRequest.model_validate(record.payload["request"])))
         return found
 
+    def knows(self, item_id: str) -> bool:
+        """It waits, runs, or has ended. Raises: StorageError."""
+        return item_id in self._queue.ids() or self._catalogue.item(item_id) is not None
+
     # ---- parts ------------------------------------------------------------------------------
 
     def _exchange(self, after: ScanQueue, requests: dict[str, ScanRequest]) -> None:

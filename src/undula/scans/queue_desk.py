@@ -11,7 +11,7 @@ from typing import Any
 
 from undula.core.clock import now
 from undula.core.errors import InputError, StorageError
-from undula.core.ids import new_id
+from undula.core.ids import id_after, new_id
 from undula.core.settings import BeamlineSettings
 from undula.devices.registry import Registry
 from undula.messages import Place, QueueItem, QueueRequest, ScanRequest
@@ -35,6 +35,7 @@ from undula.scans.queue_events import (
     Submitted,
     Unlocked,
 )
+from undula.scans.queue_value import all_of
 from undula.scans.runner import ScanRunner
 from undula.scans.stopped import Permit
 
@@ -254,13 +255,20 @@ class QueueDesk:
         return {"checked": checked, "queued": queued, "status": status}
 
     def _put_back(self, request: QueueRequest, permit: Permit) -> tuple[str, bool]:
-        """Queue anew what was taken out, at the end, checked as new scans are; all or none."""
-        requests, items = dict[str, ScanRequest](), list[QueueItem]()
-        for old, before in self._runner.line.taken_out(request.item_ids):
+        """Queue anew what was taken out, at the end, checked as new scans are; all or none.
+
+        What was put back already is left out: an item comes back once, asked however often.
+        """
+        requests, items, line = dict[str, ScanRequest](), list[QueueItem](), self._runner.line
+        gone = line.taken_out(request.item_ids)
+        absent = [(old, scan) for old, scan in gone if not line.knows(id_after(old.item_id))]
+        if not absent:
+            return f"put back already: {all_of([old for old, _ in gone], request.user)}", False
+        for old, before in absent:
             options = before.queue.model_copy(
                 update={"repeats": old.repeats, "place": Place(), "seen": None}
             )
-            own = {"request_id": new_id(), "queue": options, "token": ""}
+            own = {"request_id": id_after(old.item_id), "queue": options, "token": ""}
             scan = self._completed(before.model_copy(update=own))
             self._runner.check_continued(scan)
             checked = self._attendant.check_scan(scan, self._devices, self._settings)

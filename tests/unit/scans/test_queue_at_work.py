@@ -22,6 +22,7 @@ from undula.messages import (
     PlanSource,
     QueueItem,
     QueueRequest,
+    QueueStatus,
     ScanRequest,
     SourcePart,
 )
@@ -364,3 +365,18 @@ def test_a_technique_without_a_layout_is_warned_of_in_the_whole_queue_and_in_a_b
     batch = [scans.request("count", 3, metadata={"technique": "xmcd"}).model_dump()]
     for answer in (_do(scans, "check"), _do(scans, "load", scans=batch, dry_run=True)):
         assert any("xmcd" in warning for warning in answer["checked"][0]["warnings"])
+
+
+def test_what_was_taken_out_comes_back_once_however_often_that_is_asked(house: House) -> None:
+    one = house()
+    _do(one, "lock")
+    for num in (1, 2):
+        one.ask("count", num=num)
+    _do(one, "clear")
+    first, again = (QueueStatus(**_do(one, "put_back")["status"]) for _ in range(2))
+    assert ([i.num_points for i in first.waiting], first.changed) == ([1, 2], True)
+    assert (again.waiting, again.changed) == (first.waiting, False)
+    assert again.did.startswith("put back already: 2 scans")
+    _do(one, "remove", item_id=first.waiting[0].item_id)
+    third = QueueStatus(**_do(one, "put_back")["status"])
+    assert [i.num_points for i in third.waiting] == [2, 1]
