@@ -75,8 +75,7 @@ def plans(
 
 
 def _plan(found: PlanList, name: str) -> UserPlan:
-    known = {plan.whole_name: plan for plan in found.plans}
-    known |= {plan.name: plan for plan in found.plans}
+    known = found.known()
     if name not in known:
         meant = near(name, [*known, *FORMS, "hooks", "defaults"])
         raise InputError(

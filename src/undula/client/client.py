@@ -39,7 +39,7 @@ from undula.core.kept_token import KeptToken, token_file
 from undula.core.paths import BeamlinePaths, beamline_paths, default_beamline
 from undula.core.secret import Secret
 from undula.core.settings import load_settings
-from undula.messages import Place, PlanSource, QueueOptions, Readback, UserPlan
+from undula.messages import Place, PlanSource, QueueOptions, Readback
 
 SCAN_TIMEOUT_S = 60.0
 """Checking a scan reads limits live and computes every point: seconds until the reply."""
@@ -180,11 +180,14 @@ class Client:
         """What a scan is called, taken out of its arguments; "" where the plan takes `name`."""
         if not isinstance(kwargs.get("name"), str) or source is not None:
             return ""
-        if plan not in _shipped():
-            known = [p for p in self.plans.list().plans if p.name == plan]
-            if any("name" in _names(p) for p in known):
-                return ""
+        if "name" in self._own_words(plan):
+            return ""
         return str(kwargs.pop("name"))
+
+    def _own_words(self, plan: str) -> Collection[str]:
+        """Arguments of a plan of the beamline, by its bare or its whole name; none of others."""
+        known = None if plan in _shipped() else self.plans.list().known().get(plan)
+        return {parameter.name for parameter in known.parameters} if known else ()
 
     def _queue_options(
         self,
@@ -196,9 +199,9 @@ class Client:
     ) -> QueueOptions:
         """How it waits. A word that a plan of the beamline has itself goes to the plan."""
         given = {word: value for word, value in words.items() if value}
-        if given and source is None and plan not in _shipped():
-            own = {name for p in self.plans.list().plans if p.name == plan for name in _names(p)}
-            kwargs.update({word: given.pop(word) for word in own & given.keys()})
+        if given and source is None:
+            own = self._own_words(plan)
+            kwargs.update({word: given.pop(word) for word in list(given) if word in own})
         options = queue or QueueOptions()
         if "sample" in given:
             options = options.model_copy(update={"sample": str(given["sample"])})
@@ -421,10 +424,6 @@ def _shipped() -> Collection[str]:
     from undula.plans import FORMS
 
     return FORMS
-
-
-def _names(plan: UserPlan) -> list[str]:
-    return [parameter.name for parameter in plan.parameters]
 
 
 def _listed(detectors: Iterable[Any] | str | None) -> list[Any] | None:

@@ -33,7 +33,7 @@ class PlansView:
 
     def __getitem__(self, name: str) -> UserPlan:
         """One plan. Raises: InputError with the name that was probably meant."""
-        found = {plan.name: plan for plan in self.list().plans}
+        found = self.list().known()
         if name not in found:
             meant = near(name, found)
             raise InputError(

@@ -194,6 +194,10 @@ class PlanList(Event):
     tag: ClassVar[str] = "plan_list"
 
     plans: list[UserPlan] = Field(description="by name")
+    beside: list[UserPlan] = Field(
+        default_factory=list,
+        description="those whose name another has: they run by their whole names",
+    )
     hooks: list[HookInfo] = Field(default_factory=list, description="in the order they are run")
     preprocessors: list[str] = Field(default_factory=list, description="in the order of use")
     defaults: dict[str, dict[str, Any]] = Field(
@@ -201,6 +205,11 @@ class PlanList(Event):
     )
     faults: list[str] = Field(default_factory=list, description="with file and line")
     folder: str = Field(default="", description="where the files are")
+
+    def known(self) -> dict[str, UserPlan]:
+        """Each plan by the names that it runs by: its own where it is not another's; its whole."""
+        whole = {plan.whole_name: plan for plan in [*self.beside, *self.plans]}
+        return whole | {plan.name: plan for plan in self.plans}
 
 
 def usage(plan: UserPlan) -> str:

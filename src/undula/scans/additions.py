@@ -51,11 +51,12 @@ class Additions:
         Raises: InputError for arguments that do not fit a user's plan; ConfigError when its file
         is faulty.
         """
+        asked, request = request.plan, self._library.in_short(request)
         request, said = self._defaults.added(request, self._library.placed(request))
         devices = self._devices
         here = [n for n in devices.names() if devices[n].obj is not None]
         still = {n for n in here if not devices[n].movable}
-        resolved = self._library.resolved(request, devices.names(), still)
+        resolved = self._library.resolved(request, devices.names(), still, asked)
         if resolved is not request and resolved.source is not None:
             TRIALS.passed(resolved.source)  # the library read it in a throw-away process
         return resolved, said
@@ -85,6 +86,7 @@ class Additions:
         faults = [*self._library.faults(), self._book.fault, self._defaults.fault]
         return PlanList(
             plans=self._library.plans(),
+            beside=self._library.beside(),
             hooks=self._book.infos(),
             preprocessors=self._book.preprocessors(),
             defaults={p: t.model_dump(exclude_defaults=True) for p, t in tables.items()},

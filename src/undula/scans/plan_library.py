@@ -14,11 +14,11 @@ import importlib
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import bluesky.plans as bp
 
@@ -52,6 +52,13 @@ class _Found:
     functions: list[str] = field(default_factory=list)
     sources: dict[str, list[str]] = field(default_factory=dict)
     fault: str = ""
+
+
+class _Meant(NamedTuple):
+    """A plan, and the file or package in the edition in which it was read."""
+
+    plan: UserPlan
+    found: _Found
 
 
 class PlanLibrary:
@@ -103,6 +110,11 @@ class PlanLibrary:
                     found.setdefault(plan.name, plan)
         return [found[name] for name in sorted(found)]
 
+    def beside(self) -> list[UserPlan]:
+        """Those whose name is another's: they run by their whole names only."""
+        first = {id(plan) for plan in self.plans()}
+        return [m.plan for m in self._known() if id(m.plan) not in first]
+
     def faults(self) -> list[str]:
         """What is wrong, with file and line."""
         seen: dict[str, str] = {}
@@ -124,7 +136,11 @@ class PlanLibrary:
     # -- a scan by name ---------------------------------------------------------------------
 
     def resolved(
-        self, request: ScanRequest, devices: Iterable[str], still: Collection[str] = ()
+        self,
+        request: ScanRequest,
+        devices: Iterable[str],
+        still: Collection[str] = (),
+        asked: str = "",
     ) -> ScanRequest:
         """The request with the source of its plan, when that is one of these.
 
@@ -132,6 +148,7 @@ class PlanLibrary:
 
         Args:
             still: devices that cannot be moved.
+            asked: the name that was given, where the request has a shorter one by now.
 
         Raises: InputError for arguments that do not fit; ConfigError when its file is faulty.
         """
@@ -139,19 +156,50 @@ class PlanLibrary:
         if whole or taken(request.plan):
             return request
         self.look()
-        plan = self._meant(request.plan)
-        if plan is None:
+        meant = self._before(request) or self._meant(asked or request.plan)
+        if meant is None:
             if request.source is None:
                 self._refuse_faulty(request.plan)
             return request
-        call = call_text(plan, request.args, request.kwargs, list(devices), still)
-        return request.model_copy(update={"source": self.source(plan, call)})
+        call = call_text(meant.plan, request.args, request.kwargs, list(devices), still)
+        return request.model_copy(update={"source": self._source(meant, call)})
 
-    def _meant(self, name: str) -> UserPlan | None:
+    def in_short(self, request: ScanRequest) -> ScanRequest:
+        """The request with the bare name of its plan, where that means the same one.
+
+        So what is said of a plan by its name holds for it, however it is asked for.
+        """
+        if "." not in request.plan:
+            return request
+        self.look()
+        meant = self._meant(request.plan)
+        if meant is None or taken(meant.plan.name):
+            return request
+        short = self._meant(meant.plan.name)
+        if short is None or short.plan is not meant.plan:
+            return request
+        return request.model_copy(update={"plan": meant.plan.name})
+
+    def _meant(self, name: str) -> _Meant | None:
         """The plan that runs by this name, or that has it as its whole name."""
-        found = (p for p in self.plans() if p.name == name)
-        whole = (p for each in self._all() for p in each.plans if p.whole_name == name)
-        return next(found, None) or next(whole, None)
+        known = self._known()
+        bare = (m for m in known if m.plan.name == name and not taken(name))
+        whole = (m for m in known if m.plan.whole_name == name)
+        return next(bare, None) or next(whole, None)
+
+    def _before(self, request: ScanRequest) -> _Meant | None:
+        """The plan that a request was resolved to, whichever has its name by now."""
+        source = request.source
+        if source is None or not source.by_name or source.name != request.plan:
+            return None
+        last = source.parts[-1]
+        of_file = (m for m in self._known() if m.plan.origin == last.origin)
+        of_package = (m for m in self._known() if _imported(m.plan) == last.code)
+        found = of_file if last.kind == "file" else of_package
+        return next((m for m in found if m.plan.name == source.name), None)
+
+    def _known(self) -> list[_Meant]:
+        return [_Meant(plan, found) for found in self._all() for plan in found.plans]
 
     def packaged(self) -> list[UserPlan]:
         """The plans of packages that run by their bare names, as they were read last."""
@@ -159,8 +207,8 @@ class PlanLibrary:
 
     def placed(self, request: ScanRequest) -> list[str]:
         """Arguments that a request for one of these plans gives by their place."""
-        plan = self._meant(request.plan)
-        names = [p.name for p in plan.parameters if not p.named] if plan is not None else []
+        meant = self._meant(request.plan)
+        names = [p.name for p in meant.plan.parameters if not p.named] if meant else []
         return names[: len(request.args)]
 
     def _refuse_faulty(self, name: str) -> None:
@@ -172,45 +220,22 @@ class PlanLibrary:
                     remedy="correct the file; it is read again by itself",
                 )
 
-    def source(self, plan: UserPlan, call: str) -> PlanSource:
-        """The plan as source with its call."""
-        file = self._files.get(plan.origin)
-        if file is None:
-            module, attribute, place = next(
-                found.sources[plan.name]
-                for found in (self._modules or {}).values()
-                if any(each is plan for each in found.plans)
-            )
-            part = SourcePart(
-                kind="import",
-                name=plan.name,
-                code=f"from {module} import {attribute} as {plan.name}",
-                origin=place,
-            )
+    def _source(self, meant: _Meant, call: str) -> PlanSource:
+        """The plan as source with its call: as it was read, also if it was read anew since."""
+        plan = meant.plan
+        if plan.imported:
+            place = meant.found.sources[plan.name][2]
+            part = SourcePart(kind="import", name=plan.name, code=_imported(plan), origin=place)
             parts = [part]
         else:
+            files = {**self._files, plan.origin: meant.found}
             parts = [
-                SourcePart(kind="file", name=name, code=self._files[origin].text, origin=origin)
-                for origin, name in self._needed(plan.origin, plan.name)
+                SourcePart(kind="file", name=name, code=files[origin].text, origin=origin)
+                for origin, name in _needed(files, plan.origin, plan.name)
             ]
         return PlanSource(
             name=plan.name, call=call, parts=parts, author=plan.author, revision=plan.revision
         )
-
-    def _needed(self, origin: str, name: str) -> list[tuple[str, str]]:
-        """The file, behind those whose functions it uses; each with the name that is wanted."""
-        order: dict[str, str] = {}
-
-        def visit(file: str, wanted: str, open_files: frozenset[str]) -> None:
-            used = _foreign_names(self._files[file].text)
-            for other, found in self._files.items():
-                match = used & set(found.functions)
-                if match and other not in open_files and other not in order:
-                    visit(other, min(match), open_files | {other})
-            order[file] = wanted
-
-        visit(origin, name, frozenset({origin}))
-        return list(order.items())
 
     # -- reading ----------------------------------------------------------------------------
 
@@ -265,6 +290,28 @@ class PlanLibrary:
             self._editions[module] = edition
             sys.modules.pop(module, None)
         importlib.invalidate_caches()
+
+
+def _imported(plan: UserPlan) -> str:
+    """The statement that gives a plan of a package its name."""
+    module, _, attribute = plan.imported.partition(":")
+    return f"from {module} import {attribute} as {plan.name}"
+
+
+def _needed(files: Mapping[str, _Found], origin: str, name: str) -> list[tuple[str, str]]:
+    """The file, behind those whose functions it uses; each with the name that is wanted."""
+    order: dict[str, str] = {}
+
+    def visit(file: str, wanted: str, open_files: frozenset[str]) -> None:
+        used = _foreign_names(files[file].text)
+        for other, found in files.items():
+            match = used & set(found.functions)
+            if match and other not in open_files and other not in order:
+                visit(other, min(match), open_files | {other})
+        order[file] = wanted
+
+    visit(origin, name, frozenset({origin}))
+    return list(order.items())
 
 
 def taken(name: str) -> str:

@@ -11,7 +11,8 @@ import pytest
 from undula.client import Client
 from undula.client.arguments import plain
 from undula.core.errors import InputError, LimitError, UndulaError
-from undula.messages import Readback
+from undula.messages import PlanList, Readback
+from undula.messages.plans import PlanParameter, UserPlan
 
 
 def test_a_scan_waits_for_its_end_and_gives_its_run_number(client: Client) -> None:
@@ -150,3 +151,23 @@ def test_a_count_time_is_nothing_or_more(client: Client, time: float) -> None:
         "Remedy: give a time, or 0 for what is usual for each detector."
     )
     assert len(client.queue) == 0
+
+
+@pytest.mark.parametrize("plan", ["align", "beam.align"])
+def test_what_a_plan_takes_itself_goes_to_it_by_either_of_its_names(
+    client: Client, monkeypatch: pytest.MonkeyPatch, plan: str
+) -> None:
+    words = [PlanParameter(name=name) for name in ("name", "sample", "front")]
+    mine = UserPlan(name="align", origin="beam", parameters=words)
+    monkeypatch.setattr(client.plans, "list", lambda: PlanList(plans=[mine]))
+    asked: dict[str, Any] = {}
+
+    def ask(*_: Any, **fields: Any) -> dict[str, Any]:
+        asked.update(fields)
+        return {}
+
+    monkeypatch.setattr(client.link, "ask", ask)
+    client.submit(plan, name="foo", sample="A", front=True)
+    assert asked["kwargs"] == {"name": "foo", "sample": "A", "front": True}
+    assert "title" not in asked["metadata"]
+    assert (asked["queue"].sample, asked["queue"].place.at) == ("", "end")

@@ -396,3 +396,59 @@ def test_points_that_are_never_made_are_told_with_their_line_and_nothing_runs_on
     assert re.match(r"\[bad.py, line [23]: (while True:|axis.position)\]", str(told.value))
     assert "in_time" not in {thread.name for thread in threading.enumerate()}
     assert house.run("knife", "samx", [0, 1]).exit_status == "success"
+
+
+def test_a_file_that_takes_a_packages_name_does_not_take_its_scans(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "beam_taken.py").write_text(
+        "import bluesky.plans as bp\n\n\n"
+        "def shine(detectors: list, num: int = 2):\n    yield from bp.count(detectors, num)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    point = EntryPoint("shine", "beam_taken:shine", "undula.plans")
+    house = ScanHouse(tmp_path, DEVICES, packages=[point])
+    try:
+        whole = house.additions.list().plans[0].whole_name
+        asked = house.check(whole, ["diode"]).request
+        assert asked.plan == "shine", "what is said of shine by its name holds for it"
+        (house.plans / "mine.py").write_text(
+            "def shine(detectors: list, num: int = 2, *, name: str = ''):\n"
+            "    yield from bp.count(detectors, 7)\n"
+        )
+        found = house.additions.list()
+        assert [p.origin for p in found.plans] == ["mine.py"]
+        assert [p.whole_name for p in found.beside] == [whole]
+        assert {k: p.origin for k, p in found.known().items()} == {
+            "shine": "mine.py", "mine.shine": "mine.py", whole: found.beside[0].origin,
+        }  # fmt: skip
+        ended = house.run(whole, ["diode"])
+        assert len(house.points(ended.run_uids[0])) == 2
+        edited = asked.model_copy(update={"kwargs": {"num": 3}})
+        source = house.additions.completed(edited)[0].source
+        assert source is not None
+        assert source.parts[0].code == "from beam_taken import shine as shine"
+        assert source.call.endswith("num=3)")
+    finally:
+        house.close()
+
+
+def test_a_plan_that_is_read_anew_meanwhile_runs_as_it_was_found(
+    house: ScanHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import undula.scans.plan_library as module
+
+    given = module.call_text
+    path = house.plans / "brief.py"
+    path.write_text("def brief():\n    yield from bp.count([D.diode], 1)\n")
+
+    def slow(*asked: Any) -> str:
+        path.unlink()
+        house.additions.list(again=True)
+        return given(*asked)
+
+    monkeypatch.setattr(module, "call_text", slow)
+    request, _ = house.additions.completed(house.request("brief"))
+    assert request.source is not None
+    assert request.source.parts[0].code.startswith("def brief()")

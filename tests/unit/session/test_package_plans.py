@@ -46,7 +46,7 @@ def test_a_plan_of_a_package_is_a_name_with_arguments_and_help(names: dict[str, 
     assert "how often" in shine.__doc__
     call = shine([names["diode"]], num=3)
     assert repr(call) == "shine([diode], num=3)"
-    assert by_name(call) == ("shine", [["diode"], 3], {})
+    assert by_name(call) == ("beam-plans.shine", [["diode"], 3], {})
     with pytest.raises(InputError, match=r"use shine\(detectors, num=2"):
         shine()
 

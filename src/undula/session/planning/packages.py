@@ -129,7 +129,10 @@ def _place(function: Any) -> str:
 
 
 def by_name(call: PlanCall) -> tuple[str, list[Any], dict[str, Any]] | None:
-    """A call of a package's plan as its name and arguments; None when it must go as source."""
+    """A call of a package's plan as its name and arguments; None when it must go as source.
+
+    The whole name: a file that somebody saves meanwhile may have a plan of the same bare name.
+    """
     target = call.target
     if not isinstance(target, PackagePlan):
         return None
@@ -137,6 +140,6 @@ def by_name(call: PlanCall) -> tuple[str, list[Any], dict[str, Any]] | None:
     if set(bound.kwargs) & OF_EVERY_SCAN:
         return None
     try:
-        return target.name, plain(list(bound.args)), plain(bound.kwargs)
+        return target.plan.whole_name, plain(list(bound.args)), plain(bound.kwargs)
     except InputError:  # e.g. a plan of one's own as an argument
         return None
