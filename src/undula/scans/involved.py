@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from undula.core.errors import InputError
+from undula.devices.classes import find_class
 from undula.devices.groups import MeasurementGroup, expanded
 from undula.devices.registry import LoadedDevice, Registry
 from undula.messages import ScanRequest
@@ -43,9 +44,7 @@ def _usualdetectors_of(devices: Registry) -> list[str]:
     triggered = [
         n
         for n in devices.by_priority("async")
-        if _answers(devices[n])
-        and devices[n].triggered
-        and not hasattr(devices[n].obj, "subscribe")
+        if _answers(devices[n]) and _read_when_triggered(devices[n])
     ]
     return [*monitored, *triggered]
 
@@ -60,12 +59,33 @@ def left_out(devices: Registry, axes: Sequence[str] = ()) -> dict[str, str]:
         _answers(d) and isinstance(d.obj, MeasurementGroup) for d in (devices[n] for n in monitored)
     ):
         return {}
-    usual = (*monitored, *devices.by_priority("async"))
+    usual = [n for n in monitored if not issubclass(_class(devices[n]), MeasurementGroup)]
+    usual += [n for n in devices.by_priority("async") if _read_when_triggered(devices[n])]
     return {
         name: devices[name].problem or "disabled"
         for name in usual
         if name not in axes and not _answers(devices[name])
     }
+
+
+def _read_when_triggered(device: LoadedDevice) -> bool:
+    """It gives its data asynchronously, but only when it is triggered: so a scan reads it.
+
+    Of a device that was not built, disabled as it is, its class tells it.
+    """
+    known = _class(device) if device.obj is None else device.obj
+    triggered = hasattr(known, "trigger") and device.entry.software_trigger is not False
+    return triggered and not hasattr(known, "subscribe")
+
+
+def _class(device: LoadedDevice) -> type:
+    """Of the object, or as the device file names it; `object` when it cannot be imported."""
+    if device.obj is not None:
+        return type(device.obj)
+    try:
+        return find_class(device.entry.device_class)
+    except ImportError:
+        return object
 
 
 def left_out_text(absent: Mapping[str, str]) -> list[str]:

@@ -245,6 +245,29 @@ def test_a_usual_detector_that_is_disabled_is_missed_aloud_and_in_the_run(tmp_pa
         house.close()
 
 
+OFF = """
+samx: {deviceClass: undula.devices.sim.SimPositioner, readoutPriority: on_request, enabled: true}
+diode: {deviceClass: undula.devices.sim.SimMonitor, readoutPriority: monitored, enabled: true}
+ring: {deviceClass: undula.devices.sim.SimPositioner, readoutPriority: async, enabled: false}
+fast: {deviceClass: undula.devices.sim.bec.SimMonitorAsync, readoutPriority: async, enabled: false}
+shot: {deviceClass: undula.devices.sim.SimMonitor, readoutPriority: async, enabled: false,
+       softwareTrigger: true}
+grp: {deviceClass: undula.devices.MeasurementGroup, readoutPriority: monitored, enabled: false,
+      deviceConfig: {members: [diode]}}
+"""
+
+
+def test_only_what_a_scan_would_read_is_missed(tmp_path: Path) -> None:
+    house = ScanHouse(tmp_path, OFF)
+    try:
+        assert house.check("scan", "samx", 0, 1, 3).left_out == ("shot",)
+        house.devices.enable("shot")
+        scan = house.check("scan", "samx", 0, 1, 3)
+        assert (scan.left_out, scan.detectors) == ((), ("diode", "shot"))
+    finally:
+        house.close()
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [(("samx", 0, 1, 3), {"detectors": []}), (([], "samx", 0, 1, 3), {})],
