@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,19 +21,31 @@ from undula.client import Client, QueueView
 from undula.messages import QueueStatus
 
 KEPT_TERMINALS = 200
-"""Files of terminals that are kept, in all: the oldest go first."""
+"""Files of terminals that are kept for an account: the oldest go first."""
 
 
 def seen_file(client: Client) -> Path | None:
-    """Where it is kept: among the sockets of the beamline, else below the own `~/.cache`."""
+    """Where it is kept: in a folder of this account among the sockets of the beamline, which
+    several accounts share; where that cannot be, below the own `~/.cache`.
+    """
     if client.paths is None:
         return None
     name = re.sub(r"\W", "_", client.link.person)[:40]
-    run = client.paths.run
-    if not os.access(run, os.W_OK):
-        base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-        run = Path(base) / "undula" / client.paths.name
-    return run / "queue_seen" / f"{os.getuid()}-{name}-{os.getsid(0)}.json"
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    shared = client.paths.run / f"queue_seen-{os.getuid()}"
+    own = base / "undula" / client.paths.name / "queue_seen"
+    return (shared if _is_mine(shared) else own) / f"{name}-{os.getsid(0)}.json"
+
+
+def _is_mine(folder: Path) -> bool:
+    """This account may write there, and no other; it is made when it is not there."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        about = folder.lstat()
+    except OSError:
+        return False
+    mine = about.st_uid == os.getuid() and stat.S_ISDIR(about.st_mode)
+    return mine and os.access(folder, os.W_OK)
 
 
 class SeenQueue:
