@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import json
 import signal
 import subprocess
 import sys
@@ -89,9 +90,19 @@ def _stop_left_behind(paths: BeamlinePaths) -> None:
         done = subprocess.run(
             [*argv, "--left-behind"], capture_output=True, timeout=STOPPER_S, check=False
         )
-        log.get_logger().warning("left_behind_stopped", report=done.stdout.decode().strip())
     except (subprocess.TimeoutExpired, OSError) as error:  # they are stopped again when connected
         log.get_logger().error("left_behind_not_stopped", error=str(error))
+        return
+    report, said = done.stdout.decode().strip(), done.stderr.decode().strip()
+    if done.returncode == 0:
+        log.get_logger().warning("left_behind_stopped", report=report)
+        return
+    try:
+        failed = dict(json.loads(report)["failed"])
+    except (ValueError, TypeError, KeyError):  # it died before it could tell
+        failed = {}
+    why = said.splitlines()[-1] if said else f"the stopper ended with code {done.returncode}"
+    log.get_logger().error("left_behind_not_stopped", failed=failed, report=report, error=why)
 
 
 def _load_devices(
