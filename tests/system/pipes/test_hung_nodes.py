@@ -13,9 +13,11 @@ import pytest
 
 from undula.core.errors import DeviceError
 from undula.pipes.detector import GraphDetector
+from undula.pipes.errors import PipeError
 from undula.pipes.graph import Graph, GraphBuilder, checked
 from undula.pipes.nodes.user_nodes import NodeFolder
 from undula.pipes.runner import Runner, placement
+from undula.pipes.runner import runner as runner_module
 
 HANGS = '''
 import signal
@@ -33,7 +35,7 @@ class Hangs(Node):
         mark = Path(__file__).parent / "mark"
         while mark.exists():
             mark.with_name("hung").touch()
-            signal.pause()
+            signal.sigtimedwait([], 0.01)
 
     def result(self):
         return {"n": 1}
@@ -101,6 +103,25 @@ def test_a_node_that_does_not_listen_makes_nobody_wait_and_is_killed_at_last(
             runner.pump(0.1)
         assert "did not listen" in runner.status.nodes["bad"].error
         assert not runner.failed
+
+
+def test_a_late_answer_is_not_taken_for_that_to_another_question(
+    nodes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    types = NodeFolder(nodes)
+    with Runner(graph(types), types, nodes=nodes) as runner:
+        runner.begin(triggered=True)
+        runner.trigger("det")
+        while not (nodes / "hung").exists():
+            runner.pump(0.05)
+        with monkeypatch.context() as short:
+            short.setattr(runner_module, "READY_S", 0.1)
+            with pytest.raises(PipeError, match="bad did not answer"):
+                runner.clear("bad")
+        (nodes / "mark").unlink()
+        with pytest.raises(PipeError, match="no_such"):
+            runner.change("bad", no_such=1)
+        runner.clear("bad")
 
 
 def test_one_that_has_not_answered_is_not_asked_again(nodes: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 from urllib.parse import urlparse
 
@@ -11,6 +12,7 @@ import h5py
 import pytest
 
 from undula.core.errors import DeviceError, UndulaError
+from undula.devices.sim.status import SimStatus
 from undula.pipes.detector import GraphDetector
 from undula.pipes.errors import PipeError
 from undula.pipes.runner.runner import Runner
@@ -22,6 +24,26 @@ GRAPH: dict[str, Any] = {
     },
     "edges": ["det -> file"],
 }
+JAMS = '''
+from undula.pipes.nodes.base import Port, Source
+
+
+class Jams(Source):
+    """Cannot be fired."""
+
+    name = "jams"
+    outputs = (Port("frames", "frames"),)
+
+    @property
+    def ended(self):
+        return False
+
+    def take(self, time=0.0):
+        return []
+
+    def fire(self, number):
+        raise RuntimeError("shutter interlock")
+'''
 
 
 @pytest.fixture(scope="module")
@@ -99,18 +121,18 @@ def test_a_frame_that_no_file_of_the_run_has_is_no_success(
 def test_a_trigger_of_a_run_that_is_aborted_in_its_midst_leaves_the_next_run_alone(
     detector: GraphDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    statuses = []
+    staged: SimpleQueue[SimStatus] = SimpleQueue()
 
     def abort() -> None:
         detector.stop()
         detector.set_run_path(tmp_path / "next.h5")
-        statuses.append(detector.stage())
+        staged.put(detector.stage())
 
     begin(detector, tmp_path / "aborted.h5")
     once(abort, monkeypatch, detector, step)
     with pytest.raises(UndulaError, match="it was stopped"):
         take(detector)
-    statuses[0].wait(60)
+    staged.get(timeout=60).wait(60)
     assert take(detector) == [("next_cam_0001.h5", 0)]
     assert take(detector) == [("next_cam_0001.h5", 1)]
     detector._finish()
@@ -118,3 +140,15 @@ def test_a_trigger_of_a_run_that_is_aborted_in_its_midst_leaves_the_next_run_alo
     assert ledger is not None
     assert ledger["triggers"] == 2
     assert ledger["complete"]
+
+
+def test_a_source_whose_code_raises_when_it_is_fired_fails_the_trigger_in_its_words(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "jams.py").write_text(JAMS)
+    graph = {**GRAPH, "nodes": {**GRAPH["nodes"], "det": "jams"}}
+    detector = GraphDetector("cam", graph=graph, nodes=str(tmp_path), frame_timeout=5.0)
+    begin(detector, tmp_path / "run.h5")
+    with pytest.raises(UndulaError, match=r"shutter interlock .* at frame 1"):
+        take(detector)
+    detector.close()

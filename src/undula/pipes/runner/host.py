@@ -102,6 +102,13 @@ class NodeHost:
         if self.source:
             self.making.begin_run(first)
 
+    def trigger(self, number: int, index: int | None) -> None:
+        """Let a source make frame `number`; `index` is that of the trigger in its run."""
+        try:
+            self.making.trigger(number, index)
+        except Exception as exc:  # a node's own code may raise anything: it is counted and told
+            self._fail(exc, number)
+
     # ---- a turn --------------------------------------------------------------------------------
 
     def step(self) -> bool:

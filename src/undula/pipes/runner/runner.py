@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from undula.pipes.runner.process import Process, Round
 from undula.pipes.runner.status import EdgeStatus, GraphStatus, NodeStatus
 from undula.pipes.runner.told import told
 
+_asks = count(1)
 MAX_RESTARTS = 5
 READY_S = 60.0
 MERGING = 20
@@ -107,7 +109,8 @@ class Runner:
         self._round = Round()
         self._failed = ""
         self._killed = False
-        self._answers: list[str] = []
+        self._asking, self._answer = 0, ""
+        """The number of the question that is open, 0 when it has its answer: '' or why not."""
         self._images: dict[str, dict[str, Any]] = {}
         self.news = True
         """Something is known of it since `told` was asked last."""
@@ -374,8 +377,9 @@ class Runner:
             self._take_status(process, words)
         elif "trouble" in words:
             self._fail(str(words["trouble"]))
-        elif "refused" in words or "changed" in words:
-            self._answers.append(str(words.get("refused", "")))
+        elif "answer" in words:
+            if words["answer"] == self._asking:  # else it is a late one, to an earlier question
+                self._asking, self._answer = 0, str(words["refused"])
         else:
             self._note(process, words)
 
@@ -439,9 +443,9 @@ class Runner:
     def _merge(self) -> None:
         started = time.monotonic()
         for name, edge in self.status.edges.items():
-            for key, count in self.book.ledger(name).counts.items():
+            for key, number in self.book.ledger(name).counts.items():
                 if key != "on_the_way":
-                    setattr(edge, key, count)
+                    setattr(edge, key, number)
         ended = time.monotonic()
         self._merge_at = ended + MERGING * (ended - started)
 
@@ -513,21 +517,25 @@ class Runner:
         self._ask(node, do="clear")
 
     def _ask(self, node: str, **words: Any) -> None:
-        self._answers.clear()
+        self._asking = number = next(_asks)
         asked: Process | None = None
         end = time.monotonic() + READY_S
-        while not self._answers and not self._failed and time.monotonic() < end:
+        while self._asking and not self._failed and time.monotonic() < end:
             process = self._processes[self._where[node]]
             if process.given_up:
-                self._answers.append(self._failed or f"the process of {node} has ended")
                 break
             if process is not asked:  # it died: ask its successor
                 asked = process
-                process.line.say(name=node, **words)
+                process.line.say(name=node, ask=number, **words)
             self.pump(max(0.0, end - time.monotonic()))
-        if not self._answers or self._answers[0]:
+        unanswered, self._asking = bool(self._asking), 0
+        if unanswered or self._answer:
+            given_up = self._processes[self._where[node]].given_up
+            why = self._failed or (
+                f"the process of {node} has ended" if given_up else f"{node} did not answer"
+            )
             raise PipeError(
-                self._answers[0] if self._answers else self._failed or f"{node} did not answer",
+                why if unanswered else self._answer,
                 remedy="see the parameters of this node, `undula pipes show`",
                 where=node,
             )

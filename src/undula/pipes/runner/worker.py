@@ -269,12 +269,17 @@ class Worker:
 
     def _listen(self) -> None:
         for words in self._line.heard():
+            refused = ""
             try:
                 self._obey(words)
             except UndulaError as exc:
-                self._line.say(refused=str(exc), what=words.get("what"))
+                refused = str(exc)
             except Exception as exc:  # a node's own code: it is told, and the node goes on
-                self._line.say(refused=f"{type(exc).__name__}: {exc}", what=words.get("what"))
+                refused = f"{type(exc).__name__}: {exc}"
+            if "ask" in words:
+                self._line.say(answer=words["ask"], refused=refused)
+            elif refused:
+                self._line.say(fault=refused)
 
     def _obey(self, words: Mapping[str, Any]) -> None:
         what, name = words.get("do"), str(words.get("name", ""))
@@ -308,17 +313,15 @@ class Worker:
     def _obey_of_node(self, what: Any, name: str, words: Mapping[str, Any]) -> None:
         if what == "change":
             self.hosts[name].node.change(**words["parameters"])
-            self._line.say(changed=name)
         elif what == "note":
             spec = self._graph.nodes[name]
             changed = replace(spec, parameters=dict(words["parameters"]))
             self._graph = replace(self._graph, nodes={**self._graph.nodes, name: changed})
             self._note()
         elif what == "trigger":
-            self.hosts[name].making.trigger(words["number"], words["index"])
+            self.hosts[name].trigger(words["number"], words["index"])
         elif what == "clear":
             self.hosts[name].node.clear()
-            self._line.say(changed=name)
 
     def _tell_safe(self) -> None:
         for name, host in self.hosts.items():
