@@ -7,13 +7,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from queue import SimpleQueue
 
 import numpy as np
 import pytest
 
+from undula.cli.main import main
 from undula.client import Client
 from undula.core.errors import InputError
 from undula.messages import GraphTold
@@ -54,12 +56,14 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 def said(client: Client, *words: str, code: int = 0) -> str:
     """What `undula pipes ...` says of this beamline."""
     assert client.paths is not None
-    done = subprocess.run(
-        [UNDULA, "pipes", *words, "--beamline", client.paths.name],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    line = ["undula", "pipes", *words, "--beamline", client.paths.name]
+    printed = StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed), redirect_stderr(printed):
+        patch.setattr(sys, "argv", line)
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert (ended.value.code or 0) == code, printed.getvalue()
+    return printed.getvalue()
 
 
 @contextmanager

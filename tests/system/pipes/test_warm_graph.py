@@ -164,7 +164,9 @@ def test_a_graph_that_nobody_needs_ends_and_the_next_run_starts_it_anew(tmp_path
 
 
 def test_a_trigger_that_comes_just_when_the_graph_ends_has_its_frame(tmp_path: Path) -> None:
-    detector = GraphDetector("cam", graph=GRAPH, frame_timeout=30.0, idle_after=0.0)
+    nodes = {name: GRAPH["nodes"][name] for name in ("det", "roi", "out")}
+    graph = {"nodes": nodes, "edges": ["det -> roi", "roi.sum -> out"]}
+    detector = GraphDetector("cam", graph=graph, frame_timeout=30.0, idle_after=0.0)
     try:
         detector.set_run_path(tmp_path / "run.nxs")
         for number in range(5):  # each begins a graph, or finds the one that is just ending
