@@ -205,7 +205,7 @@ class GraphDetector:
             if self._awaited is not awaited:
                 return  # it was stopped just now: nothing of it belongs to the next run
             self._stamp = time.time()
-            self._points.take(number, without)
+            self._points.take(number, without, self._books.place_of(number))
             for writer in self.scan.writers:
                 if writer not in self._files:
                     raise DeviceError(
@@ -264,7 +264,9 @@ class GraphDetector:
 
         Only when all of it is done the run counts as prepared; the next trigger does it again else.
         """
-        files: dict[str, RunFiles] = {}
+        with self._lock:
+            self._refuse_after_stop(turn)
+            files = dict(self._files)  # it broke in mid-run: what it wrote stays that of the run
         folder = Path() if self._run is None else self._run.parent
         self._books.begin(runner.begin_run())
         self._points.forget_frames()
@@ -274,10 +276,13 @@ class GraphDetector:
             if node in self.scan.writers:
                 stem = self._stem(node)
                 runner.change(node, folder=str(folder), name_of_files=stem, flush_s=0.0)
-                files[node] = RunFiles(
-                    folder, stem, self.scan.frames_key(node),
-                    lambda path: self.tell.file(path, "open"), runner.restarts(node),
-                )  # fmt: skip
+                if node in files:
+                    files[node].begin_anew(runner.restarts(node))
+                else:
+                    files[node] = RunFiles(
+                        folder, stem, self.scan.frames_key(node),
+                        lambda path: self.tell.file(path, "open"), runner.restarts(node),
+                    )  # fmt: skip
             runner.clear(node)
         with self._lock:
             self._refuse_after_stop(turn)
@@ -403,7 +408,7 @@ class GraphDetector:
             self._thread.wait_for(lambda runner: books.add_up(runner, self.graph), LEDGER_S)
         if books.ledger is None:
             return None
-        without = self._points.without(books.first)
+        without = self._points.without()
         return books.ledger.plain() | ({"without": without} if without else {})
 
     def run_changes(self) -> list[dict[str, Any]]:

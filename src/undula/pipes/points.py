@@ -136,30 +136,28 @@ class Points:
                 found.error = self._lost(progress, number, unsafe, silent, late)
         return found
 
-    def take(self, number: int, without: Mapping[str, str]) -> None:
-        """The frame is through: its values are those of the point."""
+    def take(self, number: int, without: Mapping[str, str], place: int) -> None:
+        """The frame is through: its values are those of the point.
+
+        `place` is that of the frame in its run, from 1 on.
+        """
         for edge, value in self.scan.values.items():
             came = self._heard[edge].pop(number, None)
             self._heard[edge].clear()
             if came is None:
                 came = value.nothing(self._shapes.get(value.key))
                 missing = self._without.setdefault((value.key, without[edge]), IntervalSet())
-                missing.add(number)
+                missing.add(place)
             else:
                 came = came.reshape(()) if came.size == 1 else came
                 self._shapes[value.key] = came
             self.last[value.key] = came
 
-    def without(self, first: int) -> dict[str, str]:
-        """Values that points of this run do not have: how many, which, and why, by data key.
-
-        Args:
-            first: number of the run's first frame; points are told from 1 on.
-        """
+    def without(self) -> dict[str, str]:
+        """Values that frames of this run do not have: how many, which, and why, by data key."""
         found: dict[str, str] = {}
         for (key, why), numbers in self._without.items():
-            points = IntervalSet([(a - first + 1, b - first + 1) for a, b in numbers.intervals()])
-            text = f"none at {len(points)} of its frames ({points.text()}): {why}"
+            text = f"none at {len(numbers)} of its frames ({numbers.text()}): {why}"
             found[key] = "; ".join(part for part in (found.get(key, ""), text) if part)
         return found
 

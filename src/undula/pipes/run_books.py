@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from undula.pipes.graph import Graph
-from undula.pipes.run_ledger import RunLedger, run_ledger
+from undula.pipes.run_ledger import RunLedger, run_ledger, together
 from undula.pipes.runner.runner import Runner
 
 LEDGER_S = 2.0
@@ -18,21 +18,38 @@ AGAIN_S = 0.02
 
 
 class RunBooks:
-    """Frames `first` to `last` are those of the run; `last` counts all since the graph began."""
+    """Frames `first` to `last` are those of the run; `last` counts all since the graph began.
+
+    A graph that broke in mid-run and was started anew numbers its frames from 1 on again: the run
+    then has one part for each.
+    """
 
     def __init__(self) -> None:
         self.first, self.last = 1, 0
         self.open = False
         """The run has had its first trigger."""
-        self.ledger: RunLedger | None = None
+        self._part: RunLedger | None = None
+        self._before: list[RunLedger] = []
+
+    @property
+    def ledger(self) -> RunLedger | None:
+        """As it was added up last, over all parts; None before that."""
+        return together([*self._before, *([self._part] if self._part else [])])
+
+    def place_of(self, number: int) -> int:
+        """Of frame `number` among those of the run, from 1 on."""
+        return sum(part.triggers for part in self._before) + number - self.first + 1
 
     def restart(self) -> None:
         """The graph begins, and counts anew."""
+        if self._part is not None:
+            self._before.append(self._part)
+            self._part = None
         self.last, self.open = 0, False
 
     def forget(self) -> None:
         """Another run is to come."""
-        self.ledger, self.open = None, False
+        self._part, self._before, self.open = None, [], False
 
     def begin(self, first: int) -> None:
         """The first frame of the run will be this one."""
@@ -43,7 +60,7 @@ class RunBooks:
         if not self.open or self.last < self.first:
             return
         policies = {edge.name: edge.policy.text for edge in graph.edges}
-        self.ledger = run_ledger(runner.outcome(self.last).report, policies, self.first, self.last)
+        self._part = run_ledger(runner.outcome(self.last).report, policies, self.first, self.last)
 
     def add_up(self, runner: Runner, graph: Graph) -> None:
         """The ledger once all that is on its way through lossless edges is through."""
@@ -51,9 +68,9 @@ class RunBooks:
         while True:
             heard = runner.tell(max(0.0, end - time.monotonic()))
             self.keep(runner, graph)
-            if not heard or self.ledger is None or self.ledger.complete:
+            if not heard or self._part is None or self._part.complete:
                 return
-            on_the_way = any(counts["on_the_way"] for counts in self.ledger.edges.values())
+            on_the_way = any(counts["on_the_way"] for counts in self._part.edges.values())
             if time.monotonic() >= end or not on_the_way:
                 return
             runner.pump(AGAIN_S)

@@ -50,6 +50,15 @@ class RunFiles:
         self._folder, self._stem, self._key, self._told = folder, stem, key, found
         self.files: list[RunFile] = []
         self._writer = writer
+        self._before = 0
+
+    def begin_anew(self, writer: int) -> None:
+        """The graph was started anew in mid-run, and numbers its frames from 1 on again.
+
+        What was written before stays in this run; no further frame is looked for there.
+        """
+        self._look()
+        self._before, self._writer = len(self.files), writer
 
     def place(self, number: int, writer: int) -> Documents:
         """Documents that name frame `number`, which is safe.
@@ -59,10 +68,10 @@ class RunFiles:
                 own: while there are as many files as writers, the folder need not be looked at.
         Raises: DeviceError.
         """
-        writers = writer - self._writer + 1
+        writers = self._before + writer - self._writer + 1
         if len(self.files) < writers:
             self._look()
-        file = self.files[-1] if self.files else None
+        file = self.files[-1] if len(self.files) > self._before else None
         last = len(self.files) == writers  # it is that of the writer who writes now
         if last and file is not None and file.newest and file.newest == number - 1:
             row: int | None = file.frames
@@ -86,7 +95,7 @@ class RunFiles:
 
     def _found(self, number: int) -> tuple[RunFile | None, int | None]:
         """The file and the row of a frame, as the files themselves say."""
-        for file in reversed(self.files):
+        for file in reversed(self.files[self._before :]):
             row = _row(file.path, number)
             if row is not None:
                 return file, row

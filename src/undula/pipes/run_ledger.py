@@ -6,7 +6,7 @@ that are missing, as plain values for the run's stop document and its file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,7 +18,9 @@ from undula.pipes.ledger import SETS, Missing, Report
 class RunLedger:
     """What became of the frames `first` to `last`.
 
-    `broken` are frames that an edge lost which may lose none; `left` those that others lost. A
+    `broken` are frames that an edge lost which may lose none; `left` those that others lost, or
+    that went with a graph which broke in mid-run: its successor took their points again. `earlier`
+    counts the frames of such graphs, which are numbered anew each time. A
     frame still on its way to a viewer is neither: it may sleep as long as it likes. Of `unknown`
     frames nobody can say whether they passed: who knew died before saying so.
     """
@@ -30,11 +32,12 @@ class RunLedger:
     broken: list[Missing] = field(default_factory=list)
     left: list[Missing] = field(default_factory=list)
     unknown: list[Missing] = field(default_factory=list)
+    earlier: int = 0
 
     @property
     def triggers(self) -> int:
         """Frames that the scan asked for."""
-        return self.last - self.first + 1
+        return self.earlier + self.last - self.first + 1
 
     @property
     def complete(self) -> bool:
@@ -72,6 +75,30 @@ class RunLedger:
             unknown[part.edge] += part.count
         found["unknown"] = list(unknown.values())
         return found
+
+
+def together(parts: Sequence[RunLedger]) -> RunLedger | None:
+    """One ledger of a run whose graph broke and was started anew; None when there is no part."""
+    if not parts:
+        return None
+    *before, last = parts
+    edges = {name: dict(counts) for name, counts in last.edges.items()}
+    left, unknown = [], []
+    for part in before:
+        for name, counts in part.edges.items():
+            sums = edges.setdefault(name, dict.fromkeys(counts, 0))
+            for key, number in counts.items():
+                sums[key] += number
+        left += [_before(missing) for missing in (*part.broken, *part.left)]
+        unknown += [_before(missing) for missing in part.unknown]
+    return replace(
+        last, edges=edges, left=left + last.left, unknown=unknown + last.unknown,
+        earlier=sum(part.triggers for part in before),
+    )  # fmt: skip
+
+
+def _before(missing: Missing) -> Missing:
+    return replace(missing, place=f"{missing.place}, before the graph was started anew")
 
 
 def run_ledger(report: Report, policies: Mapping[str, str], first: int, last: int) -> RunLedger:

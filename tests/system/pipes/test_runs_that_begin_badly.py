@@ -152,3 +152,29 @@ def test_a_source_whose_code_raises_when_it_is_fired_fails_the_trigger_in_its_wo
     with pytest.raises(UndulaError, match=r"shutter interlock .* at frame 1"):
         take(detector)
     detector.close()
+
+
+def test_a_run_whose_graph_broke_and_was_started_anew_has_one_ledger_and_all_its_files(
+    detector: GraphDetector, tmp_path: Path
+) -> None:
+    begin(detector, tmp_path / "run.h5")
+    rows = [row for _ in range(5) for row in take(detector)]
+    thread = detector._thread._thread
+    assert thread is not None
+
+    def break_it(runner: Runner) -> None:
+        assert runner.tell(60.0)
+        runner.kill("it broke")
+
+    detector._thread.ask(break_it)
+    thread.join(60)
+    assert detector.status is None
+    rows += [row for _ in range(2) for row in take(detector)]
+    assert rows == [("run_cam_0001.h5", i) for i in range(5)] + [
+        ("run_cam_0002.h5", i) for i in range(2)
+    ]
+    detector._finish()
+    assert [len(files.files) for files in detector._files.values()] == [2]
+    ledger = detector.run_ledger()
+    assert ledger is not None
+    assert (ledger["triggers"], ledger["passed"], ledger["complete"]) == (7, [7], True)

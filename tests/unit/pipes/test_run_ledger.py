@@ -5,7 +5,7 @@ from __future__ import annotations
 from undula.pipes.intervals import IntervalSet
 from undula.pipes.judging import reconciled
 from undula.pipes.ledger import Edge, EdgeLedger
-from undula.pipes.run_ledger import RunLedger, run_ledger
+from undula.pipes.run_ledger import RunLedger, run_ledger, together
 
 FILE, VIEW = "det.frames -> file.frames", "det.frames -> view.frames"
 EDGES = [Edge("det.frames", "file.frames"), Edge("det.frames", "view.frames")]
@@ -46,3 +46,18 @@ def test_what_a_viewer_took_along_is_named_and_breaks_nothing() -> None:
     assert not found.broken
     assert not found.complete
     assert found.text == f"{VIEW}: 1 frame 20 went with view when it died"
+
+
+def test_parts_of_a_run_whose_graph_broke_are_one_ledger() -> None:
+    before = of(1, 20, file=ledger(passed=(1, 19)), view=ledger(passed=(1, 20)))
+    after = of(1, 10, file=ledger(passed=(1, 20)), view=ledger(passed=(1, 20)))
+    found = together([before, after])
+    assert found is not None
+    assert found.triggers == 30
+    assert found.plain()["passed"] == [29, 30]
+    assert not found.broken, "its point was taken again"
+    assert found.text == (
+        f"{FILE}: 1 frame 20 still on the way to file, before the graph was started anew"
+    )
+    assert together([after]) == after
+    assert together([]) is None
