@@ -28,19 +28,18 @@ from undula.pipes.intervals import packed
 from undula.pipes.ledger import Edge, EdgeLedger, Report
 from undula.pipes.link.slab import PAGE, SpillSlab
 from undula.pipes.runner.channels import Channels
+from undula.pipes.runner.follows import Follows
 from undula.pipes.runner.indices import TriggerIndices
 from undula.pipes.runner.parent import QUIT_S
 from undula.pipes.runner.placement import HERE, LocalPlacement, Placement, placeable
 from undula.pipes.runner.places import SPILL, OwnFolder
 from undula.pipes.runner.process import Process, Round
-from undula.pipes.runner.status import EdgeStatus, GraphStatus, NodeStatus
-from undula.pipes.runner.told import told
+from undula.pipes.runner.status import GraphStatus
+from undula.pipes.runner.watched import Watched
 
 _asks = count(1)
 MAX_RESTARTS = 5
 READY_S = 60.0
-MERGING = 20
-"""Ledgers are added up for the status so seldom that it takes one part in so many of the time."""
 
 
 @dataclass(slots=True)
@@ -84,7 +83,7 @@ class Runner:
         self._sites = self._placement.sites()
         placeable(graph, self._sites)
         self._far = len({node.host for node in graph.nodes.values()}) > 1
-        self.graph, self._types = graph, types
+        self.graph = graph
         self._temporary = None if folder else OwnFolder()
         self._folder = folder or (self._temporary.path if self._temporary else Path())
         self._spill = spill or SPILL
@@ -95,32 +94,26 @@ class Runner:
         self._waker = os.eventfd(0, os.EFD_NONBLOCK)
         self._paths: dict[str, str] = {}
         self._lossless = [e.name for e in graph.edges if e.policy.kind == "lossless"]
+        self._follows = Follows(graph, types)
         self.book = Book(
             [Edge(edge.start, edge.end) for edge in graph.edges],
-            [name for name in graph.nodes if not self._inputs(name)],
-            self._all_follows(),
+            [name for name in graph.nodes if not self._follows.inputs(name)],
+            self._follows.all(),
         )
         self._begun_at, self._triggered, self._stopping = 0.0, False, False
         self._given: dict[str, int] = {}
         self._indices: dict[str, TriggerIndices] = {}
         self._first = 0
         self._remembered: dict[str, dict[str, int]] = {}
-        self._merge_at = 0.0
         self._round = Round()
         self._failed = ""
         self._killed = False
         self._asking, self._answer = 0, ""
         """The number of the question that is open, 0 when it has its answer: '' or why not."""
-        self._images: dict[str, dict[str, Any]] = {}
-        self.news = True
-        """Something is known of it since `told` was asked last."""
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._waker, selectors.EVENT_READ, "")
-        self.status = GraphStatus(graph.name)
-        for name in graph.order():
-            self.status.nodes[name] = NodeStatus(name, process=self._where.get(name, ""))
-        for edge in graph.edges:
-            self.status.edges[edge.name] = EdgeStatus(edge.name, edge.policy.text)
+        self._watched = Watched(graph, self._where, self.book)
+        self.status = self._watched.status
         self._channels = Channels(graph, self._sites, self._selector, self.book, self.status)
 
     @property
@@ -131,6 +124,11 @@ class Runner:
     @heard.setter
     def heard(self, heard: Callable[[str, Frame], object] | None) -> None:
         self._channels.heard = heard
+
+    @property
+    def news(self) -> bool:
+        """Whether something is known of it since `told` was asked last."""
+        return self._watched.news
 
     # ---- starting ------------------------------------------------------------------------------
 
@@ -207,7 +205,7 @@ class Runner:
                 "remembered": self._remembered.get(name, {}),
             }
             for name in process.nodes
-            if not self._inputs(name)
+            if not self._follows.inputs(name)
         }
         inside = [e.name for e in self.graph.edges if {e.source, e.target} <= set(process.nodes)]
         process.line.say(
@@ -239,7 +237,7 @@ class Runner:
         self._first = max(self._given.values(), default=0) + 1
         self._channels.forget(self.book.begin_run(self._first))
         self._round = Round()
-        self._merge()
+        self._watched.merge()
         for process in self._processes.values():
             process.forgiven = process.restarts
             if process.ready:
@@ -419,35 +417,10 @@ class Runner:
         process.told = process.told or bool(words.get("asked"))
         process.asked = process.asked and not words.get("asked")
         self._round.heard(process, words.get("asked"))
-        for edge, changes in words["ledgers"]:
-            self.book.learn(edge, changes)
-        for name, plain in words["nodes"].items():
-            produced = plain.pop("produced")
-            if produced:
-                self.book.made(name, produced)
-            stopped_by = plain.pop("stopped_by")
-            status = NodeStatus(**plain)
-            status.restarts = process.restarts
-            status.error = status.error or self.status.nodes[name].error
-            self.status.nodes[name] = status
-            if stopped_by and not self._failed:
+        for name, stopped_by in self._watched.take(process, words):
+            if not self._failed:
                 self._fail(f"node {name}: {stopped_by}")
                 self._give_up(name)
-        self._images.update(words["images"])
-        self.news = True
-        for name, depth in words["depths"].items():
-            self.status.edges[name].depth = depth
-        if process.over or words.get("asked") or time.monotonic() >= self._merge_at:
-            self._merge()
-
-    def _merge(self) -> None:
-        started = time.monotonic()
-        for name, edge in self.status.edges.items():
-            for key, number in self.book.ledger(name).counts.items():
-                if key != "on_the_way":
-                    setattr(edge, key, number)
-        ended = time.monotonic()
-        self._merge_at = ended + MERGING * (ended - started)
 
     def _died(self, process: Process) -> None:
         self._selector.unregister(process.line.fileno())
@@ -456,7 +429,7 @@ class Runner:
         if process.over or self._killed:
             process.over = True
             return
-        self.book.died(process.nodes, self._untold(process), self._lossless)
+        self.book.died(process.nodes, self._follows.untold(process.nodes), self._lossless)
         self._round = Round()
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         for name in process.nodes:
@@ -477,16 +450,6 @@ class Runner:
             return
         self._spawn(process.name, process.nodes, process.restarts + 1)
         self._processes[process.name].forgiven = process.forgiven
-
-    def _untold(self, process: Process) -> list[str]:
-        """Edges of which a process alone knows what becomes of some frames.
-
-        Of a source's edge without loss to another process the consumer knows it all.
-        """
-        return [
-            edge.name for node in process.nodes for edge in self.graph.out_of(node)
-            if self._inputs(node) or edge.name not in self._lossless or edge.target in process.nodes
-        ]  # fmt: skip
 
     def _give_up(self, node: str) -> None:
         """Nobody will take its frames: let those before it go on to the end."""
@@ -553,8 +516,7 @@ class Runner:
 
     def told(self, name: str) -> GraphTold:
         """How it runs, as a message under this name."""
-        self.news = False
-        return told(name, self.graph, self.status, self._images)
+        return self._watched.told(name, self.graph)
 
     def pids(self) -> dict[str, int]:
         """Process ids by name of the process."""
@@ -590,25 +552,6 @@ class Runner:
         if self.over and not self._failed:
             self.status.state = "ended"
         return Outcome(report, self.status, self._failed)
-
-    def _inputs(self, node: str) -> Sequence[Any]:
-        found: Sequence[Any] = self._types[self.graph.nodes[node].kind].inputs
-        return found
-
-    def _all_follows(self) -> dict[str, list[str]]:
-        """For nodes, and for outputs of nodes with several inputs, whose frames they pass on."""
-        found = {name: self._follows(name) for name in self.graph.nodes}
-        for name, node in self.graph.nodes.items():
-            for port, source in self._types[node.kind].passes.items():
-                into = [e.name for e in self.graph.into(name) if e.target_port == source]
-                found[f"{name}.{port}"] = into
-        return found
-
-    def _follows(self, node: str) -> list[str]:
-        kind = self._types[self.graph.nodes[node].kind]
-        into = [edge.name for edge in self.graph.into(node) if not edge.feedback]
-        one_by_one = kind.covers == "frame" and not kind.queued and len(kind.inputs) == 1
-        return into if one_by_one and len(into) == 1 else []
 
     def close(self) -> None:
         """End all processes, whatever they do."""
