@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zmq
 
 from undula.pipes.errors import PipeError
 from undula.pipes.frame import Frame
 from undula.pipes.ledger import EdgeLedger, merged
+from undula.pipes.link import wire
 from undula.pipes.link.far import Liveness
 from undula.pipes.link.far_inlet import FarInlet
 from undula.pipes.link.far_outlet import FarOutlet
@@ -33,6 +35,7 @@ class Cable:
         self._door = socket.create_server(("127.0.0.1", 0))
         self.address = f"tcp://127.0.0.1:{self._door.getsockname()[1]}"
         self._ends: list[socket.socket] = []
+        self.connections = 0
         self._plugged, self._carries = threading.Event(), threading.Event()
         self._plugged.set()
         self._carries.set()
@@ -44,6 +47,7 @@ class Cable:
                 near, _ = self._door.accept()
             except OSError:
                 return
+            self.connections += 1
             if not self._plugged.is_set():
                 near.close()
                 continue
@@ -285,24 +289,51 @@ def test_a_key_that_is_not_known_is_refused(ours: Keys, tmp_path: Path) -> None:
         feed.close()
 
 
-def test_a_producer_that_is_not_the_one_that_is_known_is_not_believed(
+def test_a_producer_that_is_not_the_one_that_is_known_is_not_believed_and_seldom_asked(
     ours: Keys, tmp_path: Path
 ) -> None:
     outlet = FarOutlet("tcp://127.0.0.1:*", frame_bytes=64, keys=load_keys(tmp_path / "false"))
     trust(tmp_path / "keys", "det", load_keys(tmp_path / "true").public.decode())
+    cable = Cable(port(outlet))
     inlet = FarInlet(
-        outlet.address, "writer", keys=load_keys(tmp_path / "keys"), host="det", wait=False,
+        cable.address, "writer", keys=load_keys(tmp_path / "keys"), host="det", wait=False,
         alive=Liveness(beat_s=0.1, dead_s=0.2, patience_s=0.5),
     )  # fmt: skip
     try:
-        while inlet.ended == "no":
-            inlet.pump()
-            outlet.pump(0.02)
+        with pytest.raises(PipeError, match="compare the key that `undula pipes keys` says there"):
+            while inlet.ended == "no":
+                inlet.pump()
+                outlet.pump(0.002)
         assert inlet.ended == "lost"
         assert outlet.present == []
+        assert cable.connections <= 6, "with pauses of 0, 0.05, 0.1, 0.2 and 0.4 s"
     finally:
         inlet.close()
+        cable.close()
         outlet.close()
+
+
+@pytest.mark.parametrize(
+    "said",
+    ['"have": [[0, Infinity]]', '"have": [[0, 1, 2]]', '"passed": [[5, 9], [1, 3]]',
+     '"failed": [[4, 4]]', '"passed": "all"', '"passed": [[1, 1e3]]'],
+)  # fmt: skip
+def test_a_consumer_that_tells_nonsense_is_refused_and_the_producer_goes_on(said: str) -> None:
+    outlet = FarOutlet("tcp://127.0.0.1:*", frame_bytes=64)
+    hello = (
+        f'{{"name": "roi", "token": "t", "kind": "latest", "every": 1, "disk_bytes": 0, {said}}}'
+    )
+    with zmq.Context() as context, context.socket(zmq.DEALER) as door:
+        door.linger = 0
+        door.connect(outlet.address)
+        door.send(wire.packet(wire.HELLO, hello.encode()))
+        while not door.poll(10):
+            outlet.pump(0.01)
+        kind, _, body = wire.opened(door.recv())
+    assert kind == wire.REFUSED
+    assert b"speaks nonsense" in bytes(body)
+    assert outlet.present == []
+    outlet.close()
 
 
 def test_without_keys_nobody_listens_where_others_could_reach() -> None:

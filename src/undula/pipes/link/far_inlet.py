@@ -30,7 +30,10 @@ CONFIRM_FRAMES = 64
 HELLO_TIMEOUT_S = 10.0
 LINGER_S = 0.5
 LOOK_S = 0.25
-_EVENTS = zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+PAUSE_S, MOST_PAUSE_S = 0.05, 1.0
+"""Between two connections that nobody welcomes: the first pause, doubled each time, and the last."""
+_NOT_TRUSTED = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+_EVENTS = zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_FAILED_AUTH | _NOT_TRUSTED
 
 
 class FarInlet:
@@ -75,6 +78,8 @@ class FarInlet:
         self.room = 1
         """Frames that it may have in hand before it holds the producer up."""
         self._missed_since = time.monotonic()
+        self._open_at, self._pause_s = 0.0, 0.0
+        self._is_open = self._hung_up_on = False
         self._asked = self._answered = 0
         self._context = zmq.Context()
         self._ears = Ears()
@@ -90,6 +95,7 @@ class FarInlet:
 
     def _open(self) -> None:
         """A new connection, and what is to be said first on it."""
+        self._is_open = True
         made = self._socket = self._context.socket(zmq.DEALER)
         prepare(made, self._alive, self._address)
         if self._keys is not None:
@@ -111,6 +117,9 @@ class FarInlet:
         self._ears.settle()
 
     def _shut(self, linger_s: float = 0.0) -> None:
+        if not self._is_open:
+            return
+        self._is_open = self._welcomed = False
         self._ears.remove(self._socket)
         self._ears.remove(self._monitor)
         self._socket.disable_monitor()
@@ -118,9 +127,12 @@ class FarInlet:
         self._socket.close(round(linger_s * 1000))
 
     def _watch(self) -> None:
-        """What libzmq says of the connection. Raises: PipeError when our key was refused."""
+        """What libzmq says of the connection, which is made anew when it broke.
+
+        Raises: PipeError when our key was refused, or nobody welcomed us for `patience_s`.
+        """
         broken = False
-        while self._ears.has(self._monitor):
+        while self._is_open and self._ears.has(self._monitor):
             event = recv_monitor_message(self._monitor)
             if event["event"] == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
                 self._ended = "lost"
@@ -130,27 +142,38 @@ class FarInlet:
                     "`undula pipes keys` says here",
                     where=self.name,
                 )
+            self._hung_up_on = self._hung_up_on or bool(event["event"] & _NOT_TRUSTED)
             broken = True
+        now = time.monotonic()
         if broken and self._ended != "lost":
             if self._welcomed:
-                self._missed_since = time.monotonic()
+                self._missed_since = now
             self._shut()
+            self._open_at = now + self._pause_s
+            self._pause_s = min(MOST_PAUSE_S, max(PAUSE_S, 2 * self._pause_s))
+        if not self._is_open and self._ended != "lost" and now >= self._open_at:
             self._open()
-        missed_s = time.monotonic() - self._missed_since
+        missed_s = now - self._missed_since
         if not self._welcomed and self._ended == "no" and missed_s > self._alive.patience_s:
-            self._ended = "lost"
+            raise self._nobody(f"welcomed this consumer for {self._alive.patience_s:g} s")
+
+    def _nobody(self, did: str) -> PipeError:
+        return PipeError(
+            f"no producer at {self._address} {did}",
+            remedy="compare the key that `undula pipes keys` says there with the one that is known "
+            "here: whoever listens there breaks off while keys are exchanged"
+            if self._hung_up_on
+            else "look whether it runs, whether the port is open, and whether its key is the one "
+            "that is known here",
+            where=self.name,
+        )
 
     def _wait_for_welcome(self) -> None:
         end = time.monotonic() + HELLO_TIMEOUT_S
         while not self._welcomed:
             self.pump()
             if self._ended == "lost" or (not self._welcomed and time.monotonic() > end):
-                raise PipeError(
-                    f"no producer answers at {self._address}",
-                    remedy="look whether it runs, whether the port is open, and whether its key is "
-                    "the one that is known here",
-                    where=self.name,
-                )
+                raise self._nobody("answers")
             if not self._welcomed:
                 self._ears.wait(LOOK_S)
 
@@ -163,7 +186,7 @@ class FarInlet:
         if self.closed:
             return
         try:
-            while self._ended != "lost" and self._ears.has(self._socket):
+            while self._is_open and self._ended != "lost" and self._ears.has(self._socket):
                 self._hear(self._socket.recv_multipart(copy=False))
             self._watch()
         except UndulaError:
@@ -188,7 +211,7 @@ class FarInlet:
                 raise wire.nonsense("no welcome")
             self._hand.welcomed(producer, kept)
             self.room = wire.room_in(answer)
-            self._welcomed = True
+            self._welcomed, self._hung_up_on, self._pause_s = True, False, 0.0
             self._send_marks()  # of frames that were done while the answer was under way
         elif kind == wire.REFUSED:
             answer = wire.content(body)

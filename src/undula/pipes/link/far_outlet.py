@@ -16,6 +16,7 @@ import os
 import time
 import uuid
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -426,11 +427,25 @@ def _who(part: zmq.Frame) -> str:
 
 def _told(asked: Mapping[str, Any]) -> tuple[IntervalSet, IntervalSet, dict[int, int]]:
     """What a consumer that came back says: passed, failed, in hand by slot. Raises: WireError."""
-    try:
-        return (
-            IntervalSet(asked.get("passed", ())),
-            IntervalSet(asked.get("failed", ())),
-            {int(slot): int(seq_num) for slot, seq_num in asked.get("have", ())},
-        )
-    except (TypeError, ValueError) as exc:
-        raise wire.nonsense("a consumer that does not know what it has") from exc
+    have = asked.get("have", [])
+    if not _are_pairs(have):
+        raise wire.nonsense("a consumer that does not know what it has")
+    return _intervals(asked.get("passed", [])), _intervals(asked.get("failed", [])), dict(have)
+
+
+def _are_pairs(found: Any) -> bool:
+    """Whether it is a list of two numbers each, that a frame or a slot may have."""
+    return isinstance(found, list) and all(map(_is_pair, found))
+
+
+def _is_pair(found: Any) -> bool:
+    is_pair = isinstance(found, list) and len(found) == 2
+    return is_pair and all(type(n) is int and 0 <= n < 1 << 63 for n in found)
+
+
+def _intervals(found: Any) -> IntervalSet:
+    """Intervals, each behind the one before it. Raises: WireError."""
+    numbers = [number for pair in found for number in pair] if _are_pairs(found) else [1, 0]
+    if any(after <= number for number, after in pairwise(numbers)):
+        raise wire.nonsense("a consumer whose intervals are in no order")
+    return IntervalSet(found)

@@ -12,7 +12,7 @@ import os
 import select
 import socket
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,17 +70,24 @@ class Outlet(SlotOutlet):
             path.name, frame_bytes=frame_bytes, budget_bytes=budget_bytes, expect=expect,
             spill=spill, spill_bytes=spill_bytes, checked=checked,
         )  # fmt: skip
-        self._slab = Slab(self._holding.slots, self.slot_bytes)
         self._path = path
         self._connections: dict[int, _Connection] = {}
         self._by_consumer: dict[str, _Connection] = {}
-        self._door = bind_for_group(path, socket.SOCK_SEQPACKET)
-        self._door.listen(64)
-        self._door.setblocking(False)
-        self._epoll = select.epoll()
-        self._epoll.register(self._door.fileno(), select.EPOLLIN)
-        if self._spill is not None:
-            self._epoll.register(self._spill.fileno(), select.EPOLLIN)
+        with ExitStack() as undone:
+            if self._spill is not None:
+                undone.callback(self._spill.close)
+            self._slab = Slab(self._holding.slots, self.slot_bytes)
+            undone.callback(self._slab.close)
+            self._door = bind_for_group(path, socket.SOCK_SEQPACKET)
+            undone.callback(self._door.close)
+            self._door.listen(64)
+            self._door.setblocking(False)
+            self._epoll = select.epoll()
+            undone.callback(self._epoll.close)
+            self._epoll.register(self._door.fileno(), select.EPOLLIN)
+            if self._spill is not None:
+                self._epoll.register(self._spill.fileno(), select.EPOLLIN)
+            undone.pop_all()  # all is there: `close` gives it back
 
     def _memory_of(self, slot: int) -> tuple[Any, int]:
         return self._slab.memory, slot * self.slot_bytes

@@ -180,10 +180,10 @@ class SlotOutlet(ABC):
             return
         for (consumer, entry), done in self._spill.written():
             self._holding.written(consumer, entry, done)
-            if not done and not self._disk_full:  # once, not for each frame
+            if not done and not self._disk_full:  # once, however often there is room in between
                 folder = str(self._spill.slab.folder)
                 get_logger().warning("pipe_spill_disk_full", link=self._where, folder=folder)
-            self._disk_full = not done
+            self._disk_full = self._disk_full or not done
 
     def give_back(self, loan: Loan) -> None:
         """The loan is not needed after all."""
