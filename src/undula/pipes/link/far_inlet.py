@@ -31,7 +31,7 @@ HELLO_TIMEOUT_S = 10.0
 LINGER_S = 0.5
 LOOK_S = 0.25
 PAUSE_S, MOST_PAUSE_S = 0.05, 1.0
-"""Between two connections that nobody welcomes: the first pause, doubled each time, and the last."""
+"""Between connections that nobody welcomes: the first pause, doubled each time, and the last."""
 _NOT_TRUSTED = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 _EVENTS = zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_FAILED_AUTH | _NOT_TRUSTED
 
