@@ -21,7 +21,7 @@ from undula.core.log import get_logger
 from undula.devices.sim.status import SimStatus
 from undula.devices.telling import SILENT, Telling
 from undula.pipes.errors import GraphError
-from undula.pipes.for_scans import ScanGraph, configuration_key
+from undula.pipes.for_scans import Configuration, ScanGraph, configuration_key
 from undula.pipes.graph import Graph
 from undula.pipes.graph_of_device import usable_graph
 from undula.pipes.graph_thread import LOOK_S, GraphThread
@@ -77,11 +77,7 @@ class GraphDetector:
         self._lock = threading.Lock()
         """Held while what is kept of a run is put away, or a frame is added to it."""
         self._points = Points(scan)
-        source = self.graph.nodes[self.scan.source].parameters
-        self.obeys_count_time = bool(source.get("exposure"))
-        self.default_count_time_s: float | None = (
-            source.get("exposure_s") if self.obeys_count_time else 0.0
-        )
+        self.obeys_count_time = self.scan.exposure_s is not None
         self._books = RunBooks()
         self._fresh = True
         self._starting: list[SimStatus] = []
@@ -116,6 +112,11 @@ class GraphDetector:
     def graph(self) -> Graph:
         """The graph with its parameters as they are now."""
         return self.scan.graph
+
+    @property
+    def default_count_time_s(self) -> float:
+        """So long it counts in a scan that says nothing of it."""
+        return self.scan.exposure_s or 0.0
 
     @property
     def hints(self) -> dict[str, Any]:
@@ -257,6 +258,7 @@ class GraphDetector:
             self._points.forget()
             self._books.forget()
             self._fresh = True
+        self._told_count_time_s = None  # somebody may have changed it since
         self._point, self._used = -1, True
 
     def _prepare(self, runner: Runner, turn: int) -> None:
@@ -355,16 +357,24 @@ class GraphDetector:
         }
         return frames | self.scan.value_keys(self._points.last)
 
+    def _configuration(self) -> Configuration:
+        """Of the graph, with the count time that its source was told."""
+        found = self.scan.configuration()
+        key = f"{self.name}_{self.scan.source}_exposure_s"
+        if self.obeys_count_time and self._count_time_s is not None:
+            found[key] = (self._count_time_s, found[key][1])
+        return found
+
     def read_configuration(self) -> dict[str, Any]:
         """The graph in plain values: its name, a digest, edges, the parameters of its nodes."""
         stamp = self._stamp or time.time()
-        plain = self.scan.configuration().items()
+        plain = self._configuration().items()
         return {key: {"value": value, "timestamp": stamp} for key, (value, _) in plain}
 
     def describe_configuration(self) -> dict[str, Any]:
         """Of each of these values."""
         source = f"pipes:{self.graph.name}"
-        plain = self.scan.configuration().items()
+        plain = self._configuration().items()
         return {key: configuration_key(value, unit, source) for key, (value, unit) in plain}
 
     def collect_asset_docs(self) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -60,6 +60,11 @@ class ScanGraph:
     values: Mapping[str, Value]
     """By the name of the edge."""
 
+    @property
+    def exposure_s(self) -> float | None:
+        """So long its source counts unless a scan says how long; None where it takes no time."""
+        return _exposure_of(self.graph, self.types, self.source)[1]
+
     def frames_key(self, writer: str) -> str:
         """The data key of the frames that a writer keeps."""
         return self.device if len(self.writers) == 1 else f"{self.device}_{writer}"
@@ -159,6 +164,14 @@ def for_scans(graph: Graph, types: Mapping[str, Any], device: str) -> ScanGraph:
             "nodes", f"the graph of {device} has {len(sources)} sources: {', '.join(sources)}",
             "give it one, which makes a frame for each trigger",
         )  # fmt: skip
+    for source in sources:
+        pv, exposure_s = _exposure_of(graph, types, source)
+        if pv and exposure_s is None:
+            faults.add(
+                f"nodes.{source}.parameters.exposure_s", f"a scan sets {pv} to its count time, and "
+                "nothing says how long one without a count time takes",
+                "give exposure_s, e.g. exposure_s: 0.1",
+            )  # fmt: skip
     writers = tuple(n for n, spec in graph.nodes.items() if spec.kind == WRITER)
     for writer in writers:
         _lossless_to(graph, writer, faults)
@@ -181,6 +194,14 @@ def for_scans(graph: Graph, types: Mapping[str, Any], device: str) -> ScanGraph:
         values[edge.name] = Value(edge, key, unit, ndim)
     faults.finish(graph.name)
     return ScanGraph(device, graph, types, sources[0], writers, values)
+
+
+def _exposure_of(graph: Graph, types: Mapping[str, Any], source: str) -> tuple[str, float | None]:
+    """The PV that takes the exposure time of a source, '' if none does; and that time, s."""
+    spec = graph.nodes[source]
+    values = types[spec.kind].checked(**spec.parameters).model_dump()
+    pv = str(values.get("exposure") or "")
+    return pv, values.get("exposure_s") if pv else None
 
 
 def _lossless_to(graph: Graph, node: str, faults: Faults) -> None:

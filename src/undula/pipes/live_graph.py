@@ -8,7 +8,7 @@ document. Called by: `detector`, for the engine.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from undula.core.clock import now
@@ -17,6 +17,7 @@ from undula.core.log import get_logger
 from undula.pipes.for_scans import ScanGraph
 from undula.pipes.graph_thread import GraphThread
 from undula.pipes.parameters import can_clear, changed, node_of, refuse_misfits, shown
+from undula.pipes.runner.runner import Runner
 
 CHANGE_S = 15.0
 """A node that does not answer within so long is said to be busy."""
@@ -53,21 +54,35 @@ class LiveGraph:
         """Change parameters of a node, from its next frame on.
 
         Returns: `changed`, each parameter before and now; `runs`, False when it holds from the next
-        start of the graph on. Raises: InputError; PipeError in the words of the node; BusyError
-        when the node does not answer. Nothing is changed then.
+        start of the graph on. Raises: InputError; PipeError in the words of the node: nothing is
+        changed then. BusyError when the node does not answer: what it does later is noted then.
         """
-        with self._lock:
+        done: dict[str, list[Any]] = {}
+
+        def work(runner: Runner | None) -> None:
             scan, pairs = changed(self.scan, node, given)
             names = {path.partition(".")[0] for path in pairs}
-            values = {name: scan.graph.nodes[node].parameters[name] for name in names}
-            runs = self._do(node, lambda runner: runner.change(node, **values))
+            if runner is not None:
+                parameters = scan.graph.nodes[node].parameters
+                runner.change(node, **{name: parameters[name] for name in names})
             self.scan = scan
             for path, (before, after) in pairs.items():
                 self._note(node, path, before, after, user)
-        return {"changed": {path: list(pair) for path, pair in pairs.items()}, "runs": runs}
+                done[path] = [before, after]
+
+        with self._lock:
+            changed(self.scan, node, given)  # what does not fit need not wait for the node
+            runs = self._do(node, work)
+        return {"changed": done, "runs": runs}
 
     def clear(self, node: str, user: str) -> dict[str, Any]:
         """Let a node forget all frames so far. Raises: InputError, PipeError, BusyError."""
+
+        def work(runner: Runner | None) -> None:
+            if runner is not None:
+                runner.clear(node)
+            self._note(node, "clear", None, None, user)
+
         with self._lock:
             if not can_clear(self.scan, node_of(self.scan, node)):
                 raise InputError(
@@ -75,17 +90,17 @@ class LiveGraph:
                     remedy="clear a node that sums up, e.g. a sum, a map, a histogram",
                     device=self.scan.device,
                 )
-            runs = self._do(node, lambda runner: runner.clear(node))
-            self._note(node, "clear", None, None, user)
+            runs = self._do(node, work)
         return {"runs": runs}
 
-    def _do(self, node: str, work: Any) -> bool:
-        """Do it where the graph runs, if it does."""
+    def _do(self, node: str, work: Callable[[Runner | None], object]) -> bool:
+        """Do it on the graph's thread, however late, or here when it does not run: False then."""
         if self._thread.runner is None:
+            work(None)
             return False
         done: list[bool] = []
 
-        def do(runner: Any) -> None:
+        def do(runner: Runner) -> None:
             work(runner)
             done.append(True)
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from undula.core.errors import DeviceError
+from undula.core.errors import BusyError, DeviceError
+from undula.pipes import live_graph
 from undula.pipes.detector import GraphDetector
 from undula.pipes.errors import PipeError
 from undula.pipes.graph import Graph, GraphBuilder, checked
@@ -22,7 +23,7 @@ from undula.pipes.runner import runner as runner_module
 HANGS = '''
 import signal
 from pathlib import Path
-from undula.pipes.nodes.base import Node, Port
+from undula.pipes.nodes.base import Node, Port, parameter
 
 
 class Hangs(Node):
@@ -30,6 +31,7 @@ class Hangs(Node):
 
     name = "hangs"
     outputs = (Port("n", "n", ndim=0),)
+    limit: int = parameter(0, "a number")
 
     def accumulate(self, frame):
         mark = Path(__file__).parent / "mark"
@@ -160,7 +162,8 @@ def test_a_hung_worker_does_not_outlive_the_process_that_ran_its_graph(
         ended(pid)
 
 
-def test_a_detector_whose_node_hangs_is_closed_all_the_same(nodes: Path) -> None:
+def hanging_detector(nodes: Path) -> GraphDetector:
+    """Its first frame is in the hands of a node that hangs."""
     plain = {
         "nodes": {
             "det": {"node": "simulated", "parameters": {"width": 8, "height": 8, "rate_hz": 0}},
@@ -169,10 +172,18 @@ def test_a_detector_whose_node_hangs_is_closed_all_the_same(nodes: Path) -> None
         },
         "edges": ["det -> bad", "bad.n -> out"],
     }
-    detector = GraphDetector("cam", graph=plain, nodes=str(nodes), frame_timeout=0.5)
-    status = detector.trigger()
+    return GraphDetector("cam", graph=plain, nodes=str(nodes), frame_timeout=0.5)
+
+
+def wait_until_hung(nodes: Path) -> None:
     while not (nodes / "hung").exists():
         select.select([], [], [], 0.05)
+
+
+def test_a_detector_whose_node_hangs_is_closed_all_the_same(nodes: Path) -> None:
+    detector = hanging_detector(nodes)
+    status = detector.trigger()
+    wait_until_hung(nodes)
     told = detector.status
     assert told is not None
     pids = [node.pid for node in told.nodes.values() if node.pid]
@@ -182,3 +193,21 @@ def test_a_detector_whose_node_hangs_is_closed_all_the_same(nodes: Path) -> None
         ended(pid)
     with pytest.raises(DeviceError, match="did not end within"):
         status.wait(60)
+
+
+def test_a_change_that_a_node_makes_too_late_is_noted_all_the_same(
+    nodes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector = hanging_detector(nodes)
+    detector.set_run_path(tmp_path / "run.nxs")
+    detector.trigger()
+    wait_until_hung(nodes)
+    with monkeypatch.context() as short:
+        short.setattr(live_graph, "CHANGE_S", 0.1)
+        with pytest.raises(BusyError, match="may still do"):
+            detector.live_graph.change("bad", {"limit": 5}, "ann")
+    (nodes / "mark").unlink()
+    detector.live_graph.change("bad", {"limit": 6}, "bob")  # done behind it
+    told = [(one["user"], one["before"], one["after"]) for one in detector.run_changes()]
+    assert told == [("ann", 0, 5), ("bob", 5, 6)]
+    detector.close()

@@ -167,3 +167,23 @@ def test_it_is_known_why_nothing_of_a_frame_will_come(
     nodes = {name: node for name, node in NODES.items() if name != "file"}
     graph = checked(read_graph({"nodes": nodes, "edges": edges}), types)
     assert nothing_comes(graph, types, known, graph.edges[-1], 1) == why
+
+
+CAMERA: dict[str, Any] = {"pv": "X:I", "trigger": "X:A", "exposure": "X:T"}
+
+
+def test_the_count_time_of_one_scan_is_not_that_of_the_next() -> None:
+    cam = detector(det={"node": "pva_images", "parameters": {**CAMERA, "exposure_s": 0.1}})
+    cam.set_count_time(2.0)
+    assert cam.read_configuration()["cam_det_exposure_s"]["value"] == 2.0
+    assert cam.describe_configuration()["cam_det_exposure_s"]["units"] == "s"
+    assert cam.default_count_time_s == 0.1
+    cam.live_graph.change("det", {"exposure_s": 0.3}, "ann")
+    assert cam.default_count_time_s == 0.3
+
+
+def test_a_camera_that_takes_a_count_time_needs_one_for_scans_without() -> None:
+    with pytest.raises(GraphError) as found:
+        detector(det={"node": "pva_images", "parameters": CAMERA})
+    assert "nodes.det.parameters.exposure_s" in found.value.details[0]
+    assert not detector().obeys_count_time
