@@ -45,20 +45,26 @@ def _highest(db: sqlite3.Connection) -> int:
     return int(found or 0)
 
 
-def bring_back(db: sqlite3.Connection, notes_of: Callable[[str], Iterable[RunNote]]) -> None:
+def bring_back(
+    db: sqlite3.Connection,
+    notes_of: Callable[[str], Iterable[RunNote]],
+    of_files: Callable[[], int],
+) -> None:
     """Give runs beyond `MOST` the next numbers. Raises: sqlite3.Error; nothing has changed then.
 
     Args:
         notes_of: what was said of a run, by its uid.
+        of_files: the highest number of a file of the data folder; asked when there is such a run.
     """
     beyond = "SELECT * FROM runs WHERE number > ? ORDER BY start_time, number"
     if db.execute(f"{beyond} LIMIT 1", (MOST,)).fetchone() is None:
         return
+    highest = of_files()
     db.execute("BEGIN IMMEDIATE")
     try:
         for row in db.execute(beyond, (MOST,)).fetchall():
             run = RunRecord(**fields_of(row))
-            _renumber(db, run, next_number(db, 0), notes_of(run.uid))
+            _renumber(db, run, next_number(db, highest), notes_of(run.uid))
         db.execute("COMMIT")
     except BaseException:  # whatever it is, it goes on to the caller
         db.execute("ROLLBACK")

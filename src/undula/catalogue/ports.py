@@ -63,6 +63,12 @@ class Catalogue(Protocol):
         small and capital letters alike; `group` is the name or uid of a scan group.
         """
 
+    def numbers(self, first: int | None = None, end: int | None = None) -> list[int]:
+        """Numbers of the runs from `first` to before `end`, ascending; no run is read."""
+
+    def numbered(self, numbers: Sequence[int]) -> list[RunRecord]:
+        """The runs of these numbers, in their order; those that there are."""
+
     def metadata_keys(self) -> list[str]:
         """Keys of the metadata that any run has, in a dict dotted (`scan.edge`), sorted."""
 

@@ -6,7 +6,6 @@ in each run. One connection and one lock; `:memory:` is the twin for tests.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sqlite3
 import threading
@@ -28,6 +27,8 @@ _RUN_FIELDS = tuple(RunRecord.model_fields)
 _ITEM_FIELDS = tuple(QueueItemRecord.model_fields)
 _LARGEST = 2**63 - 1
 """What SQLite takes as a number."""
+_TOGETHER = 500
+"""So many runs are read by one query."""
 _BUSY_S = 10.0
 COUNTED = 20_000
 
@@ -44,9 +45,14 @@ def _plain(value: Any) -> Any:
 
 
 class SqliteCatalogue:
-    """`Catalogue` on SQLite. Raises: StorageError when the file cannot be used."""
+    """`Catalogue` on SQLite. Raises: StorageError when the file cannot be used.
 
-    def __init__(self, path: Path | str) -> None:
+    Args:
+        data_folder: of who gives numbers to runs: those beyond all that can be get others, above
+            those of the files there.
+    """
+
+    def __init__(self, path: Path | str, data_folder: Path | None = None) -> None:
         self._path = str(path)
         self._lock = threading.RLock()
         self._folder_numbers: dict[str, int] = {}
@@ -61,8 +67,8 @@ class SqliteCatalogue:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             prepare(self._db)
-            with contextlib.suppress(sqlite3.OperationalError):  # who may only read it leaves that
-                bring_back(self._db, self.notes)
+            if data_folder is not None:
+                bring_back(self._db, self.notes, lambda: highest_number(data_folder))
             self._db.execute(f"PRAGMA busy_timeout={int(_BUSY_S * 1000)}")
         except (sqlite3.Error, OSError) as exc:
             raise self._error(exc) from exc
@@ -181,6 +187,23 @@ class SqliteCatalogue:
         numbers, values = number_query(wanted, limit, keys, few=few)
         query = f"SELECT r.* FROM ({numbers}) f JOIN runs r USING (number) ORDER BY r.number DESC"  # noqa: S608  # our own names
         return [RunRecord(**row) for row in self._read(query, *values)]
+
+    def numbers(self, first: int | None = None, end: int | None = None) -> list[int]:
+        """See `Catalogue`."""
+        query = "SELECT number FROM runs WHERE number >= ? AND number < ? ORDER BY number"
+        low = -_LARGEST if first is None else max(-_LARGEST, min(first, _LARGEST))
+        high = _LARGEST if end is None else max(-_LARGEST, min(end, _LARGEST))
+        return [row["number"] for row in self._read(query, low, high)]
+
+    def numbered(self, numbers: Sequence[int]) -> list[RunRecord]:
+        """See `Catalogue`."""
+        found: dict[int, RunRecord] = {}
+        for at in range(0, len(numbers), _TOGETHER):
+            part = numbers[at : at + _TOGETHER]
+            marks = ",".join("?" * len(part))
+            rows = self._read(f"SELECT * FROM runs WHERE number IN ({marks})", *part)  # noqa: S608  # our own marks
+            found |= {row["number"]: RunRecord(**row) for row in rows}
+        return [found[number] for number in numbers if number in found]
 
     def _rarest(self, keys: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], bool]:
         """Those that few runs have first, counted up to a bound; and whether few have the first."""

@@ -16,7 +16,6 @@ from undula.core.errors import InputError
 if TYPE_CHECKING:
     from undula.catalogue import Catalogue, RunRecord
 
-ALL = 1_000_000
 ARCHIVE_WAIT_S = 15.0
 """How long the archive of a scan that has ended is waited for."""
 LOOK_EVERY_S = 0.1
@@ -45,13 +44,10 @@ def several_of(catalogue: Catalogue, part: slice) -> list[RunRecord]:
             remedy="give two run numbers, runs[10:20], or two places, runs[-5:-1]",
         )
     if (start or 0) < 0 or (stop or 0) < 0:
-        found = catalogue.runs(limit=ALL if start is None else -start)[::-1]
-        return found[slice(None, stop)][::step]
-    newest = catalogue.runs(limit=1)
-    limit = newest[0].number - (start or 0) + 1 if newest else 0
-    found = catalogue.runs(limit=min(limit, ALL))[::-1] if limit > 0 else []
-    first, end = start or 0, ALL * ALL if stop is None else stop
-    return [run for run in found if first <= run.number < end][::step]
+        numbers = catalogue.numbers()[slice(start, stop)]
+    else:
+        numbers = catalogue.numbers(start, stop)
+    return catalogue.numbered(numbers[::step])
 
 
 def _whole(value: Any) -> int:

@@ -257,7 +257,7 @@ def open_door(beamline: str, origin: str) -> Iterator[Door]:
     client = connect(beamline) if _engine_is_up(paths) else None
     if client is None:
         _check_unasked(paths)
-    catalogue = SqliteCatalogue(paths.catalogue)
+    catalogue = SqliteCatalogue(paths.catalogue, settings.data if client is None else None)
     try:
         if client is None:
             imports = Imports(paths.importing, settings, catalogue)

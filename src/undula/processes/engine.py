@@ -226,7 +226,7 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
         make_safe(paths.touched, devices, engine.loop)
         connector = connect(paths, settings, role="service", client_name="engine")
         closing.callback(connector.close)
-        catalogue = SqliteCatalogue(paths.catalogue)
+        catalogue = SqliteCatalogue(paths.catalogue, settings.data)
         closing.callback(catalogue.close)
         outbox = Outbox(paths.publisher_socket)
         stops, attendant = Stops(paths.stopped), Attendant()

@@ -203,15 +203,18 @@ def test_after_a_run_with_an_absurd_number_the_next_ones_go_on_from_before(
     assert earlier.allocate_number(tmp_path) == 2
     earlier.close()
 
-    with closing(SqliteCatalogue(place)) as mended:
-        assert [each.number for each in mended.runs(limit=9)] == [3, 1]
-        found = mended.run(3)
+    with closing(SqliteCatalogue(place)) as reader:  # one that gives no numbers leaves it
+        assert reader.run(f"uid-{absurd:03d}").number == absurd
+    (tmp_path / "00041_scan.nxs").touch()
+    with closing(SqliteCatalogue(place, tmp_path)) as mended:
+        assert [each.number for each in mended.runs(limit=9)] == [42, 1]
+        found = mended.run(42)
         assert (found.uid, found.tags) == (f"uid-{absurd:03d}", ["good"])
-        assert [each.number for each in mended.runs(limit=9, tag="good")] == [3]
+        assert [each.number for each in mended.runs(limit=9, tag="good")] == [42]
         kept = mended.item("i")
         assert kept is not None
-        assert kept.run_numbers == [3]
-        assert mended.allocate_number(tmp_path) == 4
+        assert kept.run_numbers == [42]
+        assert mended.allocate_number(tmp_path) == 43
 
 
 def test_the_last_number_is_told_and_not_passed(catalogue: Catalogue, tmp_path: Path) -> None:

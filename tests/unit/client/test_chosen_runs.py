@@ -54,6 +54,23 @@ def test_a_slice_is_a_list_of_runs_by_number_or_by_place_from_the_newest(
     assert [run.number for run in runs[part]] == numbers
 
 
+@pytest.mark.parametrize("part", [slice(2, 4), slice(-4, -3), slice(None, -4)])
+def test_a_slice_reads_only_the_runs_that_it_gives(
+    runs: Runs, part: slice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import undula.catalogue.sqlite as module
+
+    read: list[int] = []
+
+    def record(**fields: Any) -> RunRecord:
+        read.append(fields["number"])
+        return RunRecord(**fields)
+
+    monkeypatch.setattr(module, "RunRecord", record)
+    given = [run.number for run in runs[part]]
+    assert sorted(read) == given != []
+
+
 @pytest.mark.parametrize("key", [2.5, None, True, slice(1.5, None), slice(1, -1), slice(1, 5, 0)])
 def test_what_is_no_whole_number_is_refused_with_a_way_to_ask(runs: Runs, key: Any) -> None:
     with pytest.raises(InputError, match=r"Remedy: .*runs\["):
