@@ -169,8 +169,9 @@ class PlanTable(Event):
     tag: ClassVar[str] = "plan_table"
 
     plans: list[PlanInfo] = Field(description="in the order of the catalogue")
-    packaged: list[UserPlan] = Field(
-        default_factory=list, description="of installed packages, by the names that they run by"
+    packaged: list[UserPlan] | None = Field(
+        default_factory=list,
+        description="of installed packages, by the names that they run by; None: not read yet",
     )
 
 

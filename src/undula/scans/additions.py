@@ -74,8 +74,8 @@ class Additions:
             if fault
         ]
 
-    def packaged(self) -> Sequence[UserPlan]:
-        """Plans of packages that run by their bare names, as they were read last."""
+    def packaged(self) -> Sequence[UserPlan] | None:
+        """Plans of packages that run by their bare names, as they were read last; None: never."""
         return self._library.packaged()
 
     def list(self, *, again: bool = False) -> PlanList:

@@ -60,8 +60,8 @@ class Told(Protocol):
     def alarms(self) -> Alarms:
         """What is wrong."""
 
-    def packaged(self) -> Sequence[UserPlan]:
-        """Plans of installed packages."""
+    def packaged(self) -> Sequence[UserPlan] | None:
+        """Plans of installed packages; None before they were read."""
 
 
 class Announcements:
@@ -127,7 +127,9 @@ class Announcements:
 
     def plans_changed(self) -> None:
         """Publish which plans there are, when they are other ones."""
-        table = catalogue.table().model_copy(update={"packaged": list(self._of.packaged())})
+        packaged = self._of.packaged()
+        update = {"packaged": None if packaged is None else list(packaged)}
+        table = catalogue.table().model_copy(update=update)
         if table != self._said_plans:
             self._said_plans = table
             self._outgoing.say(lambda: self._connector.put(PLANS, table), must=True)

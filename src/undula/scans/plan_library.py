@@ -201,8 +201,10 @@ class PlanLibrary:
     def _known(self) -> list[_Meant]:
         return [_Meant(plan, found) for found in self._all() for plan in found.plans]
 
-    def packaged(self) -> list[UserPlan]:
-        """The plans of packages that run by their bare names, as they were read last."""
+    def packaged(self) -> list[UserPlan] | None:
+        """The plans of packages that run by their bare names, as they were read last; or None."""
+        if self._modules is None:
+            return None
         return [plan for plan in self.plans() if plan.imported]
 
     def placed(self, request: ScanRequest) -> list[str]:

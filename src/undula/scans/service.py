@@ -139,6 +139,7 @@ class EngineService:
         )
         self._steering = ThreadPoolExecutor(1, "steer")
         self._edits = ThreadPoolExecutor(1, "edit")
+        self._piping = ThreadPoolExecutor(2, "pipes")  # who waits there holds up no move or read
         self._configuring = ThreadPoolExecutor(1, "config")
         self._closing = threading.Event()
         self._broker_full = False
@@ -227,6 +228,7 @@ class EngineService:
             self.news.close()
             self._steering.shutdown(wait=False, cancel_futures=True)
             self._edits.shutdown(wait=False, cancel_futures=True)
+            self._piping.shutdown(wait=False, cancel_futures=True)
             self.configuration.close()
             self._configuring.shutdown(wait=False, cancel_futures=True)
 
@@ -315,7 +317,8 @@ class EngineService:
                 self._answer, request, lambda: self.configuration.answer(request)
             )
         elif isinstance(request, PipesRequest):
-            self._pool.submit(self._answer, request, lambda: answer_pipes(request, self._devices))
+            pool = self._piping if request.action in ("set", "clear") else self._pool
+            pool.submit(self._answer, request, lambda: answer_pipes(request, self._devices))
         elif isinstance(request, PlansRequest):
             self._checks.submit(self._answer, request, lambda: self._list_plans(request))
         elif (work := self._quick(request)) is not None:
@@ -447,9 +450,9 @@ class EngineService:
             raise RuntimeError("attach_additions was not called")
         return self._additions
 
-    def packaged(self) -> Sequence[UserPlan]:
-        """Plans of installed packages; none before `attach_additions`."""
-        return () if self._additions is None else self._additions.packaged()
+    def packaged(self) -> Sequence[UserPlan] | None:
+        """Plans of installed packages; None before they were read."""
+        return None if self._additions is None else self._additions.packaged()
 
     def _list_plans(self, request: PlansRequest) -> dict[str, Any]:
         found = self.additions.list(again=request.again)

@@ -70,6 +70,15 @@ def test_the_names_follow_what_the_engine_imports(shell: Shell, names: dict[str,
         until(lambda: not {"shine", "glow"} & set(names), "a plan that is gone has its name still")
 
 
+def test_an_engine_that_has_not_read_its_packages_yet_takes_no_names_away(
+    shell: Shell, names: dict[str, Any]
+) -> None:
+    before = names["shine"]
+    shell.client.link.connector.put(PLANS, PlanTable(plans=[], packaged=None))
+    shell.prompt.packages.update()
+    assert names["shine"] is before
+
+
 def test_what_has_the_name_goes_before_and_that_is_said_once(
     shell: Shell, names: dict[str, Any]
 ) -> None:

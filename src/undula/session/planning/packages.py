@@ -90,6 +90,8 @@ class PackagePlans:
         return "\n".join(line for name, line in hidden.items() if known.get(name) != line)
 
     def _take(self, table: PlanTable) -> None:
+        if table.packaged is None:  # an engine that has just begun: what was known is kept
+            return
         with self._lock:
             here, wanted = self._here(), {plan.name: plan for plan in table.packaged}
             for name in [n for n in self._given if wanted.get(n) != self._given[n].plan]:
