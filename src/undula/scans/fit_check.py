@@ -26,8 +26,18 @@ def check_fits(scan: CheckedScan, devices: Registry) -> None:
         return
     known = scan.form is not None
     read = _read(scan) if known else [n for n in devices.names() if devices[n].obj is not None]
+    wanted = [signal for signal in wanted if signal not in read]
+    if not wanted:  # the usual case: no device need be asked for its keys
+        return
     names = list(dict.fromkeys(name for n in read for name in (n, *devices[n].describe())))
+    moved = {key: n for n in scan.axes if known for key in (n, *devices[n].describe())}
     for signal in wanted:
+        if signal in moved:
+            raise InputError(
+                f"the fit is of {signal}, but {moved[signal]} is moved: a fit is of what is read "
+                "over it",
+                remedy=f"choose a detector: {', '.join(read) or 'none is read'}",
+            )
         if signal not in names:
             meant = near(signal, names)
             listed = f"it reads {', '.join(names) or 'nothing'}" if known else "see undula devices"
