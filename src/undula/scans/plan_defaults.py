@@ -39,7 +39,7 @@ class PlanDefaults(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    time: float | None = Field(default=None, gt=0, description="count time per point, seconds")
+    time: float | None = Field(default=None, ge=0, description="count time per point, seconds")
     detectors: list[str] | None = Field(default=None, description="what is read")
     settle: float | None = Field(default=None, ge=0, description="seconds between move and reading")
     snake: bool | None = Field(default=None, description="run back on every other line of a grid")

@@ -97,6 +97,14 @@ def test_a_fault_is_told_with_its_line(file: Path, text: str, said: str) -> None
         read(file)
 
 
+def test_a_count_time_of_0_is_what_is_usual_for_each_detector(file: Path) -> None:
+    file.write_text("scan:\n  time: 0\n")
+    assert completed(request("scan"), read(file))[0].count_time_s == 0
+    file.write_text("scan:\n  time: -1\n")
+    with pytest.raises(ConfigError, match=r"scan.time: -1 is less than 0. Remedy: give 0 or more"):
+        read(file)
+
+
 def test_a_faulty_file_leaves_its_last_good_version(file: Path) -> None:
     defaults = Defaults(file)
     assert defaults.added(request("scan"))[0].count_time_s == 0.1
