@@ -96,6 +96,7 @@ class ScanHooks:
         self._source = source
         self._warned = warned
         self._passed_over: Counter[str] = Counter()
+        self._more = 0
         self._checks: Callable[[], Checks] | None = None
 
     def checked_by(self, checks: Callable[[], Checks]) -> None:
@@ -130,8 +131,9 @@ class ScanHooks:
     @property
     def warnings(self) -> list[str]:
         """What failed in this scan and was passed over, each once, with how often."""
-        told = self._passed_over.most_common(MOST_TOLD)
-        return [text if times == 1 else f"{times} times: {text}" for text, times in told]
+        told = self._passed_over.most_common()
+        said = [text if times == 1 else f"{times} times: {text}" for text, times in told]
+        return [*said, f"and {self._more} more"] if self._more else said
 
     def metadata(self) -> dict[str, Any]:
         """What the start document says of them."""
@@ -244,10 +246,17 @@ class ScanHooks:
                 raise error from exc
             get_logger().warning("hook_failed", hook=hook.info.name, error=str(error))
             self._warned(hook.info.name, str(error))
-            self._passed_over[str(error)] += 1
+            self._pass_over(str(error))
             with contextlib.suppress(IllegalMessageSequence):  # an event that it had begun
                 yield Msg("drop")
             return None
+
+    def _pass_over(self, text: str) -> None:
+        """Count it by its text; beyond the first texts, which may differ by each point, only it."""
+        if text in self._passed_over or len(self._passed_over) < MOST_TOLD:
+            self._passed_over[text] += 1
+        else:
+            self._more += 1
 
     def _failed(self, hook: Hook, exc: Exception) -> HookFailedError:
         ours = isinstance(exc, UndulaError)
