@@ -15,7 +15,7 @@ from typing import Any
 from undula.bus.endpoints import RUN_DOCUMENTS, RUNS_OPENED
 from undula.bus.ports import BEGIN, Connector
 from undula.client.runs import Run
-from undula.core.errors import ServiceError, UndulaError
+from undula.core.errors import InputError, ServiceError, StorageError, UndulaError
 
 BATCH_EVENTS = 500
 """Events that are sent to Tiled together; a live run lags by so many at most."""
@@ -137,7 +137,7 @@ class TiledFeed:
         if connector is None:
             return
         if live.imported and self._run_of is not None:
-            self.feed([self._run_of(live.uid)])
+            self._feed_imported(live, self._run_of)
             live.done = True
             return
         if live.writer is None:
@@ -159,6 +159,16 @@ class TiledFeed:
                     live.done = True
                     self._tell(f"run {live.number} is in Tiled")
                     return
+
+    def _feed_imported(self, live: _Live, run_of: Callable[[str], Run]) -> None:
+        """From its archive. One without is told of, and passed over: others wait behind it."""
+        run = run_of(live.uid)
+        try:
+            run.documents()
+        except (InputError, StorageError) as error:
+            self._tell(f"run {live.number} is not in Tiled: {error}")
+        else:
+            self.feed([run])
 
     def _writer(self) -> Any:
         from bluesky.callbacks.tiled_writer import TiledWriter
