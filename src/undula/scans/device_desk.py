@@ -55,7 +55,9 @@ class DeviceDesk:
         """Readings of what is read once a run, and their descriptions. Raises: as `read`."""
         for name in names:
             usable(self._devices, name, "a device to read")
-        found = {name: self._devices[name].configuration() for name in names}
+        found = {
+            name: self._attendant.read(name, self._devices[name].configuration) for name in names
+        }
         return {
             "readings": {name: reading for name, (reading, _) in found.items()},
             "descriptions": {name: described for name, (_, described) in found.items()},
