@@ -162,13 +162,10 @@ class TiledFeed:
 
     def _feed_imported(self, live: _Live, run_of: Callable[[str], Run]) -> None:
         """From its archive. One without is told of, and passed over: others wait behind it."""
-        run = run_of(live.uid)
         try:
-            run.documents()
+            self.feed([run_of(live.uid)])
         except (InputError, StorageError) as error:
             self._tell(f"run {live.number} is not in Tiled: {error}")
-        else:
-            self.feed([run])
 
     def _writer(self) -> Any:
         from bluesky.callbacks.tiled_writer import TiledWriter

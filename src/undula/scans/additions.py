@@ -65,6 +65,10 @@ class Additions:
         """Hooks and preprocessors of a scan; None when none apply. Raises: as `HookBook`."""
         return self._book.for_scan(scan)
 
+    def reads_more(self, scan: CheckedScan) -> bool:
+        """Hooks or preprocessors apply to it, which may read what its plan does not."""
+        return self.for_scan(scan) is not None
+
     def stale(self) -> list[str]:
         """What applies to scans although its file is faulty by now, for a person."""
         faults = ((FILE, self._defaults.fault), (HOOKS, self._book.fault))

@@ -81,6 +81,8 @@ class Attendant:
         self._lock = threading.Lock()
         self._reads: dict[str, _Task] = {}
         self._hanging: dict[str, _Task] = {}
+        self.reads_more: Callable[[CheckedScan], bool] = lambda _: False
+        """Whether hooks or preprocessors apply to a scan: they may read what its plan does not."""
 
     def forget(self) -> None:
         """The devices have changed: what hung may be another one now."""
@@ -147,7 +149,7 @@ class Attendant:
     ) -> CheckedScan:
         """The check of a scan. Raises: as `check_scan`, and when a device does not answer."""
         named = named_devices([request.args, request.kwargs, request.detectors], devices)
-        return self.check(named, lambda: check_scan(request, devices, settings))
+        return self.check(named, lambda: check_scan(request, devices, settings, self.reads_more))
 
 
 def _hangs(name: str, task: _Task) -> DeviceError:

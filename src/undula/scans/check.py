@@ -7,6 +7,7 @@ mend. Used when a request comes, and again when its scan starts. Touches no axis
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import replace
 
 import bluesky.plans as bp
@@ -149,8 +150,17 @@ def _rest(scan: CheckedScan) -> CheckedScan:
     return replace(scan, num_points=left, estimate_s=estimate)
 
 
-def check_scan(request: ScanRequest, devices: Registry, settings: BeamlineSettings) -> CheckedScan:
-    """Check the whole request. Raises: InputError, LimitError, DeviceError, StorageError."""
+def check_scan(
+    request: ScanRequest,
+    devices: Registry,
+    settings: BeamlineSettings,
+    reads_more: Callable[[CheckedScan], bool] = lambda _: False,
+) -> CheckedScan:
+    """Check the whole request. Raises: InputError, LimitError, DeviceError, StorageError.
+
+    Args:
+        reads_more: hooks or preprocessors may read what the plan of a scan does not.
+    """
     check_given(request.metadata)
     if request.source is not None:
         scan = _check_source(request, request.source, devices, settings)
@@ -158,5 +168,5 @@ def check_scan(request: ScanRequest, devices: Registry, settings: BeamlineSettin
         scan = check_declared(request, devices, settings)
     else:
         scan = _check_foreign(request, devices, settings)
-    check_fits(scan, devices)
-    return _rest(scan)
+    doubtful = check_fits(scan, devices, reads_more)
+    return _rest(replace(scan, warnings=(*scan.warnings, *doubtful)) if doubtful else scan)

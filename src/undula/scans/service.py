@@ -442,6 +442,7 @@ class EngineService:
     def attach_additions(self, additions: Additions) -> None:
         """Give it what the beamline adds to scans."""
         self._additions = additions
+        self._attendant.reads_more = additions.reads_more
 
     @property
     def additions(self) -> Additions:

@@ -79,6 +79,7 @@ class ScanHouse:
         self.additions = Additions(
             self.plans, self.settings, self.devices, lambda: list(packages), describe
         )
+        self._attendant.reads_more = self.additions.reads_more
         self.runner = ScanRunner(
             self.devices,
             self.settings,

@@ -210,6 +210,26 @@ def test_an_error_fails_the_scan_or_is_told_and_passed_over(
     assert stop["exit_status"] == status
 
 
+def test_failures_that_differ_at_each_point_are_counted_and_not_kept(hooked: Hooked) -> None:
+    hooked.write(
+        "@after('point', on_error='warn')\ndef bad(scan):\n"
+        "    raise ValueError(scan.point)\n    yield\n"
+    )
+    ended = hooked.ran("scan", "samx", 0, 1, 9)
+    assert len(ended.warnings) == 6
+    assert ended.warnings[-1] == "and 4 more"
+
+
+def test_a_fit_of_what_a_hook_may_read_is_doubtful_and_not_refused(hooked: Hooked) -> None:
+    asked: dict[str, Any] = {"metadata": {"fit": [{"model": "gaussian", "signal": "i0"}]}}
+    hooked.write("")
+    with pytest.raises(InputError, match="the fit is of i0, which this scan does not read"):
+        hooked.house.check("scan", "samx", 0, 1, 3, **asked)
+    hooked.write("@before('point')\ndef more(scan):\n    yield from bps.trigger(D.i0)\n")
+    (warning,) = hooked.house.check("scan", "samx", 0, 1, 3, **asked).warnings
+    assert warning.startswith("the fit is of i0, which this plan does not read: it is made when")
+
+
 def test_instead_of_a_scan_its_plan_may_be_run_in_another_way(hooked: Hooked) -> None:
     hooked.write(
         "@instead('scan', plan='scan')\ndef twice(scan, original):\n"
