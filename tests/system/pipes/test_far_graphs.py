@@ -12,6 +12,7 @@ import pytest
 
 from undula.pipes.graph import GraphBuilder, checked
 from undula.pipes.graph.model import Graph
+from undula.pipes.link.far import Liveness
 from undula.pipes.link.keys import load_keys, trust
 from undula.pipes.nodes.registry import Shipped
 from undula.pipes.runner import Outcome, Runner
@@ -101,6 +102,25 @@ def test_frames_before_a_node_in_the_middle_are_confirmed_while_others_are_behin
         trigger(runner, FRAMES - 50)
         outcome = run_out(runner)
     assert outcome.ok, outcome.report.text + outcome.failed
+
+
+def test_a_channel_that_reaches_its_producer_no_more_is_noticed_and_ends_the_graph(
+    tmp_path: Path,
+) -> None:
+    made = GraphBuilder("hosts").node("out", "channel")
+    made.node("det", "simulated", host="near", width=8, height=8, frames=0, rate_hz=10)
+    made.edge("det -> out")
+    with (
+        Runner(checked(made.graph(), TYPES), TYPES, placement=Names(tmp_path)) as runner,
+        socket.create_server(("127.0.0.1", 0)) as silent,  # it takes a connection, and says nothing
+    ):
+        runner.begin()
+        until(lambda: runner.pump(0.1) or runner.status.nodes["out"].frames, "no frame came")
+        edge = runner.graph.edges[0]
+        runner._channels.join(edge, f"tcp://127.0.0.1:{silent.getsockname()[1]}")
+        runner._channels._inlets[edge.name]._alive = Liveness(0.1, 0.2, 0.5)
+        until(lambda: runner.pump(None) or runner.failed, "nobody noticed")
+        assert "welcomed this consumer for 0.5 s" in runner.failed
 
 
 @pytest.mark.parametrize(

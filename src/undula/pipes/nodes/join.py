@@ -24,6 +24,8 @@ MEASURED, INTERPOLATED, NO_POSITION, NO_ROOM = 0, 1, 2, 3
 QUALITY = "0 measured, 1 interpolated, 2 no position, 3 no room to wait for it"
 KEPT_POSITIONS = 100_000
 MOST_AXES = 64
+FRAME_BYTES = 500
+"""What a frame that waits takes beside its data: a result of 8 bytes is no small thing to keep."""
 
 Positions = npt.NDArray[np.float64]
 
@@ -96,7 +98,7 @@ class PositionJoin(Node):
         self._ready: deque[tuple[Frame, Positions | None, int]] = deque()
         self._given = [*getattr(self, "_given", ()), *getattr(self, "_held", ())]
         """Frames that wait no longer, since `done` was asked."""
-        self._held: list[int] = []
+        self._held: dict[int, None] = {}
         self._finished = False
 
     def changed(self, names: frozenset[str]) -> None:
@@ -108,8 +110,8 @@ class PositionJoin(Node):
         """Take a frame, at the port `frames`."""
         self._place(frame)  # so that a frame without one is refused before it is taken
         self._frames.append(frame)
-        self._bytes += frame.data.nbytes
-        self._held.append(frame.seq_num)
+        self._bytes += frame.data.nbytes + FRAME_BYTES
+        self._held[frame.seq_num] = None
         self._settle()
         if self._frames and self._frames[-1] is frame:  # its data are valid only until we return
             self._frames[-1] = replace(frame, data=frame.data.copy(), slot=-1)
@@ -159,7 +161,7 @@ class PositionJoin(Node):
             if found is None and patient and not too_much:
                 return
             self._frames.popleft()
-            self._bytes -= head.data.nbytes
+            self._bytes -= head.data.nbytes + FRAME_BYTES
             none = NO_ROOM if patient else NO_POSITION
             self._ready.append((head, *(found or (None, none))))
 
@@ -200,7 +202,7 @@ class PositionJoin(Node):
         if not self._ready:
             return None
         frame, values, quality = self._ready.popleft()
-        self._held.remove(frame.seq_num)
+        self._held.pop(frame.seq_num, None)
         self._given.append(frame.seq_num)
         if values is None:
             values = np.full(max(self._axes, 1), np.nan)

@@ -26,6 +26,8 @@ from undula.pipes.runner.status import GraphStatus
 if TYPE_CHECKING:
     from undula.pipes.link.far_inlet import FarInlet
 
+LOOK_S = 0.25
+
 
 class Channels:
     """The ends of edges that are here.
@@ -45,6 +47,8 @@ class Channels:
         self._graph, self._sites, self._selector = graph, sites, selector
         self._book, self._status = book, status
         self._inlets: dict[str, FarInlet | Inlet] = {}
+        self._far: set[str] = set()
+        self._look_at = 0.0
         self._edges = {edge.name: edge for edge in graph.edges}
         self.heard: Callable[[str, Frame], object] | None = None
 
@@ -57,6 +61,7 @@ class Channels:
         Raises: UndulaError when that one spoke nonsense.
         """
         before = self._inlets.pop(edge.name, None)
+        self._far.discard(edge.name)
         if before is not None:
             try:
                 self._take_all(edge.name, before)
@@ -70,6 +75,8 @@ class Channels:
         except PipeError:
             return  # it died meanwhile; its successor says so
         self._inlets[edge.name] = inlet
+        if path.startswith("tcp://"):
+            self._far.add(edge.name)
         self._selector.register(inlet.fileno(), EVENT_READ, edge.name)
 
     def _inlet(self, edge: EdgeSpec, path: str, ledger: EdgeLedger | None) -> FarInlet | Inlet:
@@ -85,11 +92,28 @@ class Channels:
         )  # fmt: skip
 
     def take(self, name: str) -> None:
-        """Frames came on this edge, or its end. Raises: UndulaError when its producer is mad."""
+        """Frames came on this edge, or its end. Raises: UndulaError when its producer speaks nonsense."""
         inlet = self._inlets[name]
         self._take_all(name, inlet)
         if inlet.ended != "no":
             self._selector.unregister(inlet.fileno())
+
+    def to_look_at(self) -> list[str]:
+        """Edges from other hosts that are to be looked at now, though nothing came on them.
+
+        A connection that is to be made anew, or to be given up, makes no descriptor readable.
+        """
+        now = time.monotonic()
+        if now < self._look_at:
+            return []
+        self._look_at = now + LOOK_S
+        return [name for name in self._far if self._inlets[name].ended == "no"]
+
+    def at_most(self, timeout_s: float | None) -> float | None:
+        """A wait no longer than until `to_look_at` is to be asked again."""
+        if not any(self._inlets[name].ended == "no" for name in self._far):
+            return timeout_s
+        return LOOK_S if timeout_s is None else min(timeout_s, LOOK_S)
 
     def _take_all(self, name: str, inlet: FarInlet | Inlet) -> None:
         while frames := inlet.take():

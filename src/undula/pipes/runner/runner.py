@@ -250,7 +250,9 @@ class Runner:
         """Hear the processes, start those anew that died; wait so long for the first word."""
         for process in self._processes.values():
             self._let_listen(process)
-        for key, mask in self._selector.select(timeout_s):
+        for name in self._channels.to_look_at():
+            self._or_fail(partial(self._channels.take, name))
+        for key, mask in self._selector.select(self._channels.at_most(timeout_s)):
             if not key.data:
                 with suppress(BlockingIOError):
                     os.eventfd_read(self._waker)

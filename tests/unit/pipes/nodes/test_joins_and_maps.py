@@ -58,13 +58,17 @@ def test_each_frame_goes_on_once_in_order_with_its_own_position(
 
 
 def test_frames_that_wait_have_a_bound_in_bytes_and_the_oldest_goes_on_and_says_why() -> None:
-    node = PositionJoin(keep_bytes=2500)  # two frames of 1000 bytes
+    node = PositionJoin(keep_bytes=3500)  # two frames of 1000 bytes
     for at in range(5):
         node.receive("frames", Frame(at + 1, np.zeros(1000, "u1"), trigger=at))
     assert [(n, quality) for n, _, quality in results(node)] == [(n, NO_ROOM) for n in (1, 2, 3)]
     node.receive("positions", Frame(4, np.array([7.0]), trigger=3))
     node.finish()
     assert results(node)[0] == (4, [7.0], MEASURED)
+    small = PositionJoin(keep_bytes=10_000, patience=1_000_000)
+    for at in range(1000):
+        small.receive("frames", Frame(at + 1, np.zeros(1), trigger=at))
+    assert len(results(small)) > 980, "a frame of 8 bytes takes more than its data"
     large = PositionJoin(keep_bytes=10)
     large.receive("frames", Frame(1, np.zeros(1000, "u1"), trigger=0))
     assert results(large) == [], "one frame may wait, whatever its size"
