@@ -92,7 +92,10 @@ class Channels:
         )  # fmt: skip
 
     def take(self, name: str) -> None:
-        """Frames came on this edge, or its end. Raises: UndulaError when its producer speaks nonsense."""
+        """Frames came on this edge, or its end.
+
+        Raises: UndulaError when its producer speaks nonsense, or cannot be reached any more.
+        """
         inlet = self._inlets[name]
         self._take_all(name, inlet)
         if inlet.ended != "no":
