@@ -51,12 +51,15 @@ class DeviceDesk:
             }
         return {"readings": readings, "flags": flags}
 
-    def read_configuration(self, names: Sequence[str]) -> dict[str, Any]:
+    def read_configuration(
+        self, names: Sequence[str], timeout_s: float = READ_TIMEOUT_S
+    ) -> dict[str, Any]:
         """Readings of what is read once a run, and their descriptions. Raises: as `read`."""
         for name in names:
             usable(self._devices, name, "a device to read")
         found = {
-            name: self._attendant.read(name, self._devices[name].configuration) for name in names
+            name: self._attendant.read(name, self._devices[name].configuration, timeout_s)
+            for name in names
         }
         return {
             "readings": {name: reading for name, (reading, _) in found.items()},

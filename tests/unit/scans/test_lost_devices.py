@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from undula.core.errors import DeviceError
 from undula.devices.description import load_device_file
 from undula.devices.links import Link
 from undula.devices.registry import Registry
 from undula.devices.sim import SIMULATED_FILE
+from undula.scans.attendant import Attendant
+from undula.scans.device_desk import DeviceDesk
 from undula.scans.lost import LostDevices
 
 
@@ -66,3 +71,18 @@ def test_devices_of_no_scan_do_not_matter(devices: Registry) -> None:
     lost.begin(["samx"])
     _link(devices, "diode").up = False
     assert not lost.look()
+
+
+def test_the_settings_of_a_device_that_hangs_are_waited_for_no_longer_than_its_reading(
+    devices: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free, nobody = threading.Event(), cast("Any", None)
+    desk = DeviceDesk(devices, Attendant(), nobody, nobody)
+    assert "samx" in desk.read_configuration(["samx"])["readings"]
+    monkeypatch.setattr(devices["diode"].obj, "read_configuration", lambda: free.wait(60) or {})
+    try:
+        with pytest.raises(DeviceError, match="it does not answer") as told:
+            desk.read_configuration(["diode"], 0.05)
+        assert told.value.device == "diode"
+    finally:
+        free.set()

@@ -294,6 +294,7 @@ def test_a_package_gives_plans_by_its_entry_point(
     point = EntryPoint("shine" if of == "function" else "anything", value, "undula.plans")
     house = ScanHouse(tmp_path, DEVICES, packages=[point])
     try:
+        assert house.additions.packaged() is None, "not read yet is not the same as none"
         (plan,) = house.additions.list().plans
         assert (plan.name, plan.help) == ("shine", "Read in the light.")
         assert house.additions.packaged() == [plan]
