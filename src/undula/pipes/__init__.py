@@ -6,8 +6,7 @@
 
 from undula.pipes.errors import GraphError, PipeError
 from undula.pipes.frame import Frame
-from undula.pipes.judging import reconciled
 from undula.pipes.ledger import EdgeLedger
 from undula.pipes.policy import Policy, parse_policy
 
-__all__ = ["EdgeLedger", "Frame", "GraphError", "PipeError", "Policy", "parse_policy", "reconciled"]
+__all__ = ["EdgeLedger", "Frame", "GraphError", "PipeError", "Policy", "parse_policy"]

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from undula.pipes.intervals import IntervalSet
-from undula.pipes.ledger import Edge, EdgeLedger, Missing, Report, merged
+from undula.pipes.ledger import Edge, EdgeLedger, Missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,32 +58,6 @@ class Known:
                 return False
             name = above[0]
         return False
-
-
-def reconciled(
-    triggers: int,
-    edges: Sequence[Edge],
-    views: Mapping[str, Sequence[EdgeLedger]],
-    produced: Mapping[str, IntervalSet],
-    follows: Mapping[str, Sequence[str]],
-    *,
-    unheard: Mapping[str, IntervalSet] | None = None,
-) -> Report:
-    """The sums of a run, compared with its trigger count.
-
-    Args:
-        triggers: frames that the run asked for; they have the sequence numbers 1 to `triggers`.
-        edges: of the graph.
-        views: what each end of an edge counted, by the edge's name.
-        produced, follows, unheard: see `Known`.
-    """
-    ledgers = {edge.name: merged(views.get(edge.name, ())) for edge in edges}
-    known = Known({e.name: e for e in edges}, ledgers, produced, follows, unheard or {})
-    prove(known)
-    found = judged(known, IntervalSet([(1, triggers + 1)]))
-    return Report(
-        triggers, ledgers, [m for m in found if m.known], [m for m in found if not m.known]
-    )
 
 
 def prove(known: Known) -> None:

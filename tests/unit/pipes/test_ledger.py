@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from undula.core.errors import WireError
+from undula.pipes.book import Book
 from undula.pipes.intervals import IntervalSet
-from undula.pipes.judging import Known, reconciled
+from undula.pipes.judging import Known
 from undula.pipes.judging import judged as judge
-from undula.pipes.ledger import FATES, Edge, EdgeLedger, Report, merged
+from undula.pipes.ledger import FATES, SETS, Edge, EdgeLedger, Report, merged
 
 DET_ROI = Edge("det.frames", "roi.frames")
 ROI_FILE = Edge("roi.sums", "file.frames")
@@ -18,6 +21,20 @@ DET_VIEW = Edge("det.frames", "view.frames")
 EDGES = (DET_ROI, ROI_FILE, DET_VIEW)
 FOLLOWS = {"roi": [DET_ROI.name]}
 ALL = IntervalSet([(1, 101)])
+
+
+def reconciled(
+    triggers: int, edges: Sequence[Edge], views: Mapping[str, Sequence[EdgeLedger]],
+    produced: Mapping[str, IntervalSet], follows: Mapping[str, Sequence[str]],
+) -> Report:  # fmt: skip
+    """The report of a book that was told all this."""
+    book = Book(edges, produced, follows)
+    for source, numbers in produced.items():
+        book.made(source, numbers.intervals())
+    for edge, ends in views.items():
+        for end in ends:
+            book.learn(edge, {kind: getattr(end, kind).intervals() for kind in SETS})
+    return book.report(triggers)
 
 
 def ledger(**fates: list[tuple[int, int]]) -> EdgeLedger:

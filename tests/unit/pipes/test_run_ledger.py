@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from undula.pipes.intervals import IntervalSet
-from undula.pipes.judging import reconciled
-from undula.pipes.ledger import Edge, EdgeLedger
+from undula.pipes.book import Book
+from undula.pipes.ledger import SETS, Edge, EdgeLedger
 from undula.pipes.run_ledger import RunLedger, run_ledger, together
 
 FILE, VIEW = "det.frames -> file.frames", "det.frames -> view.frames"
@@ -12,10 +11,11 @@ EDGES = [Edge("det.frames", "file.frames"), Edge("det.frames", "view.frames")]
 
 
 def of(first: int, last: int, **views: EdgeLedger) -> RunLedger:
-    named = {FILE: [views["file"]], VIEW: [views["view"]]}
-    produced = {"det": IntervalSet([(1, 21)])}
-    report = reconciled(20, EDGES, named, produced, {})
-    return run_ledger(report, {FILE: "lossless", VIEW: "latest"}, first, last)
+    book = Book(EDGES, ["det"], {})
+    book.made("det", [(1, 21)])
+    for edge, view in ((FILE, views["file"]), (VIEW, views["view"])):
+        book.learn(edge, {kind: getattr(view, kind).intervals() for kind in SETS})
+    return run_ledger(book.report(20), {FILE: "lossless", VIEW: "latest"}, first, last)
 
 
 def ledger(**fates: tuple[int, int]) -> EdgeLedger:

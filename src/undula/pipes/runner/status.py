@@ -46,7 +46,7 @@ class NodeStatus:
 
 @dataclass(slots=True)
 class EdgeStatus:
-    """One edge: what was counted, frames not yet confirmed, bytes that were handed on."""
+    """One edge: what was counted, and frames not yet confirmed."""
 
     name: str
     policy: str = "lossless"
@@ -56,7 +56,6 @@ class EdgeStatus:
     lost: int = 0
     failed: int = 0
     depth: int = 0
-    size_bytes: int = 0
 
 
 @dataclass(slots=True)
