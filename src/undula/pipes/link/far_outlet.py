@@ -334,8 +334,8 @@ class FarOutlet(SlotOutlet):
             self._by_name.get(name),
         )
         if before is not None and last is not None and token != last.token:
-            asked = wire.packet(wire.ASK, b"", self._asked & 0xFFFF_FFFF)
-            self._say(before, asked)  # it is dropped when that cannot be
+            question = wire.packet(wire.ASK, b"", self._asked & 0xFFFF_FFFF)
+            self._say(before, question)  # it is dropped when that cannot be
             before = self._by_name.get(name)
         judge(name, last, before is not None, claim)
         if before is not None and last is not None and token != last.token:
