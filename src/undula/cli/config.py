@@ -51,13 +51,17 @@ def _change(action: str, beamline: str | None, as_json: bool, *args: Any, **how:
 
 
 @kind
-def check(file: File, as_json: JsonOption = False) -> None:
+def check(file: File, as_json: JsonOption = False, beamline: BeamlineOption = None) -> None:
     """Check a device file; touches nothing, needs no beamline. Example: undula config check x.yaml
 
     Each fault is named with file, line and remedy; keys that were mapped or ignored are listed.
+    Graphs may use the nodes of the beamline.
     """
+    from undula.core.paths import beamline_paths, default_beamline
+    from undula.core.served import work_for
     from undula.devices.description import load_device_file, report_lines
 
+    work_for(beamline_paths(beamline or default_beamline()))
     found = load_device_file(file)
     if as_json:
         devices = [e.name for e in found.entries]

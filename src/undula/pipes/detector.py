@@ -23,7 +23,7 @@ from undula.devices.telling import SILENT, Telling
 from undula.pipes.errors import GraphError
 from undula.pipes.for_scans import Configuration, ScanGraph, configuration_key
 from undula.pipes.graph import Graph
-from undula.pipes.graph_of_device import usable_graph
+from undula.pipes.graph_of_device import nodes_folder, usable_graph
 from undula.pipes.graph_thread import LOOK_S, GraphThread
 from undula.pipes.live_graph import LiveGraph
 from undula.pipes.points import Awaited, Points, SourceWatch
@@ -38,7 +38,7 @@ class GraphDetector:
 
     Args:
         graph: path of a graph file, or the graph itself.
-        nodes: the beamline's folder of nodes, where the graph uses some.
+        nodes: a folder of nodes; by default `nodes` of the beamline.
         frame_timeout: seconds that a frame may take to come from its source, beyond the count time.
         slow_after: seconds that a frame may be on its way, beyond the count time, before the scan
             pauses until it came.
@@ -62,7 +62,7 @@ class GraphDetector:
         place: Mapping[str, str] | None = None, spill: str | None = None,
     ) -> None:  # fmt: skip
         self.name = name
-        self._nodes = None if nodes is None else Path(nodes)
+        self._nodes = nodes_folder(nodes)
         self._spill = None if spill is None else Path(spill)
         scan = usable_graph(name, graph, self._nodes, place)
         self.frame_timeout_s, self._slow_s = frame_timeout, slow_after
@@ -93,12 +93,9 @@ class GraphDetector:
     @classmethod
     def check_config(cls, config: dict[str, Any]) -> None:
         """Raises: InputError with every fault of the graph that a device file gives."""
-        nodes = config.get("nodes")
+        nodes = nodes_folder(config.get("nodes"))
         try:
-            usable_graph(
-                "graph", config.get("graph", {}), None if nodes is None else Path(nodes),
-                config.get("place"),
-            )  # fmt: skip
+            usable_graph("graph", config.get("graph", {}), nodes, config.get("place"))
         except GraphError as error:
             faults = " ".join(error.details) or error.what
             raise InputError(faults, remedy=error.remedy) from error

@@ -11,11 +11,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from undula.core.served import own_nodes
 from undula.pipes.for_scans import ScanGraph, for_scans
 from undula.pipes.graph import checked, load_graph, read_graph
 from undula.pipes.graph.place import placed
 from undula.pipes.nodes.user_nodes import NodeFolder
 from undula.pipes.runner.placement import LocalPlacement, placeable
+
+
+def nodes_folder(given: str | None) -> Path | None:
+    """The folder of nodes that a device file names, or else the beamline's own."""
+    return own_nodes() if given is None else Path(given)
 
 
 def usable_graph(

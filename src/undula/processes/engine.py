@@ -28,6 +28,7 @@ from undula.core import log, notify
 from undula.core.access import Access
 from undula.core.errors import BusyError, UndulaError
 from undula.core.paths import BeamlinePaths, beamline_paths
+from undula.core.served import work_for
 from undula.core.settings import BeamlineSettings, load_settings, save_settings
 from undula.devices.opening import Opening, open_configuration
 from undula.devices.registry import Registry
@@ -303,6 +304,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--beamline", required=True, help="name of the beamline")
     paths = beamline_paths(parser.parse_args(argv).beamline)
     log.configure("engine", paths.logs)
+    work_for(paths)
     try:
         serve(paths, load_settings(paths.config))
     except UndulaError as error:

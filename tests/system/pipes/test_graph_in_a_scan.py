@@ -20,13 +20,14 @@ from undula.client import Client
 from undula.client.runs import Run
 from undula.client.scans import ScanHandle
 from undula.core.errors import InputError
+from undula.core.paths import beamline_paths
 from undula.core.procs import environment_of
 from undula.messages import GraphTold, QueueStatus
 from undula.pipes.graph import checked
 from undula.pipes.nodes.registry import Shipped
 from undula.pipes.replaying import as_replay, chosen
 from undula.pipes.runner import Runner
-from undula.testing.beamline import local_beamline
+from undula.testing.beamline import NAME, local_beamline
 
 DEVICES = """
 samx:
@@ -477,3 +478,37 @@ def test_a_node_that_sums_up_forgets_when_it_is_told_to(client: Client) -> None:
     client.pipes["sparse"]["low"].clear()
     with pytest.raises(InputError, match="nothing to forget"):
         client.pipes["sparse"]["det"].clear()
+
+
+def test_a_node_saved_in_the_beamlines_own_folder_is_there_for_a_detector_at_once(
+    client: Client,
+) -> None:
+    own = beamline_paths(NAME).nodes
+    own.mkdir(exist_ok=True)
+    (own / "spread.py").write_text(
+        "def spread(image):\n    return float(image.max() - image.min())\n"
+    )
+    graph = {
+        "nodes": {
+            "det": {"node": "simulated", "parameters": {"width": 8, "height": 8, "rate_hz": 0}},
+            "spread": "spread",
+            "file": "frame_file",
+            "out": "channel",
+        },
+        "edges": ["det -> spread", "det -> file", "spread.result -> out"],
+    }
+    client.config.add(
+        {
+            "own": {
+                "deviceClass": "undula.pipes.detector.GraphDetector",
+                "deviceConfig": {"graph": graph},
+                "readoutPriority": "on_request",
+                "enabled": True,
+            }
+        }
+    )
+    run = the_run(client.scan("samx", 0, 1, 2, detectors=["own"]))
+    frames, spread = run.data["own"], run.data["own_spread_result"]
+    assert spread.tolist() == [float(frame.max() - frame.min()) for frame in frames]
+    passed_by_edge = passed(run.path, "own")[1]
+    assert passed_by_edge["det.frames -> spread.frames"] == 2
