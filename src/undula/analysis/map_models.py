@@ -113,7 +113,7 @@ class Ellipse:
 def ellipse(sigma_x: float, sigma_y: float, correlation: float) -> Ellipse:
     """The half height of a bell. The widths are in the unit of the axes, if they have one unit.
 
-    >>> ellipse(1.0, 2.0, 0.0).angle
+    >>> round(ellipse(1.0, 2.0, 0.0).angle, 9)
     90.0
     """
     mixed = correlation * sigma_x * sigma_y

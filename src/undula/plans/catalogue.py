@@ -90,7 +90,7 @@ def help_text(plan: DeclaredPlan) -> str:
     Example: ct(1)
     <BLANKLINE>
     Arguments of ct:
-        count_time  Count time, s, 0 or more
+        count_time  Count time, s, 0 or more. 0: each detector's own
     <BLANKLINE>
     """
     lines = [plan.about, "", f"Example: {plan.example}", ""]
