@@ -93,6 +93,11 @@ def parse_condition(said: str) -> Condition:
             remedy="write e.g. temperature_K>4.5, element=Fe, note~edge",
         )
     key, sign, word = found.groups()
+    if not word.strip() and SIGNS[sign] not in ("eq", "ne"):
+        raise InputError(
+            f"{said!r} compares with nothing",
+            remedy=f"write a value behind it, e.g. {key}{sign}4.5",
+        )
     return Condition(key=key, comparison=SIGNS[sign], value=_value(word))
 
 

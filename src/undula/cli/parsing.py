@@ -72,6 +72,8 @@ def line_arguments(words: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
 
     >>> line_arguments(["samx", "-1", "1", "samy", "0", "2", "21"])[0]
     ['samx', -1, 1, 'samy', 0, 2, 21]
+    >>> line_arguments(["samx", "-1", "1", "1e3"])[0]
+    ['samx', -1, 1, 1000]
     """
     usage = "write AXIS START STOP [AXIS START STOP ...] NUM, e.g. samx -1 1 21"
     args, kwargs = arguments(words)
@@ -84,6 +86,8 @@ def line_arguments(words: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
         raise InputError(f"{len(args)} words do not make a scan", remedy=usage)
     for i in range(0, len(args) - 1, 3):
         _check_axis(args[i], args[i + 1 : i + 3], usage)
+    if isinstance(args[-1], float) and args[-1].is_integer():  # e.g. 1e3
+        args[-1] = int(args[-1])
     if isinstance(args[-1], bool) or not isinstance(args[-1], int) or args[-1] < 1:
         raise InputError(f"the number of points is {args[-1]}", remedy=usage)
     return args, kwargs

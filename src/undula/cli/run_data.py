@@ -14,6 +14,7 @@ from undula.cli.output import BeamlineOption, JsonOption, connected, kind, print
 from undula.client import Runs
 from undula.core.errors import ServiceError
 from undula.core.paths import beamline_paths, default_beamline
+from undula.core.shown import counted
 
 if TYPE_CHECKING:
     from undula.client.tiled_feed import TiledFeed
@@ -75,6 +76,7 @@ def export(
         export_runs(chosen, as_format, sys.stdout)
     else:
         export_file(chosen, as_format, output)
+        print(f"{counted(len(chosen), 'run')} in {output}")
 
 
 @kind

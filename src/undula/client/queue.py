@@ -245,7 +245,8 @@ class QueueView:
                 out.write(text)
         except FileExistsError as exc:
             raise StorageError(
-                f"{file} is there already", remedy="choose another name, or say to replace it"
+                f"{file} is there already",
+                remedy="choose another name, or replace it: --replace (replace=True)",
             ) from exc
         except OSError as exc:
             raise StorageError(

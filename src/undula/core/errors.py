@@ -16,6 +16,8 @@ def with_remedy(what: str, remedy: str) -> str:
     there is no device smax. Remedy: did you mean samx?
     """
     what, remedy = what.rstrip(" ."), remedy.rstrip(" .")  # a driver's own words
+    if remedy.startswith("did you mean") and "?" not in remedy:
+        remedy += "?"
     stop, end = ("" if text.endswith("?") else "." for text in (what, remedy))
     return f"{what}{stop} Remedy: {remedy}{end}"
 

@@ -46,3 +46,13 @@ def near(word: str, known: Iterable[str]) -> str:
     'samx'
     """
     return next(iter(difflib.get_close_matches(word, list(known), 1)), "")
+
+
+def named_twice(names: Iterable[str]) -> str:
+    """Those that stand there more than once, in words.
+
+    >>> named_twice(["samx", "samy", "samx"])
+    'samx'
+    """
+    named = list(names)
+    return ", ".join(dict.fromkeys(name for name in named if named.count(name) > 1))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from undula.core.errors import InputError
-from undula.core.suggest import COMMON, unknown_option
+from undula.core.suggest import COMMON, named_twice, unknown_option
 from undula.plans.arguments import Argument, usage_words
 from undula.plans.form import StepForm
 
@@ -121,7 +121,13 @@ class DeclaredPlan:
             read = tuple(words)
             words.clear()
         if words and not self.words:
-            raise InputError(f"{self.name} got {len(args)} arguments", remedy=f"use: {self.usage}")
+            raise InputError(
+                f"{self.name} got more than it takes: {', '.join(map(repr, words))}",
+                remedy=f"use: {self.usage}"
+                + (
+                    "; for a grid that turns at each line say snake_axes=True" * self._snakes(words)
+                ),
+            )
         if options:
             raise unknown_option(self.name, options, [*self.options, *COMMON], self.elsewhere)
         call = Call(self, groups, values, read)
@@ -139,6 +145,10 @@ class DeclaredPlan:
         if argument.required:
             raise InputError(f"the {argument.what} is missing", remedy=f"use: {self.usage}")
         return argument.default
+
+    def _snakes(self, words: Sequence[Any]) -> bool:
+        """What is too many was once, in Bluesky, whether the grid turns at each line."""
+        return "snake_axes" in self.options and any(isinstance(word, bool) for word in words)
 
     def _groups(self, words: list[Any]) -> tuple[tuple[Any, ...], ...]:
         size = len(self.repeated)
@@ -169,4 +179,4 @@ class DeclaredPlan:
 
 def _distinct(axes: Sequence[str]) -> None:
     if len(set(axes)) != len(axes):
-        raise InputError(f"an axis is named twice: {list(axes)}", remedy="name each axis once")
+        raise InputError(f"{named_twice(axes)} is named twice", remedy="name each axis once")

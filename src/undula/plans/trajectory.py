@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from undula.core.errors import InputError
+from undula.core.suggest import named_twice
 from undula.plans.arguments import MAX_POINTS
 
 FloatArray = npt.NDArray[np.float64]
@@ -116,7 +117,7 @@ def _distinct(axes: Sequence[str]) -> tuple[str, ...]:
         if not isinstance(name, str):
             raise InputError(f"{name!r} stands where an axis is expected", remedy="name an axis")
     if len(set(axes)) != len(axes):
-        raise InputError(f"an axis is named twice: {list(axes)}", remedy="name each axis once")
+        raise InputError(f"{named_twice(axes)} is named twice", remedy="name each axis once")
     return tuple(axes)
 
 

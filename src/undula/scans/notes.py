@@ -100,7 +100,7 @@ class RunNotes:
             return [_of_fit(request.fit, request.user)]
         check_tags([*request.add, *request.remove])
         strange = [tag for tag in request.remove if tag not in run.tags]
-        if strange:
+        if strange and not request.add:  # beside new ones it is as it was to be
             raise InputError(
                 f"run {run.number} has no tag {strange[0]!r}",
                 remedy=f"it has {', '.join(run.tags) or 'none'}",

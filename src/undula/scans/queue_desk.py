@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from undula.core.clock import now
-from undula.core.errors import InputError, StorageError
+from undula.core.errors import BusyError, InputError, StorageError
 from undula.core.ids import id_after, new_id
 from undula.core.settings import BeamlineSettings
 from undula.devices.registry import Registry
@@ -35,7 +35,7 @@ from undula.scans.queue_events import (
     Submitted,
     Unlocked,
 )
-from undula.scans.queue_value import all_of
+from undula.scans.queue_value import all_of, lock_text
 from undula.scans.runner import ScanRunner
 from undula.scans.stopped import Permit
 
@@ -118,7 +118,9 @@ class QueueDesk:
             case "history":
                 return {"ended": [e.model_dump() for e in runner.line.history(request.limit)]}
             case "pause" | "pause_at_point":
+                paused = runner.steering.state == "paused"
                 runner.steering.pause(at_point=action == "pause_at_point")
+                did, changed = ("it is paused already", False) if paused else ("", True)
             case "resume":
                 permit.check()
                 did, changed = self._resume(request)
@@ -183,6 +185,12 @@ class QueueDesk:
         queue = self._runner.line.queue
         if queue.halted and queue.running is None:
             return self._apply(GoOn(user=request.user, time=now()))
+        if queue.locks and queue.running is None:
+            locked = "; ".join(lock_text(lock) for lock in queue.locks)
+            raise BusyError(
+                f"the queue is {locked}",
+                remedy="undula queue unlock; staff lift the lock of somebody else: --owner NAME",
+            )
         self._runner.steering.resume()
         return "it goes on", True
 

@@ -184,7 +184,7 @@ def load_plan(source: PlanSource, devices: Registry) -> LoadedPlan:
     if not hasattr(plan, "__next__") and not hasattr(plan, "send"):
         raise InputError(
             f"{source.call[:200]} makes no plan but {type(plan).__name__}",
-            remedy="a plan is a function with yield from ... in it",
+            remedy="a plan has yield from ... in it, or returns Points(...)",
         )
     return LoadedPlan(source, plan)
 

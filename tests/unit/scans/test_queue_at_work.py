@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from undula.catalogue import SqliteCatalogue
 from undula.client.queue_edits import edited
-from undula.core.errors import InputError, StorageError
+from undula.core.errors import BusyError, InputError, StorageError
 from undula.messages import (
     ItemFinished,
     Place,
@@ -356,15 +356,15 @@ def test_a_plan_of_a_file_is_edited_by_its_name_and_read_as_it_is_then(house: Ho
         _edit(scans, item, 5)
 
 
-def test_a_technique_without_a_layout_is_warned_of_in_the_whole_queue_and_in_a_batch(
+def test_a_mistyped_technique_is_warned_of_in_the_whole_queue_and_in_a_batch(
     house: House,
 ) -> None:
     scans = house()
     _do(scans, "lock")
-    scans.ask("count", 2, metadata={"technique": "xmcd"})
-    batch = [scans.request("count", 3, metadata={"technique": "xmcd"}).model_dump()]
+    scans.ask("count", 2, metadata={"technique": "xsa"})
+    batch = [scans.request("count", 3, metadata={"technique": "xsa"}).model_dump()]
     for answer in (_do(scans, "check"), _do(scans, "load", scans=batch, dry_run=True)):
-        assert any("xmcd" in warning for warning in answer["checked"][0]["warnings"])
+        assert any("xsa" in warning for warning in answer["checked"][0]["warnings"])
 
 
 def test_what_was_taken_out_comes_back_once_however_often_that_is_asked(house: House) -> None:
@@ -380,3 +380,13 @@ def test_what_was_taken_out_comes_back_once_however_often_that_is_asked(house: H
     _do(one, "remove", item_id=first.waiting[0].item_id)
     third = QueueStatus(**_do(one, "put_back")["status"])
     assert [i.num_points for i in third.waiting] == [2, 1]
+
+
+def test_resume_of_a_locked_queue_names_the_lock(house: House) -> None:
+    scans = house()
+    _do(scans, "lock", reason="beam studies")
+    scans.ask("count", 1)
+    with pytest.raises(BusyError, match="the queue is locked by ann: beam studies"):
+        _do(scans, "resume")
+    _do(scans, "unlock")
+    assert scans.wait().exit_status == "success"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from undula.core.errors import InputError
+from undula.core.suggest import named_twice
 from undula.plans.arguments import MAX_POINTS, Argument
 from undula.plans.declared import Call, DeclaredPlan
 from undula.plans.families.common import (
@@ -68,7 +69,7 @@ def _scan_nd(call: Call) -> StepForm:
 
     axes = call["axes"]
     if len(set(axes)) != len(axes):
-        raise InputError(f"an axis is named twice: {axes}", remedy="name each axis once")
+        raise InputError(f"{named_twice(axes)} is named twice", remedy="name each axis once")
     return moving(call, one_by_one(axes, call["points"]))
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from undula.core.errors import InputError
+from undula.core.suggest import named_twice
 from undula.plans.arguments import Argument
 from undula.plans.declared import Call, DeclaredPlan
 from undula.plans.form import StepForm
@@ -95,7 +96,7 @@ def _for_each(call: Call) -> StepForm:
         )
     axes = [axis for axis, _ in conditions]
     if len(set(axes)) != len(axes):
-        raise InputError(f"an axis is named twice: {axes}", remedy="name each axis once")
+        raise InputError(f"{named_twice(axes)} is named twice", remedy="name each axis once")
     plans = [_of_words(part, name) for part in _split(words)]
     for plan in plans:
         if twice := set(plan.axes) & set(axes):

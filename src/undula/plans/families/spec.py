@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from undula.core.errors import InputError
+from undula.core.suggest import named_twice
 from undula.plans.arguments import MAX_POINTS, Argument
 from undula.plans.declared import Call, DeclaredPlan
 from undula.plans.families.common import AXIS, LINE, POSITIONS, START, STOP, moving
@@ -94,7 +95,7 @@ def _rows(call: Call, columns: tuple[Argument, ...]) -> list[tuple[Any, ...]]:
         found.append((axis, *(c.value(v, axis) for c, v in zip(columns[1:], row[1:], strict=True))))
     names = [row[0] for row in found]
     if len(set(names)) != len(names):
-        raise InputError(f"an axis is named twice: {names}", remedy="name each axis once")
+        raise InputError(f"{named_twice(names)} is named twice", remedy="name each axis once")
     return found
 
 

@@ -23,18 +23,22 @@ def techniques(metadata: Mapping[str, Any]) -> list[str]:
 
 
 def unknown_technique(layouts: Sequence[FileLayout], metadata: Mapping[str, Any]) -> str:
-    """What to tell of a technique that no layout is for; '' when there is nothing to tell.
+    """What to tell of a technique that is nearly one of a layout; '' when there is nothing to tell.
 
-    >>> unknown_technique([], {"technique": "xsa"})
-    "no file layout is for the technique 'xsa'; undula files lists them"
+    One of the beamline's own, which no layout is for, is no fault.
+
+    >>> unknown_technique([], {"technique": "ptycho-xrf"})
+    ''
     """
     said = techniques(metadata)
     known = {w.lower() for layout in layouts for w in (layout.name, *layout.technique)}
     if not said or known & set(said):
         return ""
     meant = near(said[0], sorted(known))
-    more = f": did you mean {meant}?" if meant else "; undula files lists them"
-    return f"no file layout is for the technique {', '.join(map(repr, said))}{more}"
+    if not meant:
+        return ""
+    named = ", ".join(map(repr, said))
+    return f"no file layout is for the technique {named}: did you mean {meant}?"
 
 
 def roles_of(name: str, about: Mapping[str, Any]) -> set[str]:
