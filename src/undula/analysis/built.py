@@ -30,6 +30,8 @@ CALLS_EACH = 150
 """The same for each parameter, where there are many."""
 GOOD_ENOUGH = 0.98
 """Share of the variance explained above which no other start is tried."""
+BESIDE = 1e-3
+"""Share of a parameter by which it is moved before a fit without errors is made once more."""
 UNFIT = (ValueError, TypeError, ArithmeticError, np.linalg.LinAlgError)
 """What lmfit and numpy raise where a model has no value."""
 
@@ -134,22 +136,39 @@ def apply(params: Any, settings: Mapping[str, Setting]) -> None:
 
 
 def best(model: Any, starts: Sequence[Any], values: FloatArray, **places: FloatArray) -> Any | None:
-    """The best fit from several starts, the likeliest first; None when none can be computed."""
+    """The best fit from several starts, the likeliest first; None when none can be computed.
+
+    A search that ends where it began has no errors: the best is then sought again, from beside it.
+    """
     chosen = None
+    total = float(np.sum((values - values.mean()) ** 2))
     for start in starts:
-        try:
-            calls = max(MAX_CALLS, CALLS_EACH * sum(p.vary for p in start.values()))
-            found = model.fit(values, start, max_nfev=calls, **places)
-        except UNFIT:
-            continue
-        if not np.isfinite(found.chisqr):
+        found = _found(model, start, values, **places)
+        if found is None:
             continue
         if chosen is None or found.chisqr < chosen.chisqr:
             chosen = found
-        total = float(np.sum((values - values.mean()) ** 2))
         if chosen.success and chosen.errorbars and chosen.chisqr <= (1 - GOOD_ENOUGH) * total:
             break
+    if chosen is not None and not chosen.errorbars:
+        beside = chosen.params.copy()
+        for parameter in beside.values():
+            if parameter.vary:
+                parameter.value = parameter.value * (1 + BESIDE) + BESIDE
+        again = _found(model, beside, values, **places)
+        if again is not None and again.errorbars and again.chisqr <= chosen.chisqr * (1 + BESIDE):
+            return again
     return chosen
+
+
+def _found(model: Any, start: Any, values: FloatArray, **places: FloatArray) -> Any | None:
+    """The fit from one start; None when it cannot be computed."""
+    calls = max(MAX_CALLS, CALLS_EACH * sum(p.vary for p in start.values()))
+    try:
+        found = model.fit(values, start, max_nfev=calls, **places)
+    except UNFIT:
+        return None
+    return found if np.isfinite(found.chisqr) else None
 
 
 def parameter_of(parameter: Any, parts: Sequence[Part]) -> FitParameter | None:

@@ -267,9 +267,20 @@ class ToyEngine:
     def _drive(self, request: ScanRequest, emit: Any) -> None:
         args = [self.devices.get(a, a) if isinstance(a, str) else a for a in request.args]
         detectors = [self.devices[name] for name in request.detectors or ["diode"]]
+        if request.plan == "dscan":
+            axis, start, stop, intervals = args[:4]
+            plan = bp.rel_scan(
+                detectors, axis, start, stop, intervals + 1,
+                md={**self.metadata, **request.metadata},
+            )  # fmt: skip
+            self._through(plan, emit)
+            return
         plan = getattr(bp, request.plan)(
             detectors, *args, md={**self.metadata, **request.metadata}, **request.kwargs
         )
+        self._through(plan, emit)
+
+    def _through(self, plan: Any, emit: Any) -> None:
         resume = False
         while True:
             try:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from undula.core.errors import StorageError
 from undula.pipes.frame import Frame
@@ -52,7 +53,7 @@ def attached(outlet: Outlet, folder: Path, policy: Policy) -> Inlet:
 
 @pytest.mark.usefixtures("small_disk")
 def test_a_full_disk_leaves_frames_out_says_so_once_and_fails_nothing(
-    folder: Path, capfd: pytest.CaptureFixture[str]
+    folder: Path,
 ) -> None:
     policy = Policy("spill", disk_bytes=ON_DISK * SIZE, budget_bytes=2 * ON_DISK * SIZE)
     outlet = Outlet(
@@ -75,10 +76,11 @@ def test_a_full_disk_leaves_frames_out_says_so_once_and_fails_nothing(
             inlet.flush()
             return outlet.depths()["disk"] == 0
 
-        for first in (1, frames + 1):  # in between there is room again
-            for seq in range(first, first + frames):
-                assert outlet.send(Frame(seq, np.full(SIZE, seq, "u1")), timeout_s=0)
-            until(through, "not confirmed")
+        with capture_logs() as said:
+            for first in (1, frames + 1):  # in between there is room again
+                for seq in range(first, first + frames):
+                    assert outlet.send(Frame(seq, np.full(SIZE, seq, "u1")), timeout_s=0)
+                until(through, "not confirmed")
         counts = outlet.ledgers()["disk"].counts
     finally:
         inlet.close()
@@ -86,8 +88,7 @@ def test_a_full_disk_leaves_frames_out_says_so_once_and_fails_nothing(
     assert got[: ON_DISK + FIT] == list(range(1, ON_DISK + FIT + 1))
     assert got == sorted(got)
     assert (counts["passed"], counts["dropped"]) == (2 * (ON_DISK + FIT), 2 * (ON_DISK - FIT))
-    said = capfd.readouterr()
-    assert (said.out + said.err).count("pipe_spill_disk_full") == 1
+    assert [one["event"] for one in said].count("pipe_spill_disk_full") == 1
 
 
 def test_spilling_leaves_a_part_of_the_disk_to_others(folder: Path) -> None:
