@@ -55,6 +55,24 @@ def test_a_long_run_whose_edge_passes_scattered_frames_has_a_short_book_through_
     assert view["seen"] + sum(m.count for m in outcome.report.unknown) == frames
 
 
+def test_a_viewer_that_has_ended_fails_no_frame_of_a_source_that_makes_them_again() -> None:
+    frames = 1000  # fewer than there are slots: the source ends, and waits for what stands still
+    with Runner(graph(frames), TYPES) as runner:
+        os.kill(runner.pids()["low"], signal.SIGSTOP)
+        runner.begin()
+        while runner.status.nodes["view"].state != "ended":
+            runner.pump(None)
+        os.kill(runner.pids()["det"], signal.SIGKILL)
+        os.kill(runner.pids()["low"], signal.SIGCONT)
+        while not runner.over:
+            runner.pump(None)
+        outcome = runner.outcome(frames)
+    view = outcome.report.edges[DET_VIEW].counts
+    assert outcome.status.nodes["det"].restarts == 1
+    assert (view["seen"], view["failed"]) == (frames, 0)
+    assert outcome.ok
+
+
 INSIDE = "low.frames -> high.frames"
 SINK, OUT = "low.frames -> stat.frames", "high.frames -> total.frames"
 

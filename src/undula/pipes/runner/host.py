@@ -315,10 +315,13 @@ class NodeHost:
     def _drain(self) -> None:
         """Behind the end: a source that died with its last frame sent makes it again.
 
-        What a feedback edge still brings is taken: there is nothing left that it could steer.
+        What a feedback edge still brings is taken: there is nothing left that it could steer. So is
+        what comes to a viewer: such a source chooses others for it than the one before.
         """
         for name, inlet in self.inlets.items():
-            done = inlet.confirm if self.into[name].feedback else inlet.fail
+            edge = self.into[name]
+            taken = edge.feedback or edge.policy.kind != "lossless"
+            done = inlet.confirm if taken else inlet.fail
             with suppress(UndulaError):  # it went away meanwhile, or its successor is not there yet
                 for frame in inlet.take(AT_ONCE, 0.0):  # what is known is confirmed by itself
                     done(frame)
