@@ -23,7 +23,7 @@ from undula.devices.telling import SILENT, Telling
 from undula.pipes.errors import GraphError
 from undula.pipes.for_scans import Configuration, ScanGraph, configuration_key
 from undula.pipes.graph import Graph
-from undula.pipes.graph_of_device import nodes_folder, usable_graph
+from undula.pipes.graph_of_device import nodes_changed, nodes_folder, usable_graph
 from undula.pipes.graph_thread import LOOK_S, GraphThread
 from undula.pipes.live_graph import LiveGraph
 from undula.pipes.points import Awaited, Points, SourceWatch
@@ -240,8 +240,10 @@ class GraphDetector:
         self._count_time_s = count_time_s
 
     def stage(self) -> SimStatus:
-        """Forget what was; done when the graph runs."""
+        """Forget what was; done when the graph runs, by the files of its nodes as they are now."""
         self._forget()
+        if nodes_changed(self.scan):
+            self._thread.renew()
         self._staged = True
         status = SimStatus(self)
         self._starting.append(status)

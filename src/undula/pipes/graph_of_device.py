@@ -37,3 +37,11 @@ def usable_graph(
     made = checked(placed(plain, place or {}), types)
     placeable(made, LocalPlacement().sites())
     return for_scans(made, types, name)
+
+
+def nodes_changed(scan: ScanGraph) -> bool:
+    """Whether another version of a node that the graph uses was saved since this was asked last."""
+    if not isinstance(scan.types, NodeFolder):
+        return False
+    changed = scan.types.refresh()
+    return any(spec.kind in changed for spec in scan.graph.nodes.values())

@@ -60,7 +60,7 @@ class GraphThread:
 
     def __init__(self, owner: Owner, idle_s: float) -> None:
         self._owner, self._idle_s = owner, idle_s
-        self._idle = False
+        self._idle = self._outdated = False
         self._work: queue.SimpleQueue[tuple[Work, Refused]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -99,6 +99,13 @@ class GraphThread:
             self.ask(do, refused)
             done.wait(timeout_s)
         return found[0] if found else None
+
+    def renew(self) -> None:
+        """End the graph now; the next work, which must be asked for behind this, starts it anew."""
+        self._outdated = True
+        runner = self.runner
+        if runner is not None:
+            runner.wake()
 
     def end(self, timeout_s: float) -> None:
         """Stop the graph, and wait for its end; after so long its processes are killed."""
@@ -153,6 +160,7 @@ class GraphThread:
     def _run(self) -> UndulaError | None:
         """Until the graph is over; why, when it broke. Raises: whatever breaks it."""
         owner = self._owner
+        self._outdated = False
         runner = owner.make_runner()
         runner.start()  # closes itself when it cannot
         try:
@@ -160,10 +168,11 @@ class GraphThread:
             owner.graph_began(runner)
             look_s, needed_at = LOOK_S, time.monotonic()
             while not runner.over and not runner.failed:
-                if self._do_all(runner) or owner.busy:
+                if not self._outdated and (self._do_all(runner) or owner.busy):
                     needed_at = time.monotonic()
-                elif time.monotonic() - needed_at > self._idle_s:
-                    get_logger().info("graph_idle", device=owner.name, idle_s=self._idle_s)
+                elif self._outdated or time.monotonic() - needed_at > self._idle_s:
+                    said = "graph_outdated" if self._outdated else "graph_idle"
+                    get_logger().info(said, device=owner.name, idle_s=self._idle_s)
                     runner.status.state = "ended"
                     self._idle = True
                     return None
