@@ -396,7 +396,9 @@ def register(app: typer.Typer) -> None:
     from undula.cli.pipes_set import clear, set_parameter
     from undula.cli.pipes_top import top
 
-    pipes.command("set", epilog=EXIT_HELP)(set_parameter)
-    for command in (keys, trust, show, check, run, rehearse, replay, top, clear):
+    negative = {"ignore_unknown_options": True}  # `replay -1`, `set cam low.low -5`
+    pipes.command("set", context_settings=negative, epilog=EXIT_HELP)(set_parameter)
+    pipes.command(context_settings=negative, epilog=EXIT_HELP)(replay)
+    for command in (keys, trust, show, check, run, rehearse, top, clear):
         pipes.command(epilog=EXIT_HELP)(command)
     app.add_typer(pipes, name="pipes")

@@ -50,6 +50,10 @@ def pipes(*words: object, code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
+def test_the_newest_run_is_asked_for_by_minus_one(place: Path) -> None:
+    assert "beamline 'default' has no history" in pipes("replay", "-1", code=3)
+
+
 def test_a_node_of_ones_own_is_in_graph_command_and_ledger_at_once(place: Path) -> None:
     graph = place / "live.yaml"
     assert "[nodes.bright.node] there is no node 'brightest'" in pipes("check", graph, code=2)

@@ -108,6 +108,14 @@ def test_yaml_json_and_python_make_the_same_graph(tmp_path: Path) -> None:
     assert load_graph(tmp_path / "live.yaml") == load_graph(tmp_path / "live.json") == built
 
 
+def test_a_policy_may_stand_in_the_quotes_of_an_edge() -> None:
+    quoted = GOOD.replace(
+        "{from: det.frames, to: rate.frames, policy: latest}", "'det -> rate: latest'"
+    )
+    assert quoted != GOOD
+    assert checked(read_graph(yaml.safe_load(quoted)), TYPES) == good()
+
+
 def test_a_graph_survives_being_written_and_read() -> None:
     graph = good()
     assert read_graph(graph.plain()) == graph

@@ -219,8 +219,11 @@ def _edge(value: Any, path: str, faults: Faults) -> EdgeSpec | None:
 
 
 def _arrow(text: str, others: dict[str, Any]) -> Any:
+    """The ends of an edge; in quotes, and in Python, a policy may stand behind them."""
     start, mark, end = text.partition("->")
-    return {"from": start.strip(), "to": end.strip()} | others if mark else text
+    end, _, policy = end.partition(": ")
+    said = {"policy": policy.strip()} if policy else {}
+    return {"from": start.strip(), "to": end.strip()} | said | others if mark else text
 
 
 def _policy(value: Mapping[str, Any], path: str, faults: Faults) -> Policy:
