@@ -13,6 +13,7 @@ from undula.client.arguments import plain
 from undula.core.errors import InputError, LimitError, UndulaError
 from undula.messages import PlanList, Readback
 from undula.messages.plans import PlanParameter, UserPlan
+from undula.testing.law import until
 
 
 def test_a_scan_waits_for_its_end_and_gives_its_run_number(client: Client) -> None:
@@ -74,6 +75,7 @@ def test_cancel_takes_out_a_waiting_scan_and_wait_says_so(client: Client, engine
     engine.diode.exposure_time = 0.02
     running = client.count(num=2000, wait=False)  # longer than any machine takes to cancel it
     waiting = client.count(num=1, wait=False)
+    until(lambda: running.status == "running", "the scan does not begin")
 
     waiting.cancel()
     running.cancel("enough")
