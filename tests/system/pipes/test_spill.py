@@ -8,6 +8,7 @@ import resource
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -111,9 +112,14 @@ def test_a_folder_that_cannot_be_written_is_refused(folder: Path) -> None:
 
 
 def test_a_producer_that_cannot_begin_gives_all_descriptors_back(folder: Path) -> None:
-    def is_open() -> set[str]:
+    def is_open() -> set[tuple[str, str]]:
+        """Slabs and spill files; other threads of this process open and close what they like."""
         gc.collect()  # an array may still keep a mapping
-        return set(os.listdir("/proc/self/fd"))
+        found = set()
+        for number in os.listdir("/proc/self/fd"):
+            with suppress(OSError):  # closed meanwhile
+                found.add((number, os.readlink(f"/proc/self/fd/{number}")))
+        return {one for one in found if "memfd:" in one[1] or str(folder) in one[1]}
 
     before = is_open()
     with pytest.raises(OSError, match="No such file"):
@@ -121,4 +127,4 @@ def test_a_producer_that_cannot_begin_gives_all_descriptors_back(folder: Path) -
             folder / "nowhere" / "det", frame_bytes=SIZE, budget_bytes=4 * SIZE, spill=folder,
             spill_bytes=ON_DISK * SIZE,
         )  # fmt: skip
-    assert is_open() == before
+    assert is_open() <= before
