@@ -92,8 +92,9 @@ class TiledFeed:
             try:
                 if not self._wanted(run.uid):
                     continue
-                writer = self._writer()
+                writer = None
                 for name, doc in documents:
+                    writer = writer or self._writer()
                     writer(name, doc)
             except UndulaError:
                 raise

@@ -89,6 +89,8 @@ class Steering:
         self._returned = self._cut = False
         self._stood_s = 0.0
         self._ended = threading.Event()
+        self.computes_s = COMPUTES_S
+        """So long a person's plan may compute on, s, before an abort ends it."""
         self.aside: Callable[[str], str] = lambda _: ""
         """Runs the hooks of a place (`on pause`) while the plan stands; returns what failed."""
         self.stop_aside: Callable[[], None] = lambda: None
@@ -323,7 +325,7 @@ class Steering:
         """End a person's plan that computes on without a message; until the item has ended."""
         while not self._ended.is_set():
             piece = OWN_CODE.piece
-            if self._ended.wait(COMPUTES_S):
+            if self._ended.wait(self.computes_s):
                 return
             while piece and OWN_CODE.interrupt(piece) and not self._ended.wait(AGAIN_S):
                 pass

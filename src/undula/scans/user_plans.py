@@ -155,19 +155,19 @@ def shell_names(devices: Registry) -> dict[str, Any]:
     return names
 
 
-def load_plan(source: PlanSource, devices: Registry) -> LoadedPlan:
-    """Make the plan. Raises: InputError that names the line; when it takes too long, when its
-    imports hang or crash.
+def load_plan(source: PlanSource, devices: Registry, limit_s: float = LIMIT_S) -> LoadedPlan:
+    """Make the plan. Raises: InputError that names the line; when it takes longer than `limit_s`,
+    when its imports hang or crash.
     """
     TRIALS.need(source)
     names = shell_names(devices) | {"__name__": f"plan_{source.name}"}
     define(source, names)
     refuse_forgotten(source)
     try:
-        plan = in_time(partial(_made, source, names), LIMIT_S)
+        plan = in_time(partial(_made, source, names), limit_s)
     except OverTimeError as late:
         raise InputError(
-            f"making the plan {source.name} took longer than {LIMIT_S:g} s",
+            f"making the plan {source.name} took longer than {limit_s:g} s",
             remedy="correct what does not end, or take what waits out of it",
             where=_line_at(source, late) or source.call[:200],
         ) from None

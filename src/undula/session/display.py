@@ -75,9 +75,10 @@ class TextDisplay(Views):
         stream: TextIO | None = None,
         plot: bool = True,
         listener: Callable[[str, dict[str, Any]], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
-        self._listener = listener
+        self._listener, self._clock = listener, clock
         self._out = stream or sys.stdout
         self._live = self._out.isatty() and os.environ.get("TERM") != "dumb"
         self._colour = wants_colour(self._out)
@@ -99,7 +100,7 @@ class TextDisplay(Views):
         ended = step.document is not None and step.document.name == "stop"
         if ended:
             self._draw(final=True)
-        elif time.monotonic() >= self._due:
+        elif self._clock() >= self._due:
             self._draw()
 
     def _open(self, opened: RunOpened) -> None:
@@ -112,7 +113,7 @@ class TextDisplay(Views):
         if view is None:
             self._waiting()
             return
-        began = time.monotonic()
+        began = self._clock()
         new = self._new_rows(view)
         if self._live:
             self._clear()
@@ -124,7 +125,7 @@ class TextDisplay(Views):
         if final:
             self._finish(view)
         self._out.flush()
-        ended = time.monotonic()
+        ended = self._clock()
         self._due = max(began + REDRAW_S, ended + RESTS * (ended - began))
 
     def _new_rows(self, view: RunView) -> list[str]:
@@ -164,7 +165,7 @@ class TextDisplay(Views):
     def _waiting(self) -> None:
         if not self._live or self._status is None or self._status.running is None:
             return
-        self._due = time.monotonic() + REDRAW_S
+        self._due = self._clock() + REDRAW_S
         self._clear()
         self._write([f"waiting in the queue behind {self._status.running.command}"[:WIDTH]])
         self._footer = 1

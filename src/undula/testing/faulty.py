@@ -71,6 +71,29 @@ class Hanging(Faulty):
         return super().read()
 
 
+class HangingSettings(Hanging):
+    """While the file `flag` exists, asking for its settings never ends."""
+
+    def read_configuration(self) -> dict[str, Any]:
+        """Nothing, after some time."""
+        self._hang()
+        return super().read_configuration()
+
+
+class HangingGraph(Hanging):
+    """A detector with a graph whose nodes never answer while the file `flag` exists."""
+
+    @property
+    def live_graph(self) -> HangingGraph:
+        """Its graph."""
+        return self
+
+    def clear(self, *_: Any) -> dict[str, Any]:
+        """Nothing, after some time."""
+        self._hang()
+        return {}
+
+
 class HangingMotor(Hanging):
     """The same, with a stop: a motor."""
 

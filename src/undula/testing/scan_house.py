@@ -47,6 +47,7 @@ class ScanHouse:
         folder: a temporary one; plan files, hooks and defaults go into its folder `plans`.
         devices: device file (YAML) as text.
         describe: reads plan files; by default in this process, which is quicker.
+        leases: who has which device; by default nobody has any.
         settings: further fields of `BeamlineSettings`.
     """
 
@@ -57,6 +58,7 @@ class ScanHouse:
         *,
         packages: Sequence[EntryPoint] = (),
         describe: Describe = answer,
+        leases: Leases | None = None,
         **settings: Any,
     ) -> None:
         log.configure("house", None)
@@ -86,7 +88,7 @@ class ScanHouse:
             self.catalogue,
             self.documents_out,
             touched=Touched(folder / "touched", self.devices),
-            leases=Leases(),
+            leases=Leases() if leases is None else leases,
             engine=self.engine,
             changed=self.notify,
             finished=self._finished,

@@ -24,6 +24,7 @@ from undula.bus.endpoints import (
     ENGINE_DEVICES,
     ENGINE_METADATA,
     ENGINE_MOVE,
+    ENGINE_PLANS,
     ENGINE_QUEUE,
     ENGINE_READ,
     ENGINE_SCAN,
@@ -44,6 +45,8 @@ from undula.messages import (
     ItemFinished,
     MetadataRequest,
     MoveRequest,
+    PlanList,
+    PlansRequest,
     QueueItem,
     QueueRequest,
     QueueStatus,
@@ -64,6 +67,7 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     ENGINE_DEVICES,
     ENGINE_METADATA,
     ENGINE_QUEUE,
+    ENGINE_PLANS,
 )
 LIMIT_MM = 10.0
 
@@ -84,6 +88,9 @@ class ToyEngine:
         self._status = QueueStatus(state="idle")
         self._numbers = 0
         self.metadata: dict[str, Any] = {}
+        self.plans = PlanList(plans=[])
+        """Plans of plan files, as it tells them; it runs those of Bluesky alone."""
+        self.asked: list[ScanRequest] = []
         self._ended = threading.Event()
         self._resumed = threading.Event()
         self._threads = [
@@ -136,6 +143,11 @@ class ToyEngine:
             return self._steer(request)
         if isinstance(request, MetadataRequest):
             return self._describe_runs(request)
+        return self._listed(isinstance(request, PlansRequest))
+
+    def _listed(self, plans: bool) -> dict[str, Any]:
+        if plans:
+            return self.plans.model_dump()
         return {"devices": [info.model_dump() for info in self._infos()], "source": "toy"}
 
     def _describe_runs(self, request: MetadataRequest) -> dict[str, Any]:
@@ -150,6 +162,9 @@ class ToyEngine:
         return self.devices[name]
 
     def _scan(self, request: ScanRequest) -> dict[str, Any]:
+        self.asked.append(request)
+        if request.plan != "dscan" and not hasattr(bp, request.plan):
+            raise InputError(f"there is no plan {request.plan!r}", remedy="see bluesky.plans")
         axes = [a for a in request.args if isinstance(a, str)]
         for name in (*axes, *(request.detectors or [])):
             self._device(name)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -102,14 +103,14 @@ holes:
 """
 GATE = '''"""A node that is slow on request."""
 
-import time
+import fcntl
 from pathlib import Path
 
 from undula.pipes.nodes.base import Node, Port, parameter
 
 
 class Gate(Node):
-    """Waits while there is a file `shut`."""
+    """Waits while somebody holds the file `shut`."""
 
     outputs = (Port("total", "the sum of a frame", ndim=0, kinds="f", unit="counts"),)
     covers = "frame"
@@ -119,8 +120,8 @@ class Gate(Node):
         self.total = 0.0
 
     def accumulate(self, frame):
-        while Path(self.folder, "shut").exists():
-            time.sleep(0.02)
+        with Path(self.folder, "shut").open() as shut:
+            fcntl.flock(shut, fcntl.LOCK_SH)
         self.total = float(frame.data.sum())
 
     def result(self):
@@ -158,6 +159,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With the node that is slow on request, and the file that makes it so."""
     made = tmp_path_factory.mktemp("gate")
     (made / "gate.py").write_text(GATE)
+    (made / "shut").touch()
     (made / "even.py").write_text(EVEN)
     return made
 
@@ -169,6 +171,14 @@ def client(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Iterator[C
     devices.write_text(DEVICES.replace("FOLDER", str(folder)))
     with local_beamline(devices=devices) as beamline, beamline.connect() as client:
         yield client
+
+
+@contextmanager
+def held(shut: Path) -> Iterator[None]:
+    """The gate is shut."""
+    with shut.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def workers(client: Client) -> list[int]:
@@ -312,16 +322,12 @@ def test_each_process_is_killed_in_mid_scan_and_every_point_has_its_frame(client
 def test_an_edge_that_cannot_keep_up_pauses_the_scan_which_goes_on_by_itself(
     client: Client, folder: Path
 ) -> None:
-    shut = folder / "shut"
     told: SimpleQueue[QueueStatus] = SimpleQueue()
-    with closing(client.link.connector.subscribe(QUEUE_STATUS, told.put)):
-        shut.touch()
+    hearing = closing(client.link.connector.subscribe(QUEUE_STATUS, told.put))
+    with hearing, held(folder / "shut"):
         scan = client.scan("samx", 0, 1, 400, detectors=["slow"], wait=False)
-        try:
-            while not (said := told.get(timeout=60).message).startswith("paused by itself"):
-                pass
-        finally:
-            shut.unlink()
+        while not (said := told.get(timeout=60).message).startswith("paused by itself"):
+            pass
     assert "[slow] edge det.frames -> gate.frames cannot keep up" in said
     scan.wait(60)
     assert scan.run.status == "success", scan.run.record.reason
@@ -446,14 +452,10 @@ def test_a_part_of_a_parameter_is_changed_in_mid_scan_and_the_run_says_so(
 ) -> None:
     before = the_run(client.scan("samx", 0, 1, 1, detectors=["cam"]))
     roi = client.pipes["cam"]["roi"]
-    shut = folder / "shut"
-    shut.touch()  # so that the scan is under way until this is gone
-    try:
+    with held(folder / "shut"):  # so long the scan is under way
         scan = client.scan("samx", 0, 1, 20, detectors=["cam", "slow"], wait=False)
         next(scan.documents())  # the run is open
         roi.rois.half.width = 16
-    finally:
-        shut.unlink()
     try:
         scan.wait(60)
         assert roi.rois.half.width == 16

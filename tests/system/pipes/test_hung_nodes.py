@@ -17,8 +17,9 @@ from undula.pipes.detector import GraphDetector
 from undula.pipes.errors import PipeError
 from undula.pipes.graph import Graph, GraphBuilder, checked
 from undula.pipes.nodes.user_nodes import NodeFolder
-from undula.pipes.runner import Runner, placement
+from undula.pipes.runner import Runner
 from undula.pipes.runner import runner as runner_module
+from undula.pipes.runner.placement import LocalPlacement
 
 HANGS = '''
 import signal
@@ -85,11 +86,10 @@ def ended(pid: int) -> None:
 
 
 def test_a_node_that_does_not_listen_makes_nobody_wait_and_is_killed_at_last(
-    nodes: Path, monkeypatch: pytest.MonkeyPatch
+    nodes: Path,
 ) -> None:
-    monkeypatch.setattr(placement, "KEPT_BYTES", 20_000)
-    types = NodeFolder(nodes)
-    with Runner(graph(types), types, nodes=nodes) as runner:
+    types, here = NodeFolder(nodes), LocalPlacement(kept_bytes=20_000)
+    with Runner(graph(types), types, nodes=nodes, placement=here) as runner:
         runner.begin(triggered=True)
         runner.trigger("det")
         while not (nodes / "hung").exists():

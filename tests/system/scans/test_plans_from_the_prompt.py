@@ -110,11 +110,10 @@ def test_a_plan_of_an_installed_package_is_a_name_at_the_prompt(prompt: Typist) 
 
 BLOCKS = """
 def blocks(flag):
-    import pathlib, time
+    import pathlib
     yield from bps.open_run()
     pathlib.Path(flag).with_suffix(".begun").touch()
-    while not pathlib.Path(flag).exists():  # the loop of the RunEngine stands still meanwhile
-        time.sleep(0.01)
+    pathlib.Path(flag).read_text()  # the loop of the RunEngine stands still until somebody writes
     yield from bps.close_run()
 """
 
@@ -123,6 +122,7 @@ def test_the_queue_is_served_while_a_plan_blocks_the_loop_of_the_run_engine(
     prompt: Typist, tmp_path: Path
 ) -> None:
     flag = tmp_path / "flag"
+    os.mkfifo(flag)
     prompt(BLOCKS)
     scan = prompt(f"queue.add(blocks, {str(flag)!r})")
     until(flag.with_suffix(".begun").exists, "the plan does not begin")
@@ -131,7 +131,7 @@ def test_the_queue_is_served_while_a_plan_blocks_the_loop_of_the_run_engine(
     assert queue.hold(1, "not yet").waiting[0].held_by
     assert queue.release(1).state == "running"
     assert prompt.client.devices.diode.read()
-    flag.touch()
+    flag.write_text("go on")
     assert scan.wait(PATIENCE_S).status == "success"
     assert later.wait(PATIENCE_S).status == "success"
 

@@ -56,19 +56,15 @@ def test_a_slice_is_a_list_of_runs_by_number_or_by_place_from_the_newest(
 
 @pytest.mark.parametrize("part", [slice(2, 4), slice(-4, -3), slice(None, -4)])
 def test_a_slice_reads_only_the_runs_that_it_gives(
-    runs: Runs, part: slice, monkeypatch: pytest.MonkeyPatch
+    runs: Runs, catalogue: SqliteCatalogue, part: slice
 ) -> None:
-    import undula.catalogue.sqlite as module
-
-    read: list[int] = []
-
-    def record(**fields: Any) -> RunRecord:
-        read.append(fields["number"])
-        return RunRecord(**fields)
-
-    monkeypatch.setattr(module, "RunRecord", record)
     given = [run.number for run in runs[part]]
-    assert sorted(read) == given != []
+    with catalogue.writing() as db:  # whoever reads another one fails
+        others = ",".join(str(n) for n in (1, 2, 3, 5, 6) if n not in given)
+        db.execute(f"UPDATE runs SET metadata = 'no JSON' WHERE number IN ({others})")
+    with pytest.raises(ValueError, match="Expecting value"):
+        _ = runs[:]
+    assert [run.number for run in runs[part]] == given != []
 
 
 @pytest.mark.parametrize("key", [2.5, None, True, slice(1.5, None), slice(1, -1), slice(1, 5, 0)])

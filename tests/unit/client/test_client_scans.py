@@ -157,19 +157,14 @@ def test_a_count_time_is_nothing_or_more(client: Client, time: float) -> None:
 
 @pytest.mark.parametrize("plan", ["align", "beam.align"])
 def test_what_a_plan_takes_itself_goes_to_it_by_either_of_its_names(
-    client: Client, monkeypatch: pytest.MonkeyPatch, plan: str
+    client: Client, engine: Any, plan: str
 ) -> None:
     words = [PlanParameter(name=name) for name in ("name", "sample", "front")]
     mine = UserPlan(name="align", origin="beam", parameters=words)
-    monkeypatch.setattr(client.plans, "list", lambda: PlanList(plans=[mine]))
-    asked: dict[str, Any] = {}
-
-    def ask(*_: Any, **fields: Any) -> dict[str, Any]:
-        asked.update(fields)
-        return {}
-
-    monkeypatch.setattr(client.link, "ask", ask)
-    client.submit(plan, name="foo", sample="A", front=True)
-    assert asked["kwargs"] == {"name": "foo", "sample": "A", "front": True}
-    assert "title" not in asked["metadata"]
-    assert (asked["queue"].sample, asked["queue"].place.at) == ("", "end")
+    engine.plans = PlanList(plans=[mine])
+    with pytest.raises(InputError, match="there is no plan"):
+        client.submit(plan, name="foo", sample="A", front=True)
+    (asked,) = engine.asked
+    assert asked.kwargs == {"name": "foo", "sample": "A", "front": True}
+    assert "title" not in asked.metadata
+    assert (asked.queue.sample, asked.queue.place.at) == ("", "end")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from undula.core.errors import InputError
-from undula.scans.fit_check import check_fits
 from undula.testing.scan_house import ScanHouse
 
 DEVICES = """
@@ -79,24 +77,3 @@ def test_a_detector_that_the_scan_adds_may_be_fitted_and_what_is_no_fit_is_told(
     assert house.check(*SCAN, metadata={"fit": "none"})
     with pytest.raises(InputError, match="5 is no fit"):
         house.check(*SCAN, metadata={"fit": 5})
-
-
-def test_no_device_is_asked_for_its_keys_where_one_is_fitted_by_its_name(
-    house: ScanHouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (house.plans / "count_plan.py").write_text(
-        "def count_plan():\n    yield from bp.count([D.i0])\n"
-    )
-    asked: list[str] = []
-    device = house.devices["diode"]
-    given = device.describe
-
-    def describe() -> Any:
-        asked.append("diode")
-        return given()
-
-    scan = house.check("count_plan")
-    monkeypatch.setattr(device, "describe", describe)
-    request = scan.request.model_copy(update={"metadata": fit("i0")})
-    assert check_fits(replace(scan, request=request), house.devices, lambda _: True) == []
-    assert asked == []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import threading
-import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ class Yielding(MemoryDocuments):
     """Lets other threads run before it takes a document, as a lock or a socket does."""
 
     def put(self, key: str, index: int, payload: bytes, *, closing: bool = False) -> None:
-        time.sleep(0)
+        os.sched_yield()
         super().put(key, index, payload, closing=closing)
 
 

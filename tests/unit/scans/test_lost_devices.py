@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any, cast
 
@@ -74,15 +73,21 @@ def test_devices_of_no_scan_do_not_matter(devices: Registry) -> None:
 
 
 def test_the_settings_of_a_device_that_hangs_are_waited_for_no_longer_than_its_reading(
-    devices: Registry, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    free, nobody = threading.Event(), cast("Any", None)
+    flag, nobody = tmp_path / "hang", cast("Any", None)
+    (tmp_path / "devices.yaml").write_text(
+        "slow: {deviceClass: undula.testing.faulty.HangingSettings, enabled: true,\n"
+        f"       readoutPriority: monitored, deviceConfig: {{flag: {flag}}}}}\n"
+    )
+    devices = Registry(load_device_file(tmp_path / "devices.yaml"))
+    devices.connect()
     desk = DeviceDesk(devices, Attendant(), nobody, nobody)
-    assert "samx" in desk.read_configuration(["samx"])["readings"]
-    monkeypatch.setattr(devices["diode"].obj, "read_configuration", lambda: free.wait(60) or {})
+    assert desk.read_configuration(["slow"])["readings"] == {"slow": {}}
+    flag.touch()
     try:
         with pytest.raises(DeviceError, match="it does not answer") as told:
-            desk.read_configuration(["diode"], 0.05)
-        assert told.value.device == "diode"
+            desk.read_configuration(["slow"], 0.05)
+        assert told.value.device == "slow"
     finally:
-        free.set()
+        flag.unlink()

@@ -6,13 +6,14 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 
 from undula.core.errors import StorageError
 from undula.messages import QueueRequest, QueueStatus
+from undula.scans.leases import Leases
 from undula.scans.stopped import Stops
 from undula.scans.user_plans import OWN_CODE
 from undula.testing.scan_house import ScanHouse
@@ -34,6 +35,20 @@ def two():
     yield from bp.count([diode], 2)
 """
 STAMPS = itertools.count(1)
+
+
+class Contested(Leases):
+    """Ada takes the `contested` device, once, just after somebody was told that it is free."""
+
+    contested = ""
+
+    def wait_free(self, devices: Iterable[str], *words: Any, **more: Any) -> str:
+        names = list(devices)
+        found = super().wait_free(names, *words, **more)
+        if self.contested in names:
+            self.take([self.contested], "the move of Ada")
+            self.contested = ""
+        return found
 
 
 class Steered:
@@ -75,7 +90,7 @@ class Steered:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Steered]:
     folder = tmp_path_factory.mktemp("house")
-    house = ScanHouse(folder, DEVICES)
+    house = ScanHouse(folder, DEVICES, leases=Contested())
     yield Steered(house, Stops(folder / "stopped"))
     house.close()
 
@@ -235,23 +250,23 @@ def test_an_abort_just_before_the_hooks_of_a_pause_begin_ends_them_at_once(
     assert house.wait().reason == "now"
 
 
-def test_a_full_disk_does_not_keep_the_scan_running_when_all_is_to_stop(
-    scans: Steered, monkeypatch: pytest.MonkeyPatch
+def test_a_disk_that_takes_nothing_does_not_keep_the_scan_running_when_all_is_to_stop(
+    scans: Steered,
 ) -> None:
     house = scans.house
     first = house.ask("count", 400, delay=0.01)
     house.ask("count", 1)
     scans.taken()
 
-    def full(*_: object) -> None:
-        raise StorageError("the disk is full", remedy="make room")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(house.catalogue, "finish_items", full)
-        patched.setattr(house.catalogue, "keep_queue", full)
-        with pytest.raises(StorageError, match=r"all ends.*the disk is full"):
+    with house.catalogue.writing() as db:
+        pass
+    db.execute("PRAGMA query_only=1")
+    try:
+        with pytest.raises(StorageError, match=r"all ends.*readonly"):
             scans.do("stop_all")
         ended = {one.item_id: one.exit_status for one in (house.wait(), house.wait())}
+    finally:
+        db.execute("PRAGMA query_only=0")
     assert ended.pop(first) == "abort"
     assert list(ended.values()) == ["removed"]
     assert not house.runner.status().waiting
@@ -259,18 +274,11 @@ def test_a_full_disk_does_not_keep_the_scan_running_when_all_is_to_stop(
 
 @pytest.mark.parametrize("device", ["diode", "changer"])
 def test_a_scan_waits_again_for_a_device_that_somebody_else_was_quicker_to_take(
-    scans: Steered, monkeypatch: pytest.MonkeyPatch, device: str
+    scans: Steered, device: str
 ) -> None:
     house, leases = scans.house, scans.house.runner.leases
-    free, quicker = leases.wait_free, iter([True])
-
-    def wait_free(names: Sequence[str], *words: Any, **more: Any) -> str:
-        found = free(names, *words, **more)
-        if device in names and next(quicker, False):
-            leases.take([device], "the move of Ada")
-        return found
-
-    monkeypatch.setattr(leases, "wait_free", wait_free)
+    assert isinstance(leases, Contested)
+    leases.contested = device
     house.ask("count", 2, queue={"sample": "S1" if device == "changer" else ""})
     house.until(lambda: "Ada" in house.runner.status().waiting_for, "it does not wait")
     leases.release("the move of Ada")
@@ -287,10 +295,10 @@ def test_the_time_that_a_scan_has_run_stands_still_in_a_pause(scans: Steered) ->
 
 
 def test_a_plan_that_computes_for_ever_is_ended_by_an_abort_and_the_next_scan_runs(
-    scans: Steered, monkeypatch: pytest.MonkeyPatch
+    scans: Steered,
 ) -> None:
-    monkeypatch.setattr("undula.scans.steering.COMPUTES_S", 0.2)
     house = scans.house
+    house.runner.steering.computes_s = 0.2
     (house.plans / "endless.py").write_text(
         "def endless():\n    yield from bps.open_run()\n    try:\n        while True:\n"
         "            pass\n    finally:\n        yield from bps.mv(samy, 2)\n"

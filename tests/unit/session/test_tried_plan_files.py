@@ -106,11 +106,11 @@ def test_reload_plans_tries_a_file_again_that_was_refused(tmp_path: Path) -> Non
 
 
 def test_the_limit_holds_here_as_well_for_a_file_that_was_quick_when_it_was_tried(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr("undula.session.planning.files.LIMIT_S", 0.2)
     (tmp_path / "odd.py").write_text("import time\ntime.sleep(1000)\n")
-    folder = folder_of(tmp_path, {}, FileTrials(PATIENT_S, None, lambda *_: ""))
+    trials = FileTrials(PATIENT_S, None, lambda *_: "")
+    folder = PlanFolder(tmp_path, dict, trials, limit_s=0.2)
     assert re.search(r"odd.py, line 2: time.sleep\(1000\)\] it took longer", folder.reload())
 
 

@@ -85,7 +85,14 @@ class Placement(Protocol):
 
 
 class LocalPlacement:
-    """Every process on this host, started from here."""
+    """Every process on this host, started from here.
+
+    Args:
+        kept_bytes: so much is kept for one that does not listen, before it is killed.
+    """
+
+    def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
+        self._kept_bytes = kept_bytes
 
     def sites(self) -> Mapping[str, Site]:
         """This host alone."""
@@ -94,18 +101,18 @@ class LocalPlacement:
     def start(self, process: str, host: str = HERE) -> LocalProcess:
         """A process with a socket pair to it, in which its death is an end of file."""
         del process, host
-        return LocalProcess()
+        return LocalProcess(self._kept_bytes)
 
 
 class LocalProcess:
     """A worker in a process of its own, forked from the one that has imported all it needs."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
         try:
             ours, self._child = _forked()
         except PipeError:  # the parent died just now: there is a new one
             ours, self._child = _forked()
-        self.line = Line(ours, kept_bytes=KEPT_BYTES)
+        self.line = Line(ours, kept_bytes=kept_bytes)
         self.pid = self._child.pid
 
     def wait(self, timeout_s: float | None = None) -> int | None:

@@ -50,6 +50,7 @@ class PlanFolder:
         place: the folder; it need not exist. None: there is none.
         here: gives the names of the prompt, which get the functions.
         trials: tries files before they are read here.
+        limit_s: reading one here takes no longer.
     """
 
     def __init__(
@@ -57,8 +58,9 @@ class PlanFolder:
         place: Path | None,
         here: Callable[[], dict[str, Any]],
         trials: FileTrials | None = None,
+        limit_s: float = LIMIT_S,
     ) -> None:
-        self.place = place
+        self.place, self._limit_s = place, limit_s
         self._here = here
         self.trials = FileTrials() if trials is None else trials
         self._files: dict[Path, _File] = {}
@@ -118,7 +120,7 @@ class PlanFolder:
 
     def _read(self, path: Path, stamp: Stamp, text: str) -> str:
         try:
-            with at_most(LIMIT_S):
+            with at_most(self._limit_s):
                 functions = self._functions_of(path, text)
         except UndulaError as error:
             return self._faulty(path, stamp, str(error))[0]
