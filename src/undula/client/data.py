@@ -7,6 +7,7 @@ the extra `data`: `pip install undula[data]`. Nothing of a file is held open.
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,7 @@ class Layout:
         return point_of_each_cell(self.shape, self.back)
 
 
-class Tables(RunData):
+class Tables(RunData, ABC):
     """What runs and joined runs have in common: `to_xarray()`, `to_pandas()`, `fit()`."""
 
     models: Path | None = None
@@ -196,13 +197,13 @@ class Tables(RunData):
         _, last = np.unique(taken[::-1], return_index=True)
         return points - 1 - last
 
+    @abstractmethod
     def _taken(self, points: int) -> Any:
         """The point of each row, from 0."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _array(self, key: str, place: Any | None, points: int) -> Any:
         """An array that xarray takes: by row, or by the place of each row in a grid."""
-        raise NotImplementedError
 
     def _dimension(self, layout: Layout) -> str:
         return layout.axes[0] if len(layout.axes) == 1 else "seq_num"

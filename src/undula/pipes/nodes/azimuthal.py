@@ -97,12 +97,12 @@ class RadialProfile(Node):
         return cast(BaseModel, values)
 
     @classmethod
-    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:
         """One number a ring."""
         return dict.fromkeys(("intensity", "radius", "pixels"), (values.bins,))
 
     @classmethod
-    def misfits(cls, values: Any, inputs: Mapping[str, Shape], frames: int) -> Iterable[Misfit]:  # noqa: ARG003
+    def misfits(cls, values: Any, inputs: Mapping[str, Shape], frames: int) -> Iterable[Misfit]:
         """Rings that begin beyond the farthest corner."""
         if "frames" not in inputs or not all(inputs["frames"]):
             return
@@ -213,12 +213,12 @@ class Azimuthal(Node):
     files = ("poni", "mask")
 
     @classmethod
-    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:
         """One number a bin."""
         return dict.fromkeys(("intensity", "axis", "sigma"), (values.bins,))
 
     @classmethod
-    def misfits(cls, values: Any, inputs: Mapping[str, Shape], frames: int) -> Iterable[Misfit]:  # noqa: ARG003
+    def misfits(cls, values: Any, inputs: Mapping[str, Shape], frames: int) -> Iterable[Misfit]:
         """A geometry or a mask that is not there, or is that of another detector."""
         shape = inputs.get("frames")
         remedy, theirs = "name a PONI file, e.g. of pyFAI-calib2", None

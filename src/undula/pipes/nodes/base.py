@@ -257,7 +257,7 @@ class Node:
         """Write what waits, let go of files and threads; after the last `result`."""
 
     @classmethod
-    def unit_of(cls, port: str, parameters: Mapping[str, Any]) -> str:  # noqa: ARG003  # of others
+    def unit_of(cls, port: str, parameters: Mapping[str, Any]) -> str:
         """The unit of an output, with these parameters; `AS_INPUT` where it is that of the input.
 
         Extend it where a parameter says the unit.
@@ -265,7 +265,7 @@ class Node:
         return next((one.unit for one in cls.outputs if one.name == port), "")
 
     @classmethod
-    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:
         """The shapes of outputs that are known before it runs, by port; numbers need not be named.
 
         Args:
@@ -276,7 +276,7 @@ class Node:
 
     @classmethod
     def misfits(
-        cls, values: Any, inputs: Mapping[str, Shape], frames: int  # noqa: ARG003
+        cls, values: Any, inputs: Mapping[str, Shape], frames: int
     ) -> Iterable[Misfit]:  # fmt: skip
         """What does not fit: which parameter, what is wrong, the remedy. Asked before it runs.
 

@@ -28,7 +28,7 @@ class Compress(Node):
     masked = "pixels are not looked at"
 
     @classmethod
-    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:
         """As they came."""
         return dict.fromkeys(("frames",), inputs["frames"]) if "frames" in inputs else {}
 
@@ -62,7 +62,7 @@ class Decompress(Node):
     masked = "pixels are not looked at"
 
     @classmethod
-    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:
         """As they came."""
         return dict.fromkeys(("frames",), inputs["frames"]) if "frames" in inputs else {}
 

@@ -123,12 +123,12 @@ class Correct(Node):
     files = ("dark", "flat", "mask")
 
     @classmethod
-    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:
         """As they came."""
         return {"frames": inputs["frames"]} if "frames" in inputs else {}
 
     @classmethod
-    def misfits(cls, values: Any, inputs: Mapping[str, Shape], frames: int) -> Iterable[Misfit]:  # noqa: ARG003
+    def misfits(cls, values: Any, inputs: Mapping[str, Shape], frames: int) -> Iterable[Misfit]:
         """Images that are not there, or of another shape than the frames."""
         return misfits_of_files(values, cls.files, inputs.get("frames"))
 

@@ -83,7 +83,7 @@ class PositionJoin(Node):
     )
 
     @classmethod
-    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:
         """The frames as they came, and a row of positions."""
         found = {"positions": inputs["positions"] or (1,)} if "positions" in inputs else {}
         return found | ({"frames": inputs["frames"]} if "frames" in inputs else {})

@@ -78,7 +78,7 @@ class LiveSource(Source):
         self._thread: threading.Thread | None = None
 
     @classmethod
-    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:
         """What it was told."""
         return {} if values.shape is None else {"frames": values.shape}
 

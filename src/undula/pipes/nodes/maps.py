@@ -238,7 +238,7 @@ class PositionMap(Node):
         return dict.fromkeys(("map", "counts"), (*pixels, *inputs["values"]))
 
     @classmethod
-    def misfits(cls, values: Any, inputs: Mapping[str, Shape], frames: int) -> Iterable[Misfit]:  # noqa: ARG003
+    def misfits(cls, values: Any, inputs: Mapping[str, Shape], frames: int) -> Iterable[Misfit]:
         """Images in place of numbers, and more axes than there are positions."""
         positions = inputs.get("positions")
         if positions is not None and positions[0] < len(values.axes):

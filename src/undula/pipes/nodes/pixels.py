@@ -54,7 +54,7 @@ class Threshold(Node):
     highest: bool = parameter(False, HIGHEST)
 
     @classmethod
-    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:
         """As they came."""
         return dict.fromkeys(("frames",), inputs["frames"]) if "frames" in inputs else {}
 
@@ -96,7 +96,7 @@ class Hits(Node):
     highest: bool = parameter(False, HIGHEST)
 
     @classmethod
-    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:
         """As they came."""
         return dict.fromkeys(("frames",), inputs["frames"]) if "frames" in inputs else {}
 
@@ -195,7 +195,7 @@ class Binning(Node):
         return {"frames": (height // values.rows, width // values.columns)}
 
     @classmethod
-    def misfits(cls, values: Any, inputs: Mapping[str, Shape], frames: int) -> Iterable[Misfit]:  # noqa: ARG003
+    def misfits(cls, values: Any, inputs: Mapping[str, Shape], frames: int) -> Iterable[Misfit]:
         """Blocks that are too large, or do not fill the frame."""
         for at, name in enumerate(("rows", "columns")):
             wrong = (

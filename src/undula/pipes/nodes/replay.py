@@ -56,7 +56,7 @@ class Replay(Source):
     packing = "packed"
 
     @classmethod
-    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:
         """That of the recorded frames, where the file is there already."""
         if not values.file:
             return {}

@@ -222,12 +222,12 @@ class RoiStatistics(Node):
     highest: bool = parameter(False, "in integers the dtype's highest number means: no value")
 
     @classmethod
-    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:
         """One number a region."""
         return dict.fromkeys(STATISTICS, (len(values.rois),))
 
     @classmethod
-    def misfits(cls, values: Any, inputs: Mapping[str, Shape], frames: int) -> Iterable[Misfit]:  # noqa: ARG003
+    def misfits(cls, values: Any, inputs: Mapping[str, Shape], frames: int) -> Iterable[Misfit]:
         """Regions without a pixel."""
         if "frames" not in inputs:
             return

@@ -70,7 +70,7 @@ class SimulatedDetector(Source):
             self._drawn = []
 
     @classmethod
-    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:
         """(height, width)."""
         return {"frames": (values.height, values.width)}
 

@@ -62,7 +62,7 @@ class _Images(Node):
     one_shape = True
 
     @classmethod
-    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:
         """Images as large as the frames."""
         images = (port.name for port in cls.outputs if port.ndim == 2)
         return dict.fromkeys(images, inputs["frames"]) if "frames" in inputs else {}
@@ -295,7 +295,7 @@ class Histogram(Node):
         return cast(BaseModel, values)
 
     @classmethod
-    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:  # noqa: ARG003
+    def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:
         """Bins, and their edges."""
         return {"counts": (values.bins,), "edges": (values.bins + 1,)}
 
