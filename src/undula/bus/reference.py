@@ -6,12 +6,12 @@ fails when they differ. Run: `python -m undula.bus.reference --write` in the pro
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
 from undula.bus.access import reference_text
 from undula.bus.endpoints import ENDPOINTS
+from undula.core.generated import compare_or_write
 
 _HEAD = """\
 # Endpoints
@@ -48,18 +48,9 @@ PAGES = {
 
 def main(argv: list[str] | None = None) -> int:
     """Compare the pages with the code, or write them. Exit: 0 equal or written, 1 different."""
-    parser = argparse.ArgumentParser(description="Endpoint reference and access rules.")
-    parser.add_argument("--write", action="store_true", help="rewrite the pages")
-    arguments = parser.parse_args(argv)
-    different = 0
-    for path, text in PAGES.items():
-        if arguments.write:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text(), encoding="utf-8")
-        elif not path.exists() or path.read_text(encoding="utf-8") != text():
-            sys.stderr.write(f"{path} differs: run python -m undula.bus.reference --write\n")
-            different = 1
-    return different
+    return compare_or_write(
+        "undula.bus.reference", "Endpoint reference and access rules.", PAGES, argv
+    )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ In: `BeamlineSettings`. Out: `docs/reference/beamline_file.md` and `.schema.json
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from undula.core.generated import compare_or_write
 from undula.core.settings import BeamlineSettings
 
 FOLDER = Path("docs/reference")
@@ -147,21 +147,10 @@ PAGES = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Compare the files with the code, or write them. Exit: 0 equal or written, 1 different."""
-    parser = argparse.ArgumentParser(description="The settings of a beamline.")
-    parser.add_argument("--write", action="store_true", help="rewrite the files")
-    arguments = parser.parse_args(argv)
-    different = 0
-    for path, text in PAGES.items():
-        if arguments.write:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text(), encoding="utf-8")
-        elif not path.exists() or path.read_text(encoding="utf-8") != text():
-            sys.stderr.write(
-                f"{path} differs: run python -m undula.core.settings_reference --write\n"
-            )
-            different = 1
-    return different
+    """Compare the pages with the code, or write them. Exit: 0 equal or written, 1 different."""
+    return compare_or_write(
+        "undula.core.settings_reference", "The settings of a beamline.", PAGES, argv
+    )
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ class LiveGraph:
     def __init__(self, scan: ScanGraph, thread: GraphThread) -> None:
         self.scan = scan
         """The graph with its parameters as they are now."""
+        self.answer_s = CHANGE_S
+        """So long one waits for a node to do what it was asked, s."""
         self._thread = thread
         self._lock = threading.Lock()
         self._changes: list[dict[str, Any]] | None = None
@@ -104,7 +106,7 @@ class LiveGraph:
             work(runner)
             done.append(True)
 
-        refused = self._thread.wait_for(do, CHANGE_S)
+        refused = self._thread.wait_for(do, self.answer_s)
         if refused is not None:
             raise refused
         if not done:

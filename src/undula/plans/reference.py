@@ -6,13 +6,14 @@ test fails when they differ. Run: `python -m undula.plans.reference --write` in 
 
 from __future__ import annotations
 
-import argparse
 import ast
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from undula.core.generated import compare_or_write
 from undula.plans.arguments import Argument
 from undula.plans.catalogue import typed
 from undula.plans.declared import DeclaredPlan
@@ -124,19 +125,9 @@ def pages() -> dict[Path, str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Compare the files with the code, or write them. Exit: 0 equal or written, 1 different."""
-    parser = argparse.ArgumentParser(description="The catalogue of plans.")
-    parser.add_argument("--write", action="store_true", help="rewrite the files")
-    arguments = parser.parse_args(argv)
-    different = 0
-    for path, text in pages().items():
-        if arguments.write:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        elif not path.exists() or path.read_text(encoding="utf-8") != text:
-            sys.stderr.write(f"{path} differs: run python -m undula.plans.reference --write\n")
-            different = 1
-    return different
+    """Compare the pages with the code, or write them. Exit: 0 equal or written, 1 different."""
+    made = {path: partial(str, text) for path, text in pages().items()}
+    return compare_or_write("undula.plans.reference", "The catalogue of plans.", made, argv)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ moment. Out: nothing, or an AssertionError that says which part of the law was b
 
 from __future__ import annotations
 
+import os
+import select
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -125,3 +127,16 @@ def check_law(closed: RunFileClosed, acknowledged: int, log: Path) -> int:
     if not set(values) <= {int(value) for value in noted(log, "count")}:
         raise AssertionError(f"{path.name}: it holds what was never measured")
     return len(values)
+
+
+def ended(pid: int, timeout_s: float = PATIENCE_S) -> None:
+    """Wait for the end of any process. Raises: AssertionError when it is still there."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if not select.select([handle], [], [], timeout_s)[0]:
+            raise AssertionError(f"{pid} is still there")
+    finally:
+        os.close(handle)

@@ -12,14 +12,13 @@ from pathlib import Path
 import pytest
 
 from undula.core.errors import BusyError, DeviceError
-from undula.pipes import live_graph
 from undula.pipes.detector import GraphDetector
 from undula.pipes.errors import PipeError
 from undula.pipes.graph import Graph, GraphBuilder, checked
 from undula.pipes.nodes.user_nodes import NodeFolder
 from undula.pipes.runner import Runner
-from undula.pipes.runner import runner as runner_module
 from undula.pipes.runner.placement import LocalPlacement
+from undula.testing.law import ended
 
 HANGS = '''
 import signal
@@ -75,16 +74,6 @@ def graph(types: NodeFolder) -> Graph:
     return checked(made.edge("det -> bad").graph(), types)
 
 
-def ended(pid: int) -> None:
-    """Wait for the end of any process."""
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    assert select.select([handle], [], [], 60)[0], f"{pid} is still there"
-    os.close(handle)
-
-
 def test_a_node_that_does_not_listen_makes_nobody_wait_and_is_killed_at_last(
     nodes: Path,
 ) -> None:
@@ -108,7 +97,7 @@ def test_a_node_that_does_not_listen_makes_nobody_wait_and_is_killed_at_last(
 
 
 def test_a_late_answer_is_not_taken_for_that_to_another_question(
-    nodes: Path, monkeypatch: pytest.MonkeyPatch
+    nodes: Path,
 ) -> None:
     types = NodeFolder(nodes)
     with Runner(graph(types), types, nodes=nodes) as runner:
@@ -116,10 +105,10 @@ def test_a_late_answer_is_not_taken_for_that_to_another_question(
         runner.trigger("det")
         while not (nodes / "hung").exists():
             runner.pump(0.05)
-        with monkeypatch.context() as short:
-            short.setattr(runner_module, "READY_S", 0.1)
-            with pytest.raises(PipeError, match="bad did not answer"):
-                runner.clear("bad")
+        patient_s, runner.answer_s = runner.answer_s, 0.1
+        with pytest.raises(PipeError, match="bad did not answer"):
+            runner.clear("bad")
+        runner.answer_s = patient_s
         (nodes / "mark").unlink()
         with pytest.raises(PipeError, match="no_such"):
             runner.change("bad", no_such=1)
@@ -196,16 +185,16 @@ def test_a_detector_whose_node_hangs_is_closed_all_the_same(nodes: Path) -> None
 
 
 def test_a_change_that_a_node_makes_too_late_is_noted_all_the_same(
-    nodes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    nodes: Path, tmp_path: Path
 ) -> None:
     detector = hanging_detector(nodes)
     detector.set_run_path(tmp_path / "run.nxs")
     detector.trigger()
     wait_until_hung(nodes)
-    with monkeypatch.context() as short:
-        short.setattr(live_graph, "CHANGE_S", 0.1)
-        with pytest.raises(BusyError, match="may still do"):
-            detector.live_graph.change("bad", {"limit": 5}, "ann")
+    patient_s, detector.live_graph.answer_s = detector.live_graph.answer_s, 0.1
+    with pytest.raises(BusyError, match="may still do"):
+        detector.live_graph.change("bad", {"limit": 5}, "ann")
+    detector.live_graph.answer_s = patient_s
     (nodes / "mark").unlink()
     detector.live_graph.change("bad", {"limit": 6}, "bob")  # done behind it
     told = [(one["user"], one["before"], one["after"]) for one in detector.run_changes()]

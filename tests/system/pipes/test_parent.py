@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ from undula.pipes.graph import Graph, GraphBuilder, checked
 from undula.pipes.nodes.registry import Shipped
 from undula.pipes.runner import Runner
 from undula.pipes.runner.parent import Parent
+from undula.testing.law import ended
 
 TYPES = Shipped()
 RUNS_GRAPHS = """
@@ -51,16 +51,6 @@ def parent_of(pid: int) -> int:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except OSError:
         return 0
-
-
-def ended(pid: int) -> None:
-    """Wait for the end of any process."""
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    assert select.select([handle], [], [], 60)[0], f"{pid} is still there"
-    os.close(handle)
 
 
 def test_a_parent_without_threads_forks_all_workers() -> None:

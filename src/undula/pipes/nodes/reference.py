@@ -6,13 +6,13 @@ when that differs. Run: `python -m undula.pipes.nodes.reference --write` in the 
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from undula.core.generated import compare_or_write
 from undula.pipes.nodes.base import Node, Port
 from undula.pipes.nodes.registry import Shipped
 
@@ -131,15 +131,10 @@ def page() -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Compare the page with the code, or write it. Exit: 0 equal or written, 1 different."""
-    parser = argparse.ArgumentParser(description="Reference of nodes.")
-    parser.add_argument("--write", action="store_true", help="rewrite the page")
-    if parser.parse_args(argv).write:
-        PAGE.write_text(page(), encoding="utf-8")
-    elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != page():
-        sys.stderr.write(f"{PAGE} differs: run python -m undula.pipes.nodes.reference --write\n")
-        return 1
-    return 0
+    """Compare the pages with the code, or write them. Exit: 0 equal or written, 1 different."""
+    return compare_or_write(
+        "undula.pipes.nodes.reference", "Reference of nodes.", {PAGE: page}, argv
+    )
 
 
 if __name__ == "__main__":

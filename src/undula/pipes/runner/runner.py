@@ -80,6 +80,8 @@ class Runner:
         placement: Placement | None = None,
     ) -> None:
         self._placement: Placement = placement or LocalPlacement()
+        self.answer_s = READY_S
+        """So long a node may take to answer, s."""
         self._sites = self._placement.sites()
         placeable(graph, self._sites)
         self._far = len({node.host for node in graph.nodes.values()}) > 1
@@ -484,7 +486,7 @@ class Runner:
     def _ask(self, node: str, **words: Any) -> None:
         self._asking = number = next(_asks)
         asked: Process | None = None
-        end = time.monotonic() + READY_S
+        end = time.monotonic() + self.answer_s
         while self._asking and not self._failed and time.monotonic() < end:
             process = self._processes[self._where[node]]
             if process.given_up:
