@@ -152,9 +152,9 @@ class FrameFile:
             self._data.id.write_direct_chunk(
                 (self.frames, *(0 for _ in self.shape)), np.ascontiguousarray(chunk)
             )
+            faults.reached("frames.chunk_written")
         self.frames += 1
         self._waiting.append(row)
-        faults.reached("frames.chunk_written")
 
     def flush(self) -> int:
         """Make all that was appended safe from the death of this process. Returns: `flushed`."""

@@ -19,12 +19,13 @@ from hypothesis.extra import numpy as arrays
 from undula.core import faults
 from undula.core.errors import ConfigError, InputError, StorageError
 from undula.files import bslz4, clear_writing_mark
-from undula.files.frame_file import DATASET, FrameFile, rows_of
+from undula.files.frame_file import DATASET, rows_of
 from undula.pipes.frame import Frame
 from undula.pipes.nodes.compression import Compress, Decompress
 from undula.pipes.nodes.frame_file import FrameFileWriter
 from undula.pipes.nodes.replay import Replay
 from undula.pipes.nodes.simulated import SimulatedDetector
+from undula.testing.armed import armed
 
 assert hdf5plugin.FILTERS
 
@@ -242,25 +243,22 @@ def test_a_frame_that_the_killed_writer_had_in_its_file_is_not_written_again(
 
 
 def test_a_frame_that_cannot_be_written_is_named_and_the_next_ones_are_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     node = FrameFileWriter(folder=str(tmp_path), compression="none", flush_s=0)
     node.accumulate(filled(1))
     slot = np.full((4, 4), 2, "u2")
-    with monkeypatch.context() as patch:
-        patch.setattr(FrameFile, "append", full_disk)
+    with armed("frames.chunk_written:1:ENOSPC"):
         node.accumulate(Frame(2, slot))
-    assert [(number, str(why)[:9]) for number, why in node.failed()] == [(2, "disk full")]
+    ((number, why),) = node.failed()
+    assert number == 2
+    assert "No space left on device" in str(why)
     slot[:] = 77  # the producer uses its slot again
     node.accumulate(filled(3))
     node.close()
     assert node.done() == [1, 3]
     assert node.failed() == []
     assert numbers_in(node.path) == [(1, 1), (3, 3)]
-
-
-def full_disk(*_: Any) -> None:
-    raise StorageError("disk full", remedy="make room")
 
 
 def test_a_frame_whose_data_are_damaged_does_not_block_those_behind_it(tmp_path: Path) -> None:
