@@ -84,6 +84,7 @@ def test_a_node_that_does_not_listen_makes_nobody_wait_and_is_killed_at_last(
         while not (nodes / "hung").exists():
             runner.pump(0.05)
         hung = runner.pids()["bad"]
+        os.kill(hung, signal.SIGSTOP)  # it does not listen, though its successor need not hang
         (nodes / "mark").unlink()
         while runner.pids()["bad"] == hung:
             runner.ask()
