@@ -1,10 +1,14 @@
-"""Commands about how files are laid out: `undula files [list | check]`. They read YAML only.
+"""Commands about files: `undula files [list | check | repair FILE ...]`.
 
-In: the beamline's folder. Out: the layouts there are, or every fault of `file_fields.yaml`,
-`file_layouts/*.yaml` and `metadata_schema.yaml` with its line. No service needs to run.
+In: the beamline's folder; files of frames. Out: the layouts there are, or every fault of
+`file_fields.yaml`, `file_layouts/*.yaml` and `metadata_schema.yaml` with its line; files that any
+program opens, though their writer was killed. No service needs to run.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -37,10 +41,54 @@ def check(as_json: JsonOption = False, beamline: BeamlineOption = None) -> None:
     print_json({"faults": []}) if as_json else print("no faults")
 
 
+@kind
+def repair(
+    files: Annotated[list[Path], typer.Argument(help="HDF5 files, e.g. *_cam_0001.h5.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Also those of IOCs, which nobody writes any more.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Let every program open files whose writer was killed, or whose machine lost its power.
+
+    Such a file says "already open for write"; its frames are whole up to the last that was told to
+    be safe. One that somebody still writes is left as it is, and named.
+
+    Example: undula files repair 00012_scan_cam_0001.h5
+    """
+    from undula.core.errors import BusyError, InputError
+    from undula.files.frame_file import has_lock
+    from undula.files.repair import clear_writing_mark, let_readers_in, marked, truncated
+
+    done: dict[str, str] = {}
+    for path in files:
+        foreign = marked(path) and not truncated(path) and not has_lock(path)
+        if foreign and not force:
+            raise InputError(
+                f"{path} is not from a graph: nobody can tell whether it is still written",
+                remedy="look whether its IOC or program has ended, then repeat it with --force",
+            )
+        repaired = clear_writing_mark(path) if foreign else let_readers_in(path)
+        if not repaired and marked(path):
+            raise BusyError(
+                f"{path} is still being written",
+                remedy="wait until its scan has ended; where no process writes it, its file system "
+                "has no locks: copy it to a local disk and repair the copy",
+            )
+        done[str(path)] = "repaired" if repaired else "nothing to repair"
+    if as_json:
+        print_json({"files": done})
+        return
+    for name, what in done.items():
+        print(f"{name}: {what}")
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(
-        help="How files are laid out by technique.", invoke_without_command=True, epilog=EXIT_HELP
+        help="How files are laid out by technique; files of killed writers.",
+        invoke_without_command=True,
+        epilog=EXIT_HELP,
     )
 
     @group.callback()
@@ -53,4 +101,5 @@ def register(app: typer.Typer) -> None:
 
     group.command("list", epilog=EXIT_HELP)(list_layouts)
     group.command("check", epilog=EXIT_HELP)(check)
+    group.command("repair", epilog=EXIT_HELP)(repair)
     app.add_typer(group, name="files")

@@ -13,13 +13,16 @@ that `frames` links into the file of the run:
 
 `seq_num` and its fellows become longer only in `flush`, after the frames that they speak of: what
 they have is there, whenever the process is killed. A missing frame takes no row; its number is
-missing from `seq_num`.
+missing from `seq_num`. As long as its writer lives it holds a lock on the file: without one, a file
+that is marked as being written was left by a writer that was killed (`let_in_after_kill`).
 
 Called by: nodes of pipes. Not here: compression (`bslz4`), threads, names of files.
 """
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,9 +37,17 @@ from undula.core import faults
 from undula.core.errors import StorageError
 from undula.files import bslz4
 from undula.files.places import can_follow_live, check_space, storage_error
+from undula.files.repair import (
+    followed,
+    held_while_written,
+    let_readers_in,
+    marked,
+    truncated,
+)
 
 Compression = Literal["none", "bslz4"]
 DATASET = "/entry/data/data"
+CLOSED = "/entry/frames_closed"
 INDEX_CHUNK = 1024
 
 
@@ -88,6 +99,7 @@ class FrameFile:
         self.flushed = 0
         """Frames that are in the file for good, whatever happens to this process."""
         self._waiting: list[Row] = []
+        self._held = -1
         if 0 in self.shape:
             raise StorageError(
                 f"a frame of the shape {self.shape} has no pixels", remedy="look at its source"
@@ -100,8 +112,14 @@ class FrameFile:
                 self._note(graph, node)
             if can_follow_live(path.parent) if live is None else live:
                 self._file.swmr_mode = True
+            self._held = held_while_written(path)
             self._file.flush()
         faults.reached("frames.created")
+
+    @property
+    def frame_bytes(self) -> int:
+        """Of a frame that is not compressed."""
+        return math.prod(self.shape) * self.dtype.itemsize
 
     def _lay_out(self) -> None:
         filters: dict[str, Any] = {}
@@ -177,12 +195,48 @@ class FrameFile:
         """Flush, mark the file closed, let every reader in."""
         if not self._file:
             return
-        self.flush()
-        with self._storage():
-            self._closed[()] = 1
-            faults.reached("frames.closing")
-            self._file.close()
+        try:
+            self.flush()
+            with self._storage():
+                self._closed[()] = 1
+                faults.reached("frames.closing")
+                self._file.close()
+        finally:
+            held, self._held = self._held, -1
+            if held >= 0:
+                os.close(held)
         faults.reached("frames.closed")
+
+
+def let_in_after_kill(path: Path) -> bool:
+    """Let every reader open a file of frames whose writer was killed.
+
+    Returns: whether it was left by one; False for a file that is closed or still written, and for
+    one that is no file of ours, or cannot be mended. Never raises: the frames are there all the
+    same, for those who follow it.
+    """
+    if not marked(path) or not has_lock(path) or not can_follow_live(path.parent):
+        return False
+    try:
+        return let_readers_in(path)
+    except StorageError:
+        return False
+
+
+def has_lock(path: Path) -> bool:
+    """Whether the one who writes a file has a lock on it: by that one knows whether he lives.
+
+    HDF5 holds one on files that no reader may follow; on those of ours the writer holds one too.
+    """
+    if truncated(path):
+        return False
+    if not followed(path):
+        return True
+    try:
+        with h5py.File(path, "r", swmr=True, locking=False) as file:
+            return CLOSED in file
+    except (OSError, RuntimeError):
+        return False
 
 
 def _columns(rows: list[Row]) -> dict[str, npt.NDArray[Any]]:

@@ -21,6 +21,7 @@ from undula.core.errors import UndulaError
 from undula.core.log import get_logger
 from undula.files.columns import StreamTable, fill_value
 from undula.files.documents import Device, Document, KeyLayout, h5_name
+from undula.files.frame_file import let_in_after_kill
 from undula.files.repair import clear_writing_mark
 
 NO_FRAME = -1
@@ -114,6 +115,8 @@ class FrameLinks:
         dataset = str(doc["parameters"]["dataset"])
         if not last:
             self._release(path)
+        else:
+            let_in_after_kill(path)
         return name, dataset, frames_in(path, dataset) or 0
 
     @staticmethod

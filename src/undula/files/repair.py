@@ -1,19 +1,26 @@
 """Room: files. Make a file readable whose writer was killed: clear the mark "being written".
 
-Rebuilding from the journal is preferred (`undula.writer.rebuild`); this is for files without one.
+In: a file. Out: the same file, which any program opens. For files of frames, whose writers hold a
+lock as long as they live (`held_while_written`), that is safe at any time (`let_readers_in`); for
+all others somebody must know that nobody writes them. Of the file of a run, rebuilding it from the
+journal is preferred (`undula.writer.rebuild`).
+
 The mark is the status byte of an HDF5 superblock of version 2 or 3, guarded by a checksum.
 Source: HDF5 file format specification 3.0, section II.A; Bob Jenkins, lookup3 (public domain).
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from undula.core.errors import StorageError
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _FLAGS_AT = 11
+_FOLLOWED = 4
 _EOF_AT = 28
 _CHECKSUM_AT = 44
 _MASK = 0xFFFFFFFF
@@ -91,10 +98,76 @@ def clear_writing_mark(path: Path) -> bool:
             file.flush()
             os.fsync(file.fileno())
     except OSError as exc:
-        raise StorageError(
-            f"{path} cannot be repaired: {exc}", remedy="check its owner and mode"
-        ) from exc
+        raise _not_repaired(path, exc) from exc
     return True
+
+
+def _not_repaired(path: Path, exc: OSError) -> StorageError:
+    return StorageError(
+        f"{path} cannot be repaired: {exc.strerror or exc}", remedy="check its owner and mode"
+    )
+
+
+def held_while_written(path: Path) -> int:
+    """Say by a lock that this process writes a file. Returns: a descriptor; closed, it says so.
+
+    The kernel lets go of the lock when the process dies, however it does. It hinders no reader:
+    what HDF5 itself asks for is a shared lock too. Where HDF5 has locked the file against all, that
+    says the same.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    with suppress(OSError):  # a file system without locks: then nobody can know
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return descriptor
+
+
+def let_readers_in(path: Path) -> bool:
+    """Clear the mark of a file of frames, unless somebody still writes it.
+
+    Returns: whether it was marked, and is not any more. Raises: StorageError when it is no such
+    file, cannot be changed, or its end is missing.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as exc:
+        raise _not_repaired(path, exc) from exc
+    try:
+        if not _head(path):
+            raise StorageError(f"{path} is no HDF5 file", remedy="name a file of frames")
+        if not marked(path):
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False  # its writer lives, or nobody can know
+        return clear_writing_mark(path)
+    finally:
+        os.close(descriptor)
+
+
+def marked(path: Path) -> bool:
+    """Whether an HDF5 file says that it is being written, or was when its writer was killed."""
+    return _flags(path) != 0
+
+
+def followed(path: Path) -> bool:
+    """Whether the mark is that of a writer whom readers may follow: HDF5 locks it no more."""
+    return bool(_flags(path) & _FOLLOWED)
+
+
+def _flags(path: Path) -> int:
+    head = _head(path)
+    return head[_FLAGS_AT] if len(head) > _FLAGS_AT and head[8] in (2, 3) else 0
+
+
+def _head(path: Path) -> bytes:
+    """The begin of an HDF5 file; empty when it is none, or cannot be read."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_CHECKSUM_AT + 4)
+    except OSError:
+        return b""
+    return head if head[:8] == _SIGNATURE else b""
 
 
 def truncated(path: Path) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 from undula.core.errors import DeviceError
 from undula.devices.telling import Telling
-from undula.files.frame_file import DATASET
+from undula.files.frame_file import DATASET, let_in_after_kill
 from undula.files.frames import frames_in
 
 NUMBERS = "/entry/data/seq_num"
@@ -113,8 +113,12 @@ class RunFiles:
 
 
 def close_files(files: Iterable[RunFile], tell: Telling, device: str) -> None:
-    """Say of each file of a run that it is closed. Raises: DeviceError when one lacks frames."""
+    """Say of each file of a run that it is closed. Raises: DeviceError when one lacks frames.
+
+    Those of writers that were killed are opened to every reader.
+    """
     for file in files:
+        let_in_after_kill(file.path)
         there = frames_in(file.path, DATASET)
         missing = there is None or there < file.frames
         tell.file(file.path, "missing" if missing else "closed", dataset=DATASET, frames=there)

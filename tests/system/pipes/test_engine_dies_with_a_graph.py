@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -54,6 +57,42 @@ def workers() -> list[int]:
             ):
                 found.append(pid)
     return found
+
+
+ENGINE = """
+import json, sys
+from pathlib import Path
+import yaml
+from undula.pipes.detector import GraphDetector
+
+graph = yaml.safe_load(sys.argv[1])["cam"]["deviceConfig"]["graph"]
+cam = GraphDetector("cam", graph=graph, frame_timeout=30.0)
+cam.set_run_path(Path(sys.argv[2]))
+cam.stage().wait(60)
+taken = 0
+while True:
+    cam.trigger().wait(60)
+    taken += len(list(cam.collect_asset_docs()))
+    if taken == 6:
+        print(json.dumps([node.pid for node in cam.status.nodes.values() if node.pid]), flush=True)
+"""
+
+
+def test_whoever_runs_a_graph_and_is_killed_takes_its_processes_along_and_leaves_whole_files(
+    tmp_path: Path,
+) -> None:
+    words = [sys.executable, "-c", ENGINE, DEVICES, str(tmp_path / "run.nxs")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as engine:
+        assert engine.stdout is not None
+        graph = json.loads(engine.stdout.readline())
+        engine.kill()
+    assert len(set(graph)) == 3, "det, file, and those inside one process"
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in graph), "its graph lives on")
+    with h5py.File(tmp_path / "run_cam_0001.h5") as file:  # plainly, as any program does
+        numbers = file["entry/data/seq_num"][()].tolist()
+        assert numbers == list(range(1, len(numbers) + 1))
+        assert len(numbers) >= 5
+        assert file["entry/frames_closed"][()] == 1
 
 
 @pytest.mark.soak

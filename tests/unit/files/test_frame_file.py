@@ -21,8 +21,17 @@ from hypothesis.extra import numpy as arrays
 from undula.core import faults
 from undula.core.errors import StorageError, WireError
 from undula.files import bslz4, clear_writing_mark
-from undula.files.frame_file import DATASET, FrameFile, Row, read_chunk, rows_of
+from undula.files.frame_file import (
+    DATASET,
+    FrameFile,
+    Row,
+    has_lock,
+    let_in_after_kill,
+    read_chunk,
+    rows_of,
+)
 from undula.files.frames import frames_in
+from undula.files.repair import let_readers_in, marked
 
 assert hdf5plugin.FILTERS  # HDF5 knows the filters of the files that are read here
 
@@ -183,3 +192,64 @@ def check(file: Any, flushed: int) -> None:
     assert [row.seq_num for row in rows] == list(range(1, len(rows) + 1))
     for number in range(len(rows)):
         assert (file[DATASET][number] == number + 1).all()
+
+
+WRITER = """
+import sys
+from pathlib import Path
+import numpy as np
+from undula.files.frame_file import FrameFile, Row
+live = {"live": True, "bare": False}[sys.argv[2]]
+file = FrameFile(Path(sys.argv[1]), (3, 4), "u2", compression="none", live=live)
+for number in (1, 2, 3):
+    file.append(np.full((3, 4), number, "u2"), Row(number))
+file.flush()
+print("flushed", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("kind", ["live", "bare"])
+def test_a_file_is_opened_to_every_reader_when_its_writer_is_dead_and_never_before(
+    tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "cam_0001.h5"
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path), kind],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as writer:  # fmt: skip
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "flushed\n"
+        assert has_lock(path)
+        assert not let_in_after_kill(path)
+        assert not let_readers_in(path)
+        assert marked(path), "it is written still"
+        writer.kill()
+    with pytest.raises(OSError, match="already open for write"):
+        h5py.File(path)
+    assert let_in_after_kill(path)
+    assert not let_in_after_kill(path)
+    with h5py.File(path) as file:
+        assert file[DATASET][:, 0, 0].tolist() == [1, 2, 3]
+        assert [row.seq_num for row in rows_of(file["entry/data"])] == [1, 2, 3]
+
+
+def test_a_file_of_another_program_that_may_be_followed_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "ioc.h5"
+    with h5py.File(path, "x", libver=("v110", "v110")) as file:
+        file["entry/data/data"] = np.zeros((2, 3, 4))
+        file.swmr_mode = True
+        assert not has_lock(path), "its writer may live on another host"
+        assert not let_in_after_kill(path)
+        assert marked(path)
+    assert not marked(path)
+
+
+def test_what_is_no_file_of_frames_is_not_repaired(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("mine")
+    assert not let_in_after_kill(tmp_path / "a.txt")
+    assert not let_in_after_kill(tmp_path / "none.h5")
+    with pytest.raises(StorageError, match="no HDF5 file"):
+        let_readers_in(tmp_path / "a.txt")
+    with pytest.raises(StorageError, match="No such file"):
+        let_readers_in(tmp_path / "none.h5")

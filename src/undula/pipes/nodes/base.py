@@ -220,6 +220,23 @@ class Node:
     def changed(self, names: frozenset[str]) -> None:
         """Parameters were changed; a node that has made something of them makes it anew."""
 
+    @classmethod
+    def check_places(cls, values: Any) -> None:
+        """Before a graph starts, on the host where it runs: it can write where it is to write.
+
+        Args:
+            values: of its parameters.
+        Raises: StorageError.
+        """
+
+    @classmethod
+    def put_in_order(cls, values: Any) -> None:
+        """When its graph has ended: what a process that was killed has left can be read by all."""
+
+    def own_measures(self) -> Mapping[str, float]:
+        """What it has measured of itself, for a rehearsal: times in s, sizes in bytes, by name."""
+        return {}
+
     def prepare(self) -> None:
         """Make what the first frame would wait for; called before it is said to be ready."""
 

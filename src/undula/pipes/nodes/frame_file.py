@@ -2,29 +2,35 @@
 
 In: frames of one shape, bare or compressed already. Out: a file as `undula.files.frame_file` lays
 it out, which a reader follows and the run's file links; and the numbers of the frames that are safe
-in it. One process writes a file, and no file is ever written over.
+in it. One process writes a file, and no file is ever written over. The file of a writer that was
+killed is opened to every reader by its successor.
 """
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import h5py
 
 from undula.core.errors import InputError, StorageError
 from undula.files import bslz4
-from undula.files.frame_file import DATASET, FrameFile, FramesOf, Row
+from undula.files.frame_file import DATASET, FrameFile, FramesOf, Row, let_in_after_kill
+from undula.files.places import check_space
 from undula.pipes.frame import Frame
 from undula.pipes.intervals import IntervalSet
 from undula.pipes.nodes.base import Array, Node, Port, Results, parameter
 
 MOST_FILES = 10_000
+MEASURED = ("compressing_s", "waiting_s", "writing_s", "frame_bytes", "file_bytes")
 
 
 @dataclass(slots=True)
@@ -77,7 +83,51 @@ class FrameFileWriter(Node):
         self._waiting: deque[_Waiting] = deque()
         self._done: list[int] = []
         self._failed: list[tuple[int, Exception]] = []
+        self._measured = dict.fromkeys(MEASURED, 0.0)
+        self._lock = threading.Lock()
         super().__init__(**parameters)
+
+    @classmethod
+    def check_places(cls, values: Any) -> None:
+        """Its folder can be made, and written. Raises: StorageError."""
+        folder = Path(values.folder).expanduser().absolute()
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            why = "is no folder" if not there.is_dir() else "cannot be written"
+            raise StorageError(
+                f"frames cannot be written into {folder}: {there} {why}",
+                remedy="give another folder, or the right to write there",
+            )
+        check_space(there)
+
+    @classmethod
+    def put_in_order(cls, values: Any) -> None:
+        """Files that killed writers have left: let readers in."""
+        for path in _newest_first(values.folder, values.name_of_files):
+            if not let_in_after_kill(path):
+                return
+
+    def prepare(self) -> None:
+        """The writer before this one may have been killed."""
+        self.put_in_order(self._values)
+
+    def own_measures(self) -> Mapping[str, float]:
+        """Since it was made.
+
+        `compressing_s` in all its threads together, `waiting_s` for them, `writing_s` into the
+        file; `frame_bytes` as they came, `file_bytes` as they lie there.
+        """
+        with self._lock:
+            return dict(self._measured)
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._measured[what] += time.perf_counter() - started
 
     def clear(self) -> None:
         """Close the file; the next frame begins another one. `done` still names the last frames."""
@@ -96,6 +146,8 @@ class FrameFileWriter(Node):
 
     def changed(self, names: frozenset[str]) -> None:
         """Other names and compression hold from the next file on, other threads at once."""
+        if "folder" in names:
+            self.check_places(self._values)
         if "threads" in names and self._pool is not None:
             self._drain(0)
             self._pool.shutdown()
@@ -149,9 +201,7 @@ class FrameFileWriter(Node):
 
     def _in_newest_file(self) -> FramesOf:
         """The frames of the newest file that this node did not begin."""
-        pattern = f"{self.name_of_files}_[0-9][0-9][0-9][0-9].h5"
-        paths = sorted(Path(self.folder).expanduser().glob(pattern), reverse=True)
-        for path in paths:
+        for path in _newest_first(self.folder, self.name_of_files):
             if self._file is not None and path >= self._file.path:
                 continue
             try:
@@ -191,11 +241,16 @@ class FrameFileWriter(Node):
         if frame.compression == file.compression:
             return frame.data
         work = _unpacked if file.compression == "none" else _packed
+
+        def timed() -> Array:
+            with self._timed("compressing_s"):
+                return work(frame)
+
         if not self.threads:
-            return work(frame)
+            return timed()
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="compress")
-        return self._pool.submit(work, frame)
+        return self._pool.submit(timed)
 
     def _drain(self, most: int) -> None:
         """Append what is ready, in order; wait until no more than `most` are on their way.
@@ -210,11 +265,16 @@ class FrameFileWriter(Node):
                 return
             self._waiting.popleft()
             try:
-                file.append(chunk.result() if isinstance(chunk, Future) else chunk, head.row)
+                with self._timed("waiting_s"):
+                    data = chunk.result() if isinstance(chunk, Future) else chunk
+                with self._timed("writing_s"):
+                    file.append(data, head.row)
             except Exception as exc:  # whatever its data make of the packing
                 self._fail([head.row.seq_num], exc)
             else:
                 self._appended.append(head.row.seq_num)
+                self._measured["file_bytes"] += data.nbytes
+                self._measured["frame_bytes"] += file.frame_bytes
 
     def _flush(self) -> None:
         if self._file is None or not self._appended:
@@ -223,7 +283,8 @@ class FrameFileWriter(Node):
         self._bytes = 0
         self._since = self._clock()
         try:
-            self._file.flush()
+            with self._timed("writing_s"):
+                self._file.flush()
         except StorageError as exc:
             self._fail(appended, exc)
             return
@@ -265,6 +326,11 @@ class FrameFileWriter(Node):
             file, self._file = self._file, None
             if file is not None:
                 file.close()
+
+
+def _newest_first(folder: str, name: str) -> list[Path]:
+    """The files of this name, the one with the highest number first."""
+    return sorted(Path(folder).expanduser().glob(f"{name}_[0-9][0-9][0-9][0-9].h5"), reverse=True)
 
 
 def _packed(frame: Frame) -> Array:

@@ -36,6 +36,7 @@ from undula.pipes.runner.places import SPILL, OwnFolder
 from undula.pipes.runner.process import Process, Round
 from undula.pipes.runner.status import GraphStatus
 from undula.pipes.runner.watched import Watched
+from undula.pipes.runner.writing import put_in_order
 
 _asks = count(1)
 MAX_RESTARTS = 5
@@ -86,6 +87,7 @@ class Runner:
         placeable(graph, self._sites)
         self._far = len({node.host for node in graph.nodes.values()}) > 1
         self.graph = graph
+        self._kinds = {node.kind: types[node.kind] for node in graph.nodes.values()}
         self._temporary = None if folder else OwnFolder()
         self._folder = folder or (self._temporary.path if self._temporary else Path())
         self._spill = spill or SPILL
@@ -106,6 +108,8 @@ class Runner:
         self._given: dict[str, int] = {}
         self._indices: dict[str, TriggerIndices] = {}
         self._first = 0
+        self._before = 0
+        """Numbers below that of the first frame that is made: nobody asked for them."""
         self._remembered: dict[str, dict[str, int]] = {}
         self._round = Round()
         self._failed = ""
@@ -186,8 +190,18 @@ class Runner:
         words = {"address": site.address, "keys": str(site.keys), "ports": site.ports}
         return words | {"turn": turn} if self._far else None
 
-    def begin(self, *, triggered: bool = False) -> None:
-        """Let the sources make frames; `triggered`: one for each call of `trigger`."""
+    def begin(self, *, triggered: bool = False, first: int = 1) -> None:
+        """Let the sources make frames; `triggered`: one for each call of `trigger`.
+
+        Args:
+            first: number of the first frame, where there are recorded ones to be made again, whose
+                detector had counted before.
+        """
+        if first > 1:
+            self._first, self._before = first, first - 1
+            self._given = {name: first - 1 for name in self.graph.nodes
+                           if not self._follows.inputs(name)}  # fmt: skip
+            self._channels.forget(self.book.begin_run(first))
         self._begun_at, self._triggered = time.monotonic(), triggered
         self._stopping = False
         self.status.state = "running"
@@ -534,9 +548,13 @@ class Runner:
         *,
         triggers: int | None = None,
         show: Callable[[GraphStatus], object] | None = None,
+        first: int = 1,
     ) -> Outcome:
-        """Begin, and wait for the end, or stop after so long. `show` is called with the status."""
-        self.begin()
+        """Begin, and wait for the end, or stop after so long.
+
+        `show` is called with the status; `first` is as in `begin`.
+        """
+        self.begin(first=first)
         end = None if duration_s is None else time.monotonic() + duration_s
         while not self.over:
             left = None if end is None else max(0.0, end - time.monotonic())
@@ -553,6 +571,7 @@ class Runner:
     def outcome(self, triggers: int | None = None) -> Outcome:
         """The ledger and the status now. `triggers`: frames asked for, by default those made."""
         report = self.book.report(triggers)
+        report.triggers -= self._before if triggers is None else 0
         if self.over and not self._failed:
             self.status.state = "ended"
         return Outcome(report, self.status, self._failed)
@@ -573,6 +592,7 @@ class Runner:
         for edge in self._paths.values():
             if not edge.startswith("tcp://"):
                 Path(edge).unlink(missing_ok=True)
+        put_in_order(self.graph, self._kinds)
         if self._temporary is not None:
             self._temporary.close()
 

@@ -19,11 +19,11 @@ from hypothesis.extra import numpy as arrays
 from undula.core import faults
 from undula.core.errors import ConfigError, InputError, StorageError
 from undula.files import bslz4, clear_writing_mark
-from undula.files.frame_file import DATASET, rows_of
+from undula.files.frame_file import DATASET, Row, rows_of
 from undula.pipes.frame import Frame
 from undula.pipes.nodes.compression import Compress, Decompress
 from undula.pipes.nodes.frame_file import FrameFileWriter
-from undula.pipes.nodes.replay import Replay
+from undula.pipes.nodes.replay import Replay, numbered_apart
 from undula.pipes.nodes.simulated import SimulatedDetector
 from undula.testing.armed import armed
 
@@ -215,6 +215,44 @@ def test_frames_that_are_done_with_survive_a_kill(tmp_path: Path, point: str) ->
     assert successor.path == tmp_path / "frames_0002.h5"
 
 
+@pytest.mark.parametrize("point", ["frames.chunk_written:23", "frames.flushed:1"])
+def test_every_reader_opens_the_file_of_a_killed_writer_once_its_successor_is_there(
+    tmp_path: Path, point: str
+) -> None:
+    read, write = os.pipe()
+    assert killed_at(point, tmp_path, write) == signal.SIGKILL
+    os.close(write)
+    done = list(os.read(read, 1000))
+    os.close(read)
+    path = tmp_path / "frames_0001.h5"
+    with pytest.raises(OSError, match="already open for write"):
+        h5py.File(path)
+    FrameFileWriter(folder=str(tmp_path)).prepare()
+    with h5py.File(path) as file:
+        numbers = [row.seq_num for row in rows_of(file["entry/data"])]
+    assert numbers[: len(done)] == done
+
+
+def test_a_folder_that_takes_no_file_is_refused_before_a_frame_comes(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    node = FrameFileWriter(folder=str(tmp_path / "new/deeper"))
+    node.check_places(node.checked(**node.parameters))
+    assert not (tmp_path / "new").exists(), "looking makes no folder"
+    with pytest.raises(StorageError, match=r"file is no folder\. Remedy: give another folder"):
+        node.change(folder=str(tmp_path / "file/x"))
+    assert node.folder == str(tmp_path / "new/deeper")
+
+
+def test_a_writer_tells_where_its_time_went(tmp_path: Path) -> None:
+    node = FrameFileWriter(folder=str(tmp_path), threads=1, flush_s=0)
+    for number in (1, 2, 3):
+        node.accumulate(filled(number))
+    node.close()
+    found = node.own_measures()
+    assert found["frame_bytes"] == 3 * 4 * 4 * 2
+    assert all(found[key] > 0 for key in ("compressing_s", "writing_s", "file_bytes"))
+
+
 def numbers_in(path: Path | None) -> list[tuple[int, int]]:
     assert path is not None
     with h5py.File(path) as file:
@@ -294,6 +332,31 @@ def test_a_replay_is_due_as_it_was_recorded_at_any_speed(tmp_path: Path) -> None
     source.change(first=1, frames=1)
     assert [frame.seq_num for frame in source] == [3]
     source.close()
+
+
+def test_recorded_frames_keep_their_numbers_and_are_as_old_as_their_replay(
+    tmp_path: Path,
+) -> None:
+    node = FrameFileWriter(folder=str(tmp_path), compression="none")
+    for number in (4, 5, 7):
+        node.accumulate(filled(number, trigger=number - 4))
+    node.close()
+    source = Replay(file=str(node.path), speed=0)
+    assert source.lowest == 4
+    (first,) = source.take(1e9)
+    assert (first.seq_num, first.trigger, first.time) == (4, 0, 104.0)
+    assert first.age_s(1e9 + 0.5) == 0.5
+    source.clear()
+    source.resume(5)
+    assert [frame.seq_num for frame in source] == [7]
+    source.close()
+
+
+def test_frames_of_a_graph_that_counted_anew_in_mid_run_are_told_apart(tmp_path: Path) -> None:
+    frames = [(1, 101.0), (2, 102.0), (1, 103.0), (2, 104.0), (2, 104.0)]
+    rows = [Row(number, time=time) for number, time in frames]
+    found = numbered_apart([*rows[:2], None, *rows[2:]])
+    assert [row and row.seq_num for row in found] == [1, 2, None, 3, 4, 4]
 
 
 def test_a_plain_stack_is_replayed_and_missing_points_stay_missing(tmp_path: Path) -> None:
