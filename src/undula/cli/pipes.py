@@ -201,15 +201,18 @@ def performed(
     steps: Callable[[Runner, str], object] | None = None,
     watch: Callable[[Runner], object] | None = None,
     spill: Path | None = None,
+    first: int = 1,
 ) -> Outcome:  # fmt: skip
     """Run a graph to its end, shown as it runs; Ctrl-C lets it end in order.
 
     `steps` triggers the source as it likes, and the graph ends behind it; `watch` is called now
-    and then, and may stop it.
+    and then, and may stop it; `first` is the number of the first frame, of a record.
     """
     from undula.cli.pipes_top import on_the_bus, published
     from undula.pipes.runner import Runner
+    from undula.pipes.runner.writing import check_places
 
+    check_places(graph, types)
     shown_at = 0.0
     with (
         published(paths.pipes, graph.name) as publish,
@@ -232,7 +235,7 @@ def performed(
                 print(one_line(status), file=sys.stderr)
 
         try:
-            return _ended(runner, types, duration_s, steps, look)
+            return _ended(runner, types, duration_s, steps, look, first)
         finally:
             if voice is not None:
                 voice.tell(runner, at_once=True)
@@ -241,12 +244,13 @@ def performed(
 def _ended(
     runner: Runner, types: NodeFolder, duration_s: float | None,
     steps: Callable[[Runner, str], object] | None, look: Callable[[GraphStatus], object],
+    first: int,
 ) -> Outcome:  # fmt: skip
     """Run it to its end; Ctrl-C, or the last step, stops its sources first."""
     try:
         if steps is None:
-            return runner.run(duration_s, show=look)
-        runner.begin(triggered=True)
+            return runner.run(duration_s, show=look, first=first)
+        runner.begin(triggered=True, first=first)
         nodes = runner.graph.nodes
         (source,) = (n for n, s in nodes.items() if not types[s.kind].inputs)
         steps(runner, source)
@@ -304,19 +308,28 @@ def run(
     if as_json:
         print_json(plain_outcome(outcome))
     else:
-        print(status_text(outcome.status))
-        print(f"\n{outcome.report.text}")
-        if outcome.failed:
-            print(f"failed: {outcome.failed}", file=sys.stderr)
+        tell_outcome(outcome)
     if not outcome.ok:
         raise typer.Exit(FAILED)
+
+
+def tell_outcome(outcome: Outcome) -> None:
+    """Tables, then the ledger; of a graph that failed why, and how far it came."""
+    report = outcome.report
+    print(status_text(outcome.status))
+    if not outcome.failed:
+        print(f"\n{report.text}")
+        return
+    many = f"{report.triggers} frame{'s' * (report.triggers != 1)}"
+    print(f"\nit ended early, after {many}" if report.complete else f"\n{report.text}")
+    print(f"failed: {outcome.failed}", file=sys.stderr)
 
 
 def plain_outcome(outcome: Outcome) -> dict[str, Any]:
     """For JSON."""
     report = outcome.report
     return {
-        "complete": report.complete,
+        "complete": report.complete and not outcome.failed,
         "failed": outcome.failed,
         "triggers": report.triggers,
         "edges": {name: ledger.counts for name, ledger in report.edges.items()},

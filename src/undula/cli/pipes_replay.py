@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from undula.cli.output import FAILED, BeamlineOption, JsonOption, kind, print_json
-from undula.cli.pipes import Nodes, beamline_of, node_types, performed, plain_outcome, status_text
+from undula.cli.pipes import (
+    Nodes,
+    beamline_of,
+    node_types,
+    performed,
+    plain_outcome,
+    tell_outcome,
+)
 from undula.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -77,7 +84,7 @@ def replay(
     Example: undula pipes replay frames_0001.h5 other.yaml --step
     """
     from undula.pipes.graph import checked, load_graph
-    from undula.pipes.replaying import Values, as_replay, chosen
+    from undula.pipes.replaying import Values, as_replay, chosen, first_number
 
     types, own_nodes = node_types(nodes, beamline)
     found = chosen(_file(record, beamline), dataset)
@@ -87,6 +94,7 @@ def replay(
             f"{found.file} says not by which graph it was recorded",
             remedy="name a graph: undula pipes replay FILE GRAPH",
         )
+    first = first_number(found)
     place = folder or Path(f"replay-{found.file.stem}")
     if place.exists():
         raise InputError(f"{place} exists", remedy="choose a new folder by --folder")
@@ -96,7 +104,7 @@ def replay(
     values = Values()
     outcome = performed(
         made, types, own_nodes, beamline_of(beamline), None, quiet=quiet or as_json or step,
-        heard=values.take, steps=_steps(values) if step else None,
+        heard=values.take, steps=_steps(values) if step else None, first=first,
     )  # fmt: skip
     if not outcome.failed and values.newest():
         place.mkdir(parents=True, exist_ok=True)
@@ -111,24 +119,33 @@ def _steps(values: Values) -> Any:
 
     def steps(runner: Runner, source: str) -> None:
         for number, _ in enumerate(sys.stdin, 1):
+            before = values.count
             runner.trigger(source)
             while not runner.status.through(source, number) and not runner.over:
                 runner.pump(None)
-            newest = "  ".join(f"{port}={value}" for port, value in values.newest().items())
-            print(f"{number}: {newest}", file=sys.stderr)
-            if runner.over:
+            made = runner.status.nodes[source].frames
+            if made >= number:
+                print(_step_text(values, number, new=values.count > before), file=sys.stderr)
+            if runner.over or made < number:
                 return
 
     return steps
+
+
+def _step_text(values: Values, number: int, *, new: bool) -> str:
+    """One line for one frame: which it is in the record, and what came of it."""
+    if not new:
+        return f"step {number}: no value came to a channel"
+    seq_num, trigger = values.newest_frame()
+    point = f", trigger {trigger}" if trigger >= 0 else ""
+    newest = "  ".join(f"{port}={value}" for port, value in values.newest().items())
+    return f"frame {seq_num}{point}: {newest}"
 
 
 def _tell(outcome: Outcome, place: Path, as_json: bool) -> None:
     if as_json:
         print_json(plain_outcome(outcome) | {"folder": str(place) if place.exists() else None})
         return
-    print(status_text(outcome.status))
-    print(f"\n{outcome.report.text}")
+    tell_outcome(outcome)
     if place.exists():
         print(f"results are in {place}")
-    if outcome.failed:
-        print(f"failed: {outcome.failed}", file=sys.stderr)

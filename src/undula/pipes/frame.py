@@ -26,7 +26,7 @@ COMPRESSIONS: tuple[Compression, ...] = ("none", "bslz4")
 
 DESCRIPTOR = struct.Struct("<IBBBB4sI4IQqddQQII24s")
 """Slot, region, flags, compression, dimensions, dtype, frames covered, shape (4), sequence number,
-trigger index, hardware time, host time, bytes, first covered, checksum, reserved, stream."""
+trigger index, hardware time, host time, bytes, first covered, checksum, made again at, stream."""
 MAX_DIMENSIONS = 4
 MAX_STREAM_BYTES = 24
 
@@ -39,6 +39,8 @@ _names: dict[str, bytes] = {}
 _dtypes: dict[bytes, np.dtype[Any]] = {}
 _codes: dict[np.dtype[Any], bytes] = {}
 MAX_KNOWN = 1000
+TICKS_HZ, TICKS = 10_000, 1 << 32
+"""When a recorded frame was made again is told in ticks, modulo so many."""
 
 
 @dataclass(slots=True)
@@ -59,6 +61,7 @@ class Frame:
         first: the first frame that this result covers; `seq_num` is the last one.
         count: how many frames it covers; fewer than the distance says that some are missing.
         again: it may have been handed out before, to one that died.
+        replayed: of a recorded frame, when it was made again (`ticks`); 0: it is new.
         slot: where it lies in its link; for the link's own use.
 
     `data` that come from a link are read-only, and valid until the frame is confirmed.
@@ -78,11 +81,18 @@ class Frame:
     count: int = 1
     again: bool = False
     slot: int = -1
+    replayed: int = 0
 
     def __post_init__(self) -> None:
         if self.compression == "none":
             self.shape, self.dtype = self.data.shape, self.data.dtype
         self.first = self.first or self.seq_num
+
+    def age_s(self, now: float) -> float:
+        """So long ago the host had it, or made it again, s; `now` in UTC epoch s."""
+        if self.replayed:
+            return (ticks(now) - self.replayed) % TICKS / TICKS_HZ
+        return now - self.time
 
     def check(self) -> None:
         """Compare the checksum, when there is one. Raises: WireError."""
@@ -91,6 +101,16 @@ class Frame:
                 f"frame {self.seq_num} of {self.stream} is not what was sent: its checksum differs",
                 remedy="look for a node that writes into its input, or for faulty memory",
             )
+
+
+def ticks(now: float) -> int:
+    """A time, UTC epoch s, as a frame's `replayed` has it; never 0.
+
+    >>> frame = Frame(1, np.zeros(2), time=5.0, replayed=ticks(1e9))
+    >>> frame.age_s(1e9 + 0.25)
+    0.25
+    """
+    return int(now * TICKS_HZ) % TICKS or 1
 
 
 def checksum(data: Array) -> int:
@@ -160,7 +180,7 @@ def pack(frame: Frame, slot: int, region: int = 0) -> bytes:
         _codes.get(frame.dtype) or dtype_code(frame.dtype), frame.count, a, b, c, d, frame.seq_num,
         _NO_TRIGGER if frame.trigger is None else frame.trigger,
         _NAN if frame.hardware_time is None else frame.hardware_time,
-        frame.time, frame.data.nbytes, frame.first, frame.checksum or 0, 0,
+        frame.time, frame.data.nbytes, frame.first, frame.checksum or 0, frame.replayed,
         _names.get(frame.stream) or _stream_code(frame.stream),
     )  # fmt: skip
 
@@ -209,7 +229,7 @@ def unpack(fields: tuple[Any, ...], buffer: Any, offset: int, room_bytes: int) -
     Raises: WireError when the descriptor contradicts itself or the slot.
     """
     (slot, _, flags, compression, dimensions, dtype_text, count, a, b, c, d, seq_num, trigger,
-     hardware, host, nbytes, first, check, _, stream_text) = fields  # fmt: skip
+     hardware, host, nbytes, first, check, replayed, stream_text) = fields  # fmt: skip
     dtype = _dtypes.get(dtype_text) or _dtype_of(dtype_text)
     stream = _streams.get(stream_text) or _stream_of(stream_text)
     if nbytes > room_bytes or dimensions > MAX_DIMENSIONS or compression >= len(COMPRESSIONS):
@@ -224,7 +244,7 @@ def unpack(fields: tuple[Any, ...], buffer: Any, offset: int, room_bytes: int) -
     return Frame(
         seq_num, data, stream, None if trigger < 0 else trigger, host,
         None if hardware != hardware else hardware, COMPRESSIONS[compression], shape, dtype,  # noqa: PLR0124  # NaN
-        check if flags & CHECKED else None, first, count, bool(flags & AGAIN), slot,
+        check if flags & CHECKED else None, first, count, bool(flags & AGAIN), slot, replayed,
     )  # fmt: skip
 
 

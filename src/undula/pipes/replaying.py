@@ -8,6 +8,7 @@ hands the frames on (`nodes.replay`), the runner, the command.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ import numpy as np
 
 from undula.core.errors import InputError, StorageError, UndulaError
 from undula.files.frame_file import DATASET, graph_of
+from undula.files.repair import truncated
 from undula.pipes.frame import Array, Frame
 from undula.pipes.graph.check import checked
 from undula.pipes.graph.load import read_graph
@@ -25,6 +27,8 @@ from undula.pipes.graph.model import Graph
 
 TRANSPARENT = frozenset({"compress", "decompress"})
 """Nodes behind which the frames are still those of the source."""
+NAME_ONE = "name the number of a run (undula runs), or an HDF5 file of frames"
+MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,42 +40,82 @@ class Recording:
         dataset: where the frames are in it, (frames, ...).
         graph: by which they were recorded; None when the file does not say.
         node: of that graph, which wrote them.
-        of_run: the file is that of a run: its frames are numbered within the run.
     """
 
     file: Path
     dataset: str
     graph: Graph | None = None
     node: str = ""
-    of_run: bool = False
 
 
 def recordings(path: Path) -> list[Recording]:
-    """All frames that a file holds or links to, those with a graph first. Raises: InputError."""
+    """All frames that a file holds or links to, those with a graph first.
+
+    Raises: InputError, also when a file that it links is not there.
+    """
     import h5py
 
+    _check_file(path)
     try:
         file = _opened(path)
     except OSError as exc:
-        raise InputError(
-            f"{path} cannot be read: {exc}", remedy="name an HDF5 file of frames, or a run"
-        ) from exc
+        raise InputError(f"{path} cannot be read: {exc}", remedy=NAME_ONE) from exc
+    found: dict[str, Recording] = {}
+    gone: list[str] = []
     with file:
         if DATASET in file:
-            return [_recording(path, DATASET, file, of_run=False)]
-        found: dict[str, Recording] = {}
+            return [_recording(path, DATASET, file)]
         instrument = file.get("entry/instrument")
         for device in instrument.values() if isinstance(instrument, h5py.Group) else ():
             for name in device if isinstance(device, h5py.Group) else ():
-                if isinstance(device.get(name, getlink=True), h5py.SoftLink):
+                link = device.get(name, getlink=True)
+                if isinstance(link, h5py.SoftLink):
                     continue
+                if isinstance(link, h5py.ExternalLink):
+                    gone += [link.filename] * (not (path.parent / link.filename).exists())
                 with suppress(KeyError, OSError):
                     data = device[name]
                     if isinstance(data, h5py.Dataset) and data.ndim >= 2:
+                        gone += _not_there(path, data)
                         made = _behind(path, data, f"{device.name}/{name}")
                         if made is not None:
                             found[made.dataset] = made
+    if gone:
+        raise InputError(
+            f"{path} links frames in {', '.join(dict.fromkeys(gone))}, which is not there",
+            remedy="put it back beside the file that links it",
+        )
     return sorted(found.values(), key=lambda r: r.graph is None)
+
+
+def _check_file(path: Path) -> None:
+    """Raises: InputError for what is no HDF5 file that can be read."""
+    import h5py
+
+    what = ""
+    if not path.exists():
+        what = f"there is no file {path}"
+    elif path.is_dir():
+        what = f"{path} is a folder"
+    elif not os.access(path, os.R_OK):
+        what = f"{path} may not be read by you"
+    elif not h5py.is_hdf5(path):
+        what = f"{path} is no HDF5 file"
+    if what:
+        raise InputError(what, remedy=NAME_ONE)
+    if truncated(path):
+        raise InputError(
+            f"the end of {path} is missing, so nothing of it can be read",
+            remedy="take a copy of it that is whole, or frames of another run",
+        )
+
+
+def _not_there(path: Path, data: Any) -> list[str]:
+    """Files of a virtual dataset that are not there."""
+    if not data.is_virtual:
+        return []
+    names = dict.fromkeys(source.file_name for source in data.virtual_sources())
+    return [name for name in names if not (path.parent / name).exists()]
 
 
 def _opened(path: Path) -> Any:
@@ -88,19 +132,19 @@ def _behind(path: Path, data: Any, place: str) -> Recording | None:
     if data.is_virtual:
         first = data.virtual_sources()[0]
         with _opened(path.parent / first.file_name) as other:
-            return _recording(path, place, other, of_run=True)
+            return _recording(path, place, other)
     if Path(data.file.filename).resolve() == path.resolve():
         return None
-    return _recording(path, place, data.file, of_run=True)
+    return _recording(path, place, data.file)
 
 
-def _recording(path: Path, dataset: str, file: Any, *, of_run: bool) -> Recording:
+def _recording(path: Path, dataset: str, file: Any) -> Recording:
     text, node = graph_of(file)
     graph = None
     if text:
         with suppress(ValueError, UndulaError):
             graph = read_graph(json.loads(text))
-    return Recording(path, dataset, graph, node, of_run)
+    return Recording(path, dataset, graph, node)
 
 
 def chosen(path: Path, dataset: str | None) -> Recording:
@@ -108,16 +152,64 @@ def chosen(path: Path, dataset: str | None) -> Recording:
     found = recordings(path)
     if dataset is not None:
         same = [r for r in found if r.dataset.strip("/") == dataset.strip("/")]
-        return same[0] if same else Recording(path, dataset)
+        return same[0] if same else Recording(path, _checked_dataset(path, dataset))
     if not found:
-        raise InputError(
-            f"{path} says not where its frames are", remedy="name them: --dataset /entry/..."
-        )
+        stacks = _stacks(path)
+        remedy = f"name one: --dataset {', '.join(stacks)}" if stacks else NAME_ONE
+        raise InputError(f"{path} has no frames that a graph wrote", remedy=remedy)
     with_graph = [r for r in found if r.graph is not None]
     if len(with_graph) == 1 or len(found) == 1:
         return found[0]
     names = ", ".join(r.dataset for r in found)
     raise InputError(f"{path} has several frames", remedy=f"choose one by --dataset: {names}")
+
+
+def _checked_dataset(path: Path, dataset: str) -> str:
+    """The dataset, when there is one with frames. Raises: InputError."""
+    import h5py
+
+    with _opened(path) as file:
+        data = file.get(dataset)
+        if isinstance(data, h5py.Dataset) and data.ndim >= 2:
+            return dataset
+    known = _stacks(path)
+    raise InputError(
+        f"{path} has no frames at {dataset}",
+        remedy=f"there is {', '.join(known)}" if known else "choose another file: it has none",
+    )
+
+
+def _stacks(path: Path) -> list[str]:
+    """Datasets of a file that may be frames, (frames, y, x), at most a few."""
+    import h5py
+
+    found: list[str] = []
+
+    def look(name: str, data: Any) -> bool | None:
+        if isinstance(data, h5py.Dataset) and data.ndim == 3 and data.dtype.kind in "biuf":
+            found.append(f"/{name}")
+        return True if len(found) >= MOST_NAMED else None
+
+    with _opened(path) as file:
+        file.visititems(look)
+    return found
+
+
+def first_number(recording: Recording) -> int:
+    """The number of its first frame. Raises: InputError when it has none, ConfigError."""
+    from undula.pipes.nodes.replay import Replay
+
+    node = Replay(file=str(recording.file.absolute()), dataset=recording.dataset)
+    try:
+        lowest = node.lowest
+    finally:
+        node.close()
+    if not lowest:
+        raise InputError(
+            f"{recording.file} has no frame at {recording.dataset}",
+            remedy="choose a run that took some: undula runs",
+        )
+    return lowest
 
 
 def as_replay(
@@ -135,6 +227,8 @@ def as_replay(
         speed: 1 as recorded, 10 ten times as fast, 0 as fast as frames are taken.
         folder: for each `frame_file` a folder below it, by the node's name.
     Raises: InputError when the frames are not those of the graph's only source; GraphError.
+
+    Whoever runs it tells the runner the number of the first frame, `first_number`.
     """
     own = recording.graph is not None and recording.node in graph.nodes and (
         graph.plain()["edges"] == recording.graph.plain()["edges"]
@@ -144,7 +238,6 @@ def as_replay(
     (port,) = {edge.source_port for edge in graph.out_of(source)}
     parameters = {
         "file": str(recording.file.absolute()), "dataset": recording.dataset, "speed": speed,
-        "from_one": recording.of_run,
     }  # fmt: skip
     before = nodes[source]
     nodes[source] = replace(before, kind="replay", parameters=parameters)
@@ -202,6 +295,15 @@ class Values:
         trigger = -1 if frame.trigger is None else frame.trigger
         row = (frame.seq_num, trigger, frame.time, np.array(frame.data))
         self._rows.setdefault(edge.partition(" ")[0], []).append(row)
+
+    @property
+    def count(self) -> int:
+        """How many came."""
+        return sum(len(rows) for rows in self._rows.values())
+
+    def newest_frame(self) -> tuple[int, int]:
+        """Number and trigger of the frame that a value came of last; trigger -1: nobody knows."""
+        return max((rows[-1][:2] for rows in self._rows.values()), default=(0, -1))
 
     def newest(self) -> dict[str, Any]:
         """The last value of each, by the port that it came from."""

@@ -18,7 +18,7 @@ from undula.core.errors import InputError
 from undula.pipes.frame import Frame
 from undula.pipes.graph import Graph, GraphBuilder, checked
 from undula.pipes.nodes.registry import Shipped
-from undula.pipes.replaying import as_replay, chosen
+from undula.pipes.replaying import as_replay, chosen, first_number
 from undula.pipes.runner import Outcome, Runner
 
 TYPES = Shipped()
@@ -114,8 +114,10 @@ def test_frames_go_one_by_one_as_a_person_steps_and_the_record_stays_as_it_was(
         words, input="\n" * 9, capture_output=True, text=True, timeout=120, check=False,
         env=os.environ | {"XDG_STATE_HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)},
     )  # fmt: skip
-    lines = [line for line in done.stderr.splitlines() if line[:1].isdigit()]
+    lines = [line for line in done.stderr.splitlines() if line.startswith("frame ")]
     assert len(lines) == 9, done.stdout + done.stderr
+    assert lines[0].startswith("frame 1, trigger 0: ")
+    assert lines[6].startswith("frame 9, trigger 8: "), "two were missing"
     assert f"roi.sum={heard['roi.sum -> out.values', 1][3]}" in lines[0]
     with h5py.File(tmp_path / "steps/values.h5") as values:
         numbers = values["roi.sum/seq_num"][()].tolist()
@@ -135,14 +137,97 @@ def test_what_cannot_be_replayed_is_said_with_what_to_do(tmp_path: Path) -> None
     assert sums.graph is not None
     with pytest.raises(InputError, match="sums wrote what total made"):
         as_replay(sums.graph, sums, TYPES)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=r"there is no file .*none\.h5.*number of a run"):
         chosen(tmp_path / "none.h5", None)
+    with pytest.raises(InputError, match="is a folder"):
+        chosen(tmp_path, None)
+    (tmp_path / "text").write_text("mine")
+    with pytest.raises(InputError, match="is no HDF5 file"):
+        chosen(tmp_path / "text", None)
     with h5py.File(tmp_path / "stack.h5", "w") as file:
         file["a"] = np.zeros((3, 40, 60), "u2")
-    with pytest.raises(InputError, match="--dataset"):
+        file["empty"] = np.zeros((0, 40, 60), "u2")
+        file["entry/instrument/cam/cam"] = h5py.ExternalLink("cam_0001.h5", "/entry/data/data")
+    with pytest.raises(InputError, match=r"links frames in cam_0001\.h5, which is not there"):
         chosen(tmp_path / "stack.h5", None)
+    with h5py.File(tmp_path / "stack.h5", "r+") as file:
+        del file["entry"]
+    with pytest.raises(InputError, match="name one: --dataset /a, /empty"):
+        chosen(tmp_path / "stack.h5", None)
+    with pytest.raises(InputError, match=r"has no frames at /b.*there is /a"):
+        chosen(tmp_path / "stack.h5", "/b")
+    with pytest.raises(InputError, match="no frame at /empty"):
+        first_number(chosen(tmp_path / "stack.h5", "/empty"))
     stack = chosen(tmp_path / "stack.h5", "/a")
     assert stack.graph is None
     outcome, heard = performed(as_replay(graph(tmp_path), stack, TYPES, folder=tmp_path / "b"))
     assert outcome.ok
     assert [key[1] for key in heard if key[0].startswith("roi")] == [1, 2, 3]
+
+
+def replay(folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    """The command, as a person types it in a folder of his own."""
+    folder.mkdir()
+    undula = str(Path(sys.executable).with_name("undula"))
+    return subprocess.run(
+        [undula, "pipes", "replay", *map(str, words)],
+        capture_output=True, text=True, timeout=120, check=False, cwd=folder,
+        env=os.environ | {"XDG_STATE_HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)},
+    )  # fmt: skip
+
+
+def test_a_replay_that_fails_ends_with_the_error_and_claims_nothing(tmp_path: Path) -> None:
+    first, _ = performed(graph(tmp_path / "first"))
+    assert not first.failed
+    path = tmp_path / "first/frames_0001.h5"
+    with h5py.File(path) as file:
+        chunk = file["entry/data/data"].id.get_chunk_info(0)
+    with path.open("r+b") as damaged:
+        damaged.seek(chunk.byte_offset)
+        damaged.write(b"\xff" * chunk.size)
+    done = replay(tmp_path / "again", path, "--speed", "max", "--quiet")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "failed: node det: " in done.stderr
+    assert "it ended early, after 0 frames" in done.stdout
+    assert "complete" not in done.stdout
+
+
+def test_a_file_whose_writer_was_killed_is_replayed_and_repaired(tmp_path: Path) -> None:
+    child = (
+        "import os, signal, sys, numpy as np\n"
+        "from undula.pipes.frame import Frame\n"
+        "from undula.pipes.nodes.frame_file import FrameFileWriter\n"
+        "node = FrameFileWriter(folder=sys.argv[1], flush_s=0, threads=0)\n"
+        "for n in (4, 5, 6):\n"
+        "    node.accumulate(Frame(n, np.full((40, 60), n, 'u2'), trigger=n - 4, time=1e9 + n))\n"
+        "    node.done()\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", child, str(tmp_path)], check=False, timeout=60)
+    path, small = tmp_path / "frames_0001.h5", tmp_path / "small.yaml"
+    small.write_text(
+        "nodes:\n"
+        "  det: {node: simulated, parameters: {width: 60, height: 40}}\n"
+        "  low: {node: threshold, parameters: {low: 5}}\n"
+        "  out: channel\n"
+        "edges: [det -> low, low.count -> out]\n"
+    )
+    done = replay(tmp_path / "again", path, small, "--speed", "max", "--json")
+    told = json.loads(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (told["complete"], told["triggers"]) == (True, 3)
+    assert 0 <= told["status"]["nodes"]["low"]["latency_s"] < 1e6, "not the age of the record"
+    with h5py.File(tmp_path / "again/replay-frames_0001/values.h5") as values:
+        assert values["low.count/seq_num"][()].tolist() == [4, 5, 6], "as in the record"
+        assert values["low.count/trigger"][()].tolist() == [0, 1, 2]
+        assert values["low.count/data"][()].tolist() == [0, 2400, 2400]
+    with pytest.raises(OSError, match="already open for write"):
+        h5py.File(path)
+    undula = str(Path(sys.executable).with_name("undula"))
+    repaired = subprocess.run(
+        [undula, "files", "repair", str(path), str(path)],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert repaired.stdout == f"{path}: nothing to repair\n", repaired.stdout + repaired.stderr
+    with h5py.File(path) as file:
+        assert file["entry/data/seq_num"][()].tolist() == [4, 5, 6]

@@ -215,4 +215,7 @@ class PositionJoin(Node):
 
 def _like(frame: Frame, data: npt.NDArray[np.generic]) -> Frame:
     """Other data of the same moment."""
-    return Frame(frame.seq_num, data, frame.stream, frame.trigger, frame.time, frame.hardware_time)
+    return Frame(
+        frame.seq_num, data, frame.stream, frame.trigger, frame.time, frame.hardware_time,
+        replayed=frame.replayed,
+    )  # fmt: skip

@@ -1,13 +1,14 @@
 """Room: pipes. Frames of a file or a run, once more. Reads; waits never.
 
 In: an HDF5 file, or the NeXus file of a run, and where in it the frames are. Out: the same frames
-with the same numbers, triggers and times, so that a graph gives the same results again.
+with the same numbers, triggers and times, so that a graph gives the same results again. When they
+were made again is told beside (`Frame.replayed`), so that latencies are those of now.
 """
 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from undula.core.errors import ConfigError
 from undula.files import bslz4
 from undula.files.frame_file import COLUMNS, DATASET, Row, read_chunk, rows_of
 from undula.files.frames import NO_FRAME
-from undula.pipes.frame import Frame
+from undula.pipes.frame import Frame, ticks
 from undula.pipes.nodes.base import Port, Shape, Source, parameter
 
 MOST_LINKS = 8
@@ -29,7 +30,8 @@ class Replay(Source):
     """Frames of a file or a run as a source: numbers, triggers and times as they were recorded.
 
     Where the file does not say them, frames are numbered from 1 on, their trigger is their place,
-    and they come `rate_hz` times a second. A frame that was missing is missing again.
+    and they come `rate_hz` times a second. A frame that was missing is missing again. Frames of a
+    run whose graph was started anew in mid-run, and counted from 1 on again, are numbered anew.
 
     `speed` 1 is as it was, 10 ten times as fast, 0 as fast as frames are taken.
     """
@@ -46,7 +48,7 @@ class Replay(Source):
     first: int = parameter(0, "begin at this frame of the file, from 0 on", ge=0)
     frames: int = parameter(0, "end after so many; 0: at the end of the file", ge=0)
     from_one: bool = parameter(
-        False, "number the frames from 1 on: those of a run, whose detector had counted before"
+        False, "number the frames from 1 on, where their detector had counted before"
     )
     packed: bool = parameter(
         False, "hand bitshuffle/LZ4 chunks on as they are, for nodes that take compressed frames"
@@ -106,7 +108,7 @@ class Replay(Source):
                 f"{path} has no frames at {self.dataset}",
                 remedy="name the dataset that holds them, (frames, ...)",
             ) from exc
-        rows = self._recorded(count)
+        rows = numbered_apart(self._recorded(count))
         known = [row.seq_num for row in rows if row is not None]
         if self.from_one and known:
             less = min(known) - 1
@@ -150,6 +152,20 @@ class Replay(Source):
         return rows
 
     @property
+    def lowest(self) -> int:
+        """The number of the first frame that was triggered, as far as the file tells; 0: none."""
+        self._open()
+        rows = [row for row in self._rows if row is not None]
+        return min((max(1, row.seq_num - (row.trigger or 0)) for row in rows), default=0)
+
+    def resume(self, seq_num: int) -> None:
+        """Go on behind a frame, and those before it in the file."""
+        self._open()
+        behind = [n for n, row in enumerate(self._rows, 1) if row and row.seq_num <= seq_num]
+        ahead = [n for n, row in enumerate(self._rows) if row and row.seq_num > seq_num]
+        self._at = max(self._at, min(max(behind, default=0), min(ahead, default=len(self._rows))))
+
+    @property
     def ended(self) -> bool:
         """All frames were handed on."""
         self._open()
@@ -178,6 +194,7 @@ class Replay(Source):
             return []
         told: dict[str, Any] = {
             "trigger": row.trigger, "time": row.time or time, "hardware_time": row.hardware_time,
+            "replayed": ticks(time) if time and row.time else 0,
         }  # fmt: skip
         if self.packed and self._can_pass():
             chunk, bare = read_chunk(self._data, place)
@@ -206,6 +223,21 @@ class Replay(Source):
         self._data = None
         if file is not None:
             file.close()
+
+
+def numbered_apart(rows: Sequence[Row | None]) -> list[Row | None]:
+    """The same rows; from 1 on in this order, where two frames have one number.
+
+    >>> [row.seq_num for row in numbered_apart([Row(4, time=1.0), Row(5, time=2.0)])]
+    [4, 5]
+    >>> [row.seq_num for row in numbered_apart([Row(4, time=1.0), Row(4, time=2.0)])]
+    [1, 2]
+    """
+    frames = dict.fromkeys((row.seq_num, row.time) for row in rows if row is not None)
+    if len({number for number, _ in frames}) == len(frames):
+        return list(rows)
+    anew = {frame: number for number, frame in enumerate(frames, 1)}
+    return [row and replace(row, seq_num=anew[row.seq_num, row.time]) for row in rows]
 
 
 def _group_of(file: Any, path: str, dataset: Any) -> Any:

@@ -131,7 +131,7 @@ class Channels:
     def _count(self, channel: str, frames: list[Frame]) -> None:
         status = self._status.nodes[channel]
         status.frames += len(frames)
-        status.latency_s = time.time() - frames[-1].time
+        status.latency_s = frames[-1].age_s(time.time())
         status.latency_max_s = max(status.latency_max_s, status.latency_s)
 
     def forget(self, settled: IntervalSet) -> None:

@@ -221,7 +221,7 @@ class NodeHost:
         finally:
             status.busy_s += time.perf_counter() - started
         status.frames += 1
-        status.latency_s = time.time() - frame.time
+        status.latency_s = frame.age_s(time.time())
         status.latency_max_s = max(status.latency_max_s, status.latency_s)
         if not keeps:
             self.confirming.worked_on(inlet, frame)
