@@ -80,7 +80,7 @@ def test_a_rehearsal_names_the_bottleneck_and_leaves_no_file(place: Path) -> Non
     assert found["sustained_hz"] > 0
     assert found["bottleneck"] in ("det", "bright", "file")
     assert found["advice"]
-    assert not any(p for p in (place / "frames").iterdir())
+    assert not (place / "frames").exists(), "no folder is left that was not there"
     assert "no graph runs" in pipes("top", "--once")
     full = pipes("rehearse", graph, "--for", 1e9, "--rate", 1e6, code=1)
     assert "GB are free" in full
@@ -93,6 +93,63 @@ def test_a_rehearsal_names_the_bottleneck_and_leaves_no_file(place: Path) -> Non
     assert "--size 2048x2048:uint16" in pipes("rehearse", graph, code=2)
     stood_in = json.loads(pipes("rehearse", graph, "--for", 0.5, "--size", "48x64", "--json"))
     assert stood_in["sustained_hz"] > 0
+
+
+SLOW = '''
+import time
+
+def slow(image):
+    """The sum of a frame, late."""
+    time.sleep(0.02)
+    return float(image.sum())
+'''
+
+
+def test_a_rehearsal_names_the_node_that_is_slow_and_its_highest_rate(place: Path) -> None:
+    (place / "nodes").mkdir()
+    (place / "nodes/slow.py").write_text(SLOW)
+    graph = place / "live.yaml"
+    graph.write_text(
+        "nodes:\n"
+        "  det: {node: simulated, parameters: {width: 64, height: 48}, budget: 100 kB}\n"
+        "  late: slow\n"
+        "  sum: sum\n"
+        "edges: [det -> late, det -> sum]\n"
+    )
+    found = json.loads(pipes("rehearse", graph, "--for", 1, "--nodes", place / "nodes", "--json"))
+    assert found["bottleneck"] == "late"
+    assert 5 < found["could_hz"]["late"] < 51
+    assert found["could_hz"]["sum"] > found["could_hz"]["late"]
+    assert "late can do" in found["advice"].lower()
+    assert "it waits for something itself" in found["advice"]
+    text = pipes("rehearse", graph, "--for", 1, "--nodes", place / "nodes")
+    assert "bottleneck: late" in text
+
+
+def test_a_rehearsal_knows_a_writer_that_is_held_up_by_compression(place: Path) -> None:
+    graph = place / "live.yaml"
+    graph.write_text(
+        "nodes:\n"
+        "  det: {node: simulated, budget: 20 MB,\n"
+        "        parameters: {width: 1024, height: 1024, level: 5000, background: 3000}}\n"
+        f"  file: {{node: frame_file, parameters: {{folder: {place}/new/frames, threads: 0}}}}\n"
+        "edges: [det -> file]\n"
+    )
+    found = json.loads(pipes("rehearse", graph, "--for", 1, "--json"))
+    assert found["bottleneck"] == "file"
+    measured = found["nodes"]["file"]["measured"]
+    assert measured["compressing_s"] > measured["writing_s"]
+    assert found["advice"].startswith("File compress"), found["advice"]
+    assert not (place / "new").exists()
+
+
+def test_a_folder_that_takes_no_file_is_refused_before_the_graph_starts(place: Path) -> None:
+    (place / "frames").write_text("mine")
+    graph = place / "live.yaml"
+    graph.write_text(graph.read_text().replace("brightest, parameters: {above: 0}", "sum"))
+    said = pipes("run", graph, code=1)
+    assert f"[nodes.file] frames cannot be written into {place}/frames" in said
+    assert "frames is no folder. Remedy: give another folder" in said
 
 
 def test_a_graph_is_drawn_and_a_wrong_name_is_corrected(place: Path) -> None:

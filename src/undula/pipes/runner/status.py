@@ -17,7 +17,9 @@ class NodeStatus:
     code, `latency_s` from a frame's host time to its result, the last and the greatest.
     `blocked_by` names the edges that hold it up; `restarts` counts its processes after the first.
     `left_out` came to a source that hears the network and were not handed on. `waits_for` is what a
-    source waits for beside its frames, `away` that it is not there.
+    source waits for beside its frames, `away` that it is not there. Of its whole process, s:
+    `since_s` it began until it had something to do last, of that `at_work_s` without waiting for
+    anything to do, and `cpu_s` of all its threads. `measured` is what the node says of itself.
     """
 
     name: str
@@ -37,6 +39,10 @@ class NodeStatus:
     left_out: int = 0
     waits_for: str = ""
     away: bool = False
+    since_s: float = 0.0
+    at_work_s: float = 0.0
+    cpu_s: float = 0.0
+    measured: dict[str, float] = field(default_factory=dict)
 
     @property
     def could_hz(self) -> float:

@@ -28,6 +28,7 @@ from undula.pipes.link.slab import slot_size
 from undula.pipes.runner.confirming import waited_for
 from undula.pipes.runner.control import Line
 from undula.pipes.runner.host import NodeHost
+from undula.pipes.runner.use import Use
 
 if TYPE_CHECKING:
     from undula.pipes.link.far_inlet import FarInlet
@@ -92,6 +93,7 @@ class Worker:
         self._to_connect: dict[str, str] = {}
         self._ledgers: dict[str, EdgeLedger] = {}
         self._told_at = 0.0
+        self._use = Use()
         self._told_frames: dict[str, int] = {}
         self._told_end = self._quit = False
         self._told = ""
@@ -170,7 +172,8 @@ class Worker:
                     poll.register(inlet.fileno(), select.POLLIN)
         for outlet in self._between:
             poll.register(outlet.fileno(), select.POLLIN)
-        poll.poll(None if wait_s is None else wait_s * 1000)
+        with self._use.waiting():
+            poll.poll(None if wait_s is None else wait_s * 1000)
 
     # ---- edges ---------------------------------------------------------------------------------
 
@@ -298,6 +301,8 @@ class Worker:
             self._obey_of_node(what, name, words)
 
     def _obey_of_all(self, what: str, name: str, words: Mapping[str, Any]) -> None:
+        if what == "begin":
+            self._use = Use()
         for host in self.hosts.values():
             if what == "begin":
                 host.begin(words)
@@ -342,9 +347,15 @@ class Worker:
         ledgers: list[Any] = []
         depths: dict[str, int] = {}
         images: dict[str, Any] = {}
+        worked = any(h.status.frames != self._told_frames.get(n, 0) for n, h in self.hosts.items())
+        times = self._use.times() if worked else {}
         for name, host in self.hosts.items():
             status = host.status
             status.pid = os.getpid()
+            if worked:
+                status.measured = dict(host.node.own_measures())
+                for key, value in times.items():
+                    setattr(status, key, value)
             if host.source:
                 status.left_out = host.node.left_out
                 status.waits_for, status.away = host.node.waits_for, host.node.away
