@@ -20,6 +20,7 @@ from undula.core.errors import DeviceError, InputError, UndulaError
 from undula.core.log import get_logger
 from undula.devices.sim.status import SimStatus
 from undula.devices.telling import SILENT, Telling
+from undula.pipes.disk_use import DiskUse
 from undula.pipes.errors import GraphError
 from undula.pipes.for_scans import Configuration, ScanGraph, configuration_key
 from undula.pipes.graph import Graph
@@ -88,6 +89,7 @@ class GraphDetector:
         self._waiting: SimStatus | None = None
         self._stamp = 0.0
         self._files: dict[str, RunFiles] = {}
+        self._disk_use = DiskUse()
         self._documents: list[tuple[str, dict[str, Any]]] = []
 
     @classmethod
@@ -230,6 +232,10 @@ class GraphDetector:
         self._run = path
         self.live_graph.begin_run()
         self._forget()
+
+    def frame_bytes(self) -> int:
+        """So much its files will grow at each point, as far as one can know beforehand."""
+        return self._disk_use.bytes_per_point(self.scan)
 
     def set_count_time(self, count_time_s: float) -> None:
         """Its source counts for so many seconds: a frame may take as much longer to come."""
@@ -399,6 +405,8 @@ class GraphDetector:
             get_logger().warning("graph_not_finished", device=self.name, error=str(refused))
         made = [file for files in self._files.values() for file in files.files]
         close_files(made, self.tell, self.name)
+        for writer, files in self._files.items():
+            self._disk_use.learn(writer, files.files)
         ledger = self._books.ledger
         if ledger is not None and ledger.broken:
             raise DeviceError(

@@ -7,6 +7,7 @@ ledgers of the devices that keep one (`pipes.detector`), in its stop document.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ from undula.scans.checked_scan import CheckedScan
 
 
 def tell_path(path: Path, devices: Registry) -> None:
-    """A run opens with its file at `path`. Raises: StorageError when its folder cannot be made."""
+    """A run opens with its file at `path`.
+
+    Raises: StorageError when its folder cannot be made, or written, and a device writes there.
+    """
     for name in devices.names():
         tell = getattr(devices[name].obj, "set_run_path", None)
         if tell is None:
@@ -30,6 +34,12 @@ def tell_path(path: Path, devices: Registry) -> None:
                 remedy="correct its owner and mode: the frames of this run belong there",
                 where=name,
             ) from exc
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise StorageError(
+                f"the folder {path.parent} cannot be written",
+                remedy="correct its owner and mode: the frames of this run belong there",
+                where=name,
+            )
 
 
 def tell_policies(scan: CheckedScan, devices: Registry) -> None:

@@ -130,10 +130,17 @@ def with_sources(devices: Registry, names: Iterable[str]) -> list[str]:
 
 
 def bytes_per_point(devices: Registry, names: Iterable[str]) -> int:
-    """Size of one reading of all these devices."""
+    """Size of one reading of all these devices, and of the frames that they write with it.
+
+    A device that knows how large those become says it by `frame_bytes`.
+    """
     total = 0
     for name in names:
+        frame_bytes = getattr(devices[name].obj, "frame_bytes", None)
+        total += frame_bytes() if callable(frame_bytes) else 0
         for key in devices[name].describe().values():
+            if callable(frame_bytes) and key.get("external"):
+                continue
             size = np.dtype(key.get("dtype_numpy") or "<f8").itemsize
             total += int(np.prod(key.get("shape") or [1])) * size
     return total

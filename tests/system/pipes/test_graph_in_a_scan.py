@@ -20,13 +20,13 @@ from undula.bus.endpoints import QUEUE_STATUS
 from undula.client import Client
 from undula.client.runs import Run
 from undula.client.scans import ScanHandle
-from undula.core.errors import InputError
+from undula.core.errors import InputError, StorageError
 from undula.core.paths import beamline_paths
 from undula.core.procs import environment_of
 from undula.messages import GraphTold, QueueStatus
 from undula.pipes.graph import checked
 from undula.pipes.nodes.registry import Shipped
-from undula.pipes.replaying import as_replay, chosen
+from undula.pipes.replaying import as_replay, chosen, first_number
 from undula.pipes.runner import Runner
 from undula.testing.beamline import NAME, local_beamline
 
@@ -98,6 +98,16 @@ holes:
           parameters: {width: 4, height: 4, rate_hz: 0, faults: {"3": missing}}
         out: channel
       edges: [det -> out]
+  readoutPriority: on_request
+  enabled: true
+large:
+  deviceClass: undula.pipes.detector.GraphDetector
+  deviceConfig:
+    graph:
+      nodes:
+        det: {node: simulated, parameters: {width: 65536, height: 65536, rate_hz: 0}}
+        file: frame_file
+      edges: [det -> file]
   readoutPriority: on_request
   enabled: true
 """
@@ -250,7 +260,7 @@ def test_a_client_sees_how_the_graph_runs_and_what_its_ports_gave(client: Client
                 break
     finally:
         following.close()
-    assert list(client.pipes) == ["cam", "slow", "sparse", "holes"]
+    assert list(client.pipes) == ["cam", "slow", "sparse", "holes", "large"]
     assert {n.name for n in told.nodes} == {"det", "roi", "file", "view", "out"}
     assert images["det.frames"].shape == [48, 64]
     assert images["det.frames"].data.shape == (48, 64)
@@ -279,9 +289,20 @@ def test_a_run_is_replayed_through_the_graph_that_it_keeps(client: Client, tmp_p
     heard: list[tuple[int, list[float]]] = []
     with Runner(made, types) as runner:
         runner.heard = lambda _, frame: heard.append((frame.seq_num, frame.data.tolist()))
-        outcome = runner.run()
+        outcome = runner.run(first=first_number(found))
     assert outcome.ok, outcome.report.text
-    assert heard == [(n + 1, row) for n, row in enumerate(run.data["cam_roi_sum"].tolist())]
+    assert outcome.report.triggers == 3
+    (stop,) = [doc for name, doc in run.documents() if name == "stop"]
+    first = stop["ledger"]["cam"]["first_frame"]
+    assert first > 1
+    assert heard == [(n, row) for n, row in enumerate(run.data["cam_roi_sum"].tolist(), first)]
+
+
+def test_a_scan_whose_frames_would_fill_the_disk_is_refused_before_it_starts(
+    client: Client,
+) -> None:
+    with pytest.raises(StorageError, match=r"GB free, the scan needs 85\d\d\d\.\d\d GB"):
+        client.scan("samx", 0, 1, 10_000, detectors=["large"])
 
 
 def test_any_process_of_the_graph_is_killed_and_the_next_scan_is_whole(client: Client) -> None:

@@ -19,8 +19,18 @@ Shape = tuple[int, ...]
 WORDS = {0: "numbers", 1: "rows of numbers", 2: "images"}
 
 
-def check_shapes(graph: Graph, known: Mapping[str, Any], faults: Faults) -> None:
-    """Add what does not fit.
+def known_shapes(graph: Graph, types: Mapping[str, Any]) -> dict[str, Shape]:
+    """The shapes of a checked graph's frames, as far as they are known beforehand, by NODE.PORT.
+
+    Args:
+        types: classes of nodes by the name of their kind.
+    """
+    kinds = {name: types[node.kind] for name, node in graph.nodes.items()}
+    return check_shapes(graph, kinds, Faults())
+
+
+def check_shapes(graph: Graph, known: Mapping[str, Any], faults: Faults) -> dict[str, Shape]:
+    """Add what does not fit. Returns: the shapes that are known, by NODE.PORT.
 
     Args:
         graph: its edges without a fault of their own.
@@ -42,6 +52,7 @@ def check_shapes(graph: Graph, known: Mapping[str, Any], faults: Faults) -> None
         scalars: dict[str, Shape] = {port.name: () for port in kind.outputs if port.ndim == 0}
         for port, shape in (scalars | dict(kind.shapes(values[name], inputs))).items():
             given[f"{name}.{port}"] = shape
+    return given
 
 
 def _values(kind: Any, graph: Graph, name: str) -> Any:
