@@ -19,7 +19,7 @@ class PeakStats:
 
     `peak` and `minimum` are (x, y) pairs. `com` is the centre of mass above the lowest value. `cen`
     is the middle between the two half-height crossings, `fwhm` their distance; half height lies
-    midway between the lowest and the highest value.
+    midway between the lowest and the highest value. All three are None of fewer than 3 points.
     """
 
     peak: tuple[float, float]
@@ -27,6 +27,10 @@ class PeakStats:
     com: float | None
     cen: float | None
     fwhm: float | None
+
+
+_FEWEST = 3
+"""Of two points the centre of mass is always the higher one: that says nothing of a peak."""
 
 
 def _crossing(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], level: float) -> float:
@@ -58,7 +62,7 @@ def peak_stats(x: npt.ArrayLike, y: npt.ArrayLike) -> PeakStats | None:
     peak, minimum = (float(xs[top]), float(ys[top])), (float(xs[low]), float(ys[low]))
     weights = ys - ys[low]
     total = float(np.sum(weights))
-    if total <= 0 or not np.isfinite(total):
+    if total <= 0 or not np.isfinite(total) or len(xs) < _FEWEST:
         return PeakStats(peak, minimum, None, None, None)
     # Relative to the peak, so that a narrow peak far from zero loses no digits.
     com = peak[0] + float(np.sum(weights * (xs - peak[0]))) / total

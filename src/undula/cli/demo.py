@@ -199,7 +199,7 @@ def _tours(client: Client, tours: tuple[Tour, ...], say: _Say) -> int:
 
 
 def _show_file(client: Client, say: _Say, whole: bool) -> None:
-    from undula.cli.runs import plot_text
+    from undula.cli.run_shown import plot_text
     from undula.session.display import wants_colour
     from undula.session.tree import brief_tree, file_tree
 
@@ -208,7 +208,7 @@ def _show_file(client: Client, say: _Say, whole: bool) -> None:
     print("\n".join(file_tree(run.path) if whole else brief_tree(run.path)))
     if not whole:
         print("(the main groups; undula demo --tree shows all)")
-    print("\n".join(plot_text(run, wants_colour(sys.stdout))))
+    print("\n".join(plot_text(run.data, f"run {run.number}", wants_colour(sys.stdout))))
     print(f"file: {run.path}", flush=True)
 
 

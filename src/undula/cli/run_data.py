@@ -6,12 +6,12 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from undula.cli.output import BeamlineOption, JsonOption, connected, kind, print_json
-from undula.client import Runs
+from undula.client import Run, Runs
 from undula.core.errors import ServiceError
 from undula.core.paths import beamline_paths, default_beamline
 from undula.core.shown import counted
@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 
 Number = Annotated[int, typer.Argument(help="Run number; -1 is the newest.")]
 Numbers = Annotated[list[int], typer.Argument(help="Run numbers; -1 is the newest.")]
+
+Joined = Annotated[
+    bool,
+    typer.Option("--joined", help="With the runs that it continues, or that continue it, as one."),
+]
+
+
+def tables_of(run: Run, *, joined: bool) -> Any:
+    """The data of a run, or of all runs that are one measurement with it."""
+    return run.joined() if joined else run.data
 
 
 def runs_of(beamline: str | None) -> Runs:
@@ -65,6 +75,7 @@ def export(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="A new file; default: the terminal.")
     ] = None,
+    joined: Joined = False,
     beamline: BeamlineOption = None,
 ) -> None:
     """Write runs for other programs. Example: undula runs export 12 13 --format spec -o n.spec"""
@@ -73,9 +84,9 @@ def export(
     runs = runs_of(beamline)
     chosen = [runs[number] for number in numbers]
     if output is None:
-        export_runs(chosen, as_format, sys.stdout)
+        export_runs(chosen, as_format, sys.stdout, joined=joined)
     else:
-        export_file(chosen, as_format, output)
+        export_file(chosen, as_format, output, joined=joined)
         print(f"{counted(len(chosen), 'run')} in {output}")
 
 

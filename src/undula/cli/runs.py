@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from undula.cli import run_data, run_notes
+from undula.cli import run_data, run_notes, run_shown
 from undula.cli.output import (
     EXIT_HELP,
     BeamlineOption,
@@ -22,8 +21,8 @@ from undula.cli.output import (
     print_json,
     table,
 )
-from undula.cli.run_notes import note_lines
-from undula.client import Run, Runs
+from undula.cli.run_shown import when
+from undula.client import Runs
 from undula.core.errors import InputError, ServiceError
 from undula.core.paths import beamline_paths, default_beamline
 
@@ -73,10 +72,6 @@ def since_time(text: str, now: float) -> float:
         ) from exc
 
 
-def _when(stamp: float) -> str:
-    return datetime.fromtimestamp(stamp, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
 def _runs(beamline: str | None) -> Runs:
     paths = beamline_paths(beamline or default_beamline())
     if not paths.catalogue.exists():
@@ -102,7 +97,7 @@ def _list(beamline: str | None, as_json: bool, **filters: Any) -> None:
         print_json([run.record.model_dump(mode="json") for run in found])
         return
     rows = [
-        [run.number, _when(run.record.start_time), run.status, run.record.points,
+        [run.number, when(run.record.start_time), run.status, run.record.points,
          run.record.command, ", ".join(run.tags)]
         for run in found
     ]  # fmt: skip
@@ -135,116 +130,6 @@ def list_runs(
         text=text, device=device, plan=plan, since=since, status=status, limit=limit,
         group=group, tag=tag, sample=sample, proposal=proposal, user=user, where=where,
     )  # fmt: skip
-
-
-@kind
-def show(number: Number, as_json: JsonOption = False, beamline: BeamlineOption = None) -> None:
-    """Everything the history knows of a run. Example: undula runs 12"""
-    from undula.core.shown import duration_text
-
-    run = _runs(beamline)[number]
-    record, notes = run.record, run.notes
-    if as_json:
-        print_json({**record.model_dump(mode="json"), "notes": notes})
-        return
-    print(f"run {record.number}: {record.exit_status}")
-    rows = {
-        "command": record.command,
-        "plan": record.plan,
-        "user": record.user,
-        "started": _when(record.start_time),
-        "duration": duration_text((record.end_time or time.time()) - record.start_time),
-        "points": record.points,
-        "devices": ", ".join(record.devices),
-        "reason": record.reason,
-        "file": record.path,
-        "archive": record.archive_path,
-        "uid": record.uid,
-        "tags": ", ".join(record.tags),
-    }
-    for key, value in rows.items():
-        if value != "":
-            print(f"  {key:<10}{value}")
-    for line in note_lines(notes):
-        print(f"  {line}")
-
-
-def _shapes(run_data: Any, as_json: bool) -> None:
-    """What there is: key, shape, unit, and the file of frames that lie elsewhere."""
-    units, files = run_data.units, run_data.linked_files
-    rows = [
-        [key, "missing" if shape is None else shape, units[key], files.get(key, "")]
-        for key, shape in run_data.shapes.items()
-    ]
-    names = ["key", "shape", "unit", "file"]
-    if as_json:
-        print_json([dict(zip(names, row, strict=True)) for row in rows])
-    else:
-        print(table(names, [[key, str(shape), unit, file] for key, shape, unit, file in rows]))
-
-
-@kind
-def data(
-    number: Number,
-    csv: Annotated[bool, typer.Option("--csv", help="Scalar readings as CSV (default).")] = False,  # noqa: ARG001  # says what happens anyway
-    shapes: Annotated[bool, typer.Option("--shapes", help="Shapes only; loads nothing.")] = False,
-    as_json: JsonOption = False,
-    beamline: BeamlineOption = None,
-) -> None:
-    """The data of a run. Example: undula runs data 12 --csv > run12.csv"""
-    run_data = _runs(beamline)[number].data
-    if shapes:
-        _shapes(run_data, as_json)
-        return
-    if as_json:
-        print_json({"units": run_data.units, "data": run_data.to_dict()})
-    else:
-        run_data.to_csv(sys.stdout)
-
-
-def plot_text(run: Run, colour: bool) -> list[str]:
-    """The default plot of a run's file as text."""
-    import numpy as np
-
-    from undula.session.plot import curve, heat_map
-
-    found = run.data.plot()
-    signal, axes, values = found["signal"], found["axes"], found["values"]
-    if signal is None or signal not in values:
-        raise InputError(f"run {run.number} has nothing to plot", remedy="see undula runs data")
-    y = np.asarray(values[signal], dtype=np.float64)
-    if y.ndim == 2:
-        ranges = [_range(values.get(name)) for name in (*axes, None, None)[:2]]
-        return heat_map(
-            y.tolist(), title=f"run {run.number}: {signal} over {' and '.join(axes)}",
-            y_range=ranges[0], x_range=ranges[1], x_label=axes[-1] if axes else "", colour=colour,
-        )  # fmt: skip
-    if y.ndim != 1:
-        raise InputError(
-            f"run {run.number}: {signal} has shape {y.shape}", remedy="open the file instead"
-        )
-    x = np.asarray(values.get(axes[0]) if axes else np.arange(len(y)), dtype=np.float64)
-    return curve(
-        x.tolist(), y.tolist(), title=f"run {run.number}: {signal}",
-        x_label=axes[0] if axes else "point", height=16, colour=colour,
-    )  # fmt: skip
-
-
-def _range(values: Any) -> tuple[float, float] | None:
-    if values is None:
-        return None
-    import numpy as np
-
-    array = np.asarray(values, dtype=np.float64)
-    return float(np.nanmin(array)), float(np.nanmax(array))
-
-
-@kind
-def plot(number: Number, beamline: BeamlineOption = None) -> None:
-    """The default plot of a run in the terminal. Example: undula runs plot 12"""
-    from undula.session.display import wants_colour
-
-    print("\n".join(plot_text(_runs(beamline)[number], wants_colour(sys.stdout))))
 
 
 @kind
@@ -367,7 +252,10 @@ def register(app: typer.Typer) -> None:
 
     group.command("list", epilog=EXIT_HELP)(list_runs)
     notes = (("comment", run_notes.comment), ("tag", run_notes.tag), ("schema", run_notes.schema))
-    shown = (("show", show), ("data", data), ("plot", plot), ("rebuild", rebuild))
+    shown = (
+        ("show", run_shown.show), ("data", run_shown.data), ("plot", run_shown.plot),
+        ("rebuild", rebuild),
+    )  # fmt: skip
     for name, command in (*shown, *notes):
         group.command(name, context_settings=SETTINGS, epilog=EXIT_HELP)(command)
     for name, again in (("continue", continue_run), ("repeat", repeat)):

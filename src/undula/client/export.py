@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TextIO, get_args
 
-from undula.client.data import Data, Layout
+from undula.client.data import Data, Layout, Tables
 from undula.client.runs import Run
 from undula.core.errors import InputError, StorageError, UndulaError
 from undula.core.ids import new_id
@@ -24,29 +24,36 @@ _PER_LINE = 8
 """SPEC writes eight motors a line."""
 
 
-def export_runs(runs: Sequence[Run], kind: str, out: TextIO) -> None:
+def export_runs(runs: Sequence[Run], kind: str, out: TextIO, *, joined: bool = False) -> None:
     """Write runs to an open text file.
 
     Args:
         runs: in the order in which they are wanted; CSV takes one.
         kind: `csv`, `spec` or `jsonl`.
         out: the file.
-    Raises: InputError for another format, several runs as CSV, or documents of an open run.
+        joined: each with the runs that are one measurement with it, as one.
+    Raises: InputError for another format, several runs as CSV, documents of an open run or of
+        joined ones.
     """
     if kind not in FORMATS:
         raise InputError(f"{kind!r} is no format", remedy=f"choose one of {', '.join(FORMATS)}")
     if kind == "csv" and len(runs) != 1:
         raise InputError("CSV takes one run", remedy="export them one by one, or as spec or jsonl")
+    if kind == "jsonl" and joined:
+        raise InputError(
+            "documents are of one run each, and are not joined",
+            remedy="leave joined out, or export csv or spec",
+        )
     if kind == "csv":
-        runs[0].data.to_csv(out)
+        (runs[0].joined() if joined else runs[0].data).to_csv(out)
     elif kind == "spec":
-        out.writelines(f"{line}\n" for line in spec_lines(runs))
+        out.writelines(f"{line}\n" for line in spec_lines(runs, joined=joined))
     else:
         for run in runs:
             out.writelines(f"{line}\n" for line in json_lines(run.documents()))
 
 
-def export_file(runs: Sequence[Run], kind: str, path: Path) -> None:
+def export_file(runs: Sequence[Run], kind: str, path: Path, *, joined: bool = False) -> None:
     """Write runs to a new file, whole or not at all; see `export_runs`.
 
     Raises: StorageError also when a file stands there.
@@ -56,7 +63,7 @@ def export_file(runs: Sequence[Run], kind: str, path: Path) -> None:
         if path.exists():
             raise FileExistsError
         with temporary.open("x", encoding="utf-8", newline="") as out:
-            export_runs(runs, kind, out)
+            export_runs(runs, kind, out, joined=joined)
         path.hardlink_to(temporary)  # unlike a replacement, never over what came meanwhile
     except FileExistsError as exc:
         raise StorageError(
@@ -83,7 +90,7 @@ def _plain(value: Any) -> Any:
 # -- SPEC -----------------------------------------------------------------------------------
 
 
-def spec_lines(runs: Sequence[Run]) -> Iterator[str]:
+def spec_lines(runs: Sequence[Run], *, joined: bool = False) -> Iterator[str]:
     """A SPEC data file: a head, then a scan for each run, its number the run's."""
     first = min((run.record.start_time for run in runs), default=0.0)
     yield "#F undula"
@@ -92,24 +99,28 @@ def spec_lines(runs: Sequence[Run]) -> Iterator[str]:
     yield "#C undula  User = " + (_line(runs[0].record.user) if runs else "")
     for run in runs:
         yield ""
-        yield from scan_lines(run)
+        yield from scan_lines(run, joined=joined)
 
 
-def scan_lines(run: Run) -> Iterator[str]:
-    """One scan: command, motors beside it, labels, a line a point."""
-    data = run.data
+def scan_lines(run: Run, *, joined: bool = False) -> Iterator[str]:
+    """One scan: command, motors beside it, labels, a line a point; `joined`: of several runs."""
+    own = run.data
+    whole = run.joined() if joined else None
+    data: Tables = own if whole is None else whole
     record, start = run.record, data.start
     yield f"#S {run.number}  {_line(record.command or record.plan)}"
     yield f"#D {_date(record.start_time)}"
     if start.get("count_time_s"):
         yield f"#T {float(start['count_time_s']):g}  (Seconds)"
     yield f"#U {record.uid}"
-    for number, (names, values) in enumerate(_beside(data)):
+    for number, (names, values) in enumerate(_beside(own)):
         yield f"#O{number} {'  '.join(names)}"
         yield f"#P{number} {' '.join(values)}"
     if run.status != "success":
         yield f"#C {run.status}: {_line(record.reason)}"
-    if "primary" not in data.streams():
+    if whole is not None:
+        yield f"#C runs {', '.join(str(part.number) for part in whole.parts)} joined"
+    if "primary" not in own.streams() if whole is None else not len(whole):
         yield "#C no point was measured"
         yield "#N 0"
         return
@@ -129,7 +140,7 @@ def scan_lines(run: Run) -> Iterator[str]:
         yield " ".join(_number(value) for value in row)
 
 
-def _columns(data: Data) -> tuple[list[str], list[list[Any]]]:
+def _columns(data: Tables) -> tuple[list[str], list[list[Any]]]:
     """Axes, times, then detectors, as SPEC orders them: the last column is what counts."""
     import numpy as np
 
@@ -145,7 +156,7 @@ def _columns(data: Data) -> tuple[list[str], list[list[Any]]]:
     return [names.get(k, k) for k in order], [arrays[k][:length].tolist() for k in order]
 
 
-def _spectra(data: Data) -> dict[str, Any]:
+def _spectra(data: Tables) -> dict[str, Any]:
     """Arrays of one dimension a point, in the file itself: what SPEC calls MCA data."""
     linked, points = data.linked_files, len(data)
     return {

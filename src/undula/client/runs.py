@@ -175,14 +175,16 @@ class Run:
 
         return self._runs.ask(again.repeated(self.record, self._runs.catalogue))
 
-    def export(self, path: Path | str, kind: str = "csv") -> None:
+    def export(self, path: Path | str, kind: str = "csv", *, joined: bool = False) -> None:
         """Write it for other programs: `runs[-1].export("a.spec", "spec")`; csv, spec or jsonl.
 
+        Args:
+            joined: with the runs that it continues, or that continue it, as one.
         Raises: StorageError, also when a file stands there; InputError for another format.
         """
         from undula.client.export import export_file
 
-        export_file([self], kind, Path(path))
+        export_file([self], kind, Path(path), joined=joined)
 
     def documents(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """`(name, document)` of event-model, from the archive beside the file.

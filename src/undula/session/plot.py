@@ -188,3 +188,66 @@ def _cell(level: float, wide: int, colour: bool) -> str:
         return f"\x1b[48;5;{_PALETTE[index]}m{' ' * wide}\x1b[0m"
     # The lowest level is a dot, not blank: a measured point differs from none.
     return SHADES[min(len(SHADES) - 1, 1 + int(level * (len(SHADES) - 1)))] * wide
+
+
+def scatter_map(
+    x: Sequence[float],
+    y: Sequence[float],
+    values: Sequence[float],
+    *,
+    title: str = "",
+    x_label: str = "",
+    width: int = 80,
+    colour: bool = False,
+) -> list[str]:
+    """A map of points that lie on no grid, e.g. of a spiral; blank where no point is near.
+
+    Each place of the picture shows the value of the nearest point.
+
+    >>> lines = scatter_map([0, 1, 0, 1], [0, 0, 1, 1], [0, 1, 2, 3], title="diode")
+    >>> lines[1][10:14], lines[-2][-4:]
+    ('++++', '----')
+    """
+    found = np.asarray([x, y, values], dtype=np.float64)
+    found = found[:, np.isfinite(found).all(axis=0)]
+    if not found.size:
+        return [title, "(no point to plot)"]
+    x_range, y_range = _spread(found[0]), _spread(found[1])
+    inner = width - _LABEL - 2
+    columns = max(2, min(inner // 2, _MAP_COLUMNS))
+    grid = _nearest(found, x_range, y_range, (_MAP_ROWS, columns))
+    return heat_map(
+        grid.tolist(), title=title, x_range=x_range, y_range=y_range, x_label=x_label, width=width,
+        colour=colour,
+    )  # fmt: skip
+
+
+_MAP_ROWS, _MAP_COLUMNS = 16, 32
+_NEAR = 0.8
+"""How near a point must be, in distances between points that are spread evenly."""
+_MOST_NEAREST = 4000
+"""Of more points every so many is looked at: each place has some of its own."""
+
+
+def _nearest(
+    found: FloatArray, x_range: Range, y_range: Range, shape: tuple[int, int]
+) -> FloatArray:
+    """Values on a grid of `shape`, the lowest y first; NaN where no point is near.
+
+    `found` has x, y and value of each point, shape (3, points).
+    """
+    rows, columns = shape
+    xs = (found[0] - x_range[0]) / (x_range[1] - x_range[0])
+    ys = (found[1] - y_range[0]) / (y_range[1] - y_range[0])
+    chosen = slice(None, None, max(1, len(xs) // _MOST_NEAREST))
+    xs, ys, values = xs[chosen], ys[chosen], found[2][chosen]
+    reach = max(_NEAR / max(np.sqrt(len(xs)) - 1.0, 1.0), 0.5 / rows)
+    across = (np.arange(columns) + 0.5) / columns
+    grid = np.full(shape, np.nan)
+    for row in range(rows):
+        up = (ys - (row + 0.5) / rows) ** 2
+        apart = (xs[None, :] - across[:, None]) ** 2 + up[None, :]
+        best = np.argmin(apart, axis=1)
+        near = apart[np.arange(columns), best] <= reach**2
+        grid[row, near] = values[best[near]]
+    return grid

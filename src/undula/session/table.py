@@ -83,7 +83,7 @@ def plot_lines(view: RunView, width: int = WIDTH, colour: bool = False) -> list[
     signal = next(iter(view.signals), None)
     if signal is None or not view.rows:
         return []
-    from undula.session.plot import curve, heat_map
+    from undula.session.plot import curve, heat_map, scatter_map
 
     unit = view.unit(signal)
     title = f"{signal} ({unit})" if unit else signal
@@ -104,6 +104,12 @@ def plot_lines(view: RunView, width: int = WIDTH, colour: bool = False) -> list[
         )
     if len(view.rows) < 3:  # two points are a straight line: the table says it better
         return []
+    if (keys := view.map_keys) is not None:
+        across, up = keys
+        return scatter_map(
+            view.values(across), view.values(up), view.values(signal),
+            title=f"{title} over {up} and {across}", x_label=x_label, width=width, colour=colour,
+        )  # fmt: skip
     fit = next((f for f in view.fits if f.signal == signal and f.curve_y), None)
     return curve(
         x, view.values(signal), title=title, x_label=x_label, width=width, colour=colour,

@@ -13,7 +13,9 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import bluesky.plan_stubs as bps
 import bluesky.plans as bp
+import bluesky.preprocessors as bpp
 import numpy as np
 import pytest
 from bluesky import RunEngine
@@ -23,9 +25,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ophyd.sim import hw
 from silx.io.specfile import SpecFile
+from typer.testing import CliRunner
 
 from undula.catalogue import SqliteCatalogue
 from undula.catalogue.imported import announcement
+from undula.cli.application import build
 from undula.client.export import export_file
 from undula.client.importing import (
     Door,
@@ -368,3 +372,59 @@ def test_a_run_without_points_is_an_empty_scan_of_an_export(
     assert [file[key].scan_header_dict["N"] for key in ("1.1", "2.1", "3.1")][1] == "0"
     assert file["3.1"].data.shape[1] == 2
     assert "#C no point was measured" in (tmp_path / "night.spec").read_text()
+
+
+@pytest.fixture
+def continued(importer: Importer) -> None:
+    """Runs 1 and 2, the second going on with the first: four points, the second taken again."""
+
+    def part(places: list[float], **more: Any) -> Any:
+        @bpp.run_decorator(md={"plan_name": "scan", "motors": ["motor"], "num_points": 4, **more})
+        def plan() -> Any:
+            for place in places:
+                yield from bps.mv(HW.motor, place)
+                yield from bps.trigger_and_read([HW.det, HW.motor])
+
+        return plan()
+
+    engine = RunEngine(context_managers=[], call_returns_result=False)
+    (uid,) = engine(part([0, 1]), importer)
+    engine(part([1.5, 2, 3], continues={"uid": uid, "number": 1, "first_point": 2}), importer)
+
+
+def test_runs_that_continue_each_other_go_out_as_one(
+    continued: None, runs: Runs, tmp_path: Path
+) -> None:
+    export_file([runs[1]], "csv", tmp_path / "one.csv", joined=True)
+    head, *rows = (tmp_path / "one.csv").read_text().splitlines()
+    columns = [name.split(" ")[0] for name in head.split(",")]
+    found = [dict(zip(columns, row.split(","), strict=True)) for row in rows]
+    assert [float(row["motor"]) for row in found] == [0, 1.5, 2, 3]
+    assert [row["run"] for row in found] == ["1", "2", "2", "2"]
+    runs[2].export(tmp_path / "one.spec", "spec", joined=True)
+    scan = SpecFile(str(tmp_path / "one.spec"))["2.1"]
+    assert scan.data_column_by_name("motor").tolist() == [0, 1.5, 2, 3]
+    assert "#C runs 1, 2 joined" in (tmp_path / "one.spec").read_text()
+    with pytest.raises(InputError, match="documents are of one run each"):
+        export_file([runs[2]], "jsonl", tmp_path / "one.jsonl", joined=True)
+
+
+def test_the_command_line_shows_plots_and_exports_them_as_one(
+    continued: None, beamline: str
+) -> None:
+    def said(*words: str) -> str:
+        done = CliRunner().invoke(
+            build(("runs",)), ["runs", *words, "--joined", "--beamline", beamline]
+        )
+        assert done.exit_code == 0, done.output
+        return str(done.output)
+
+    shown = said("show", "2")
+    assert "joined runs      1, 2" in shown
+    assert "joined points    4" in shown
+    assert "joined retaken   2" in shown
+    assert "runs 1, 2: det" in said("plot", "1")
+    assert len(said("export", "1").splitlines()) == 5
+    assert said("data", "2") == said("export", "2")
+    facts = json.loads(said("show", "1", "--json"))["joined"]
+    assert (facts["runs"], facts["planned"], facts["missing"]) == ([1, 2], 4, [])

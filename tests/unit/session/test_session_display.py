@@ -11,8 +11,8 @@ from undula.analysis.view import RunView
 from undula.client import Step
 from undula.messages import RunDocument, RunOpened
 from undula.session.display import REDRAW_S, TextDisplay
-from undula.session.plot import curve, heat_map
-from undula.session.table import TableText, progress_text, summary_lines
+from undula.session.plot import curve, heat_map, scatter_map
+from undula.session.table import TableText, plot_lines, progress_text, summary_lines
 
 KEYS = {
     "samx": {"dtype": "number", "shape": [], "units": "mm"},
@@ -166,3 +166,49 @@ def test_a_map_puts_the_first_line_at_the_bottom_and_leaves_gaps_blank() -> None
 @pytest.mark.parametrize("y", [[math.nan, math.nan], [1.0, 1.0], [0.0, math.nan]])
 def test_odd_curves_are_plotted_all_the_same(y: list[float]) -> None:
     assert curve([0.0, 1.0], y, title="d")
+
+
+def _spiral(points: int) -> tuple[list[float], list[float], list[float]]:
+    turns = [(2.0 * math.sqrt(i / points), 2.4 * i) for i in range(points)]
+    xs, ys = [r * math.cos(a) for r, a in turns], [r * math.sin(a) for r, a in turns]
+    return xs, ys, [math.exp(-(x**2 + y**2)) for x, y in zip(xs, ys, strict=True)]
+
+
+@pytest.mark.parametrize("points", [30, 200, 20_000])
+def test_a_spiral_is_drawn_as_a_map_that_is_highest_in_its_middle(points: int) -> None:
+    xs, ys, values = _spiral(points)
+    title, *lines, foot = scatter_map(xs, ys, values, title="diode", x_label="samx")
+    assert title.strip().startswith("diode  ")
+    assert "samx" in foot
+    assert max(map(len, lines)) <= 80
+    pictures = [line[10:].ljust(64) for line in lines]
+    assert all(row[c] == " " for row in (pictures[0], pictures[-1]) for c in (0, 63))  # no point
+    assert "@" in pictures[7][28:36] + pictures[8][28:36]
+    assert "@" not in "".join(pictures[:4] + pictures[-4:])
+    assert " " not in pictures[8][4:60]
+
+
+def test_a_live_spiral_is_a_map_and_a_diagonal_a_curve() -> None:
+    def lines(xs: list[float], ys: list[float]) -> list[str]:
+        view = RunView(1)
+        keys = {k: {"dtype": "number", "shape": []} for k in ("samx", "samy", "diode")}
+        hints = {"dimensions": [[["samx", "samy"], "primary"]]}
+        view.feed("start", {"uid": "r", "time": 0.0, "motors": ["samx", "samy"], "hints": hints,
+                            "shape": [len(xs)]})  # fmt: skip
+        view.feed("descriptor", {"uid": "p", "name": "primary", "data_keys": keys})
+        for n, (x, y) in enumerate(zip(xs, ys, strict=True), 1):
+            data = {"samx": x, "samy": y, "diode": x + y}
+            view.feed("event", {"descriptor": "p", "seq_num": n, "time": n, "data": data})
+        return plot_lines(view)
+
+    xs, ys, _ = _spiral(40)
+    assert lines(xs, ys)[0].strip().startswith("diode over samy and samx")
+    assert lines(xs, xs)[0].strip() == "diode"
+
+
+def test_two_points_have_no_centre_of_mass_and_no_width() -> None:
+    view = RunView(1)
+    for step in steps(2, 2):
+        if step.document is not None:
+            view.feed(step.document.name, step.document.doc)
+    assert "along samx" not in " ".join(summary_lines(view, 0.0))
