@@ -96,8 +96,24 @@ class Catalogue(Protocol):
     def queue_state(self) -> dict[str, Any]:
         """What `keep_queue` was given last; {} before."""
 
-    def ended_items(self, limit: int = 20) -> list[QueueItemRecord]:
-        """Items that have ended, the last one first."""
+    def ended_items(
+        self,
+        limit: int = 20,
+        *,
+        before: str = "",
+        until: float | None = None,
+        whole: bool = True,
+    ) -> list[QueueItemRecord]:
+        """Items that have ended, the last one first.
+
+        Args:
+            before: id of one of them: those that stand behind it in this list.
+            until: ended then or before, UTC epoch s.
+            whole: with what was asked for, not only the item of the queue.
+        """
+
+    def ids_of_ended(self, beginning: str, most: int) -> list[str]:
+        """Ids, at most so many, of items that have ended, by their beginning."""
 
     def items(self) -> list[QueueItemRecord]:
         """Items that wait, in order."""

@@ -25,6 +25,11 @@ from undula.messages import ItemFinished, RunNote
 
 _RUN_FIELDS = tuple(RunRecord.model_fields)
 _ITEM_FIELDS = tuple(QueueItemRecord.model_fields)
+_WHOLE = ", ".join(_ITEM_FIELDS)
+_ITEM_ALONE = _WHOLE.replace(
+    "payload", "json_object('item', json_extract(payload, '$.item')) AS payload"
+)
+"""Without what was asked for, which may be as long as the text of a plan."""
 _LARGEST = 2**63 - 1
 """What SQLite takes as a number."""
 _TOGETHER = 500
@@ -311,13 +316,39 @@ class SqliteCatalogue:
         rows = self._read("SELECT state FROM queue_state")
         return dict(json.loads(rows[0]["state"])) if rows else {}
 
-    def ended_items(self, limit: int = 20) -> list[QueueItemRecord]:
+    def ended_items(
+        self,
+        limit: int = 20,
+        *,
+        before: str = "",
+        until: float | None = None,
+        whole: bool = True,
+    ) -> list[QueueItemRecord]:
         """See `Catalogue`."""
+        conditions, values = ["exit_status != 'waiting'"], list[Any]()
+        if before:
+            seen = "SELECT finished, rowid FROM items WHERE item_id = ?"
+            conditions.append(f"(finished, rowid) < ({seen})")
+            values.append(before)
+        if until is not None:
+            conditions.append("finished <= ?")
+            values.append(until)
         rows = self._read(
-            "SELECT * FROM items WHERE exit_status != 'waiting' ORDER BY finished DESC LIMIT ?",
+            f"SELECT {_WHOLE if whole else _ITEM_ALONE} FROM items "  # noqa: S608  # parts from here only
+            f"WHERE {' AND '.join(conditions)} ORDER BY finished DESC, rowid DESC LIMIT ?",
+            *values,
             limit,
         )
         return [QueueItemRecord(**row) for row in rows]
+
+    def ids_of_ended(self, beginning: str, most: int) -> list[str]:
+        """See `Catalogue`."""
+        query = (
+            "SELECT item_id FROM items WHERE item_id >= ? AND item_id < ? "
+            "AND exit_status != 'waiting' LIMIT ?"
+        )
+        rows = self._read(query, beginning, beginning + "\U0010ffff", most)
+        return [row["item_id"] for row in rows]
 
     def items(self) -> list[QueueItemRecord]:
         """See `Catalogue`."""

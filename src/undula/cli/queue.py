@@ -326,16 +326,38 @@ def _time(stamp: Any) -> str:
 @kind
 def history(
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many.")] = 20,
+    before: Annotated[
+        str,
+        typer.Option(
+            "--before", help="Further back: the id of the last one shown, a date, or 12h, 3d."
+        ),
+    ] = "",
     as_json: JsonOption = False,
     beamline: BeamlineOption = None,
 ) -> None:
-    """What has ended: how, its runs, whose. Example: undula queue history --limit 5"""
+    """What has ended: how, its runs, whose. Example: undula queue history --limit 5 --before 2h"""
     with connected(beamline) as client:
-        found = client.queue.history(limit)
+        found = client.queue.history(limit, _time_or_id(before))
     if as_json:
         print_json({"ended": list(found)})
     else:
         print(table(["time", "ended as", "runs", "user", "scan", "reason", "id"], found.rows()))
+    if len(found) == limit and not as_json:
+        print(f"further back: undula queue history --before {found[-1].item.item_id}")
+
+
+def _time_or_id(word: str) -> str | float:
+    """A date or a span ago is a time; anything else the beginning of an id."""
+    from undula.cli.runs import since_time
+
+    ago = len(word) <= LONGEST_SPAN and word[-1:] in ("m", "h", "d", "w")
+    if word[4:5] == "-" or (ago and not word[:-1].strip("0123456789.")):
+        return since_time(word, datetime.now(UTC).timestamp())
+    return word
+
+
+LONGEST_SPAN = 5
+"""Letters of a span, e.g. 12.5h; what is longer is an id."""
 
 
 def register(app: typer.Typer) -> None:

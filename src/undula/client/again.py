@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from undula.core.errors import InputError
+from undula.core.run_keys import OF_THE_RUN
 from undula.messages import Continues, ScanRequest
 from undula.scans.continued import continuation_of, continued_uid, refuse_unfit
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from undula.catalogue import Catalogue, RunRecord
     from undula.client.data import JoinedTables
     from undula.files.joined import RunPart
+    from undula.files.points import Joined
 
 OF_THE_MOMENT = frozenset(
     {"request_id", "user", "token", "deadline", "sent", "dry_run", "queue", "continues"}
@@ -45,6 +47,7 @@ def repeated(run: RunRecord, catalogue: Catalogue) -> dict[str, Any]:
     """The fields of a request that measures a run as it was; relative scans around where one is."""
     request = asked_for(run, catalogue)
     fields = request.model_dump(exclude=set(OF_THE_MOMENT))
+    fields["metadata"] = {k: v for k, v in request.metadata.items() if k not in OF_THE_RUN}
     if request.source is not None:  # its call holds the arguments: the text of then is run again
         fields |= {"source": request.source, "args": [], "kwargs": {}}
     fields["command"] = request.command.split(MARK)[0]
@@ -76,7 +79,14 @@ def continued(run: RunRecord, catalogue: Catalogue) -> dict[str, Any]:
             "beforehand",
             remedy=f"repeat it: undula runs repeat {run.number}",
         )
-    missing = _missing(chain, total)
+    known = _joined(chain, total)
+    missing, left_out = known.missing, len(known.given_up)
+    if not missing and left_out:
+        raise InputError(
+            f"nothing of run {run.number} is missing: {left_out} of its {total} points were left "
+            "out on purpose",
+            remedy=f"measure all of it again: undula runs repeat {run.number}",
+        )
     if not missing:
         raise InputError(
             f"run {run.number} has all its {total} points: nothing of it is missing",
@@ -128,11 +138,11 @@ def joined_data(run: RunRecord, catalogue: Catalogue) -> JoinedTables:
     return JoinedTables(parts, total_of(chain))
 
 
-def _missing(chain: Sequence[RunRecord], total: int) -> Sequence[int]:
+def _joined(chain: Sequence[RunRecord], total: int) -> Joined:
     from undula.files.joined import part_of
     from undula.files.points import join
 
-    return join([part_of(p.data, p.first_point) for p in _parts(chain)], total).missing
+    return join([part_of(p.data, p.first_point) for p in _parts(chain)], total)
 
 
 def _parts(chain: Sequence[RunRecord]) -> list[RunPart]:

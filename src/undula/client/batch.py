@@ -18,12 +18,13 @@ import yaml
 from pydantic import ValidationError
 
 from undula.client.arguments import names, plain
-from undula.client.queue_edits import QueuedScan, options_of, written, wrong_value
+from undula.client.queue_edits import QueuedScan, options_of, wrong_value
 from undula.core.clock import now
 from undula.core.errors import InputError, UndulaError
 from undula.core.ids import new_id
 from undula.core.words import arguments
 from undula.messages import ScanRequest
+from undula.scans.scan_line import written
 
 QUEUE_COLUMNS = ("repeats", "sample", "hold", "approval")
 COLUMNS = (

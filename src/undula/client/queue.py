@@ -16,10 +16,11 @@ from undula.bus.endpoints import ENGINE_QUEUE, QUEUE_STATUS
 from undula.client.batch import read_batch, write_batch
 from undula.client.link import REQUEST_TIMEOUT_S, Link
 from undula.client.queue_edits import QueuedScan, edited, options_of, place_of
-from undula.client.queue_lists import CheckedScans, EndedItems, queue_html
+from undula.client.queue_lists import CheckedScans, EndedItems, id_of, queue_html, readable
 from undula.client.queue_text import queue_text
 from undula.core.errors import InputError, StaleError, StorageError
 from undula.messages import CheckedItem, EndedItem, QueueItem, QueueOptions, QueueStatus
+from undula.messages.queue import HISTORY_PAGE
 
 if TYPE_CHECKING:
     from undula.client.scans import ScanHandle
@@ -116,10 +117,29 @@ class QueueView:
         result = self._link.ask(ENGINE_QUEUE, action="show", item_id=item_id)
         return [QueuedScan.model_validate(found) for found in result["items"]]
 
-    def history(self, limit: int = 20) -> EndedItems:
-        """Items that have ended, the last one first: how, and which runs they made."""
-        result = self._link.ask(ENGINE_QUEUE, CHECK_TIMEOUT_S, action="history", limit=limit)
-        return EndedItems(EndedItem.model_validate(found) for found in result["ended"])
+    def history(self, limit: int = 20, before: Any = "") -> EndedItems:
+        """Items that have ended, the last one first: how, and which runs they made.
+
+        Args:
+            limit: how many; they come page by page, so others are answered in between.
+            before: those that ended before it: an item of an earlier history, the beginning of an
+                id, or a time (UTC epoch s): `queue.history(20, before=seen[-1])`.
+        Raises: InputError when it is the beginning of no id, or of several.
+        """
+        until = float(before) if isinstance(before, int | float) else None
+        last = "" if until is not None else id_of(before)
+        found, count = list[EndedItem](), 0
+        while count < limit:
+            wanted = min(limit - count, HISTORY_PAGE)
+            fields: dict[str, Any] = {"limit": wanted, "before": last, "until": until}
+            page = self._link.ask(ENGINE_QUEUE, CHECK_TIMEOUT_S, action="history", **fields)
+            ended = page["ended"]
+            found += readable(ended)
+            count += len(ended)
+            if len(ended) < wanted:
+                break
+            last = ended[-1]["ended"]["item_id"]
+        return EndedItems(found)
 
     # ---- edit -------------------------------------------------------------------------------
 
@@ -138,7 +158,7 @@ class QueueView:
             items: of the history, or beginnings of their ids; none: what was taken out last.
         Raises: InputError when one was not taken out; LimitError ... as for new scans. All or none.
         """
-        ids = [one if isinstance(one, str) else str(one.item.item_id) for one in items]
+        ids = [id_of(one) for one in items]
         return self._do("put_back", CHECK_TIMEOUT_S, item_ids=ids)
 
     def move(

@@ -7,10 +7,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from undula.client.arguments import command_line, names, plain
+from undula.client.arguments import names, plain, plain_call
 from undula.core.errors import InputError
 from undula.core.fault_words import faults_of
 from undula.messages import Place, QueueItem, QueueOptions, ScanRequest
+from undula.scans.scan_line import written
 
 OWN_WORDS = {"count_time_s": "time", "needs_approval": "approval"}
 """Fields that people know by another word."""
@@ -105,7 +106,7 @@ def edited(scan: ScanRequest, args: Sequence[Any], changes: Mapping[str, Any]) -
             kept = {key: value for key, value in scan.metadata.items() if key != "sample"}
             update.setdefault("metadata", kept)
     plan = new.pop("plan", scan.plan)
-    update |= _asked(scan, plan, plain(args) if args else [], plain(new))
+    update |= _asked(scan, plan, *plain_call(plan, args, new))
     after = scan.model_copy(update=update)
     try:
         after = ScanRequest.model_validate(after.model_dump())
@@ -127,21 +128,11 @@ def _asked(scan: ScanRequest, plan: str, args: list[Any], new: dict[str, Any]) -
     if plan != scan.plan and source is not None:
         return {"plan": plan, "args": args, "kwargs": new, "source": None}
     kwargs = {**scan.kwargs, **new}
+    if source is not None and plan == scan.plan and not args:  # the engine knows their places
+        return {"kwargs": kwargs, "source": None if new else source}
     return {
         "plan": plan,
         "args": args or scan.args,
         "kwargs": {key: value for key, value in kwargs.items() if value is not None},
         "source": None if args or new else source,
     }
-
-
-def written(scan: ScanRequest) -> str:
-    """A scan as a person could type it in the shell."""
-    options = {
-        **scan.kwargs,
-        "time": scan.count_time_s,
-        "detectors": scan.detectors,
-        "shutter": scan.shutter,
-        "darks": scan.darks or None,
-    }
-    return command_line(scan.plan, scan.args, options)

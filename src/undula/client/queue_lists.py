@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import ValidationError
 
 from undula.client.shown import cut, html_table
 from undula.core.shown import counted, duration_text
@@ -87,6 +91,18 @@ class EndedItems(tuple[EndedItem, ...]):
             why = f": {reason}" if reason else ""
             lines.append(f"{when}  {how}{run}  {cut(command, WIDTH)}  ({user}, {one}){why}")
         return "\n".join(lines) or "nothing has ended"
+
+
+def id_of(one: Any) -> str:
+    """The id, or its beginning, of an item that waits or has ended."""
+    return one if isinstance(one, str) else str(getattr(one, "item", one).item_id)
+
+
+def readable(ended: Iterable[Any]) -> Iterator[EndedItem]:
+    """Those that this program can read, of items that older ones may have kept."""
+    for found in ended:
+        with contextlib.suppress(ValidationError):
+            yield EndedItem.model_validate(found)
 
 
 def queue_html(status: QueueStatus) -> str:

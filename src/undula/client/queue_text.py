@@ -110,4 +110,6 @@ def _about(item: QueueItem) -> str:
         parts.append(f"approved by {item.approved_by}" if item.approved_by else "not approved")
     if item.edited_by:
         parts.append(f"changed by {item.edited_by}")
+    if item.notice:
+        parts.append(item.notice)
     return ", ".join(parts)

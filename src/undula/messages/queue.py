@@ -12,6 +12,8 @@ from undula.messages.errors import ErrorReport
 QueueState = Literal["idle", "running", "pausing", "paused", "aborting", "recovering"]
 SHORT_WAITING = 100
 """So many waiting items are published with each change; the others are asked for."""
+HISTORY_PAGE = 500
+"""So many ended items are in one reply; who wants more asks again."""
 UNTIL_STOPPED = 0
 """As a number of repeats: again and again, until somebody ends it."""
 
@@ -87,6 +89,7 @@ class QueueItem(Event):
     approved_by: str = Field(default="", description="who approved it")
     approved: float | None = Field(default=None, description="UTC epoch s of the approval")
     edited_by: str = Field(default="", description="who changed its arguments last")
+    notice: str = Field(default="", description="what was changed of it by itself, and why")
     revision: int = Field(default=0, description="of the queue when it was changed last")
 
     @property

@@ -192,7 +192,15 @@ class QueueRequest(Request):
     owner: str = Field(default="", description="for unlock: whose lock, when it is not one's own")
     off: bool = Field(default=False, description="for stop_after: go on after it, after all")
     dry_run: bool = Field(default=False, description="for load: check, and queue nothing")
-    limit: int = Field(default=20, ge=1, le=10_000, description="for history: how many")
+    limit: int = Field(
+        default=20, ge=1, le=10_000, description="for history: how many; a reply has 500 at most"
+    )
+    before: str = Field(
+        default="", description="for history: those that ended before this one; beginning of its id"
+    )
+    until: float | None = Field(
+        default=None, description="for history: ended then or before, UTC epoch s"
+    )
 
 
 class Reply(Event):

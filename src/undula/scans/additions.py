@@ -61,13 +61,18 @@ class Additions:
             TRIALS.passed(resolved.source)  # the library read it in a throw-away process
         return resolved, said
 
+    def in_places(self, request: ScanRequest, before: ScanRequest) -> ScanRequest:
+        """A scan that waits, as it is to be. Raises: InputError. See `PlanLibrary`."""
+        return self._library.in_places(request, before)
+
     def for_scan(self, scan: CheckedScan) -> ScanHooks | None:
         """Hooks and preprocessors of a scan; None when none apply. Raises: as `HookBook`."""
         return self._book.for_scan(scan)
 
     def reads_more(self, scan: CheckedScan) -> bool:
-        """Hooks or preprocessors apply to it, which may read what its plan does not."""
-        return self.for_scan(scan) is not None
+        """A preprocessor, or a hook in its place, may read what its plan does not."""
+        hooks = self.for_scan(scan)
+        return hooks is not None and hooks.reads_more
 
     def stale(self) -> list[str]:
         """What applies to scans although its file is faulty by now, for a person."""

@@ -22,7 +22,7 @@ from undula.messages import HookInfo, PlanSource, SourcePart
 from undula.scans.checked_scan import CheckedScan
 from undula.scans.describe_plans import Describe, describe
 from undula.scans.hook_words import Collected, Filter, Hook, words
-from undula.scans.plan_code import define, forgotten
+from undula.scans.plan_code import define, forgotten, unreadable
 from undula.scans.scan_hooks import ScanHooks, preprocessor_name
 from undula.scans.user_plans import shell_names
 
@@ -66,7 +66,7 @@ class HookBook:
             try:
                 stamp = stamp_of(self._file)
             except OSError as exc:  # a guard may stand there: the last good version stays in force
-                self._stamp, self.fault = UNSEEN, _unreadable(self._file, exc)
+                self._stamp, self.fault = UNSEEN, unreadable(self._file, exc)
                 return
             if stamp == self._stamp and not again:
                 return
@@ -77,7 +77,7 @@ class HookBook:
             try:
                 self._read()
             except (OSError, UnicodeDecodeError) as exc:
-                self.fault = _unreadable(self._file, exc)
+                self.fault = unreadable(self._file, exc)
             if self.fault:
                 get_logger().error("hooks_faulty", fault=self.fault, kept=self._source is not None)
 
@@ -154,10 +154,6 @@ def _forgotten(text: str, name: str) -> str:
         what = f"{ast.unparse(node)[:100]} makes a plan, which nobody runs"
         return f"{name}, line {node.lineno}: {what}. Remedy: write yield from before it."
     return ""
-
-
-def _unreadable(file: Path, exc: Exception) -> str:
-    return f"[{file.name}] it cannot be read: {exc}"
 
 
 def _filter_of(info: HookInfo) -> Filter:

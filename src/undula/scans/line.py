@@ -20,13 +20,13 @@ from undula.core.errors import InputError, UndulaError
 from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.messages import (
-    EndedItem,
     ItemFinished,
     QueueChange,
     QueueItem,
     QueueLock,
     ScanRequest,
 )
+from undula.messages.queue import HISTORY_PAGE
 from undula.messages.runs import ExitStatus
 from undula.scans.queue import step
 from undula.scans.queue_events import (
@@ -41,6 +41,7 @@ from undula.scans.queue_events import (
 )
 from undula.scans.queue_said import said
 from undula.scans.queue_value import ScanQueue, restarted
+from undula.scans.start_check import fit_for_runs
 
 SAVED_CHANGES = 50
 """Changes that a restarted engine still knows, to tell an edit what it missed."""
@@ -54,11 +55,24 @@ def stored_items(catalogue: Catalogue) -> list[tuple[QueueItem, ScanRequest]]:
     found = []
     for record in catalogue.items():
         try:
-            item = QueueItem.model_validate(record.payload["item"])
-            found.append((item, ScanRequest.model_validate(record.payload["request"])))
+            found.append(_read(record))
         except (KeyError, ValidationError):
             get_logger().exception("stored_item_unreadable", item=record.item_id)
     return found
+
+
+def _read(record: QueueItemRecord) -> tuple[QueueItem, ScanRequest]:
+    """A stored item and what it measures, as it may run today; it says what was taken away."""
+    item = QueueItem.model_validate(record.payload["item"])
+    request = ScanRequest.model_validate(record.payload["request"])
+    metadata, notice = fit_for_runs(request.metadata)
+    if not notice:
+        return item, request
+    get_logger().warning("metadata_taken_out", item=item.item_id, notice=notice)
+    return (
+        item.model_copy(update={"notice": notice}),
+        request.model_copy(update={"metadata": metadata}),
+    )
 
 
 class Line:
@@ -215,16 +229,36 @@ class Line:
         """Enter that an item will not run."""
         self.end(_removed(item_id, reason, now()))
 
-    def history(self, limit: int) -> list[EndedItem]:
-        """Items that have ended, the last one first."""
-        found = []
-        for record in self._catalogue.ended_items(limit):
-            try:
-                item = QueueItem.model_validate(record.payload["item"])
-            except (KeyError, ValidationError):
-                continue
-            found.append(EndedItem(item=item, ended=ended_as(record)))
-        return found
+    def history(
+        self, limit: int, before: str = "", until: float | None = None
+    ) -> list[dict[str, Any]]:
+        """Items that have ended, the last one first, each as an `EndedItem` on the bus is.
+
+        Args:
+            limit: at most so many, and at most `HISTORY_PAGE`: who wants more asks again.
+            before: beginning of the id of one that was seen: those that ended before it.
+            until: ended then or before, UTC epoch s.
+        Raises: InputError when `before` names none, or several.
+        """
+        last = self._ended_id(before) if before else ""
+        records = self._catalogue.ended_items(
+            min(limit, HISTORY_PAGE), before=last, until=until, whole=False
+        )
+        return [
+            {"item": record.payload.get("item"), "ended": ended_as(record).model_dump()}
+            for record in records
+        ]
+
+    def _ended_id(self, beginning: str) -> str:
+        found = self._catalogue.ids_of_ended(beginning, 2)
+        if beginning in found or len(found) == 1:
+            return beginning if beginning in found else found[0]
+        none = f"no scan that has ended has an id that begins with {beginning!r}"
+        several = f"the ids of several scans that have ended begin with {beginning!r}"
+        raise InputError(
+            several if found else none,
+            remedy="take the whole id, from undula queue history --json",
+        )
 
     def taken_out(self, beginnings: Sequence[str]) -> list[tuple[QueueItem, ScanRequest]]:
         """Items that were taken out before they ran, in the order in which they were added.
@@ -240,11 +274,7 @@ class Line:
             gone = [record for record in gone if record.finished == gone[0].finished]
         else:
             raise InputError("no scan was taken out", remedy="see undula queue history")
-        found = []
-        for record in sorted(gone, key=lambda record: record.position):
-            item = QueueItem.model_validate(record.payload["item"])
-            found.append((item, ScanRequest.model_validate(record.payload["request"])))
-        return found
+        return [_read(record) for record in sorted(gone, key=lambda record: record.position)]
 
     def knows(self, item_id: str) -> bool:
         """It waits, runs, or has ended. Raises: StorageError."""

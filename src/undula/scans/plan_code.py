@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import linecache
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from types import FunctionType, TracebackType
 from typing import Any
 
@@ -37,6 +38,14 @@ def define(source: PlanSource, names: dict[str, Any]) -> None:
                 remedy=_remedy(part, exc),
                 where=place,
             ) from exc
+
+
+def unreadable(file: Path, exc: Exception) -> str:
+    """What is wrong with a file of people's code that cannot be read, and what to do."""
+    if isinstance(exc, UnicodeDecodeError):
+        line = exc.object[: exc.start].count(b"\n") + 1
+        return f"[{file.name}, line {line}] it is no UTF-8 text. Remedy: save the file as UTF-8."
+    return f"[{file.name}] it cannot be read: {exc}"
 
 
 def _syntax_place(exc: BaseException) -> str:

@@ -22,13 +22,15 @@ from typing import Any, NamedTuple
 
 import bluesky.plans as bp
 
-from undula.core.errors import ConfigError
+from undula.core.errors import ConfigError, InputError
 from undula.core.log import get_logger
 from undula.messages import PlanSource, ScanRequest, SourcePart
 from undula.messages.plans import UserPlan
 from undula.plans import FORMS
 from undula.scans.describe_plans import Describe, describe
-from undula.scans.plan_arguments import call_text
+from undula.scans.plan_arguments import call_text, merged
+from undula.scans.plan_code import unreadable
+from undula.scans.scan_line import written
 
 GROUP = "undula.plans"
 HOOKS = "hooks.py"
@@ -213,9 +215,30 @@ class PlanLibrary:
         names = [p.name for p in meant.plan.parameters if not p.named] if meant else []
         return names[: len(request.args)]
 
+    def in_places(self, request: ScanRequest, before: ScanRequest) -> ScanRequest:
+        """A scan as it is to be: what was given by its place, and is now by its name, stays there.
+
+        None takes an argument away, so that its default holds.
+        Raises: InputError when one is taken away that others follow.
+        """
+        meant = self._meant(request.plan)
+        same = request.plan == before.plan and request.args == before.args
+        if meant is None or not same or not request.kwargs:
+            return request
+        args, kwargs = merged(meant.plan, (request.args, {}), [], request.kwargs)
+        after = request.model_copy(update={"args": args, "kwargs": kwargs})
+        return after.model_copy(update={"command": written(after)})
+
     def _refuse_faulty(self, name: str) -> None:
-        """Raises: ConfigError when a file that cannot be read seems to have the plan."""
+        """Raises: ConfigError when a file that cannot be read seems to have the plan; InputError
+        when it is a macro.
+        """
         for file, found in self._files.items():
+            if name in found.functions and not name.startswith("_"):
+                raise InputError(
+                    f"{name} of {file} is a macro, no plan: it gives no messages",
+                    remedy=f"call it at the prompt, {name}(...), or write yield from in it",
+                )
             if found.fault and f"def {name}(" in found.text:
                 raise ConfigError(
                     f"{name} stands in {file}, which is faulty: {found.fault}",
@@ -245,8 +268,11 @@ class PlanLibrary:
         path = self.folder / name
         try:
             text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as exc:
-            return _Found(stamp, fault=f"[{name}] it cannot be read: {exc}")
+        except UnicodeDecodeError as exc:
+            about = path.read_text(encoding="utf-8", errors="replace")  # its plans are known by it
+            return _Found(stamp, about, fault=unreadable(path, exc))
+        except OSError as exc:
+            return _Found(stamp, fault=unreadable(path, exc))
         known = [*self._names(), *(f for other in self._files.values() for f in other.functions)]
         known += _functions_beside(self.folder, name)
         answer = self._describe({"origin": name, "text": text, "names": known})

@@ -40,6 +40,7 @@ from undula.scans.runner import ScanRunner
 from undula.scans.stopped import Permit
 
 Completed = Callable[[ScanRequest], ScanRequest]
+InPlaces = Callable[[ScanRequest, ScanRequest], ScanRequest]
 
 
 class QueueDesk:
@@ -49,6 +50,7 @@ class QueueDesk:
         completed: adds to a request what every run is to say.
         warned: what may surprise of the metadata of a completed request.
         changed: called when the queue is another one.
+        in_places: arguments of an edit where those that they replace stood.
     """
 
     def __init__(
@@ -60,8 +62,10 @@ class QueueDesk:
         completed: Completed,
         warned: Callable[[ScanRequest], list[str]],
         changed: Callable[[], None],
+        in_places: InPlaces = lambda scan, _: scan,
     ) -> None:
         self._runner, self._attendant, self._settings = runner, attendant, settings
+        self._in_places = in_places
         self._completed, self._warned, self._changed = completed, warned, changed
 
     @property
@@ -116,16 +120,16 @@ class QueueDesk:
             case "show":
                 return self._show(request)
             case "history":
-                return {"ended": [e.model_dump() for e in runner.line.history(request.limit)]}
+                found = runner.line.history(request.limit, request.before, request.until)
+                return {"ended": found}
             case "pause" | "pause_at_point":
-                paused = runner.steering.state == "paused"
-                runner.steering.pause(at_point=action == "pause_at_point")
-                did, changed = ("it is paused already", False) if paused else ("", True)
+                did, changed = self._pause(at_point=action == "pause_at_point")
             case "resume":
                 permit.check()
                 did, changed = self._resume(request)
             case "abort":
                 runner.steering.abort(request.reason)
+                did = self._held_up("it ends, with its clean-up,")
             case "skip" | "retake" | "complete" | "stop_all":
                 did = self._steer(request, permit)
             case "edit":
@@ -142,6 +146,19 @@ class QueueDesk:
                 did, changed = self._apply(_event(request))
         told = {"did": did or _DID.get(action, ""), "changed": changed}
         return {"status": runner.status().model_copy(update=told).model_dump()}
+
+    def _pause(self, *, at_point: bool) -> tuple[str, bool]:
+        steering = self._runner.steering
+        paused = steering.state == "paused"
+        steering.pause(at_point=at_point)
+        if paused:
+            return "it is paused already", False
+        return ("" if at_point else self._held_up("it pauses"), True)
+
+    def _held_up(self, does: str) -> str:
+        """What is done, where something has to return before; '' where nothing holds it up."""
+        name = self._runner.steering.holds_it_up()
+        return f"{does} when {name} returns, which holds it up now" if name else ""
 
     def _steer(self, request: QueueRequest, permit: Permit) -> str:
         """Steer between points, or end all; what is done, in words."""
@@ -280,7 +297,7 @@ class QueueDesk:
             scan = self._completed(before.model_copy(update=own))
             self._runner.check_continued(scan)
             checked = self._attendant.check_scan(scan, self._devices, self._settings)
-            items.append(self._item(scan, checked))
+            items.append(self._item(scan, checked).model_copy(update={"notice": old.notice}))
             requests[scan.request_id] = scan
         event = Submitted(items=tuple(items), user=request.user, time=now(), again=True)
         return self._submit(event, requests, permit)
@@ -301,7 +318,7 @@ class QueueDesk:
             here = [name for name in devices.names() if devices[name].obj is not None]
             still = {name for name in here if not devices[name].movable}
             asked = edited(request.scans[0].model_copy(update=own), devices.names(), still)
-            scan = self._completed(asked)
+            scan = self._completed(self._in_places(asked, before))
             self._runner.check_continued(scan)
             checked = self._attendant.check_scan(scan, self._devices, self._settings)
         except InputError as error:

@@ -165,6 +165,7 @@ class EngineService:
             completed=lambda scan: self._completed(scan)[0],
             warned=self._warned,
             changed=self.says.queue_changed,
+            in_places=self._in_places,
         )
         self._runner, self._mover, self._configuration = runner, mover, configuration
 
@@ -382,6 +383,9 @@ class EngineService:
         request, said = self.additions.completed(request)
         request = self.metadata.added(with_place(request))
         return self.runner.samples.completed(request), said
+
+    def _in_places(self, scan: ScanRequest, before: ScanRequest) -> ScanRequest:
+        return self.additions.in_places(scan, before)
 
     def _warned(self, request: ScanRequest) -> list[str]:
         """What may surprise of the metadata that a request has by now."""

@@ -55,6 +55,22 @@ def _refuse_unfit(values: Mapping[str, Any]) -> None:
         )
 
 
+def fit_for_runs(values: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """What a run can say of metadata that an earlier program took, and a notice of the rest.
+
+    >>> fit_for_runs({"sample": "Fe2O3", "scan_id": 7})
+    ({'sample': 'Fe2O3'}, 'scan_id is taken out of its metadata: each run says its scan_id itself')
+    """
+    kept, told = dict[str, Any](), list[str]()
+    for key, value in values.items():
+        try:
+            check_given({key: value})
+            kept[key] = value
+        except InputError as error:
+            told.append(f"{key} is taken out of its metadata: {error.what}")
+    return kept, "; ".join(told)
+
+
 def _is_key(key: object) -> bool:
     return isinstance(key, str) and bool(key) and not {".", "/"} & set(key)
 

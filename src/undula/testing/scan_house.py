@@ -104,6 +104,7 @@ class ScanHouse:
             completed=lambda scan: self.additions.completed(scan)[0],
             warned=lambda scan: self.layouts.warnings(scan.metadata),
             changed=lambda: None,
+            in_places=self.additions.in_places,
         )
         self.runner.start([])
 

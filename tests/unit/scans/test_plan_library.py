@@ -185,6 +185,27 @@ def test_a_faulty_file_takes_nothing_else_away(house: ScanHouse) -> None:
     assert [fault.partition("]")[0] for fault in found.faults] == ["[bad.py, line 1: def broken(:"]
 
 
+def test_a_file_that_is_no_utf_8_text_is_told_with_its_line_and_what_to_do(
+    house: ScanHouse,
+) -> None:
+    said = "[old.py, line 2] it is no UTF-8 text. Remedy: save the file as UTF-8."
+    (house.plans / "old.py").write_bytes(b"def old():\n    'K\xe9v'\n    yield Msg('null')\n")
+    assert house.additions.list().faults == [said]
+    with pytest.raises(ConfigError, match=r"old stands in old\.py, which is faulty: .* UTF-8"):
+        house.check("old")
+    (house.plans / "hooks.py").write_bytes(b"# \xe9\n")
+    try:
+        assert "[hooks.py, line 1] it is no UTF-8 text" in house.additions.list().faults[1]
+    finally:
+        (house.plans / "hooks.py").unlink()
+
+
+def test_a_macro_is_named_as_one_where_a_plan_is_asked_for(house: ScanHouse) -> None:
+    (house.plans / "night.py").write_text("def night():\n    print('good night')\n")
+    with pytest.raises(InputError, match=r"night of night.py is a macro, no plan.*night\(\.\.\.\)"):
+        house.check("night")
+
+
 def test_a_file_that_hangs_is_left_after_its_deadline(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text("import time\ntime.sleep(1000)\n")
     (tmp_path / "good.py").write_text("def good():\n    yield\n")

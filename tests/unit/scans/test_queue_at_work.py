@@ -13,10 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from undula.catalogue import SqliteCatalogue
+from undula.catalogue import QueueItemRecord, SqliteCatalogue
+from undula.client.queue import QueueView
 from undula.client.queue_edits import edited
 from undula.core.errors import BusyError, InputError, StorageError
 from undula.messages import (
+    EndedItem,
     ItemFinished,
     Place,
     PlanSource,
@@ -26,6 +28,7 @@ from undula.messages import (
     ScanRequest,
     SourcePart,
 )
+from undula.messages.queue import HISTORY_PAGE
 from undula.scans.attendant import Attendant
 from undula.scans.forecast import Forecast
 from undula.scans.line import Line, _places, stored_items
@@ -94,7 +97,7 @@ def test_every_scan_waits_for_approval_where_the_beamline_wants_it(house: House)
     assert scans.runner.status().blocked == "count waits for approval"
     _do(scans, "approve", item_id=item)
     assert scans.wait().exit_status == "success"
-    (ended,) = scans.runner.line.history(5)
+    (ended,) = map(EndedItem.model_validate, scans.runner.line.history(5))
     assert (ended.item.approved_by, ended.item.approved is not None) == ("ann", True)
 
 
@@ -356,6 +359,32 @@ def test_a_plan_of_a_file_is_edited_by_its_name_and_read_as_it_is_then(house: Ho
         _edit(scans, item, 5)
 
 
+def test_an_argument_of_a_plan_file_that_was_given_by_place_is_changed_by_its_name(
+    house: House,
+) -> None:
+    scans = house()
+    (scans.plans / "align.py").write_text(f"from typing import Literal\n{ALIGN}")
+    _do(scans, "lock")
+    item = scans.ask("align", "samx", 7, mode="slow")
+
+    def now() -> tuple[Any, ...]:
+        request = scans.runner.line.request(item)
+        assert request.source is not None
+        return request.source.call, request.command
+
+    _edit(scans, item, axis="samy")
+    assert now() == ("align(dev['samy'], 7, mode='slow')", "align('samy', 7, mode='slow')")
+    _edit(scans, item, num=None, mode="fast")
+    assert now() == ("align(dev['samy'], mode='fast')", "align('samy', mode='fast')")
+    _edit(scans, item, num=9, mode=None)
+    assert now() == ("align(dev['samy'], num=9)", "align('samy', num=9)")
+    with pytest.raises(InputError, match="axis is given twice"):
+        _edit(scans, item, "samx", axis="samx")
+    with pytest.raises(InputError, match="wants 1 more: axis"):
+        _edit(scans, item, axis=None)
+    assert now()[0] == "align(dev['samy'], num=9)"
+
+
 def test_a_mistyped_technique_is_warned_of_in_the_whole_queue_and_in_a_batch(
     house: House,
 ) -> None:
@@ -390,3 +419,86 @@ def test_resume_of_a_locked_queue_names_the_lock(house: House) -> None:
         _do(scans, "resume")
     _do(scans, "unlock")
     assert scans.wait().exit_status == "success"
+
+
+def test_the_history_comes_in_pages_newest_first_and_none_twice(house: House) -> None:
+    scans = house()
+    _do(scans, "lock")
+    ids = [scans.ask("count", n + 1) for n in range(5)]
+    _do(scans, "clear")  # all at one time
+
+    def page(**fields: Any) -> list[str]:
+        found = _do(scans, "history", **fields)["ended"]
+        return [EndedItem.model_validate(one).item.item_id for one in found]
+
+    every = page()
+    assert sorted(every) == sorted(ids)
+    assert [page(limit=2), page(limit=2, before=every[1]), page(before=every[3])] == [
+        every[:2],
+        every[2:4],
+        every[4:],
+    ]
+    assert page(until=0.0) == []
+    with pytest.raises(InputError, match="no scan that has ended has an id that begins with 'zz'"):
+        page(before="zz")
+    with pytest.raises(InputError, match="the ids of several scans that have ended"):
+        page(before="r")
+
+
+def test_a_long_history_is_answered_page_by_page_without_what_was_asked_for(house: House) -> None:
+    scans = house()
+    request = {"plan": "count", "args": ["x" * 1000]}
+    for n in range(HISTORY_PAGE + 3):
+        item = QueueItem(item_id=f"i{n:04d}", command="c", plan="count", user="u", submitted=0.0)
+        payload = {"item": item.model_dump(), "request": request}
+        scans.catalogue.store_item(QueueItemRecord(item_id=item.item_id, payload=payload))
+    ends = [
+        ItemFinished(item_id=f"i{n:04d}", exit_status="success", time=float(n))
+        for n in range(HISTORY_PAGE + 3)
+    ]
+    scans.catalogue.finish_items(ends)
+    reply = _do(scans, "history", limit=10_000)
+    assert len(reply["ended"]) == HISTORY_PAGE
+    assert "x" * 1000 not in str(reply)
+
+    class Asked:
+        def ask(self, _: object, __: float, **fields: Any) -> dict[str, Any]:
+            return _do(scans, **fields)
+
+    view = QueueView(Asked(), lambda: None)  # type: ignore[arg-type]
+    found = view.history(10_000)
+    assert [one.item.item_id for one in found] == [one.item_id for one in reversed(ends)]
+    assert [one.ended.time for one in view.history(2, before=found[1])] == [
+        found[2].ended.time,
+        found[3].ended.time,
+    ]
+    assert [one.ended.time for one in view.history(1, before=7)] == [7.0]
+
+
+def test_a_scan_that_waits_since_a_key_was_free_runs_without_it_and_says_so(
+    house: House,
+) -> None:
+    scans = house()
+    _do(scans, "lock")
+    item = scans.ask("count", 1)
+    gone = scans.ask("count", 2)
+    for one in (item, gone):
+        record = scans.catalogue.item(one)
+        assert record is not None
+        record.payload["request"]["metadata"] = {"scan_id": 7, "a.b": 1, "sample": "Fe"}
+        scans.catalogue.store_item(record)
+    _do(scans, "remove", item_id=gone)
+    stored = scans.catalogue.item(gone)
+    assert stored is not None
+    stored.payload["request"]["metadata"] = {"scan_id": 7}
+    scans.catalogue.store_item(stored)
+    back = _do(scans, "put_back")["status"]["waiting"][-1]
+    assert back["notice"].startswith("scan_id is taken out of its metadata: each run says its")
+    scans.runner.line.begin(stored_items(scans.catalogue))  # as the next engine does
+    (read, _) = scans.runner.line.queue.waiting
+    assert "a.b is taken out of its metadata" in read.notice
+    assert scans.wait().item_id == gone
+    _do(scans, "unlock")
+    ended = scans.wait()
+    assert (ended.item_id, ended.exit_status, ended.warnings) == (item, "success", [read.notice])
+    assert scans.start(ended.run_uids[0])["sample"] == "Fe"
