@@ -26,9 +26,11 @@ def _is_array(value: Any) -> bool:
     return hasattr(type(value), "dtype") and hasattr(value, "tolist")
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any, what: str = "") -> Any:
     """`value` as data that may travel: proxies and plans become names, arrays become lists.
 
+    Args:
+        what: which argument it is, for the error, e.g. `argument 2 of scan`.
     Raises: InputError for anything that is neither a device nor plain data, for NaN and infinity.
 
     >>> import numpy as np
@@ -36,26 +38,48 @@ def plain(value: Any) -> Any:
     [0.5, [1, None], [0, 1]]
     """
     if _is_array(value):
-        return plain(value.tolist())  # of a single number, too
+        return plain(value.tolist(), what)  # of a single number, too
     if value is None or isinstance(value, bool | int | float | str):
-        return _finite(value)
+        return _finite(value, what)
     if isinstance(value, Named):
         return value.device_name
     if isinstance(name := getattr(value, "plan_name", None), str):
         return name  # a plan of the shell, as a part of another
     if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
+        return {str(key): plain(inner, _inside(what, key)) for key, inner in value.items()}
     if isinstance(value, Iterable):
-        return [plain(inner) for inner in value]
+        return [plain(inner, _inside(what, n)) for n, inner in enumerate(value, 1)]
     raise InputError(
-        f"{value!r} cannot be sent to the engine",
+        f"{f'{what}, ' if what else ''}{value!r}, cannot be sent to the engine",
         remedy="pass devices, numbers, texts, or lists of them",
     )
 
 
-def _finite(value: Any) -> Any:
+def plain_call(
+    plan: str, args: Iterable[Any], kwargs: Mapping[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments of a plan as data that may travel. Raises: InputError that names the wrong one.
+
+    >>> plain_call("scan", ["samx", float("nan")], {})
+    Traceback (most recent call last):
+    undula.core.errors.InputError: argument 2 of scan is nan. Remedy: give a finite number.
+    """
+    placed = [plain(value, f"argument {n} of {plan}") for n, value in enumerate(args, 1)]
+    return placed, {str(name): plain(value, f"{name} of {plan}") for name, value in kwargs.items()}
+
+
+def _inside(what: str, place: object) -> str:
+    if not what:
+        return ""
+    return f"{what}, {place}" if isinstance(place, str) else f"{what}, its number {place}"
+
+
+def _finite(value: Any, what: str) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"{value} is not a finite number", remedy="give a finite number")
+        raise InputError(
+            f"{what} is {value}" if what else f"{value} is not a finite number",
+            remedy="give a finite number",
+        )
     return value
 
 
@@ -93,11 +117,11 @@ def targets(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
             raise InputError(f"{device!r} is no device", remedy="give a device, then its target")
         if name in result:
             raise InputError(f"{name} is named twice", remedy="give one target for each device")
-        result[name] = plain(target)
+        result[name] = plain(target, f"the target of {name}")
     for name, target in kwargs.items():
         if name in result:
             raise InputError(f"{name} is named twice", remedy="give one target for each device")
-        result[name] = plain(target)
+        result[name] = plain(target, f"the target of {name}")
     return result
 
 

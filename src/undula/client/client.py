@@ -20,7 +20,7 @@ from undula.bus.endpoints import (
 )
 from undula.bus.ports import Connector
 from undula.client.alarms import AlarmView
-from undula.client.arguments import Named, command_line, names, plain, targets
+from undula.client.arguments import Named, command_line, names, plain, plain_call, targets
 from undula.client.config import ConfigView
 from undula.client.devices import Devices, Reading
 from undula.client.fits import fit_metadata
@@ -224,6 +224,7 @@ class Client:
                 remedy="give a time, or 0 for what is usual for each detector",
             )
         request_id = new_id()
+        sent_args, sent_kwargs = plain_call(plan, args, kwargs)
         line = options.get("command") or command_line(
             plan,
             args,
@@ -242,14 +243,14 @@ class Client:
             SCAN_TIMEOUT_S,
             request_id=request_id,
             plan=plan,
-            args=plain(args),
-            kwargs=plain(kwargs),
+            args=sent_args,
+            kwargs=sent_kwargs,
             count_time_s=time,
             detectors=names(given),
             metadata={
                 **group_now(),
                 **self.prompt_metadata,
-                **plain(options.get("metadata") or {}),
+                **plain(options.get("metadata") or {}, "metadata"),
                 **({"title": options["name"]} if options.get("name") else {}),
                 **fit_metadata(
                     plain(options.get("fit")), self.paths.models if self.paths else None

@@ -76,6 +76,8 @@ class NexusFile:
         self._dirty = False
         self.closed = False
         self.num_events: dict[str, int] = {}
+        self.retaken = 0
+        """Rows of `primary` whose point was taken again, known at the close."""
         self._entry = write_entry(file, place.path, start)
 
     @classmethod
@@ -445,7 +447,9 @@ class NexusFile:
             return
         first = (self._start.get("continues") or {}).get("first_point", 1)
         group = primary.table.group
-        write_points(group, Part(group["seq_num"][()], Turns.of(self._turns), int(first)))
+        part = Part(group["seq_num"][()], Turns.of(self._turns), int(first))
+        self.retaken = int(part.replaced.sum())
+        write_points(group, part)
 
     def _write_resources(self) -> None:
         docs = [*(("stream_resource", d) for d in self._resources.values()), *self._other]

@@ -160,6 +160,11 @@ class Steps:
         return (self.point if self._back is None else self._back) - len(self._left_out)
 
     @property
+    def emptied(self) -> int:
+        """Points of this run that were left out, where none was taken; else 0."""
+        return 0 if self.rows else len(self._left_out)
+
+    @property
     def done(self) -> Done:
         """How far the scan is, all its runs together."""
         with self._lock:

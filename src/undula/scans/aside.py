@@ -5,6 +5,7 @@ A paused RunEngine runs nothing else. In: the hooks of a scan. Out: what failed,
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable
 
@@ -16,6 +17,9 @@ from undula.core.log import get_logger
 from undula.plans import VERBS
 from undula.plans.step import Messages
 from undula.scans.scan_hooks import ScanHooks
+
+STOP_S = 0.5
+"""The loop is waited for no longer: a hook may hold it up."""
 
 
 class Aside:
@@ -39,8 +43,11 @@ class Aside:
     def stop(self) -> None:
         """End the hooks that run now, if any; from any thread."""
         if self._engine is not None and self._engine.state == "running":
-            with contextlib.suppress(TransitionError):  # they have ended just now
-                self._engine.request_pause(defer=False)  # without a checkpoint that aborts
+            pause = self._engine._request_pause_coro()  # without a checkpoint that aborts
+            asked = asyncio.run_coroutine_threadsafe(pause, self._loop)
+            # they have ended just now; or one of them computes, and is ended by `OWN_CODE`
+            with contextlib.suppress(TransitionError, TimeoutError):
+                asked.result(STOP_S)
 
     def _run(self, hooks: ScanHooks, place: str) -> str:
         if not hooks.has(place):

@@ -7,7 +7,7 @@ several runs one with its parts, each checked from where the part before it ends
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -34,6 +34,8 @@ from undula.scans.places import check_room
 from undula.scans.stoppable import Unstoppable, stoppable
 
 POINT_OVERHEAD_S = 0.002
+TINY_STEP = 1e-9
+"""In the unit of an axis, or of its position where that is more than 1: a step is meant longer."""
 Places = Mapping[str, float]
 """Where axes will be, by name, in their units; the others are where they are now."""
 
@@ -112,6 +114,7 @@ def check_form(form: StepForm, request: ScanRequest, devices: Registry, at: Plac
         warnings=(
             *no_detector_text(wanted),
             *left_out_text(absent),
+            *_tiny_steps(path if form.trajectory is not None else None, axes),
             *_warnings(form, request, devices, detectors, driven.axes),
         ),
         left_out=tuple(absent),
@@ -223,6 +226,17 @@ def _warnings(
     if not deaf:
         return tuple(loose)
     return (f"{', '.join(deaf)} cannot take the count time: triggered once, as it is set", *loose)
+
+
+def _tiny_steps(path: Trajectory | None, axes: Sequence[LoadedDevice]) -> Iterator[str]:
+    """A warning for each axis whose longest step is shorter than anything that moves."""
+    if path is None or len(path.points) < 2:
+        return
+    longest = np.abs(np.diff(path.points, axis=0)).max(axis=0)
+    for axis, step, place in zip(axes, longest, np.abs(path.points).max(axis=0), strict=True):
+        if 0 < step < TINY_STEP * max(1.0, place):
+            most = f"{step:.3g} {axis.unit}".rstrip()
+            yield f"{axis.name} moves by {most} a step at most: does it stand still?"
 
 
 @dataclass(slots=True)

@@ -40,6 +40,8 @@ class OpenRun:
     reason: str = ""
     time: float = 0.0
     linked: set[str] = field(default_factory=set)
+    emptied: bool = False
+    """All of its points were left out."""
 
 
 MAX_FILES = 1000
@@ -61,7 +63,8 @@ class DocumentGate:
     `opening(start)` is called with each start document before anything is sent; it records the run
     and returns its file's path. `reason()` says whether somebody asked the run to end, and why it
     ends; it is put into a stop document that has none, and into that of a run which was completed
-    early. `completed(stop)` adds what devices know of the run as a whole. Runs may be interleaved:
+    early. `emptied()` says why a run has no point, all of which were left out: it is no success.
+    `completed(stop)` adds what devices know of the run as a whole. Runs may be interleaved:
     each document goes to the journal of its own run. `open` is the newest run that is open.
     """
 
@@ -71,11 +74,13 @@ class DocumentGate:
         opening: Callable[[dict[str, Any]], Path],
         reason: Callable[[], tuple[ExitStatus | None, str]],
         completed: Callable[[dict[str, Any]], dict[str, Any]] = lambda stop: stop,
+        emptied: Callable[[], str] = str,
     ) -> None:
         self._outbox = outbox
         self._opening = opening
         self._reason = reason
         self._completed = completed
+        self._emptied = emptied
         self.item_id = ""
         self.open: OpenRun | None = None
         self.closed: list[OpenRun] = []
@@ -180,6 +185,9 @@ class DocumentGate:
             return {**doc, "exit_status": "fail", "reason": refused}
         asked, reason = self._reason()
         if doc["exit_status"] == "success":
+            if not run.points and (why := self._emptied()):
+                run.emptied = True
+                return {**doc, "exit_status": "abort", "reason": why}
             return {**doc, "reason": reason} if asked == "success" else doc
         if asked and asked != "success":
             return {**doc, "exit_status": asked, "reason": reason}

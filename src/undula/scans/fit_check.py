@@ -23,7 +23,8 @@ def check_fits(
     Of a plan whose points are not known nobody knows what it will read: any device will do.
 
     Args:
-        reads_more: hooks or preprocessors may read what the plan does not. Asked when it matters.
+        reads_more: a preprocessor, or a hook in place of the scan, may read what the plan does
+            not. Asked when it matters.
     Returns: warnings of signals that only those may read.
     """
     said = scan.request.metadata.get(KEY)
@@ -49,8 +50,8 @@ def check_fits(
             )
         if signal not in names and reads_more(scan):
             doubtful.append(
-                f"the fit is of {signal}, which this plan does not read: it is made when a hook or "
-                "a preprocessor reads it"
+                f"the fit is of {signal}, which this plan does not read: it is made when a "
+                "preprocessor, or a hook in place of the scan, reads it"
             )
         elif signal not in names:
             meant = near(signal, names)

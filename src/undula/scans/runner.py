@@ -42,6 +42,7 @@ from undula.scans.leases import Holding, Leases
 from undula.scans.line import Line
 from undula.scans.lost import LostDevices
 from undula.scans.move_watch import MoveWatch
+from undula.scans.own_code import own_code_text
 from undula.scans.places import run_path
 from undula.scans.ports import Documents
 from undula.scans.queue_events import Ended
@@ -112,7 +113,11 @@ class ScanRunner:
         self._touched = touched
         self._changed = changed
         self._gate = DocumentGate(
-            outbox, self._opening, self.steering.asked_to_end, self._with_ledgers
+            outbox,
+            self._opening,
+            self.steering.asked_to_end,
+            self._with_ledgers,
+            self.steering.emptied,
         )
         self._unsettled = Unsettled(outbox, catalogue)
         self._engine = engine
@@ -170,7 +175,7 @@ class ScanRunner:
                 points_done=done.points,
                 points_retaken=done.retaken,
                 points_skipped=done.skipped,
-                waiting_for=self._watchdog.text,
+                waiting_for=own_code_text() or self._watchdog.text,
                 overdue=[late.text for late in (*self.steering.overdue, *self.moves.overdue)],
                 waiting=list(queue.waiting),
                 message=self.steering.shown,
@@ -390,7 +395,8 @@ class ScanRunner:
 
     def _finish(self, item: QueueItem, status: ExitStatus) -> None:
         runs = [*self._gate.closed, *self._gate.still_open]
-        words = [run.exit_status for run in runs if run.exit_status not in (None, "success")]
+        counts = [run for run in runs if not run.emptied] or runs
+        words = [run.exit_status for run in counts if run.exit_status not in (None, "success")]
         if early := self.steering.ended_early:  # perhaps between two runs, which know nothing of it
             status = words[0] if words and words[0] else early
         elif status != "fail" and runs and runs[-1].exit_status:
@@ -398,7 +404,7 @@ class ScanRunner:
             status = next((word for word in words if word), "success")
         self._unsettled.add(runs)
         own = runs[-1].reason if runs else ""
-        reason = own if status == "success" else self.steering.reason
+        reason = own if status == "success" else self.steering.reason or own
 
         def ended() -> None:
             told = f"{self.steering.reason}; new scans are accepted" if self._stopped else reason
@@ -414,7 +420,10 @@ class ScanRunner:
                 run_uids=[r.uid for r in runs],
                 run_numbers=[r.number for r in runs],
                 reason=reason,
-                warnings=[] if self._hooks is None else self._hooks.warnings,
+                warnings=[
+                    *([item.notice] if item.notice else []),
+                    *(self._hooks.warnings if self._hooks is not None else []),
+                ],
                 time=now(),
             )
         )

@@ -18,6 +18,7 @@ import bluesky.preprocessors as bpp
 from bluesky.utils import IllegalMessageSequence, Msg, RequestAbort, RunEngineControlException
 
 from undula.core.errors import InputError, UndulaError
+from undula.core.interruptible import EndedError
 from undula.core.log import get_logger
 from undula.messages import PlanSource
 from undula.plans.around import plain, pointed, staged
@@ -26,6 +27,7 @@ from undula.plans.steps import SteeredError
 from undula.scans.checked import Checks, checked
 from undula.scans.checked_scan import CheckedScan
 from undula.scans.hook_words import Hook
+from undula.scans.own_code import OWN_CODE, computed_on
 from undula.scans.plan_code import where_in
 
 Preprocessor = tuple[str, Callable[[Any], Any]]
@@ -129,6 +131,11 @@ class ScanHooks:
                                                     "after point")  # fmt: skip
 
     @property
+    def reads_more(self) -> bool:
+        """Points may have what their plan does not read: a hook beside them reads into no point."""
+        return bool(self.preprocessors) or self.has("instead of scan")
+
+    @property
     def warnings(self) -> list[str]:
         """What failed in this scan and was passed over, each once, with how often."""
         told = self._passed_over.most_common()
@@ -166,8 +173,8 @@ class ScanHooks:
         if self.preprocessors:
             apart = _Apart()
             plan = apart.noted(plain(plan)) if baseline else plain(plan)
-            for _, wrapper in reversed(self.preprocessors):
-                plan = preprocessed(plan, wrapper)
+            for name, wrapper in reversed(self.preprocessors):
+                plan = _ended_by_abort(preprocessed(plan, wrapper), name)
             plan = apart.renamed(plan) if baseline else plan
             plan = self._looked_at(plan)
         return self._bracketed(plan) if self._hooks else plan
@@ -230,16 +237,20 @@ class ScanHooks:
         self, hook: Hook, *original: Callable[[], Messages], counted: bool = False
     ) -> Messages:
         try:
-            wanted = len(inspect.signature(hook.function).parameters)
-            made = hook.function(*(self.here, *original)[:wanted])
+            wanted, name = len(inspect.signature(hook.function).parameters), _name_of(hook)
+            given = (self.here, *original)[:wanted]
+            made = OWN_CODE.call(hook.function, *given, name=name)
             result = None
-            if hasattr(made, "send"):
-                result = yield from self._looked_at(made)
+            if hasattr(made, "throw"):
+                result = yield from self._looked_at(OWN_CODE.run(made, name))
             if counted:
                 original[0].__self__.must_be_taken()  # type: ignore[attr-defined]  # of _Once
             return result
         except _PASSES:
             raise
+        except EndedError as exc:  # the scan ends: also a hook that else only warns
+            ended = computed_on().with_traceback(exc.__traceback__)
+            raise self._failed(hook, ended) from exc
         except Exception as exc:  # a person's own code may raise anything
             error = self._failed(hook, exc)
             if hook.info.on_error == "fail":
@@ -264,14 +275,17 @@ class ScanHooks:
         what = exc.what if isinstance(exc, UndulaError) else f"{type(cause).__name__}: {cause}"
         place = where_in(self._source, exc.__traceback__)
         return HookFailedError(
-            f"the hook {hook.info.name} ({hook.info.place}): {what}"
-            + (f", at {place}" if place else ""),
+            f"{_name_of(hook)} ({hook.info.place}): {what}" + (f", at {place}" if place else ""),
             remedy=exc.remedy if isinstance(exc, UndulaError) else "correct the hook",
             device=exc.device if isinstance(exc, UndulaError) else None,
         )
 
     def _looked_at(self, plan: Messages) -> Messages:
         return plan if self._checks is None else checked(plan, self._checks())
+
+
+def _name_of(hook: Hook) -> str:
+    return f"the hook {hook.info.name}"
 
 
 class _Once:
@@ -332,6 +346,15 @@ def preprocessed(plan: Messages, wrapper: Callable[[Any], Any]) -> Messages:
     if "make_decorator.<locals>" in getattr(wrapper, "__qualname__", ""):
         return (yield from wrapper(lambda: plan)())
     return (yield from wrapper(plan))
+
+
+def _ended_by_abort(plan: Messages, name: str) -> Messages:
+    try:
+        return (yield from OWN_CODE.run(plan, f"the preprocessor {name}"))
+    except EndedError as exc:
+        ended = computed_on()
+        ended.what = f"the preprocessor {name}: {ended.what}"
+        raise ended from exc
 
 
 def preprocessor_name(wrapper: Any) -> str:

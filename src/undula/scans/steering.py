@@ -11,6 +11,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from bluesky.run_engine import RunEngine
@@ -28,8 +29,8 @@ from undula.scans.conditions import Conditions, Trip, told
 from undula.scans.held_up import HeldUp
 from undula.scans.hold import Hold
 from undula.scans.lost import LostDevices
+from undula.scans.own_code import OWN_CODE
 from undula.scans.shutters import Shutters
-from undula.scans.user_plans import OWN_CODE
 from undula.scans.wanted import Wanted
 from undula.scans.watchdog import Late, Watchdog
 
@@ -37,6 +38,9 @@ CONDITIONS_EVERY_S = 0.1
 COMPUTES_S = 5.0
 """A plan that is to end may compute for so long without a message."""
 AGAIN_S = 0.05
+HELD_UP_S = 0.3
+NUDGE_S = 0.5
+"""The RunEngine's loop is waited for no longer: a hook, a plan or a driver may hold it up."""
 
 
 class AbortedBeforeError(Exception):
@@ -89,6 +93,7 @@ class Steering:
         self._returned = self._cut = False
         self._stood_s = 0.0
         self._ended = threading.Event()
+        self._nudged: Future[None] | None = None
         self.computes_s = COMPUTES_S
         """So long a person's plan may compute on, s, before an abort ends it."""
         self.aside: Callable[[str], str] = lambda _: ""
@@ -172,9 +177,22 @@ class Steering:
     def pause(self, *, at_point: bool, message: str = "paused by request") -> None:
         """Pause now, or at the next point, until somebody says that it goes on.
 
+        It returns at once: what `holds_it_up` may have to return before it pauses.
         Raises: BusyError when nothing runs.
         """
         self.pause_by_itself(message, at_point=at_point, person=True)
+
+    def holds_it_up(self) -> str:
+        """What keeps the RunEngine from being interrupted, in words; '' when nothing does."""
+        if self._engine.state != "running" and OWN_CODE.running is None:
+            return ""
+        asked = asyncio.run_coroutine_threadsafe(_answers(), self._engine.loop)
+        try:
+            asked.result(HELD_UP_S)
+        except TimeoutError:
+            running = OWN_CODE.running
+            return "a device" if running is None else running.name
+        return ""
 
     def pause_by_itself(
         self, message: str, *, at_point: bool = False, person: bool = False, room: bool = False
@@ -322,7 +340,7 @@ class Steering:
             return True
 
     def _end_computing(self) -> None:
-        """End a person's plan that computes on without a message; until the item has ended."""
+        """End a person's code that computes on without a message; until the item has ended."""
         while not self._ended.is_set():
             piece = OWN_CODE.piece
             if self._ended.wait(self.computes_s):
@@ -334,7 +352,8 @@ class Steering:
         """Interrupt the plan now. The flags decide; this only spares the wait for a checkpoint.
 
         Not while the RunEngine cleans up after the plan: what is open would stay so, and the
-        RunEngine be of no use any more. Nor the next plan, which has no flag.
+        RunEngine be of no use any more. Nor the next plan, which has no flag. Where its loop is
+        held up it is interrupted as soon as that is over, and this returns before.
         """
         with self.lock:
             wanted = self._wanted.interrupts
@@ -342,15 +361,19 @@ class Steering:
             self.stop_aside()
         if not wanted or not self._in_plan or self._engine.state != "running":
             return
-        asked = asyncio.run_coroutine_threadsafe(self._interrupt(), self._engine.loop)
+        if self._nudged is None or self._nudged.done():
+            loop = self._engine.loop
+            self._nudged = asyncio.run_coroutine_threadsafe(self._interrupt(), loop)
         try:
-            asked.result()
+            self._nudged.result(NUDGE_S)
+        except TimeoutError:
+            get_logger().info("interrupted_later")
         except TransitionError as exc:
             get_logger().info("not_interrupted", why=str(exc))
 
     async def _interrupt(self) -> None:
         """In the RunEngine's loop, whose plan may have ended since: then it is left alone."""
-        if self._in_plan:
+        if self._in_plan and self._wanted.interrupts:
             await self._engine._request_pause_coro()
 
     def trips(self, *, now: bool = False) -> list[Trip]:
@@ -393,6 +416,12 @@ class Steering:
             done = points if steps.total is None else f"{steps.reached} of {points}"
             return "success", f"completed by {self._completes} after {done}"
         return None, self.reason
+
+    def emptied(self) -> str:
+        """Why a run that ends has no point, where all were left out; else ''."""
+        steps = self._steps
+        left_out = 0 if steps is None or steps.completed else steps.emptied
+        return f"no point was measured: {counted(left_out, 'point')} left out" if left_out else ""
 
     def waits(self, statuses: Any) -> None:
         """Told by the RunEngine: the statuses that it waits for; None: none any more."""
@@ -519,6 +548,10 @@ class Steering:
             self._shutters.open_again()
         except UndulaError as error:  # without beam the points would be worth nothing
             self.want_abort(str(error))
+
+
+async def _answers() -> None:
+    """The loop does something else by now."""
 
 
 def _names(statuses: Any) -> list[str]:

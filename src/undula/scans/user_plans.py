@@ -25,12 +25,13 @@ from bluesky.utils import Msg, RunEngineControlException
 
 from undula.core.errors import InputError, UndulaError
 from undula.core.in_time import OverTimeError, in_time
-from undula.core.interruptible import EndedError, OwnCode
+from undula.core.interruptible import EndedError
 from undula.core.plan_words import HINTS, Points
 from undula.devices.registry import Registry
 from undula.messages import PlanSource
 from undula.plans import StepForm, listed
 from undula.plans.step import Messages
+from undula.scans.own_code import OWN_CODE, computed_on
 from undula.scans.plan_code import define, line_of, names_used, refuse_forgotten, where_in
 from undula.scans.try_plan import Trials
 
@@ -38,8 +39,6 @@ EVERYTHING = "dev"
 MODULES = {"bp": bp, "bps": bps, "bpp": bpp, "np": np, "Msg": Msg, **HINTS}
 LIMIT_S = 20.0
 """Making a plan takes no longer: the generator, which has not begun, or its points."""
-OWN_CODE = OwnCode()
-"""The plan of a person that runs, so that it can be ended while it computes."""
 TRIALS = Trials()
 """Editions of plans that this process need not try again."""
 
@@ -103,13 +102,11 @@ class LoadedPlan:
     def located(self) -> Messages:
         """The plan. Raises: PlanFailedError for whatever it raises, with the person's own line."""
         try:
-            plan = OWN_CODE.run(self.plan) if hasattr(self.plan, "throw") else self.plan
-            return (yield from plan)
+            plan, name = self.plan, f"the plan {self.source.name}"
+            return (yield from OWN_CODE.run(plan, name) if hasattr(plan, "throw") else plan)
         except EndedError as exc:
             place = where_in(self.source, exc.__traceback__)
-            ended = InputError(
-                "it was to end, and computed on", remedy="let it end, or give messages meanwhile"
-            )
+            ended = computed_on()
             raise PlanFailedError(ended, place) from ended
         except (RunEngineControlException, GeneratorExit, asyncio.CancelledError):
             raise

@@ -226,7 +226,10 @@ class RunFollower:
         protect(archive_path(path), self._settings)
         faults.reached("writer.archived")
         self._snapshots.remove(path)
-        self._enter(path, stop, self._file.num_events)
+        taken = {**self._file.num_events}
+        if self._file.retaken:  # points count once, however often they were taken
+            taken["primary"] -= self._file.retaken
+        self._enter(path, stop, taken)
         self._keep_notes(path)
         # before it is told: a successor looks at no run that was told, and would leave it for ever
         self._connector.expire(RUN_DOCUMENTS, JOURNAL_KEPT_S, uid=self.uid)

@@ -63,6 +63,7 @@ def test_a_skipped_and_a_retaken_point_are_in_the_file_as_such(
     again = _paused_at(client, done + 4, at_point)
     assert client.queue.retake(2).did == "point 2 is taken again, then it goes on"
     run = scan.wait(PATIENCE_S).run
+    until(lambda: client.runs[run.number].record.points == 39, "a point counts twice")
     data = run.data
     points = np.linspace(-2, 2, 40)
     rows = np.insert(np.delete(points, done), again, points[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import Any
 
@@ -141,6 +142,23 @@ def test_an_unknown_device_is_named_with_what_comes_near(client: Client) -> None
 def test_nan_and_infinity_never_leave_the_client(value: Any) -> None:
     with pytest.raises(InputError, match="not a finite number"):
         plain(value)
+
+
+def test_the_argument_that_is_not_finite_is_named(client: Client) -> None:
+    nan = float("nan")
+    for call, said in (
+        (lambda: client.scan("samx", 0, nan, 5), "argument 3 of scan is nan"),
+        (lambda: client.scan("samx", 0, 1, num=nan), "num of scan is nan"),
+        (
+            lambda: client.list_scan("samx", [0, -math.inf]),
+            "argument 2 of list_scan, its number 2 is -inf",
+        ),
+        (lambda: client.mv("samx", nan), "the target of samx is nan"),
+        (lambda: client.count(num=1, metadata={"T_K": nan}), "metadata, T_K is nan"),
+    ):
+        with pytest.raises(InputError) as refused:
+            call()
+        assert refused.value.what == said
 
 
 @pytest.mark.parametrize("time", [-1, float("nan")])

@@ -209,6 +209,13 @@ def test_of_the_count_time_only_triggered_detectors_are_said_not_to_take_it(
     assert not [text for text in scan.warnings if "count time" in text]
 
 
+@pytest.mark.parametrize(("stop", "warns"), [(1e-12, True), (1e-6, False), (0, False)])
+def test_steps_that_no_axis_makes_are_warned_of(house: ScanHouse, stop: float, warns: bool) -> None:
+    found = [text for text in house.check("scan", "samx", 0, stop, 5).warnings if "a step" in text]
+    said = "samx moves by 2.5e-13 mm a step at most: does it stand still?"
+    assert found == [said] * warns
+
+
 def test_of_an_unknown_plan_the_one_that_was_meant_is_named(house: ScanHouse) -> None:
     with pytest.raises(InputError) as refused:
         house.check("spirl", "samx", 0, 1, 3)

@@ -220,14 +220,47 @@ def test_failures_that_differ_at_each_point_are_counted_and_not_kept(hooked: Hoo
     assert ended.warnings[-1] == "and 4 more"
 
 
-def test_a_fit_of_what_a_hook_may_read_is_doubtful_and_not_refused(hooked: Hooked) -> None:
+INTO_THE_POINT = """
+@preprocessor
+def more(plan):
+    def also(msg):
+        if msg.command == "save":
+            return (yield from bps.read(i0)), None
+        return None, None
+    return (yield from bpp.plan_mutator(plan, also))
+"""
+
+
+@pytest.mark.parametrize(
+    ("hooks", "doubtful"),
+    [
+        ("", False),
+        ("@before('point')\ndef more(scan):\n    yield from bps.trigger(D.i0)\n", False),
+        ("@instead('point')\ndef more(scan, original):\n    yield from original()\n", False),
+        ("@on('pause')\ndef more(scan):\n    yield from bps.read(D.i0)\n", False),
+        ("@instead('scan')\ndef more(scan):\n    yield from bp.count([D.i0])\n", True),
+        (INTO_THE_POINT, True),
+    ],
+    ids=[
+        "no hook",
+        "before point",
+        "instead of point",
+        "on pause",
+        "instead of scan",
+        "preprocessor",
+    ],
+)
+def test_a_fit_is_doubtful_only_where_a_hook_can_read_into_the_points(
+    hooked: Hooked, hooks: str, doubtful: bool
+) -> None:
     asked: dict[str, Any] = {"metadata": {"fit": [{"model": "gaussian", "signal": "i0"}]}}
-    hooked.write("")
+    hooked.write(hooks)
+    if doubtful:
+        (warning,) = hooked.house.check("scan", "samx", 0, 1, 3, **asked).warnings
+        assert warning.startswith("the fit is of i0, which this plan does not read: it is made")
+        return
     with pytest.raises(InputError, match="the fit is of i0, which this scan does not read"):
         hooked.house.check("scan", "samx", 0, 1, 3, **asked)
-    hooked.write("@before('point')\ndef more(scan):\n    yield from bps.trigger(D.i0)\n")
-    (warning,) = hooked.house.check("scan", "samx", 0, 1, 3, **asked).warnings
-    assert warning.startswith("the fit is of i0, which this plan does not read: it is made when")
 
 
 def test_instead_of_a_scan_its_plan_may_be_run_in_another_way(hooked: Hooked) -> None:

@@ -7,6 +7,7 @@ import itertools
 import os
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +15,9 @@ import pytest
 from undula.core.errors import StorageError
 from undula.messages import QueueRequest, QueueStatus
 from undula.scans.leases import Leases
+from undula.scans.own_code import OWN_CODE
+from undula.scans.steering import COMPUTES_S
 from undula.scans.stopped import Stops
-from undula.scans.user_plans import OWN_CODE
 from undula.testing.scan_house import ScanHouse
 
 DEVICES = """
@@ -99,6 +101,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Steered]:
 def scans(made: Steered) -> Iterator[Steered]:
     yield made
     made.hooks("")
+    made.house.runner.steering.computes_s = COMPUTES_S
 
 
 def test_an_abort_between_two_runs_of_a_scan_is_no_success(scans: Steered) -> None:
@@ -312,3 +315,100 @@ def test_a_plan_that_computes_for_ever_is_ended_by_an_abort_and_the_next_scan_ru
     assert house.journal(ended.run_uids[0])[-1][1]["exit_status"] == "abort"
     assert house.devices["samy"].position() == 2
     assert house.run("scan", "samx", 0, 1, 3).exit_status == "success"
+
+
+BLOCKING = """
+@{place}
+def blocks(scan):
+    while not os.path.exists({flag!r}):
+        time.sleep(0.01)
+    yield Msg("null")
+"""
+
+
+def test_a_pause_while_a_hook_holds_up_the_engine_is_answered_at_once_and_taken_later(
+    scans: Steered, tmp_path: Path
+) -> None:
+    flag, house = tmp_path / "go on", scans.house
+    scans.hooks("import os\nimport time\n" + BLOCKING.format(
+        place='before("point")', flag=str(flag)))  # fmt: skip
+    house.ask("scan", "samx", 0, 1, 5)
+    house.until(lambda: bool(OWN_CODE.piece), "the hook does not run")
+    told = scans.do("pause")
+    assert told.did == "it pauses when the hook blocks returns, which holds it up now"
+    assert told.state == "pausing"
+    house.until(lambda: "the hook blocks" in house.runner.status().waiting_for, "not told")
+    flag.touch()
+    scans.until("paused")
+    flag.unlink()
+    scans.do("resume")
+    house.until(lambda: bool(OWN_CODE.piece), "the hook does not run again")
+    told = scans.do("abort")
+    assert told.did.startswith("it ends, with its clean-up, when the hook blocks returns")
+    flag.touch()
+    assert house.wait().exit_status == "abort"
+
+
+@pytest.mark.parametrize("place", ['before("scan")', 'instead("point")', 'on("pause")'])
+@pytest.mark.parametrize("gives", ["", "\n    yield Msg('null')"], ids=["function", "generator"])
+def test_a_hook_that_computes_for_ever_is_ended_by_an_abort_and_the_next_scan_runs(
+    scans: Steered, place: str, gives: str
+) -> None:
+    house = scans.house
+    house.runner.steering.computes_s = 0.2
+    scans.hooks(f"@{place}\ndef endless(scan):\n    while True:\n        pass{gives}\n")
+    house.ask("count", 400, delay=0.01)
+    if "pause" in place:
+        scans.taken()
+        scans.do("pause")
+    house.until(lambda: bool(OWN_CODE.piece), "it does not compute")
+    scans.do("abort", reason="it hangs")
+    ended = house.wait()
+    assert (ended.exit_status, ended.reason) == ("abort", "it hangs")
+    scans.hooks("")
+    assert house.run("scan", "samx", 0, 1, 3).exit_status == "success"
+
+
+def test_a_preprocessor_that_computes_for_ever_is_ended_by_an_abort(scans: Steered) -> None:
+    house = scans.house
+    house.runner.steering.computes_s = 0.2
+    scans.hooks(
+        "@preprocessor\ndef endless(plan):\n    yield from bps.null()\n"
+        "    while True:\n        pass\n"
+    )
+    house.ask("count", 4)
+    house.until(lambda: bool(OWN_CODE.piece), "it does not compute")
+    scans.do("abort", reason="it hangs")
+    assert house.wait().exit_status == "abort"
+    scans.hooks("")
+    assert house.run("scan", "samx", 0, 1, 3).exit_status == "success"
+
+
+def _skip_when_it_counts(scans: Steered) -> None:
+    steering = scans.house.runner.steering
+    scans.house.until(
+        lambda: steering._steps is not None and steering._steps.open, "no point begins"
+    )
+    scans.do("skip")
+
+
+def test_a_run_all_of_whose_points_were_left_out_is_no_success(scans: Steered) -> None:
+    house = scans.house
+    house.ask("count", 1, count_time_s=60)
+    _skip_when_it_counts(scans)
+    ended = house.wait()
+    assert (ended.exit_status, ended.reason) == (
+        "abort",
+        "no point was measured: 1 point left out",
+    )
+    stop = house.journal(ended.run_uids[0])[-1][1]
+    assert (stop["exit_status"], stop["reason"]) == (ended.exit_status, ended.reason)
+
+
+def test_a_scan_of_several_runs_is_good_although_one_of_them_has_no_point(scans: Steered) -> None:
+    house = scans.house
+    house.ask("for_each", "samy", [0, 1], "count", 1, count_time_s=1)
+    _skip_when_it_counts(scans)
+    ended = house.wait()
+    words = [house.journal(uid)[-1][1]["exit_status"] for uid in ended.run_uids]
+    assert (words, ended.exit_status) == (["abort", "success"], "success")
