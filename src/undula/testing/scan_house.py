@@ -13,8 +13,6 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
-from bluesky.run_engine import RunEngine
-
 from undula.analysis.rows import event_rows
 from undula.bus.codec import decode
 from undula.catalogue import SqliteCatalogue
@@ -33,6 +31,7 @@ from undula.scans.file_layouts import FileLayouts
 from undula.scans.leases import Leases
 from undula.scans.ports import MemoryDocuments
 from undula.scans.queue_desk import QueueDesk
+from undula.scans.quick_bluesky import run_engine
 from undula.scans.runner import ScanRunner
 from undula.scans.safety import Touched
 from undula.scans.stopped import Stops
@@ -65,7 +64,7 @@ class ScanHouse:
         (folder / "devices.yaml").write_text(devices)
         self.plans = folder / "plans"
         self.plans.mkdir(exist_ok=True)
-        self.engine = RunEngine({}, context_managers=[], call_returns_result=True)
+        self.engine = run_engine(call_returns_result=True)
         self.devices = Registry(load_device_file(folder / "devices.yaml"))
         self.devices.connect(loop=self.engine.loop)
         self.catalogue = SqliteCatalogue(folder / "catalogue")

@@ -1,4 +1,7 @@
-"""What is quicker says the same: an event's check by its schema, a device's by a protocol."""
+"""What is quicker says the same: an event's check by its schema, a device's by a protocol.
+
+And a RunEngine that has not imported ophyd runs plans as any other does.
+"""
 
 from __future__ import annotations
 
@@ -72,5 +75,32 @@ assert before == after == again and len(set(before)) == 2, (before, after)
 def test_protocols_are_answered_as_before() -> None:
     done = subprocess.run(
         [sys.executable, "-c", CHECK], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+ENGINE = """
+import sys, threading
+from undula.scans.quick_bluesky import _unfound, run_engine
+documents = []
+engine = run_engine(call_returns_result=True)
+assert not {"ophyd", "ophyd_async"} & set(sys.modules)
+from bluesky.plans import count
+from undula.devices.sim import SimMonitor
+assert engine(count([SimMonitor("m")], 2), lambda *one: documents.append(one)).exit_status == "success"
+assert [name for name, _ in documents] == ["start", "descriptor", "event", "event", "stop"]
+with _unfound("ophyd"):  # a device that another thread makes meanwhile has its ophyd
+    other = threading.Thread(target=lambda: __import__("ophyd"))
+    other.start()
+    other.join()
+assert "ophyd" in sys.modules
+run_engine(loop=engine.loop)
+assert {finder.__class__.__name__ for finder in sys.meta_path}.isdisjoint({"_Unfound"})
+"""
+
+
+def test_a_run_engine_runs_plans_without_ophyd_and_keeps_it_from_nobody_else() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ENGINE], capture_output=True, text=True, check=False, timeout=120
     )
     assert done.returncode == 0, done.stderr
