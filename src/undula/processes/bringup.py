@@ -67,19 +67,20 @@ def _wait_up(paths: BeamlinePaths, report: Report, *, fresh: bool) -> dict[str, 
     specs = model.load_specs(paths)
     deadline = Deadline(sum(spec.ready_timeout_s + spec.stop_timeout_s for spec in specs) + 5.0)
     process, launches = client.launch(paths, *options), 1
+    asked: dict[str, Any] = {"do": "status", "memory": False}
     while not deadline.passed:
         if process.poll() is not None:
             if process.returncode >= 0 or launches >= LAUNCHES:
                 raise _failure(paths, process)
             process, launches = client.launch(paths, *options), launches + 1  # it was killed
         try:
-            status = client.ask(paths, {"do": "status"}, timeout_s=1.0)
+            status = client.ask(paths, asked, timeout_s=1.0)
         except ServiceError:
             time.sleep(client.POLL_S)
             continue
         report(status)
-        if status.get("state") == "up":
-            return status
+        if status.get("state") == "up" and asked.pop("memory", None) is None:
+            return status  # the one that was asked with what each service needs
         time.sleep(client.POLL_S)
     raise _failure(paths, process)
 

@@ -259,7 +259,7 @@ class Supervisor:
             case "ping":
                 return {"pid": os.getpid()}
             case "status":
-                return self.status()
+                return self.status(memory=request.get("memory") is not False)
             case "stop":
                 self.stop()
                 return {"pid": os.getpid(), "stop_timeout_s": self._stop_timeout_s()}
@@ -282,17 +282,20 @@ class Supervisor:
                 self._terminate(service)
         return {"name": name, "pid_before": before, "restarts_before": service.restarts}
 
-    def status(self) -> dict[str, Any]:
-        """State of the supervisor and of each service, as `undula status --json` shows it."""
+    def status(self, *, memory: bool = True) -> dict[str, Any]:
+        """State of the supervisor and of each service, as `undula status --json` shows it.
+
+        `memory`: with what each needs, which takes the kernel some milliseconds a process to count.
+        """
         return {
             "beamline": self._paths.name,
             "state": "stopping" if self._stopping else "up" if self._up else "starting",
             "supervisor": {
                 "pid": os.getpid(),
                 "uptime_s": round(clock.now() - self._since, 2),
-                "pss_bytes": procs.pss_bytes(os.getpid()),
+                "pss_bytes": procs.pss_bytes(os.getpid()) if memory else None,
             },
-            "services": [service.row() for service in self._services.values()],
+            "services": [service.row(memory=memory) for service in self._services.values()],
         }
 
     def _stop_timeout_s(self) -> float:

@@ -81,15 +81,15 @@ class Service:
             "argv": list(self.spec.argv),
         }
 
-    def row(self) -> dict[str, Any]:
-        """One row of `undula status`: times in s, memory in bytes."""
+    def row(self, *, memory: bool = True) -> dict[str, Any]:
+        """One row of `undula status`: times in s, memory in bytes or, when not wanted, None."""
         process = None if self.child is None else self.child.process
         return {
             "name": self.name,
             "state": self.phase,
             "pid": process and process.pid,
             "uptime_s": round(process.age_s(), 2) if process else None,
-            "pss_bytes": procs.pss_bytes(process.pid) if process else None,
+            "pss_bytes": procs.pss_bytes(process.pid) if process and memory else None,
             "heartbeat_age_s": None if self.heard is None else round(clock.now() - self.heard, 2),
             "quiet": self.quiet,
             "text": self.text,

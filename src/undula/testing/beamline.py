@@ -52,7 +52,7 @@ class LocalBeamline:
 
     def pid(self, service: str) -> int:
         """Process id of a service; 0 while it is started anew."""
-        status = supervisor_client.ask(self.paths, {"do": "status"}, timeout_s=5.0)
+        status = supervisor_client.ask(self.paths, {"do": "status", "memory": False}, timeout_s=5.0)
         return int(next(s["pid"] for s in status["services"] if s["name"] == service) or 0)
 
     def token(self, service: str) -> Path:
@@ -112,7 +112,7 @@ def short_folder(prefix: str) -> Iterator[Path]:
 
 def _wait_for_all(paths: BeamlinePaths) -> None:
     def ready() -> bool:
-        status = supervisor_client.ask(paths, {"do": "status"}, timeout_s=5.0)
+        status = supervisor_client.ask(paths, {"do": "status", "memory": False}, timeout_s=5.0)
         return all(row["state"] == "ready" for row in status["services"])
 
     until(ready, "the shared prompt did not come up")

@@ -82,11 +82,11 @@ class Beamline:
     def up(self, specs: list[ServiceSpec] | None = None) -> dict[str, Any]:
         return bringup.bring_up(self.paths, lambda: specs or self.all(), lambda _: None)
 
-    def status(self) -> dict[str, Any]:
-        return supervisor_client.ask(self.paths, {"do": "status"})
+    def status(self, *, memory: bool = False) -> dict[str, Any]:
+        return supervisor_client.ask(self.paths, {"do": "status", "memory": memory})
 
-    def row(self, name: str) -> dict[str, Any]:
-        return next(row for row in self.status()["services"] if row["name"] == name)
+    def row(self, name: str, *, memory: bool = False) -> dict[str, Any]:
+        return next(r for r in self.status(memory=memory)["services"] if r["name"] == name)
 
     def pid(self, name: str) -> int:
         return int(self.row(name)["pid"])

@@ -41,7 +41,8 @@ def test_down_leaves_no_process_and_no_socket(beamline) -> None:
 def test_status_shows_memory_uptime_and_the_last_heartbeat(beamline) -> None:
     beamline.up()
     beamline.until(lambda: beamline.row("engine")["text"] == "well", "no heartbeat")
-    row = beamline.row("engine")
+    assert beamline.row("engine")["pss_bytes"] is None, "it was not asked for"
+    row = beamline.row("engine", memory=True)
     assert row["state"] == "ready"
     assert row["heartbeat_age_s"] < 60.0
     assert row["pss_bytes"] > 1_000_000
@@ -253,7 +254,7 @@ def test_a_beamline_that_is_not_up_says_how_to_start_it(beamline) -> None:
 
 def test_the_supervisor_needs_little_memory(beamline) -> None:
     beamline.up([beamline.service("writer")])
-    assert beamline.status()["supervisor"]["pss_bytes"] < 16_000_000
+    assert beamline.status(memory=True)["supervisor"]["pss_bytes"] < 16_000_000
     code = (
         "import undula.processes.supervisor, sys;"
         "print(*{'pydantic', 'structlog', 'redis', 'yaml', 'numpy'} & set(sys.modules))"

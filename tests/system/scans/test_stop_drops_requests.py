@@ -105,7 +105,7 @@ def test_what_was_asked_while_the_engine_was_down_is_dropped_when_it_is_up(
     beamline: LocalBeamline,
 ) -> None:
     with beamline.connect() as client, beamline.connect() as other:
-        status = supervisor_client.ask(beamline.paths, {"do": "status"})
+        status = supervisor_client.ask(beamline.paths, {"do": "status", "memory": False})
         supervisor = int(status["supervisor"]["pid"])
         os.kill(supervisor, signal.SIGSTOP)
         try:
