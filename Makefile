@@ -9,7 +9,8 @@ SEED := $(or $(UNDULA_SOAK_SEED),$(shell date +%s))
 endif
 WORKERS ?= 2
 
-.PHONY: help install demo test unit lint format docs bench soak interop lock clean
+.PHONY: help install demo test unit lint form types layers unused format docs bench soak interop
+.PHONY: lock clean
 help:  ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
 
@@ -25,16 +26,27 @@ install: $(STAMP)  ## Undula with all that it needs, in .venv
 demo: $(STAMP)  ## A simulated beamline: two scans, a file, a plot; then a shell at a terminal
 	$(BIN)/undula demo
 
-test: lint docs unit  ## Everything that must hold before a change is taken
+test: $(STAMP)  ## Everything that must hold before a change is taken
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target docs types layers unused form
+	@$(MAKE) --no-print-directory unit
 
 unit: $(STAMP)  ## The tests alone
-	$(BIN)/pytest -n $(WORKERS) --dist loadscope -m "not soak and not interop"
+	$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder \
+		-m "not soak and not interop"
 
-lint: $(STAMP)  ## Form, types, layers, unused code
+lint: form types layers unused  ## Form, types, layers, unused code
+
+form: $(STAMP)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
+
+types: $(STAMP)
 	$(BIN)/mypy
+
+layers: $(STAMP)
 	$(BIN)/lint-imports
+
+unused: $(STAMP)
 	$(BIN)/vulture
 
 format: $(STAMP)  ## Put the code into form

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -34,6 +35,21 @@ def own_broker() -> Iterator[LocalBroker]:
         yield local
     finally:
         local.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take long come first: what a worker gets last is short, and none is left idle.
+
+    Files of `system` start services, those of `contract` and `unit` and the modules do not.
+    """
+    rooms = ("system", "contract", "unit")
+    here = Path(__file__).parent
+
+    def place(item: pytest.Item) -> int:
+        room = item.path.relative_to(here).parts[0] if item.path.is_relative_to(here) else ""
+        return rooms.index(room) if room in rooms else len(rooms)
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(wrapper=True)
