@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import select
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from undula.bus.endpoints import RUN_PROGRESS, RUNS_CLOSED
 from undula.bus.ports import BEGIN, Connector, Subscription
@@ -127,6 +128,18 @@ def check_law(closed: RunFileClosed, acknowledged: int, log: Path) -> int:
     if not set(values) <= {int(value) for value in noted(log, "count")}:
         raise AssertionError(f"{path.name}: it holds what was never measured")
     return len(values)
+
+
+def line_of(process: subprocess.Popen[Any], timeout_s: float = PATIENCE_S) -> Any:
+    """The next line that a process prints to its pipe; empty when it has ended.
+
+    Raises: AssertionError when none comes in time.
+    """
+    if process.stdout is None:
+        raise AssertionError(f"{process.args!r} prints to nobody here")
+    if not select.select([process.stdout], [], [], timeout_s)[0]:
+        raise AssertionError(f"{process.args!r} has printed nothing for {timeout_s:g} s")
+    return process.stdout.readline()
 
 
 def ended(pid: int, timeout_s: float = PATIENCE_S) -> None:

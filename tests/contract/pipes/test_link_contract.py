@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from undula.core.clock import Deadline
 from undula.pipes.errors import PipeError
 from undula.pipes.frame import Frame
 from undula.pipes.intervals import IntervalSet
@@ -91,7 +92,9 @@ class Links:
         inlets = [made for made in self.made if isinstance(made, FarInlet)]
         here = {made.name for made in inlets if not made.closed}
         outlet.ask()
+        deadline = Deadline(60)
         while not outlet.answered or not set(outlet.present) <= here:
+            assert not deadline.passed, f"{outlet.present} are there, {here} should be"
             for inlet in inlets:
                 inlet.pump()
             outlet.pump(0.01)
@@ -227,7 +230,9 @@ def test_what_spills_arrives_in_order_and_the_rest_is_counted(links: Links) -> N
     for seq in range(1, 18):
         assert outlet.send(frame(seq), timeout_s=0)
     got: list[Frame] = []
+    deadline = Deadline(60)
     while len(got) < 14:
+        assert not deadline.passed, f"{numbers(got)} arrived"
         links.hand(outlet)
         got += inlet.take(timeout_s=0.01)
     assert numbers(got) == list(range(1, 15))

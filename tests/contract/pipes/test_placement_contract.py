@@ -18,6 +18,7 @@ from undula.pipes.runner.placement import (
     Placement,
     placeable,
 )
+from undula.testing.law import until
 
 TYPES = Shipped()
 
@@ -47,8 +48,7 @@ def test_a_process_that_is_killed_hangs_up(placement: Placement) -> None:
     assert placed.wait(0.0) is None
     placed.kill()
     assert placed.wait(60.0) == -signal.SIGKILL
-    while not placed.line.ended:
-        placed.line.heard()
+    until(lambda: placed.line.heard() or placed.line.ended, "it does not hang up")
     placed.line.close()
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from undula.core.clock import Deadline
 from undula.core.errors import UndulaError
 from undula.core.faults import POINTS
 from undula.session.bridge.log import read_log
@@ -83,8 +84,9 @@ def test_a_service_of_the_prompt_is_killed_in_mid_command(fault: str) -> None:
         until(lambda: answers(client), "the prompt does not answer")
         anna.type("half = ")
         with scanning(beamline):
-            sent = 0
+            sent, deadline = 0, Deadline(60.0)
             while beamline.token(service).exists():
+                assert not deadline.passed, f"{sent} commands were sent, and nobody was killed"
                 sent += 1
                 with contextlib.suppress(UndulaError, ZError):
                     client.call("cmd", cmd=f"'command' + '{sent}'", policy="queue", timeout_s=3.0)

@@ -28,6 +28,7 @@ def produce(folder: Path, frames: int) -> None:
     outlet = Outlet(
         folder / "det", frame_bytes=FRAME_BYTES, budget_bytes=10 * FRAME_BYTES, expect=EXPECTED
     )
+    print("listening", flush=True)  # its socket had a name before that
     while not set(os.environ.get("WAIT_FOR", "").split()) <= set(outlet.present):
         outlet.pump(None)
     for seq in range(first, frames + 1):

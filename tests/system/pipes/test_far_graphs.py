@@ -17,6 +17,7 @@ from undula.pipes.link.keys import load_keys, trust
 from undula.pipes.nodes.registry import Shipped
 from undula.pipes.runner import Outcome, Runner
 from undula.pipes.runner.placement import LocalProcess, Site
+from undula.testing.flow import flow_past, flow_until, run_out
 from undula.testing.law import until
 
 TYPES = Shipped()
@@ -67,20 +68,9 @@ def trigger(runner: Runner, times: int) -> None:
         runner.trigger("det")
 
 
-def flow_until(runner: Runner, edge: str, passed: int) -> None:
-    """What was triggered goes on until so many frames of an edge are confirmed."""
-
-    def gone_on() -> bool:
-        runner.pump(0.1)
-        return runner.status.edges[edge].passed >= passed
-
-    until(gone_on, f"{edge} stands still")
-
-
-def run_out(runner: Runner) -> Outcome:
+def ran_out(runner: Runner) -> Outcome:
     """To the end: all triggers were given."""
-    while not runner.over:
-        runner.pump(1.0)
+    run_out(runner)
     return runner.outcome(FRAMES)
 
 
@@ -97,10 +87,10 @@ def test_frames_before_a_node_in_the_middle_are_confirmed_while_others_are_behin
     with Runner(checked(made.graph(), TYPES), TYPES, placement=Names(tmp_path)) as runner:
         runner.begin(triggered=True)
         trigger(runner, 50)
-        flow_until(runner, EDGES[0], 45)
+        flow_past(runner, EDGES[0], 45)
         assert runner.status.edges[EDGES[0]].passed == 45
         trigger(runner, FRAMES - 50)
-        outcome = run_out(runner)
+        outcome = ran_out(runner)
     assert outcome.ok, outcome.report.text + outcome.failed
 
 
@@ -115,11 +105,11 @@ def test_a_channel_that_reaches_its_producer_no_more_is_noticed_and_ends_the_gra
         socket.create_server(("127.0.0.1", 0)) as silent,  # it takes a connection, and says nothing
     ):
         runner.begin()
-        until(lambda: runner.pump(0.1) or runner.status.nodes["out"].frames, "no frame came")
+        flow_until(runner, lambda: runner.status.nodes["out"].frames, "no frame came")
         edge = runner.graph.edges[0]
         runner._channels.join(edge, f"tcp://127.0.0.1:{silent.getsockname()[1]}")
         runner._channels._inlets[edge.name]._alive = Liveness(0.1, 0.2, 0.5)
-        until(lambda: runner.pump(None) or runner.failed, "nobody noticed")
+        flow_until(runner, lambda: runner.failed, "nobody noticed")
         assert "welcomed this consumer for 0.5 s" in runner.failed
 
 
@@ -135,11 +125,11 @@ def test_a_process_that_is_killed_goes_on_on_its_host(tmp_path: Path, victim: st
     with Runner(graph(), TYPES, placement=Names(tmp_path)) as runner:
         runner.begin(triggered=True)
         trigger(runner, 30)
-        flow_until(runner, EDGES[1 if victim == "sums" else 0], 20)
+        flow_past(runner, EDGES[1 if victim == "sums" else 0], 20)
         trigger(runner, 100)  # some of them are on their way
         os.kill(runner.pids()[victim], signal.SIGKILL)
         trigger(runner, FRAMES - 130)
-        outcome = run_out(runner)
+        outcome = ran_out(runner)
         assert runner.restarts(victim if victim != "sums" else "total") == 1
     assert outcome.ok, outcome.report.text + outcome.failed
     for name in EDGES:
@@ -181,10 +171,9 @@ def test_a_node_goes_on_at_once_when_its_host_loses_its_power(tmp_path: Path) ->
     frames = 200
     with Runner(graph(frames, rate_hz=100), TYPES, placement=hosts) as runner:
         runner.begin()
-        while not runner.over:
-            runner.pump(1.0)
-            if len(hosts.started["low"]) == 1 and runner.status.edges[EDGES[1]].passed > 20:
-                hosts.started["low"][0].unplug()
+        flow_past(runner, EDGES[1], 20)
+        hosts.started["low"][0].unplug()
+        run_out(runner)
         outcome = runner.outcome(frames)
         os.kill(hosts.started["low"][0].pid, signal.SIGKILL)
     assert len(hosts.started["low"]) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import zmq
 
+from undula.core.clock import Deadline
 from undula.pipes.errors import PipeError
 from undula.pipes.frame import Frame
 from undula.pipes.ledger import EdgeLedger, merged
@@ -128,9 +130,17 @@ def port(outlet: FarOutlet) -> int:
     return int(outlet.address.rpartition(":")[2])
 
 
+def batches(inlet: FarInlet, most: int = 64) -> Iterator[list[Frame]]:
+    """What it takes until it ends. Raises: AssertionError when it does not, PipeError when lost."""
+    deadline = Deadline(2 * PATIENCE_S)
+    while inlet.ended == "no":
+        assert not deadline.passed, f"{inlet.ledger.counts}, and no end"
+        yield inlet.take(most, 1.0)
+
+
 def take_all(inlet: FarInlet) -> None:
-    while inlet.ended != "lost":
-        inlet.take(timeout_s=PATIENCE_S)
+    for _ in batches(inlet):
+        pass
 
 
 def check(frame: Frame) -> int:
@@ -152,8 +162,8 @@ def test_a_consumer_goes_on_at_its_first_unconfirmed_frame_after_each_cut(
     got: list[int] = []
     kept: list[Frame] = []
     try:
-        while inlet.ended == "no":
-            for frame in inlet.take(7, PATIENCE_S):
+        for batch in batches(inlet, 7):
+            for frame in batch:
                 got.append(check(frame))
                 kept.append(frame)
                 if len(got) in (40, 120, 200):
@@ -196,8 +206,8 @@ def test_a_successor_gets_what_was_not_confirmed_marked_as_such(ours: Keys) -> N
     second = FarInlet(outlet.address, "writer", keys=ours, alive=QUICK, wait=False)
     seen: list[tuple[int, bool]] = []
     try:
-        while second.ended == "no":
-            for frame in second.take(timeout_s=PATIENCE_S):
+        for batch in batches(second):
+            for frame in batch:
                 seen.append((check(frame), frame.again))
                 second.confirm(frame)
         assert second.settled(PATIENCE_S)
@@ -228,8 +238,8 @@ def test_a_successor_does_not_wait_until_a_silent_consumer_counts_as_dead(ours: 
     second = FarInlet(outlet.address, "writer", keys=ours, alive=never, turn=1)
     seen: list[int] = []
     try:
-        while second.ended == "no":
-            for frame in second.take(timeout_s=PATIENCE_S):
+        for batch in batches(second):
+            for frame in batch:
                 seen.append(check(frame))
                 second.confirm(frame)
         assert second.settled(PATIENCE_S)
@@ -301,13 +311,14 @@ def test_a_producer_that_is_not_the_one_that_is_known_is_not_believed_and_seldom
     )  # fmt: skip
     try:
 
-        def asked_for_ever() -> None:
-            while True:
+        def ask_again_and_again() -> None:
+            deadline = Deadline(PATIENCE_S)
+            while not deadline.passed:
                 inlet.pump()
                 outlet.pump(0.002)
 
         with pytest.raises(PipeError, match="compare the key that `undula pipes keys` says there"):
-            asked_for_ever()
+            ask_again_and_again()
         assert inlet.ended == "lost"
         assert outlet.present == []
         assert cable.connections <= 6, "with pauses of 0, 0.05, 0.1, 0.2 and 0.4 s"
@@ -331,8 +342,7 @@ def test_a_consumer_that_tells_nonsense_is_refused_and_the_producer_goes_on(said
         door.linger = 0
         door.connect(outlet.address)
         door.send(wire.packet(wire.HELLO, hello.encode()))
-        while not door.poll(10):
-            outlet.pump(0.01)
+        until(lambda: outlet.pump(0.01) or door.poll(10), "nobody answers")
         kind, _, body = wire.opened(door.recv())
     assert kind == wire.REFUSED
     assert b"speaks nonsense" in bytes(body)
@@ -354,18 +364,28 @@ def test_a_viewer_that_is_cut_off_frees_its_slots_and_comes_back(ours: Keys) -> 
     cable = Cable(port(outlet))
     viewer = FarInlet(cable.address, "view", Policy("latest"), keys=ours, alive=QUICK, wait=False)
     try:
-        while not viewer.connected:
+
+        def connected() -> bool:
             viewer.pump()
             outlet.pump(0.01)
+            return viewer.connected
+
+        until(connected, "the viewer is not connected")
         held: list[Frame] = []
         seq = 0
-        while not held:
+
+        def another(taken: list[Frame]) -> bool:
+            """One more frame is made; whether the viewer has got any."""
+            nonlocal seq
             seq += 1
-            assert outlet.send(Frame(seq, np.full(LARGE // 8, seq, "<i8")), timeout_s=0)
-            held += viewer.take(timeout_s=0.02)
+            outlet.send(Frame(seq, np.full(LARGE // 8, seq, "<i8")), timeout_s=0)
+            outlet.pump(0.0)
+            taken += viewer.take(timeout_s=0.02)
+            return bool(taken)
+
+        until(lambda: another(held), "the viewer gets nothing")
         cable.pull()
-        while outlet.present:
-            outlet.pump(0.02)
+        until(lambda: outlet.pump(0.02) or not outlet.present, "it is not missed")
         assert outlet.depths()["view"] == 0
         cable.plug()
         first = held[0].seq_num
@@ -374,11 +394,7 @@ def test_a_viewer_that_is_cut_off_frees_its_slots_and_comes_back(ours: Keys) -> 
             outlet.send(Frame(seq, np.full(LARGE // 8, seq, "<i8")), timeout_s=0)
         assert check(held[0]) == first
         later: list[Frame] = []
-        while not later:
-            seq += 1
-            outlet.send(Frame(seq, np.full(LARGE // 8, seq, "<i8")), timeout_s=0)
-            outlet.pump(0.0)
-            later += viewer.take(timeout_s=0.02)
+        until(lambda: another(later), "the viewer does not come back")
         viewer.confirm(held[0])
         viewer.confirm(later[0])
         viewer.flush()

@@ -20,6 +20,7 @@ from undula.bus.endpoints import QUEUE_STATUS
 from undula.client import Client
 from undula.client.runs import Run
 from undula.client.scans import ScanHandle
+from undula.core.clock import Deadline
 from undula.core.errors import InputError, StorageError
 from undula.core.paths import beamline_paths
 from undula.core.procs import environment_of
@@ -253,8 +254,9 @@ def test_a_client_sees_how_the_graph_runs_and_what_its_ports_gave(client: Client
     following = client.pipes["cam"].follow(came.put)
     run = client.scan("samx", 0, 1, 4, detectors=["cam"]).run
     try:
+        deadline = Deadline(60.0)
         while True:  # the last word comes within a quarter of a second
-            told = came.get(timeout=60.0)
+            told = came.get(timeout=deadline.left_s())
             images = {image.port: image for image in told.images}
             if {"det.frames", "roi.sum"} <= set(images) and told.nodes[0].frames:
                 break

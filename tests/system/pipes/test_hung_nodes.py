@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -18,7 +17,8 @@ from undula.pipes.graph import Graph, GraphBuilder, checked
 from undula.pipes.nodes.user_nodes import NodeFolder
 from undula.pipes.runner import Runner
 from undula.pipes.runner.placement import LocalPlacement
-from undula.testing.law import ended
+from undula.testing.flow import flow_until
+from undula.testing.law import ended, line_of, until
 
 HANGS = '''
 import signal
@@ -49,13 +49,13 @@ from pathlib import Path
 from undula.pipes.graph import GraphBuilder, checked
 from undula.pipes.nodes.user_nodes import NodeFolder
 from undula.pipes.runner import Runner
+from undula.testing.flow import flow_until
 folder = Path(sys.argv[1])
 types = NodeFolder(folder)
 made = GraphBuilder("g").node("det", "simulated", width=8, height=8).node("bad", "hangs")
 with Runner(checked(made.edge("det -> bad").graph(), types), types, nodes=folder) as runner:
     runner.begin()
-    while not (folder / "hung").exists():
-        runner.pump(0.05)
+    flow_until(runner, (folder / "hung").exists, "the node does not hang")
     print(*runner.pids().values(), flush=True)
     sys.stdin.read()
 """
@@ -81,18 +81,23 @@ def test_a_node_that_does_not_listen_makes_nobody_wait_and_is_killed_at_last(
     with Runner(graph(types), types, nodes=nodes, placement=here) as runner:
         runner.begin(triggered=True)
         runner.trigger("det")
-        while not (nodes / "hung").exists():
-            runner.pump(0.05)
+        flow_until(runner, (nodes / "hung").exists, "the node does not hang")
         hung = runner.pids()["bad"]
         os.kill(hung, signal.SIGSTOP)  # it does not listen, though its successor need not hang
         (nodes / "mark").unlink()
-        while runner.pids()["bad"] == hung:
+
+        def said_until_killed() -> bool:
             runner.ask()
             runner.begin_run()  # says something each time
-            runner.pump(0.0)
-        while runner.status.nodes["bad"].frames < 1:
+            return runner.pids()["bad"] != hung
+
+        flow_until(runner, said_until_killed, "the node that does not listen is not killed")
+
+        def works() -> bool:
             runner.trigger("det")
-            runner.pump(0.1)
+            return runner.status.nodes["bad"].frames > 0
+
+        flow_until(runner, works, "its successor has no frame")
         assert "did not listen" in runner.status.nodes["bad"].error
         assert not runner.failed
 
@@ -104,8 +109,7 @@ def test_a_late_answer_is_not_taken_for_that_to_another_question(
     with Runner(graph(types), types, nodes=nodes) as runner:
         runner.begin(triggered=True)
         runner.trigger("det")
-        while not (nodes / "hung").exists():
-            runner.pump(0.05)
+        flow_until(runner, (nodes / "hung").exists, "the node does not hang")
         patient_s, runner.answer_s = runner.answer_s, 0.1
         with pytest.raises(PipeError, match="bad did not answer"):
             runner.clear("bad")
@@ -121,8 +125,7 @@ def test_one_that_has_not_answered_is_not_asked_again(nodes: Path) -> None:
     with Runner(graph(types), types, nodes=nodes) as runner:
         runner.begin(triggered=True)
         runner.trigger("det")
-        while not (nodes / "hung").exists():
-            runner.pump(0.05)
+        flow_until(runner, (nodes / "hung").exists, "the node does not hang")
         said: list[str] = []
         line = runner._processes["bad"].line
         line.say = lambda **words: said.append(words["do"])  # type: ignore[method-assign]
@@ -141,12 +144,11 @@ def test_a_hung_worker_does_not_outlive_the_process_that_ran_its_graph(
         [sys.executable, "-c", RUNS, str(nodes)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     with process:
-        assert process.stdout is not None
-        workers = [int(word) for word in process.stdout.readline().split()]
+        workers = [int(word) for word in line_of(process).split()]
         if how is not None:
             process.send_signal(how)
         else:
-            process.communicate(b"")
+            process.communicate(b"", timeout=60)
     assert len(workers) == 2
     for pid in workers:
         ended(pid)
@@ -165,15 +167,10 @@ def hanging_detector(nodes: Path) -> GraphDetector:
     return GraphDetector("cam", graph=plain, nodes=str(nodes), frame_timeout=0.5)
 
 
-def wait_until_hung(nodes: Path) -> None:
-    while not (nodes / "hung").exists():
-        select.select([], [], [], 0.05)
-
-
 def test_a_detector_whose_node_hangs_is_closed_all_the_same(nodes: Path) -> None:
     detector = hanging_detector(nodes)
     status = detector.trigger()
-    wait_until_hung(nodes)
+    until((nodes / "hung").exists, "the node does not hang")
     told = detector.status
     assert told is not None
     pids = [node.pid for node in told.nodes.values() if node.pid]
@@ -191,7 +188,7 @@ def test_a_change_that_a_node_makes_too_late_is_noted_all_the_same(
     detector = hanging_detector(nodes)
     detector.set_run_path(tmp_path / "run.nxs")
     detector.trigger()
-    wait_until_hung(nodes)
+    until((nodes / "hung").exists, "the node does not hang")
     patient_s, detector.live_graph.answer_s = detector.live_graph.answer_s, 0.1
     with pytest.raises(BusyError, match="may still do"):
         detector.live_graph.change("bad", {"limit": 5}, "ann")

@@ -11,6 +11,7 @@ import pytest
 from undula.pipes.graph import Graph, GraphBuilder, checked
 from undula.pipes.nodes.registry import Shipped
 from undula.pipes.runner import GraphStatus, Runner
+from undula.testing.flow import flow_until, run_out
 
 TYPES = Shipped()
 DET_LOW, LOW_TOTAL = "det.frames -> low.frames", "low.frames -> total.frames"
@@ -60,12 +61,11 @@ def test_a_viewer_that_has_ended_fails_no_frame_of_a_source_that_makes_them_agai
     with Runner(graph(frames), TYPES) as runner:
         os.kill(runner.pids()["low"], signal.SIGSTOP)
         runner.begin()
-        while runner.status.nodes["view"].state != "ended":
-            runner.pump(None)
+        nodes = runner.status.nodes
+        flow_until(runner, lambda: nodes["view"].state == "ended", "the viewer does not end")
         os.kill(runner.pids()["det"], signal.SIGKILL)
         os.kill(runner.pids()["low"], signal.SIGCONT)
-        while not runner.over:
-            runner.pump(None)
+        run_out(runner)
         outcome = runner.outcome(frames)
     view = outcome.report.edges[DET_VIEW].counts
     assert outcome.status.nodes["det"].restarts == 1

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from undula.core.faults import POINTS
+from undula.testing.law import line_of, until
 
 ENDS = Path(__file__).with_name("ends.py")
 FRAMES = 120
@@ -44,15 +45,15 @@ class Ends:
     def producer(
         self, fault: str = "", first: int = 1, wait_for: str = ""
     ) -> subprocess.Popen[str]:
-        """Returns when its socket is there."""
+        """Returns when it listens."""
         (self.folder / "det").unlink(missing_ok=True)
         process = self.start("producer", FRAMES, fault=fault, FIRST=str(first), WAIT_FOR=wait_for)
-        while not (self.folder / "det").exists() and process.poll() is None:
-            os.sched_yield()
+        assert line_of(process) == "listening\n"
         return process
 
     def seen(self, name: str) -> list[str]:
-        return (self.folder / f"{name}.seen").read_text().splitlines()
+        path = self.folder / f"{name}.seen"
+        return path.read_text().splitlines() if path.exists() else []
 
     def numbers(self, name: str, *, again: bool = True) -> list[int]:
         lines = [line.split() for line in self.seen(name) if line[0].isdigit()]
@@ -83,9 +84,8 @@ def killed(process: subprocess.Popen[str]) -> bool:
 
 
 def sums(producer: subprocess.Popen[str]) -> dict[str, dict[str, int]]:
-    assert producer.stdout is not None
-    out = producer.stdout.read()
-    assert producer.wait(60) == 0
+    out, _ = producer.communicate(timeout=60)
+    assert producer.returncode == 0
     found: dict[str, dict[str, int]] = json.loads(out)
     return found
 
@@ -141,8 +141,7 @@ def test_a_viewer_is_killed_and_the_writer_notices_nothing(ends: Ends) -> None:
 def test_a_viewer_that_sleeps_for_ever_holds_nobody_up(ends: Ends) -> None:
     producer = ends.producer(wait_for="view")
     viewer = ends.start("consumer", "view", "latest")
-    while not (ends.folder / "view.seen").exists() or not ends.seen("view"):
-        os.sched_yield()
+    until(lambda: bool(ends.seen("view")), "the viewer is not connected")
     viewer.send_signal(signal.SIGSTOP)
     ends.start("consumer", "writer", "lossless").wait(60)
     counts = sums(producer)
@@ -158,8 +157,7 @@ def test_a_producer_is_killed_and_its_consumer_has_all_that_was_handed_on(
     producer = ends.producer(fault=f"{point}:{passage}")
     writer = ends.start("consumer", "writer", "lossless")
     assert killed(producer)
-    while not any(line.startswith("lost") for line in ends.seen("writer")):
-        os.sched_yield()
+    until(lambda: any(line.startswith("lost") for line in ends.seen("writer")), "it goes on")
     before = ends.numbers("writer")
     assert before == list(range(1, len(before) + 1))
     successor = ends.producer(first=max(1, len(before) - 3))  # some of them it makes again

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from undula.pipes.nodes.replay import Replay
 from undula.pipes.nodes.simulated import SimulatedDetector
 from undula.pipes.nodes.user_nodes import NodeFolder
 from undula.pipes.runner import GraphStatus, Outcome, Runner
+from undula.testing.flow import flow_until
 
 FRAMES = 24
 DETECTOR: dict[str, Any] = {
@@ -349,14 +351,15 @@ def test_a_hit_finder_changes_the_rate_of_what_is_looked_at_by_a_feedback_edge(
     def hear(edge: str, frame: Frame) -> None:
         (given if edge.startswith("some") else looked)[frame.seq_num] = int(frame.data)
 
+    def told_of(number: int) -> bool:
+        return number in given and (not given[number] or number in looked)
+
     with Runner(checked(made.graph(), types), types, nodes=folder) as runner:
         runner.heard = hear
         runner.begin(triggered=True)
         for number in range(1, 41):  # the next one when this one was looked at, or left out
             runner.trigger("det", number - 1)
-            while number not in given or (given[number] and number not in looked):
-                assert not runner.failed
-                runner.pump(1.0)
+            flow_until(runner, partial(told_of, number), f"nothing is told of frame {number}")
     passed = {number for number, one in given.items() if one}
     assert {number for number, hit in looked.items() if hit} == bright
     assert passed == {1, 6, *range(11, 24), 26, 31, 36}, "the first blank frame ends it"

@@ -15,7 +15,8 @@ from undula.pipes.graph import Graph, GraphBuilder, checked
 from undula.pipes.nodes.registry import Shipped
 from undula.pipes.runner import Runner
 from undula.pipes.runner.parent import Parent
-from undula.testing.law import ended
+from undula.testing.flow import flow_until, run_out, started_anew
+from undula.testing.law import ended, line_of
 
 TYPES = Shipped()
 RUNS_GRAPHS = """
@@ -28,7 +29,6 @@ made = GraphBuilder("live").node("det", "simulated", width=8, height=8).node("to
 with Runner(checked(made.edge("det -> total").graph(), types), types) as runner:
     runner.begin()
     print(*runner.pids().values(), flush=True)
-    runner.pump(None)
     sys.stdin.read()
 """
 
@@ -69,15 +69,14 @@ def test_a_killed_parent_costs_no_frame_and_the_next_worker_has_another() -> Non
         parent = parent_of(runner.pids()["low"])
         os.kill(parent, signal.SIGKILL)
         ended(parent)
-        while runner.status.nodes["total"].frames < 20:
-            runner.pump(None)
+        nodes = runner.status.nodes  # what is told replaces what is in it
+        flow_until(runner, lambda: nodes["total"].frames >= 20, "the sum has no frames")
         os.kill(runner.pids()["low"], signal.SIGKILL)
-        while runner.status.nodes["low"].restarts == 0 or not runner.status.nodes["low"].frames:
-            runner.pump(None)
+        started_anew(runner, "low", 1)
+        flow_until(runner, lambda: nodes["low"].frames, "the successor has no frame")
         assert parent_of(runner.pids()["low"]) not in (0, parent)
         runner.stop()
-        while not runner.over:
-            runner.pump(None)
+        run_out(runner)
         assert runner.outcome().ok
 
 
@@ -89,13 +88,12 @@ def test_parent_and_workers_end_with_the_process_that_runs_graphs(
         [sys.executable, "-c", RUNS_GRAPHS], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     with process:
-        assert process.stdout is not None
-        workers = [int(word) for word in process.stdout.readline().split()]
+        workers = [int(word) for word in line_of(process).split()]
         parents = {parent_of(pid) for pid in workers}
         if how is not None:
             process.send_signal(how)
         else:
-            process.communicate(b"")
+            process.communicate(b"", timeout=60)
     assert len(parents) == 1
     for pid in [*workers, *parents]:
         ended(pid)

@@ -25,6 +25,7 @@ from undula.pipes.graph import GraphBuilder, checked
 from undula.pipes.nodes.user_nodes import NodeFolder
 from undula.pipes.runner import Runner
 from undula.testing.beamline import NAME, local_beamline
+from undula.testing.flow import flow_until, run_out
 from undula.testing.iocs import Ioc, start_pva_camera
 from undula.testing.pva_camera_ioc import SIZE, frame
 
@@ -245,13 +246,12 @@ def test_updates_that_the_server_left_out_are_named_by_their_numbers(
         types = NodeFolder()
         with Runner(checked(made.graph(), types), types) as runner:
             runner.begin()
-            while not runner.status.nodes["det"].left_out:  # the image from before: it listens
-                runner.pump(1.0)
+            # the image from before: it listens
+            flow_until(runner, lambda: runner.status.nodes["det"].left_out, "it does not listen")
             os.kill(runner.pids()["det"], signal.SIGSTOP)
             context.put("PVA:cam1:Acquire", 1, wait=True, timeout=60)
             os.kill(runner.pids()["det"], signal.SIGCONT)
-            while not runner.over:
-                runner.pump(1.0)
+            run_out(runner)
             report = runner.outcome().report
     (missing,) = report.missing
     assert missing.place == "never made by det"

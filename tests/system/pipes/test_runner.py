@@ -16,6 +16,7 @@ from undula.pipes.graph import Graph, GraphBuilder, checked
 from undula.pipes.nodes.registry import Shipped
 from undula.pipes.nodes.user_nodes import NodeFolder
 from undula.pipes.runner import GraphStatus, Outcome, Runner
+from undula.testing.flow import flow_past, flow_until, run_out, started_anew
 
 TYPES = Shipped()
 DOCS = Path(__file__).parents[3] / "docs/reference/pipes.md"
@@ -121,14 +122,11 @@ def test_a_writer_that_was_started_anew_writes_no_frame_twice_when_its_source_di
         runner.begin()
         for node, frames in (("file", 30), ("det", 50)):
             before = runner.restarts(node)
-            while runner.status.edges[to_file].passed < frames:
-                runner.pump(None)
+            flow_past(runner, to_file, frames)
             os.kill(runner.pids()[runner.status.nodes[node].process], signal.SIGKILL)
-            while runner.restarts(node) == before:
-                runner.pump(None)
+            started_anew(runner, node, before + 1)
         os.kill(slow, signal.SIGCONT)
-        while not runner.over:
-            runner.pump(None)
+        run_out(runner)
         outcome = runner.outcome(120)
     assert outcome.ok, outcome.report.text
     rows: list[int] = []
@@ -169,8 +167,7 @@ def test_parameters_are_changed_while_it_runs_and_wrong_ones_are_refused() -> No
         with pytest.raises(PipeError, match="there is no node"):
             runner.change("lwo", low=1.0)
         runner.stop()
-        while not runner.over:
-            runner.pump(None)
+        run_out(runner)
         assert runner.outcome().ok
 
 
@@ -207,12 +204,11 @@ def test_a_lossless_edge_that_cannot_keep_up_is_named_and_a_feedback_edge_holds_
     with Runner(checked(made.graph(), TYPES), TYPES) as runner:
         os.kill(runner.pids()["low"], signal.SIGSTOP)
         runner.begin()
-        while not runner.status.nodes["det"].blocked_by:
-            runner.pump(None)
-        assert runner.status.nodes["det"].blocked_by == [DET_LOW]
+        nodes = runner.status.nodes
+        flow_until(runner, lambda: nodes["det"].blocked_by, "nothing holds the detector up")
+        assert nodes["det"].blocked_by == [DET_LOW]
         os.kill(runner.pids()["low"], signal.SIGCONT)
-        while not runner.over:
-            runner.pump(None)
+        run_out(runner)
         outcome = runner.outcome()
     assert outcome.ok, outcome.report.text
     assert counts(outcome, DET_LOW)["passed"] == 150
@@ -249,12 +245,11 @@ def test_a_runner_that_is_gone_takes_its_processes_with_it() -> None:
 def test_a_source_that_dies_when_it_was_stopped_stays_stopped() -> None:
     with Runner(graph(frames=0, rate_hz=200), TYPES) as runner:
         runner.begin()
-        while not runner.status.nodes["det"].frames:
-            runner.pump(1.0)
+        nodes = runner.status.nodes
+        flow_until(runner, lambda: nodes["det"].frames, "the detector makes no frame")
         runner.stop()
         os.kill(runner.pids()["det"], signal.SIGKILL)
-        while not runner.over:
-            runner.pump(5.0)
+        run_out(runner)
         assert runner.status.nodes["det"].restarts <= 1
 
 

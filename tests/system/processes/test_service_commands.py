@@ -13,6 +13,7 @@ from undula.bus.broker import _POWER_CUT as POWER_CUT
 from undula.cli.services import in_words
 from undula.core.settings import BeamlineSettings, load_settings, save_settings
 from undula.processes import supervisor_client
+from undula.testing.law import line_of
 
 HOLDS_STOP_SOCKET = textwrap.dedent("""
     import json, os, socket, sys
@@ -165,14 +166,13 @@ def test_logs_follow_shows_what_is_written_from_now_on(beamline) -> None:
         text=True,
         env={**os.environ, "UNDULA_BEAMLINE": "t"},
     )
-    assert follower.stdout is not None
     try:
         first = {"time": 1.0, "level": "info", "event": "first", "service": "engine"}
         path.write_text(json.dumps(first) + "\n")
-        assert json.loads(follower.stdout.readline())["event"] == "first"
+        assert json.loads(line_of(follower))["event"] == "first"
         late = beamline.paths.logs / "late.jsonl"
         late.write_text(json.dumps({**first, "event": "second", "service": "late"}) + "\n")
-        assert json.loads(follower.stdout.readline())["event"] == "second"
+        assert json.loads(line_of(follower))["event"] == "second"
     finally:
         follower.kill()
         follower.wait()

@@ -87,7 +87,8 @@ engine = run_engine(call_returns_result=True)
 assert not {"ophyd", "ophyd_async"} & set(sys.modules)
 from bluesky.plans import count
 from undula.devices.sim import SimMonitor
-assert engine(count([SimMonitor("m")], 2), lambda *one: documents.append(one)).exit_status == "success"
+ended = engine(count([SimMonitor("m")], 2), lambda *one: documents.append(one))
+assert ended.exit_status == "success"
 assert [name for name, _ in documents] == ["start", "descriptor", "event", "event", "stop"]
 with _unfound("ophyd"):  # a device that another thread makes meanwhile has its ophyd
     other = threading.Thread(target=lambda: __import__("ophyd"))
