@@ -21,6 +21,7 @@ from undula.cli.pipes import (
     plain_outcome,
     tell_outcome,
 )
+from undula.cli.pipes_top import value_text
 from undula.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ def replay(
     from undula.pipes.graph import checked, load_graph
     from undula.pipes.replaying import Values, as_replay, chosen, first_number
 
+    if step and speed != "1":
+        raise InputError("--step takes no --speed", remedy="leave one of them out")
     types, own_nodes = node_types(nodes, beamline)
     found = chosen(_file(record, beamline), dataset)
     wanted = load_graph(graph) if graph is not None else found.graph
@@ -138,7 +141,7 @@ def _step_text(values: Values, number: int, *, new: bool) -> str:
         return f"step {number}: no value came to a channel"
     seq_num, trigger = values.newest_frame()
     point = f", trigger {trigger}" if trigger >= 0 else ""
-    newest = "  ".join(f"{port}={value}" for port, value in values.newest().items())
+    newest = "  ".join(f"{port}={value_text(value)}" for port, value in values.newest().items())
     return f"frame {seq_num}{point}: {newest}"
 
 

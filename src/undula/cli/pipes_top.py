@@ -92,12 +92,13 @@ def values_of(told: GraphTold) -> dict[str, Any]:
     return {i.port: i.data.tolist() for i in told.images if i.port in ports}
 
 
-def _value_text(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """What came to a channel, short: of a curve the first numbers, of an image its size."""
     if not isinstance(value, list):
         return f"{value:.6g}" if isinstance(value, float) else str(value)
     if value and isinstance(value[0], list):
         return f"{len(value)} x {len(value[0])}"
-    shown = ", ".join(_value_text(item) for item in value[:MOST_SHOWN])
+    shown = ", ".join(value_text(item) for item in value[:MOST_SHOWN])
     return shown + (", ..." if len(value) > MOST_SHOWN else "")
 
 
@@ -175,7 +176,7 @@ def top(
             texts = []
             for status, values, by in found:
                 text = f"{status.name}: {status.state}, {by}\n{status_text(status)}"
-                rows = [[port, _value_text(value)] for port, value in values.items()]
+                rows = [[port, value_text(value)] for port, value in values.items()]
                 texts.append(text + ("\n\n" + table(["value", "now"], rows) if rows else ""))
             print(clear + ("\n\n".join(texts) or "no graph runs"), flush=True)
         if once or as_json:

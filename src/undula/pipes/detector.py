@@ -422,11 +422,21 @@ class GraphDetector:
         """
         books = self._books
         if books.ledger is None:  # it was not finished: a run that failed, or was aborted
-            self._thread.wait_for(lambda runner: books.add_up(runner, self.graph), LEDGER_S)
+            self._thread.wait_for(self._break_off, LEDGER_S)
         if books.ledger is None:
             return None
         without = self._points.without()
         return books.ledger.plain() | ({"without": without} if without else {})
+
+    def _break_off(self, runner: Runner) -> None:
+        """Add up the ledger of a run that is not finished, and close its files all the same.
+
+        Where a frame is still on its way, which would begin another file, the next run closes them.
+        """
+        self._books.add_up(runner, self.graph)
+        if self._books.is_through:
+            for writer in self.scan.writers:
+                runner.clear(writer)
 
     def run_changes(self) -> list[dict[str, Any]]:
         """What people changed of its graph while the run was open, for its stop document."""

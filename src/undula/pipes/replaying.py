@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from undula.pipes.graph.model import Graph
 TRANSPARENT = frozenset({"compress", "decompress"})
 """Nodes behind which the frames are still those of the source."""
 NAME_ONE = "name the number of a run (undula runs), or an HDF5 file of frames"
+OF_A_GRAPH = "choose a run of a detector with a graph (undula runs), or an HDF5 file of frames"
 MOST_NAMED = 5
 
 
@@ -152,10 +153,10 @@ def chosen(path: Path, dataset: str | None) -> Recording:
     found = recordings(path)
     if dataset is not None:
         same = [r for r in found if r.dataset.strip("/") == dataset.strip("/")]
-        return same[0] if same else Recording(path, _checked_dataset(path, dataset))
+        return same[0] if same else Recording(path, _checked_dataset(path, dataset, found))
     if not found:
         stacks = _stacks(path)
-        remedy = f"name one: --dataset {', '.join(stacks)}" if stacks else NAME_ONE
+        remedy = f"name one: --dataset {', '.join(stacks)}" if stacks else OF_A_GRAPH
         raise InputError(f"{path} has no frames that a graph wrote", remedy=remedy)
     with_graph = [r for r in found if r.graph is not None]
     if len(with_graph) == 1 or len(found) == 1:
@@ -164,7 +165,7 @@ def chosen(path: Path, dataset: str | None) -> Recording:
     raise InputError(f"{path} has several frames", remedy=f"choose one by --dataset: {names}")
 
 
-def _checked_dataset(path: Path, dataset: str) -> str:
+def _checked_dataset(path: Path, dataset: str, found: Sequence[Recording]) -> str:
     """The dataset, when there is one with frames. Raises: InputError."""
     import h5py
 
@@ -172,10 +173,10 @@ def _checked_dataset(path: Path, dataset: str) -> str:
         data = file.get(dataset)
         if isinstance(data, h5py.Dataset) and data.ndim >= 2:
             return dataset
-    known = _stacks(path)
+    known = [*(recording.dataset for recording in found), *_stacks(path)]
     raise InputError(
         f"{path} has no frames at {dataset}",
-        remedy=f"there is {', '.join(known)}" if known else "choose another file: it has none",
+        remedy=f"there is {', '.join(dict.fromkeys(known))}" if known else OF_A_GRAPH,
     )
 
 

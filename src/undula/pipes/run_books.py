@@ -62,6 +62,13 @@ class RunBooks:
         policies = {edge.name: edge.policy.text for edge in graph.edges}
         self._part = run_ledger(runner.outcome(self.last).report, policies, self.first, self.last)
 
+    @property
+    def is_through(self) -> bool:
+        """When it was added up last, no frame of the run was on its way any more."""
+        return self._part is not None and not any(
+            counts["on_the_way"] for counts in self._part.edges.values()
+        )
+
     def add_up(self, runner: Runner, graph: Graph) -> None:
         """The ledger once all that is on its way through lossless edges is through."""
         end = time.monotonic() + LEDGER_S
@@ -70,7 +77,6 @@ class RunBooks:
             self.keep(runner, graph)
             if not heard or self._part is None or self._part.complete:
                 return
-            on_the_way = any(counts["on_the_way"] for counts in self._part.edges.values())
-            if time.monotonic() >= end or not on_the_way:
+            if time.monotonic() >= end or self.is_through:
                 return
             runner.pump(AGAIN_S)

@@ -14,6 +14,7 @@ import hdf5plugin  # noqa: F401  # the files are compressed
 import numpy as np
 import pytest
 
+from undula.cli.pipes_top import value_text
 from undula.core.errors import InputError
 from undula.pipes.frame import Frame
 from undula.pipes.graph import Graph, GraphBuilder, checked
@@ -118,7 +119,7 @@ def test_frames_go_one_by_one_as_a_person_steps_and_the_record_stays_as_it_was(
     assert len(lines) == 9, done.stdout + done.stderr
     assert lines[0].startswith("frame 1, trigger 0: ")
     assert lines[6].startswith("frame 9, trigger 8: "), "two were missing"
-    assert f"roi.sum={heard['roi.sum -> out.values', 1][3]}" in lines[0]
+    assert f"roi.sum={value_text(heard['roi.sum -> out.values', 1][3])}" in lines[0]
     with h5py.File(tmp_path / "steps/values.h5") as values:
         numbers = values["roi.sum/seq_num"][()].tolist()
         assert numbers == [1, 2, 3, 4, 5, 6, 9, 10, 12], "two were missing, one came late"

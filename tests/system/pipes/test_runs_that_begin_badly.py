@@ -175,6 +175,18 @@ def test_a_trigger_of_a_run_that_is_aborted_in_its_midst_leaves_the_next_run_alo
     assert ledger["complete"]
 
 
+def test_the_file_of_a_run_that_is_broken_off_opens_in_every_program(
+    detector: GraphDetector, tmp_path: Path
+) -> None:
+    begin(detector, tmp_path / "short.nxs")
+    for _ in range(2):
+        take(detector)
+    detector.stop()
+    detector.run_ledger()  # asked for the stop document; the next run is far away
+    with h5py.File(tmp_path / "short_cam_0001.h5") as file:
+        assert file["entry/data/trigger"][()].tolist() == [0, 1]
+
+
 def test_a_source_whose_code_raises_when_it_is_fired_fails_the_trigger_in_its_words(
     tmp_path: Path,
 ) -> None:

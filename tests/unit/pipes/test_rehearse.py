@@ -83,7 +83,9 @@ def test_the_node_that_is_at_work_all_the_time_is_the_bottleneck() -> None:
 def test_a_node_at_work_that_computes_little_is_said_to_wait_itself() -> None:
     found = status(9.0, det=900, roi=101, file=5000)
     found.nodes["roi"].cpu_s = 0.02 * SPAN_S
-    assert "though it computes for 2% only: it waits for something itself" in judged(found).advice
+    idle = judged(found, idle_cores=1.5).advice
+    assert "though it computes for 2% only: it waits for something itself" in idle
+    assert "for 2% only: no core of this host is idle" in judged(found).advice
 
 
 def test_a_writer_whose_threads_compress_all_the_time_is_given_the_idle_cores() -> None:
@@ -91,7 +93,7 @@ def test_a_writer_whose_threads_compress_all_the_time_is_given_the_idle_cores() 
         status(8.0, det=900, roi=5000, file=101), compressing_s=19.8, waiting_s=9.0, writing_s=0.5
     )
     advice = judged(found, idle_cores=5.3).advice
-    assert advice.startswith("The 2 threads of file compress 101 frames/s at most, to 1/4")
+    assert advice.startswith("2 threads of file can compress 101 frames/s at most, to 1/4")
     assert "threads: 7, as 5 more cores are idle, gives up to 353.5 frames/s" in advice
     assert judged(found, made=graph(threads=4)).could_hz["file"] < 102, "as fast as it was"
 
@@ -160,6 +162,13 @@ def test_nodes_that_share_a_process_are_told_to_part() -> None:
     found = judged(status(5.0, det=900, roi=150, file=300), made=graph("one"))
     assert found.bottleneck == "roi"
     assert found.advice.startswith("Give roi a process of its own: file take 33% of the time")
+
+
+def test_a_node_behind_is_the_bottleneck_before_the_frames_on_their_way_fill_their_room() -> None:
+    found = judged(status(0.0, det=200, roi=5000, file=101))
+    assert found.bottleneck == "file"
+    held = judged(status(0.0, det=200, roi=5000, file=101), 100.0)
+    assert "rate of 100 Hz is held" in held.advice
 
 
 def test_a_source_that_nobody_holds_up_is_the_bottleneck_itself() -> None:

@@ -574,6 +574,8 @@ class Runner:
         report.triggers -= self._before if triggers is None else 0
         if self.over and not self._failed:
             self.status.state = "ended"
+            for name in self.channels:
+                self.status.nodes[name].state = "ended"
         return Outcome(report, self.status, self._failed)
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from undula.core.shown import counted
 from undula.pipes.graph.model import Graph
 from undula.pipes.runner.status import GraphStatus, NodeStatus
 
@@ -21,10 +22,14 @@ SHARED = 0.2
 """Others of a process are worth parting from beyond this part of a node's own time."""
 BUSY = 0.5
 """What is at work for less than this part of the time is not at its limit."""
+FULL, MORE = 0.8, 0.1
+"""So much is all of the time; and so much more than its source a bottleneck is at work."""
 BETTER = 1.1
 """A change is worth its name when it makes the rate so many times higher."""
 CORE = 0.8
 """A process that keeps so much of a core busy computes; one at work with less waits inside."""
+IDLE = 0.5
+"""A host with so many cores to spare lets everybody compute who wants to."""
 DEFAULT_THREADS = 2
 VIEWERS = frozenset({"preview", "rate", "histogram"})
 
@@ -123,7 +128,10 @@ def verdict(
         name = _bottleneck(seen, held[0])
         advice = _of_burst(seen, held[0]) if enough else _advice(seen, held[0], name)
         return Verdict(sustained, could, name, advice)
-    name = min(sources, key=lambda n: could.get(n, 0.0))
+    source = min(sources, key=lambda n: could.get(n, 0.0))
+    name = _at_its_limit(seen, source)
+    if name != source and not enough:
+        return Verdict(sustained, could, name, _advice(seen, source, name))
     if enough:
         advice = f"The rate of {rate_hz:g} Hz is held; nothing is to be changed"
     else:
@@ -137,6 +145,19 @@ def verdict(
 def span_s(status: GraphStatus, asked_s: float) -> float:
     """From the begin until the last frame was through, s; at least what was asked for."""
     return max(asked_s, *(node.since_s for node in status.nodes.values()))
+
+
+def _at_its_limit(seen: Rehearsed, source: str) -> str:
+    """Where no source is held up yet, as there is room for all frames that are on their way: the
+    node behind it that is at work all the time; the source itself, when there is none."""
+    reached, ahead = [source], [source]
+    while ahead:
+        for edge in seen.graph.out_of(ahead.pop()):
+            if edge.policy.kind == "lossless" and edge.target not in reached:
+                reached.append(edge.target)
+                ahead.append(edge.target)
+    busiest = max(reached, key=seen.work)
+    return busiest if seen.work(busiest) >= max(FULL, seen.work(source) + MORE) else source
 
 
 def _bottleneck(seen: Rehearsed, start: str) -> str:
@@ -204,9 +225,13 @@ def _of_node(seen: Rehearsed, name: str) -> str:
     inside = ""
     computes = node.cpu_s / seen.duration_s
     if seen.alone(name) and seen.work(name) >= CORE and 0 < computes < CORE * seen.work(name):
-        inside = f", though it computes for {computes:.0%} only: it waits for something itself"
+        why = (
+            "it waits for something itself" if seen.idle_cores >= IDLE
+            else "no core of this host is idle"
+        )  # fmt: skip
+        inside = f", though it computes for {computes:.0%} only: {why}"
     return (
-        f"{name} can do {could:.4g} Hz and is at work {seen.work(name):.0%} of the time{inside}: "
+        f"{name} can do {could:.4g} Hz and is at work {seen.work(name):.0%} of the time{inside}; "
         f"let it do{less} less (a smaller region, binning before it), or make its edge sample(1/n)"
     )
 
@@ -235,8 +260,8 @@ def _of_writer(seen: Rehearsed, name: str) -> str:
         )
     hz = frames * max(1, threads) / packing_s
     part = m["frame_bytes"] / m["file_bytes"]
-    who = f"the {threads} threads of {name}" if threads else name
-    found = f"{who} compress {hz:.4g} frames/s at most, to 1/{part:.2g}, {where}"
+    who = f"{counted(threads, 'thread')} of {name}" if threads else name
+    found = f"{who} can compress {hz:.4g} frames/s at most, to 1/{part:.2g}, {where}"
     free = int(seen.idle_cores)
     if free >= 1:
         gain = min(hz * (threads + free) / max(1, threads), frames / writing_s)
