@@ -64,6 +64,7 @@ class Book:
         self._raw = {name: EdgeLedger() for name in self.edges}
         self._merged: dict[str, EdgeLedger] = {}
         self._produced = {name: IntervalSet() for name in self._sources}
+        self._ended: set[str] = set()
         self._safe: dict[str, IntervalSet] = {}
         self._untold: dict[str, _Untold] = {}
         self._cut_off = {name: IntervalSet() for name in self.edges}
@@ -94,6 +95,10 @@ class Book:
             cut.zones.add_range(cut.since, new.intervals()[0][0])
             cut.since = None
         self._produced[source].update(new - self.closed)
+
+    def ended(self, source: str) -> None:
+        """A source has ended: it will make no further frame, and no page waits for it."""
+        self._ended.add(source)
 
     def kept(self, node: str, frames: Iterable[int]) -> None:
         """Frames that a node which keeps them is done with."""
@@ -128,6 +133,7 @@ class Book:
                 into = [n for n, e in self.edges.items() if _node(e.target) == node]
                 self._lose(name, [self._raw[n].passed | self.closed for n in into])
         for node in nodes:
+            self._ended.discard(node)  # its successor may make some again
             if node in self._produced:
                 cut = self._cut.setdefault(node, _Cut())
                 cut.since = max(self._produced[node].highest, self.closed.highest) + 1
@@ -244,12 +250,15 @@ class Book:
     def settled(self) -> IntervalSet:
         """Frames that are on their way on no edge; some may just be between two of them.
 
+        Up to the slowest source that has not ended: what it has not made yet is still to come.
         Empty while it is not known what went with a process that died.
         """
         if self.waits or any(cut.since is not None for cut in self._cut.values()):
             return IntervalSet()
-        made = [max(p.highest, self.closed.highest) for p in self._produced.values()]
-        found = IntervalSet([(1, min(made, default=0) + 1 - self._late)]) - self.closed
+        made = {n: max(p.highest, self.closed.highest) for n, p in self._produced.items()}
+        going = [last for name, last in made.items() if name not in self._ended]
+        last = min(going, default=max(made.values(), default=0))
+        found = IntervalSet([(1, last + 1 - self._late)]) - self.closed
         for name in self.edges:
             found = found - self.ledger(name).on_the_way
         return found

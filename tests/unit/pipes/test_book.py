@@ -169,6 +169,33 @@ def test_a_million_frames_of_a_sampled_edge_leave_a_short_book_and_right_sums() 
     }  # fmt: skip
 
 
+def test_a_source_that_has_ended_keeps_no_page_open_and_one_that_goes_on_does() -> None:
+    other = Edge("aux.frames", "sum.frames")
+    book = Book([DET_VIEW, other], ["det", "aux"], {})
+    book.made("aux", [[1, 11]])
+    book.learn(other.name, {"seen": [[1, 11]], "passed": [[1, 11]]})
+    longest = 0
+    for first in range(1, 30_001, 1000):
+        book.made("det", [[first, first + 1000]])
+        odd = [[number, number + 1] for number in range(first, first + 1000, 2)]
+        even = [[number + 1, number + 2] for number in range(first, first + 1000, 2)]
+        book.learn(DET_VIEW.name, {"seen": [[first, first + 1000]], "passed": odd, "dropped": even})
+        if first == 5001:
+            assert book.settled() == IntervalSet(), "aux may still make them"
+            book.ended("aux")
+        longest = max(longest, book.ledger(DET_VIEW.name).pieces)
+        if book.is_long:
+            book.close(book.settled())
+    assert longest < 8000
+    report = book.report(30_000)
+    assert report.edges[DET_VIEW.name].counts["dropped"] == 15_000
+    assert [m.text for m in report.missing] == [
+        f"{other.name}: 29990 frames 11-30000 never made by aux"
+    ]
+    book.died(["aux"], [])
+    assert book.settled() == IntervalSet(), "its successor may make some again"
+
+
 def test_a_viewer_that_sleeps_on_a_frame_keeps_no_page_open() -> None:
     book = new_book()
     book.made("det", [[1, 101]])

@@ -67,6 +67,8 @@ class Watched:
             status.restarts = process.restarts
             status.error = status.error or self.status.nodes[name].error
             self.status.nodes[name] = status
+            if status.state == "ended":
+                self._book.ended(name)
             if stopped_by:
                 yield name, stopped_by
 
