@@ -49,15 +49,15 @@ def beamline_of(beamline: str | None) -> BeamlinePaths:
     return beamline_paths(beamline or default_beamline())
 
 
-def node_types(nodes: Path | None, beamline: str | None) -> tuple[NodeFolder, Path | None]:
-    """Shipped nodes and the beamline's own; the folder of the latter if there is one."""
+def node_types(nodes: Path | None, beamline: str | None) -> NodeFolder:
+    """Shipped nodes and the beamline's own, as they are read now."""
     from undula.pipes.nodes.user_nodes import NodeFolder
 
     folder = nodes or beamline_of(beamline).nodes
     found = NodeFolder(folder if folder.is_dir() else None)
     for fault in found.faults.values():
         print(f"faulty: {fault}", file=sys.stderr)
-    return found, folder if folder.is_dir() else None
+    return found
 
 
 def load(file: Path, types: NodeFolder, place: list[str] | None = None) -> Graph:
@@ -85,7 +85,7 @@ def list_nodes(
 
     Example: undula pipes list
     """
-    types, _ = node_types(nodes, beamline)
+    types = node_types(nodes, beamline)
     rows = []
     for name in types:
         cls = types[name]
@@ -117,7 +117,7 @@ def show(
 
     Example: undula pipes show live.yaml --svg live.svg
     """
-    types, _ = node_types(nodes, beamline)
+    types = node_types(nodes, beamline)
     if name in types and not Path(name).is_file():
         _show_node(name, types, as_json)
         return
@@ -179,7 +179,7 @@ def check(
 
     Example: undula pipes check live.yaml
     """
-    types, _ = node_types(nodes, beamline)
+    types = node_types(nodes, beamline)
     graph = load(file, types, place)
     if as_json:
         print_json({"name": graph.name, "nodes": len(graph.nodes), "edges": len(graph.edges)})
@@ -195,8 +195,7 @@ def check(
 
 
 def performed(
-    graph: Graph, types: NodeFolder, folder: Path | None, paths: BeamlinePaths,
-    duration_s: float | None, quiet: bool, *,
+    graph: Graph, types: NodeFolder, paths: BeamlinePaths, duration_s: float | None, quiet: bool, *,
     heard: Callable[[str, Frame], object] | None = None,
     steps: Callable[[Runner, str], object] | None = None,
     watch: Callable[[Runner], object] | None = None,
@@ -209,6 +208,8 @@ def performed(
     and then, and may stop it; `first` is the number of the first frame, of a record.
     """
     from undula.cli.pipes_top import on_the_bus, published
+    from undula.pipes.asked_graph import AskedGraph
+    from undula.pipes.pictures import forget_pictures
     from undula.pipes.runner import Runner
     from undula.pipes.runner.writing import check_places
 
@@ -217,13 +218,18 @@ def performed(
     with (
         published(paths.pipes, graph.name) as publish,
         on_the_bus(paths.name, graph.name) as voice,
-        Runner(graph, types, nodes=folder, spill=spill_folder(spill, paths)) as runner,
+        Runner(graph, types, spill=spill_folder(spill, paths)) as runner,
     ):
         runner.heard = heard
+        name = graph.name if voice is None else voice.name
+        asked = AskedGraph(name, runner, types, paths.pipes)
+        if voice is not None and steps is None:  # who steps it by hand is busy with that
+            voice.listen(runner.wake)
 
         def look(status: GraphStatus) -> None:
             nonlocal shown_at
             if voice is not None:
+                voice.answer(asked.do)
                 voice.tell(runner)
             if time.monotonic() - shown_at < SHOW_S:
                 return
@@ -238,7 +244,9 @@ def performed(
             return _ended(runner, types, duration_s, steps, look, first)
         finally:
             if voice is not None:
+                voice.deafen()
                 voice.tell(runner, at_once=True)
+                forget_pictures(name, paths.pipes)
 
 
 def _ended(
@@ -300,10 +308,10 @@ def run(
 
     Example: undula pipes run live.yaml --place low=here --spill /nvme
     """
-    types, folder = node_types(nodes, beamline)
+    types = node_types(nodes, beamline)
     graph = load(file, types, place)
     outcome = performed(
-        graph, types, folder, beamline_of(beamline), duration_s, quiet or as_json, spill=spill
+        graph, types, beamline_of(beamline), duration_s, quiet or as_json, spill=spill
     )
     if as_json:
         print_json(plain_outcome(outcome))

@@ -147,7 +147,7 @@ def rehearse(
     from undula.pipes.runner.rehearse import rehearsal
     from undula.pipes.runner.verdict import verdict
 
-    types, folder = node_types(nodes, beamline)
+    types = node_types(nodes, beamline)
     real = load(file, types)
     graph, made = rehearsal(real, rate_hz, f"rehearsal-{os.getpid()}", _sizes(real, types, size))
     free = _room(made)
@@ -167,7 +167,7 @@ def rehearse(
     idle = [(begun, _idle_s())]
     try:
         outcome = performed(
-            graph, types, folder, beamline_of(beamline), duration_s, quiet=True, watch=watch
+            graph, types, beamline_of(beamline), duration_s, quiet=True, watch=watch
         )
     finally:
         for place in made:

@@ -89,7 +89,7 @@ def replay(
 
     if step and speed != "1":
         raise InputError("--step takes no --speed", remedy="leave one of them out")
-    types, own_nodes = node_types(nodes, beamline)
+    types = node_types(nodes, beamline)
     found = chosen(_file(record, beamline), dataset)
     wanted = load_graph(graph) if graph is not None else found.graph
     if wanted is None:
@@ -106,7 +106,7 @@ def replay(
     )
     values = Values()
     outcome = performed(
-        made, types, own_nodes, beamline_of(beamline), None, quiet=quiet or as_json or step,
+        made, types, beamline_of(beamline), None, quiet=quiet or as_json or step,
         heard=values.take, steps=_steps(values) if step else None, first=first,
     )  # fmt: skip
     if not outcome.failed and values.newest():

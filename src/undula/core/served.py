@@ -18,6 +18,11 @@ def work_for(paths: BeamlinePaths) -> None:
     _served[:] = [paths]
 
 
+def own_pictures() -> Path | None:
+    """The folder for what is looked at in full; None in a process of no beamline."""
+    return _served[0].pipes if _served else None
+
+
 def own_nodes() -> Path | None:
     """The folder of the beamline's own nodes, there or not; None in a process of no beamline."""
     return _served[0].nodes if _served else None

@@ -10,9 +10,11 @@ like is in `for_scans`, the way of a frame in `points`, the thread in `graph_thr
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +24,20 @@ from undula.devices.sim.status import SimStatus
 from undula.devices.telling import SILENT, Telling
 from undula.pipes.disk_use import DiskUse
 from undula.pipes.errors import GraphError
-from undula.pipes.for_scans import Configuration, ScanGraph, configuration_key
+from undula.pipes.for_scans import Configuration, Grid, ScanGraph, configuration_key
 from undula.pipes.graph import Graph
-from undula.pipes.graph_of_device import nodes_changed, nodes_folder, usable_graph
+from undula.pipes.graph_of_device import nodes_there, usable_graph
 from undula.pipes.graph_thread import LOOK_S, GraphThread
 from undula.pipes.live_graph import LiveGraph
+from undula.pipes.pictures import forget_pictures
 from undula.pipes.points import Awaited, Points, SourceWatch
 from undula.pipes.run_books import LEDGER_S, RunBooks
 from undula.pipes.run_files import RunFiles, close_files
 from undula.pipes.runner.runner import Runner
 from undula.pipes.runner.status import GraphStatus
+
+REMEMBERED = 1000
+"""Triggers that a plan may repeat after a pause."""
 
 
 class GraphDetector:
@@ -63,16 +69,17 @@ class GraphDetector:
         place: Mapping[str, str] | None = None, spill: str | None = None,
     ) -> None:  # fmt: skip
         self.name = name
-        self._nodes = nodes_folder(nodes)
+        there = nodes_there(nodes)
         self._spill = None if spill is None else Path(spill)
-        scan = usable_graph(name, graph, self._nodes, place)
+        scan = usable_graph(name, graph, there, place)
         self.frame_timeout_s, self._slow_s = frame_timeout, slow_after
         self._count_time_s: float | None = None
         self._told_count_time_s: float | None = None
         self.held_up = ""
         """Which edge cannot keep up, for the scan that then pauses; '' while all do."""
         self._thread = GraphThread(self, idle_after)
-        self.live_graph = LiveGraph(scan, self._thread)
+        self.live_graph = LiveGraph(scan, self._thread, there, self._use)
+        self._began_with = scan.types
         self._staged = False
         self._turn = 0
         self._lock = threading.Lock()
@@ -83,7 +90,13 @@ class GraphDetector:
         self._fresh = True
         self._starting: list[SimStatus] = []
         self._run: Path | None = None
+        self._place: Callable[[], int] | None = None
+        self._grid: Grid = ((), ())
+        self._of_scan: dict[str, dict[str, Any]] = {}
+        self._largest_map = 0
+        """Points of the largest grid since the graph began."""
         self._point, self._used = -1, True
+        self._given: deque[int] = deque(maxlen=REMEMBERED)
         self._awaited: Awaited | None = None
         self._source = SourceWatch(name)
         self._waiting: SimStatus | None = None
@@ -95,7 +108,7 @@ class GraphDetector:
     @classmethod
     def check_config(cls, config: dict[str, Any]) -> None:
         """Raises: InputError with every fault of the graph that a device file gives."""
-        nodes = nodes_folder(config.get("nodes"))
+        nodes = nodes_there(config.get("nodes"))
         try:
             usable_graph("graph", config.get("graph", {}), nodes, config.get("place"))
         except GraphError as error:
@@ -134,13 +147,14 @@ class GraphDetector:
     def make_runner(self) -> Runner:
         """The graph, not yet started."""
         beside = None if self._run is None else self._run.parent
-        return Runner(self.graph, self.scan.types, nodes=self._nodes, spill=self._spill or beside)
+        self._began_with = self.scan.types
+        return Runner(self.graph, self.scan.types, spill=self._spill or beside)
 
     def graph_began(self, runner: Runner) -> None:
         """It is started: who staged the detector need wait no longer."""
         runner.heard = self._points.hear
         self._books.restart()
-        self._fresh = True
+        self._fresh, self._largest_map = True, 0
         self._points.forget_frames()
         self._told_count_time_s = None
         runner.begin(triggered=True)
@@ -167,6 +181,7 @@ class GraphDetector:
         """Keep what its ledger says."""
         self._books.keep(runner, self.graph)
         self.tell.graph(runner.told)
+        forget_pictures(self.name)
 
     def graph_broke(self, error: UndulaError) -> None:
         """Nobody need wait any longer."""
@@ -237,6 +252,26 @@ class GraphDetector:
         """So much its files will grow at each point, as far as one can know beforehand."""
         return self._disk_use.bytes_per_point(self.scan)
 
+    def follow_points(self, place: Callable[[], int] | None) -> None:
+        """`place` says the index, from 0, of the point that is triggered; None: it is counted."""
+        self._place = place
+
+    def set_grid(self, shape: tuple[int, ...], snaking: tuple[bool, ...]) -> None:
+        """The points of the run lie on this grid: for maps that do not say theirs.
+
+        Args:
+            shape: points of each axis, the fast one last; empty: nobody knows.
+            snaking: for each axis whether it runs back on every other pass.
+        """
+        self._grid = shape, snaking
+        if self._staged and 0 < self._largest_map < math.prod(shape):
+            self._thread.renew()  # its maps had room for so many points
+
+    def repeat_triggers(self, count: int) -> None:
+        """The plan was paused and repeats its last triggers, also of points that were read."""
+        if self._given:
+            self._point, self._used = self._given[max(-count, -len(self._given))], False
+
     def set_count_time(self, count_time_s: float) -> None:
         """Its source counts for so many seconds: a frame may take as much longer to come."""
         if not 0.0 <= count_time_s < float("inf"):
@@ -246,15 +281,25 @@ class GraphDetector:
         self._count_time_s = count_time_s
 
     def stage(self) -> SimStatus:
-        """Forget what was; done when the graph runs, by the files of its nodes as they are now."""
+        """Forget what was; done when the graph runs, by the files of its nodes as they are now.
+
+        Raises: InputError when the graph does not fit nodes that were saved.
+        """
         self._forget()
-        if nodes_changed(self.scan):
+        for fault in self.live_graph.look(begins=True):
+            get_logger().warning("former_nodes_used", device=self.name, error=fault)
+        if self._began_with is not self.scan.types:
             self._thread.renew()
         self._staged = True
         status = SimStatus(self)
         self._starting.append(status)
         self._thread.ask(lambda _: None, status.finish)
         return status
+
+    def _use(self, scan: ScanGraph) -> None:
+        """Its nodes are others from now on, and so may be its values and its source."""
+        self._points.use(scan)
+        self.obeys_count_time = scan.exposure_s is not None
 
     def _forget(self) -> None:
         with self._lock:
@@ -265,6 +310,7 @@ class GraphDetector:
             self._fresh = True
         self._told_count_time_s = None  # somebody may have changed it since
         self._point, self._used = -1, True
+        self._given.clear()
 
     def _prepare(self, runner: Runner, turn: int) -> None:
         """The first frame of a run: new files, triggers from 0 on, sums from the beginning.
@@ -275,6 +321,9 @@ class GraphDetector:
             self._refuse_after_stop(turn)
             files = dict(self._files)  # it broke in mid-run: what it wrote stays that of the run
         folder = Path() if self._run is None else self._run.parent
+        self._of_scan = self.scan.grid_parameters(*self._grid)
+        if self._of_scan:
+            self._largest_map = max(self._largest_map, math.prod(self._grid[0]))
         self._books.begin(runner.begin_run())
         self._points.forget_frames()
         for node in self.graph.nodes:
@@ -290,6 +339,8 @@ class GraphDetector:
                         folder, stem, self.scan.frames_key(node),
                         lambda path: self.tell.file(path, "open"), runner.restarts(node),
                     )  # fmt: skip
+            if node in self._of_scan:
+                runner.change(node, **self._of_scan[node])
             runner.clear(node)
         with self._lock:
             self._refuse_after_stop(turn)
@@ -307,6 +358,9 @@ class GraphDetector:
         status = SimStatus(self)
         self._point += self._used  # one that nobody has read is taken again
         self._used = False
+        if self._place is not None:
+            self._point = self._place()
+        self._given.append(self._point)
         with self._lock:
             self._turn += 1
             point, turn = self._point, self._turn
@@ -363,8 +417,8 @@ class GraphDetector:
         return frames | self.scan.value_keys(self._points.last)
 
     def _configuration(self) -> Configuration:
-        """Of the graph, with the count time that its source was told."""
-        found = self.scan.configuration()
+        """Of the graph, with what the scan told its nodes."""
+        found = self.scan.configuration(self._of_scan)
         key = f"{self.name}_{self.scan.source}_exposure_s"
         if self.obeys_count_time and self._count_time_s is not None:
             found[key] = (self._count_time_s, found[key][1])

@@ -11,15 +11,18 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from undula.core.errors import InputError
 from undula.core.text_keys import with_text_keys
 from undula.pipes.frame import Array
 from undula.pipes.graph.load import Faults
 from undula.pipes.graph.model import CHANNEL, EdgeSpec, Graph
 from undula.pipes.graph.units import unit_of
+from undula.pipes.nodes.user_nodes import own_texts
 
 WRITER = "frame_file"
 SET_BY_DETECTOR = ("folder", "name_of_files", "flush_s")
@@ -27,6 +30,8 @@ SET_BY_DETECTOR = ("folder", "name_of_files", "flush_s")
 DIGEST = 16
 Configuration = dict[str, tuple[Any, str]]
 """By key: a plain value, and its unit."""
+Grid = tuple[tuple[int, ...], tuple[bool, ...]]
+"""Points of each axis of a scan, the fast one last; and which run back on every other pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,27 @@ class ScanGraph:
         spec = replace(spec, parameters={**spec.parameters, **parameters})
         return replace(self, graph=replace(self.graph, nodes={**self.graph.nodes, node: spec}))
 
+    def grid_parameters(
+        self, shape: tuple[int, ...], snaking: tuple[bool, ...]
+    ) -> dict[str, dict[str, Any]]:
+        """Parameters, by node, that nodes without a shape of their own have from the scan.
+
+        Raises: InputError when nobody knows the shape of the scan.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        for name, spec in self.graph.nodes.items():
+            kind = self.types[spec.kind]
+            if not kind.on_grid or kind.checked(**spec.parameters).shape is not None:
+                continue
+            if not shape:
+                raise InputError(
+                    f"{name} is to have the shape of the scan, and this scan does not say it",
+                    remedy=f"give it one: undula pipes set {self.device} {name}.shape [21, 11]",
+                    device=self.device,
+                )
+            found[name] = {"shape": list(shape), "snake": list(snaking)}
+        return found
+
     def value_keys(self, last: Mapping[str, Array]) -> dict[str, Any]:
         """Data keys of the values: numbers always, arrays when one has been there."""
         found: dict[str, Any] = {}
@@ -107,19 +133,35 @@ class ScanGraph:
             "external": "STREAM:",
         }
 
-    def configuration(self) -> Configuration:
-        """The graph in plain values: its name, a digest, edges, and each node's parameters."""
+    def configuration(
+        self, of_scan: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    ) -> Configuration:
+        """The graph in plain values: its name, a digest, edges, and each node's parameters.
+
+        `NAME_NODE_code` of a node of the beamline's own is a digest of its file.
+
+        Args:
+            of_scan: parameters, by node, that the scan gave.
+        """
         graph, name = self.graph, self.device
+        code = {
+            node: _digest(*own_texts(self.types, [spec.kind]).values())
+            for node, spec in graph.nodes.items()
+        }
+        own = {node: digest for node, digest in code.items() if digest}
         text = json.dumps(with_text_keys(graph.plain()), sort_keys=True, default=str)
         found: Configuration = {
             f"{name}_graph": (graph.name, ""),
-            f"{name}_graph_digest": (sha256(text.encode()).hexdigest()[:DIGEST], ""),
+            f"{name}_graph_digest": (_digest(text, *own.values()), ""),
             f"{name}_graph_edges": ([f"{e.name}: {e.policy.text}" for e in graph.edges], ""),
         }
         for node, spec in graph.nodes.items():
             kind = self.types[spec.kind]
             found[f"{name}_{node}"] = (spec.kind, "")
-            values = kind.checked(**spec.parameters).model_dump(mode="json")
+            if node in own:
+                found[f"{name}_{node}_code"] = (own[node], "")
+            given = {**spec.parameters, **of_scan.get(node, {})}
+            values = kind.checked(**given).model_dump(mode="json")
             for key, value in values.items():
                 if spec.kind == WRITER and key in SET_BY_DETECTOR:
                     continue
@@ -127,6 +169,12 @@ class ScanGraph:
                 unit = str(extra.get("unit", "")) if isinstance(extra, dict) else ""
                 found |= _flat(f"{name}_{node}_{key}", value, unit)
         return found
+
+
+def _digest(*texts: str) -> str:
+    """Of the texts, in few characters; none when they are empty."""
+    text = "".join(texts)
+    return sha256(text.encode()).hexdigest()[:DIGEST] if text else ""
 
 
 def _flat(key: str, value: Any, unit: str) -> Configuration:

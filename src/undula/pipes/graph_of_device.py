@@ -1,8 +1,8 @@
 """Room: pipes. The graph that a device file gives, checked in every way that is known beforehand.
 
-In: a graph or the path of one, the folder of nodes, where its nodes run. Out: the graph as scans
-use it, or every fault with its place. Called by: `detector`, when it is made and when its device
-file is checked.
+In: a graph or the path of one, the nodes there are, where its nodes run. Out: the graph as scans
+use it, or every fault with its place; later the same graph with the nodes as their files are then.
+Called by: `detector`, when it is made and when its device file is checked; `live_graph`.
 """
 
 from __future__ import annotations
@@ -11,37 +11,72 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from undula.core.errors import InputError, with_remedy
 from undula.core.served import own_nodes
+from undula.pipes.errors import GraphError
 from undula.pipes.for_scans import ScanGraph, for_scans
 from undula.pipes.graph import checked, load_graph, read_graph
+from undula.pipes.graph.model import Graph
 from undula.pipes.graph.place import placed
 from undula.pipes.nodes.user_nodes import NodeFolder
 from undula.pipes.runner.placement import LocalPlacement, placeable
 
 
-def nodes_folder(given: str | None) -> Path | None:
-    """The folder of nodes that a device file names, or else the beamline's own."""
-    return own_nodes() if given is None else Path(given)
+def nodes_there(given: str | None) -> NodeFolder:
+    """The shipped nodes, and those of the folder of a device file or else the beamline's own."""
+    return NodeFolder(own_nodes() if given is None else Path(given))
 
 
 def usable_graph(
-    name: str, graph: str | Mapping[str, Any], nodes: Path | None,
+    name: str, graph: str | Mapping[str, Any], nodes: NodeFolder,
     place: Mapping[str, str] | None = None,
 ) -> ScanGraph:  # fmt: skip
     """The graph of a device file, as scans use it, on hosts that the engine reaches.
 
-    Raises: GraphError with every fault.
+    Raises: GraphError with every fault, those of the files of its own nodes among them.
     """
-    types = NodeFolder(nodes)
+    types = nodes.as_read()
     plain = load_graph(Path(graph)) if isinstance(graph, str) else read_graph(graph, name)
-    made = checked(placed(plain, place or {}), types)
+    try:
+        made = checked(placed(plain, place or {}), types)
+    except GraphError as error:
+        raise _with_faults_of_files(error, plain, types) from error
     placeable(made, LocalPlacement().sites())
     return for_scans(made, types, name)
 
 
-def nodes_changed(scan: ScanGraph) -> bool:
-    """Whether another version of a node that the graph uses was saved since this was asked last."""
-    if not isinstance(scan.types, NodeFolder):
-        return False
-    changed = scan.types.refresh()
-    return any(spec.kind in changed for spec in scan.graph.nodes.values())
+def _with_faults_of_files(error: GraphError, graph: Graph, types: NodeFolder) -> GraphError:
+    """A node that is not there may be in a file that cannot be used."""
+    if all(spec.kind in types for spec in graph.nodes.values()):
+        return error
+    faults = [f"[{fault.where}] {fault.what}" for fault in types.faults.values()]
+    error.details = [*error.details, *(with_remedy(f, "correct the file") for f in faults)]
+    return error
+
+
+def as_saved(scan: ScanGraph, nodes: NodeFolder) -> ScanGraph:
+    """The same graph with its nodes as their files are now; `scan` itself when none was changed.
+
+    Raises: InputError when the graph does not fit its nodes any more, naming the file and what to
+    change.
+    """
+    nodes.refresh()
+    types = nodes.as_read()
+    kinds = {spec.kind for spec in scan.graph.nodes.values()}
+    new = sorted(kind for kind in kinds if types.get(kind) is not scan.types.get(kind))
+    if not new:
+        return scan
+    try:
+        return for_scans(checked(scan.graph, types), types, scan.device)
+    except GraphError as error:
+        what, _, remedy = error.details[0].partition(". Remedy: ")
+        files = sorted({types.place(kind) for kind in new if kind in types})
+        gone = f"the file of {', '.join(kind for kind in new if kind not in types)} is gone"
+        saved = f"{', '.join(files)} was saved" if files else gone
+        faults = "".join(f"; since then [{f.where}] {f.what}" for f in types.faults_of(new))
+        raise InputError(
+            f"{saved}, and its graph does not fit any more: {what}{faults}",
+            remedy=f"{remedy.rstrip('.')}; or correct the graph in the device file, then undula "
+            "config reload",
+            device=scan.device,
+        ) from error

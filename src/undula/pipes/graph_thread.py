@@ -66,6 +66,11 @@ class GraphThread:
         self._thread: threading.Thread | None = None
         self.runner: Runner | None = None
 
+    @property
+    def needed(self) -> bool:
+        """Whether a scan has the graph, or somebody waits for a frame."""
+        return self._owner.busy
+
     def ask(self, work: Work, refused: Refused = lambda _: None) -> None:
         """Let the thread do something with the runner; it is started with the first work.
 

@@ -9,14 +9,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from undula.core.clock import now
 from undula.core.errors import BusyError, InputError
 from undula.core.log import get_logger
 from undula.pipes.for_scans import ScanGraph
+from undula.pipes.graph_of_device import as_saved
 from undula.pipes.graph_thread import GraphThread
-from undula.pipes.parameters import can_clear, changed, node_of, refuse_misfits, shown
+from undula.pipes.nodes.user_nodes import NodeFolder
+from undula.pipes.parameters import (
+    can_clear,
+    changed,
+    node_of,
+    output_of,
+    refuse_misfits,
+    shown,
+)
+from undula.pipes.pictures import picture_path
 from undula.pipes.runner.runner import Runner
 
 CHANGE_S = 15.0
@@ -26,13 +37,18 @@ CHANGE_S = 15.0
 class LiveGraph:
     """What is asked about the graph of one detector. Any thread may call it."""
 
-    def __init__(self, scan: ScanGraph, thread: GraphThread) -> None:
+    def __init__(
+        self, scan: ScanGraph, thread: GraphThread, nodes: NodeFolder,
+        taken: Callable[[ScanGraph], object] = lambda _: None,
+    ) -> None:  # fmt: skip
         self.scan = scan
         """The graph with its parameters as they are now."""
         self.answer_s = CHANGE_S
         """So long one waits for a node to do what it was asked, s."""
         self._thread = thread
         self._lock = threading.Lock()
+        self._nodes, self._taken = nodes, taken
+        self._reading = threading.Lock()
         self._changes: list[dict[str, Any]] | None = None
 
     def begin_run(self) -> None:
@@ -44,9 +60,22 @@ class LiveGraph:
         found, self._changes = self._changes, None
         return found or []
 
-    def refuse_misfits(self) -> None:
-        """Before a scan: nodes and the files that they name fit the frames. Raises: InputError."""
-        refuse_misfits(self.scan)
+    def look(self, *, begins: bool = False) -> list[str]:
+        """Before a scan: the nodes as their files are now, and what they name, fit the frames.
+
+        What was saved is used from the next scan on: from now on, unless another scan has the
+        graph and `begins` does not say that it is over. The former nodes of a file that cannot be
+        used stay in use. Returns: such files, with what is wrong. Raises: InputError.
+        """
+        with self._reading:
+            found = as_saved(self.scan, self._nodes)
+            refuse_misfits(found)
+            if found is not self.scan and (begins or not self._thread.needed):
+                self.scan = found
+                self._taken(found)
+                get_logger().info("nodes_taken_up", device=found.device)
+            kinds = {spec.kind for spec in found.graph.nodes.values()}
+            return [str(fault) for fault in self._nodes.faults_of(kinds)]
 
     def shown(self) -> dict[str, Any]:
         """The graph, its nodes with their parameters, and whether it runs."""
@@ -94,6 +123,30 @@ class LiveGraph:
                 )
             runs = self._do(node, work)
         return {"runs": runs}
+
+    def result(self, node: str, port: str) -> dict[str, Any]:
+        """Write what a port of a node gave lately into a file, in full.
+
+        Returns: `path` of a numpy file, which the next such question replaces. Raises: InputError,
+        PipeError, BusyError.
+        """
+        port = output_of(self.scan, node, port)
+        path = picture_path(self.scan.device, node, port)
+        written: list[Path] = []
+
+        def work(runner: Runner | None) -> None:
+            if runner is not None:
+                written.append(runner.write_latest(node, port, path))
+
+        with self._lock:
+            self._do(node, work)
+        if not written:
+            raise InputError(
+                "its graph does not run, and what its nodes gave is gone",
+                remedy="take a frame; frames and values of runs are in runs[-1].data",
+                device=self.scan.device,
+            )
+        return {"path": str(written[0])}
 
     def _do(self, node: str, work: Callable[[Runner | None], object]) -> bool:
         """Do it on the graph's thread, however late, or here when it does not run: False then."""

@@ -140,7 +140,17 @@ def _with_part(whole: Any, parts: list[str], value: Any, place: str, scan: ScanG
     return {**whole, head: _with_part(whole.get(head), rest, value, f"{place}.{head}", scan)}
 
 
+def output_of(scan: ScanGraph, node: str, port: str) -> str:
+    """The name of an output of a node; the only one where none is named. Raises: InputError."""
+    kind = scan.graph.nodes[node_of(scan, node)].kind
+    outputs = [one.name for one in scan.types[kind].outputs]
+    if port in outputs or (not port and len(outputs) == 1):
+        return port or outputs[0]
+    what = f"{node} has no output {port!r}" if port else f"{node} has {len(outputs)} outputs"
+    raise InputError(what, remedy=nearest(port, outputs), device=scan.device)
+
+
 def can_clear(scan: ScanGraph, node: str) -> bool:
     """Whether a node may be told to forget: not a source, a file, or a channel."""
     kind = scan.graph.nodes[node_of(scan, node)].kind
-    return kind not in (WRITER, CHANNEL) and node != scan.source
+    return kind not in (WRITER, CHANNEL) and bool(scan.types[kind].inputs)

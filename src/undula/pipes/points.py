@@ -92,6 +92,12 @@ class Points:
             if (self.last[value.key].ndim if value.key in self.last else value.ndim) == 0
         ]  # fmt: skip
 
+    def use(self, scan: ScanGraph) -> None:
+        """The nodes of the graph are others from now on, and so may be its values."""
+        self.scan = scan
+        self._heard = {edge: {} for edge in scan.values}
+        self._shapes, self.last = {}, {}
+
     def forget(self) -> None:
         """Another run begins."""
         self.last, self._without = {}, {}
@@ -103,8 +109,9 @@ class Points:
 
     def hear(self, edge: str, frame: Frame) -> None:
         """A result came to a channel."""
-        if edge in self._heard:
-            self._heard[edge][frame.seq_num] = np.array(frame.data)
+        values = self._heard.get(edge)
+        if values is not None:
+            values[frame.seq_num] = np.array(frame.data)
 
     def judge(self, awaited: Awaited, progress: Progress, now: float) -> Verdict:
         """Whether the frame is through, cannot come, or is late."""

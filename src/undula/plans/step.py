@@ -268,6 +268,7 @@ def _points(
                     steps.missed()
                 continue
             if delay is not None:
+                yield Msg("checkpoint")  # a pause in it repeats the delay, not the point
                 yield delay
     finally:
         steps.open = steps.between = False

@@ -22,6 +22,7 @@ from undula.plans.usage import check_call
 from undula.scans.checked_scan import CheckedScan, Driven
 from undula.scans.declared import check_declared, check_form
 from undula.scans.fit_check import check_fits
+from undula.scans.graphs import look_at_graphs
 from undula.scans.involved import (
     bytes_per_point,
     detectors_of,
@@ -168,5 +169,6 @@ def check_scan(
         scan = check_declared(request, devices, settings)
     else:
         scan = _check_foreign(request, devices, settings)
-    doubtful = check_fits(scan, devices, reads_more)
+    doubtful = look_at_graphs(scan.detectors, devices)
+    doubtful += check_fits(scan, devices, reads_more)
     return _rest(replace(scan, warnings=(*scan.warnings, *doubtful)) if doubtful else scan)

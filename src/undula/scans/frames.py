@@ -1,19 +1,25 @@
 """What devices that write files of their own are told: where a run's file is, what a fault does.
 
-In: the path of a run that opens, the device file's `onFailure`. Out: calls of `set_run_path`, and
-`on_failure` of the devices that have them (`devices.epics.cameras`); and at the end of a run the
-ledgers of the devices that keep one (`pipes.detector`), in its stop document.
+In: the path of a run that opens, its points and their grid, the device file's `onFailure`. Out:
+calls of `set_run_path`, `follow_points` and `set_grid`, and `on_failure` of the devices that have
+them (`devices.epics.cameras`, `pipes.detector`); and at the end of a run the ledgers of the devices
+that keep one, in its stop document.
 """
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from bluesky.run_engine import RunEngine
+
 from undula.core.errors import StorageError
 from undula.devices.registry import Registry
+from undula.plans.steps import Steps
+from undula.plans.verbs import TRIGGER
 from undula.scans.checked_scan import CheckedScan
 
 
@@ -40,6 +46,48 @@ def tell_path(path: Path, devices: Registry) -> None:
                 remedy="correct its owner and mode: the frames of this run belong there",
                 where=name,
             )
+
+
+def tell_points(steps: Steps | None, devices: Registry) -> None:
+    """Which point is under way, for devices that number their frames by it.
+
+    A point that is taken again, by whomever, has its number again, and one that was left out keeps
+    its own. None: nobody knows; such a device then counts.
+    """
+    for name in devices.names():
+        follow = getattr(devices[name].obj, "follow_points", None)
+        if follow is not None:
+            follow(None if steps is None else lambda: steps.point)
+
+
+def tell_grid(scan: CheckedScan | None, start: dict[str, Any], devices: Registry) -> None:
+    """The grid of the points of a run that opens, as its plan declares it or its metadata say."""
+    path = None if scan is None else scan.trajectory
+    num = start.get("num_points")
+    shape = path.shape if path is not None else start.get("shape") or ([num] if num else ())
+    snaking = path.snaking if path is not None else start.get("snaking") or ()
+    for name in devices.names():
+        tell = getattr(devices[name].obj, "set_grid", None)
+        if tell is not None:
+            tell(tuple(map(int, shape)), tuple(map(bool, snaking)))
+
+
+def tell_repeats(engine: RunEngine, devices: Registry) -> None:
+    """A plan goes on after a pause: which triggers are repeated, whose points may have been read.
+
+    What the RunEngine repeats is what it was told since the last checkpoint, and of that nobody
+    else knows.
+    """
+    again = Counter[int]()
+    for message in engine._msg_cache or ():
+        if message.command == "trigger":
+            again[id(message.obj)] += 1
+        elif message.command == TRIGGER:
+            again.update(map(id, message.args[0]))
+    for name in devices.names():
+        obj = devices[name].obj
+        if again[id(obj)] and hasattr(obj, "repeat_triggers"):
+            obj.repeat_triggers(again[id(obj)])
 
 
 def tell_policies(scan: CheckedScan, devices: Registry) -> None:

@@ -36,7 +36,7 @@ from undula.scans.conditions import Conditions
 from undula.scans.continued import check_continued
 from undula.scans.documents import DocumentGate
 from undula.scans.file_layouts import FileLayouts
-from undula.scans.frames import tell_path, with_ledgers
+from undula.scans.frames import tell_grid, tell_path, tell_points, tell_repeats, with_ledgers
 from undula.scans.held_up import HeldUp
 from undula.scans.leases import Holding, Leases
 from undula.scans.line import Line
@@ -105,6 +105,7 @@ class ScanRunner:
         self._watchdog = self.steering.watchdog
         self.moves = MoveWatch(settings.watchdog, changed)
         self.steering.stop_aside = self._aside.stop
+        self.steering.repeats = lambda: tell_repeats(engine, devices)
         self._lock = self.steering.lock
         self.settings = settings
         self.layouts: FileLayouts | None = None
@@ -280,6 +281,7 @@ class ScanRunner:
             self.settings, start, str(start.get("plan_name", "run")), int(start["scan_id"])
         )
         tell_path(path, self.devices)
+        tell_grid(scan, start, self.devices)
         if self._holder:
             self.leases.call(self._holder, f"run {start['scan_id']}, {self._holder}")
         self._catalogue.open_run(
@@ -360,6 +362,7 @@ class ScanRunner:
             steps = None if scan.form is None else Steps(scan.form.num, scan.first)
             self._watchdog.begin(expected_of(scan, self.devices, hooks))
             self.steering.follows(steps)
+            tell_points(steps, self.devices)
             asked = Asked(
                 self.steering.asked_to_pause,
                 self.steering.spoiled,

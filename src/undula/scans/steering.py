@@ -100,6 +100,8 @@ class Steering:
         """Runs the hooks of a place (`on pause`) while the plan stands; returns what failed."""
         self.stop_aside: Callable[[], None] = lambda: None
         """Ends the hooks that run so."""
+        self.repeats: Callable[[], None] = lambda: None
+        """Called before the RunEngine goes on: it repeats what it was told since a checkpoint."""
 
     def begin(self) -> None:
         """An item begins: what was asked of the one before is over."""
@@ -541,6 +543,7 @@ class Steering:
             rewinds = self._engine.rewindable
             self._engine.rewindable = not rewinds  # a change of it forgets what would be repeated
             self._engine.rewindable = rewinds
+        self.repeats()
         return self._engine.resume()
 
     def _open_again(self) -> None:

@@ -53,7 +53,7 @@ from undula.testing.flow import flow_until
 folder = Path(sys.argv[1])
 types = NodeFolder(folder)
 made = GraphBuilder("g").node("det", "simulated", width=8, height=8).node("bad", "hangs")
-with Runner(checked(made.edge("det -> bad").graph(), types), types, nodes=folder) as runner:
+with Runner(checked(made.edge("det -> bad").graph(), types), types) as runner:
     runner.begin()
     flow_until(runner, (folder / "hung").exists, "the node does not hang")
     print(*runner.pids().values(), flush=True)
@@ -106,7 +106,7 @@ def test_a_late_answer_is_not_taken_for_that_to_another_question(
     nodes: Path,
 ) -> None:
     types = NodeFolder(nodes)
-    with Runner(graph(types), types, nodes=nodes) as runner:
+    with Runner(graph(types), types) as runner:
         runner.begin(triggered=True)
         runner.trigger("det")
         flow_until(runner, (nodes / "hung").exists, "the node does not hang")
@@ -122,7 +122,7 @@ def test_a_late_answer_is_not_taken_for_that_to_another_question(
 
 def test_one_that_has_not_answered_is_not_asked_again(nodes: Path) -> None:
     types = NodeFolder(nodes)
-    with Runner(graph(types), types, nodes=nodes) as runner:
+    with Runner(graph(types), types) as runner:
         runner.begin(triggered=True)
         runner.trigger("det")
         flow_until(runner, (nodes / "hung").exists, "the node does not hang")

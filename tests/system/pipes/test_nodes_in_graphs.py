@@ -49,8 +49,8 @@ SHOWN = {
 """Output ports whose results go into files, and are compared."""
 
 
-def run(made: GraphBuilder, types: NodeFolder, nodes: Path | None = None) -> Outcome:
-    with Runner(checked(made.graph(), types), types, nodes=nodes) as runner:
+def run(made: GraphBuilder, types: NodeFolder) -> Outcome:
+    with Runner(checked(made.graph(), types), types) as runner:
         return runner.run()
 
 
@@ -139,7 +139,7 @@ def test_positions_find_their_frames_and_a_function_of_the_beamline_its_place(
         .edge("map.map -> file")
         .edge("join.quality -> quality")
     )  # fmt: skip
-    outcome = run(made, types, folder)
+    outcome = run(made, types)
     assert not outcome.failed
     assert {name: node.error for name, node in outcome.status.nodes.items() if node.error} == {}
     found = written(tmp_path / "map" / "frames_0001.h5")
@@ -186,7 +186,7 @@ def test_results_may_grow_and_a_fault_of_a_node_is_shown_with_its_line(
         .edge("growing -> spots")
         .edge("spots.spots -> tracking")
     )
-    outcome = run(made, types, folder)
+    outcome = run(made, types)
     assert {(m.frames.text(), m.place) for m in outcome.report.missing} == {
         ("9", "failed in growing")
     }
@@ -354,7 +354,7 @@ def test_a_hit_finder_changes_the_rate_of_what_is_looked_at_by_a_feedback_edge(
     def told_of(number: int) -> bool:
         return number in given and (not given[number] or number in looked)
 
-    with Runner(checked(made.graph(), types), types, nodes=folder) as runner:
+    with Runner(checked(made.graph(), types), types) as runner:
         runner.heard = hear
         runner.begin(triggered=True)
         for number in range(1, 41):  # the next one when this one was looked at, or left out

@@ -258,7 +258,7 @@ def test_a_node_that_raises_when_it_is_changed_says_so_and_goes_on(tmp_path: Pat
     types = NodeFolder(tmp_path)
     made = GraphBuilder("live").node("det", "simulated", width=8, height=8, frames=50)
     made = made.node("picky", "picky").edge("det -> picky")
-    with Runner(checked(made.graph(), types), types, nodes=tmp_path) as runner:
+    with Runner(checked(made.graph(), types), types) as runner:
         with pytest.raises(PipeError, match="ValueError: not 13"):
             runner.change("picky", level=13)
         outcome = runner.run()

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import hdf5plugin
 import numpy as np
 import pytest
 
+from undula.core.errors import InputError
 from undula.pipes.detector import GraphDetector
 
 SHAPE = (2, 3)
@@ -172,6 +174,84 @@ def test_a_trigger_that_comes_just_when_the_graph_ends_has_its_frame(tmp_path: P
         for number in range(5):  # each begins a graph, or finds the one that is just ending
             detector.trigger().wait(60)
             assert detector.read()["cam_roi_sum"]["value"] > 0, number
+    finally:
+        detector.close()
+
+
+LEVEL = """from undula.pipes.nodes.base import Node, Port
+
+
+class Level(Node):
+    outputs = (Port("value", "a number", ndim={ndim}, kinds="f"),)
+
+    def clear(self):
+        self.found = None
+
+    def accumulate(self, frame):
+        self.found = {value}
+
+    def result(self):
+        return {{"value": self.found}}
+"""
+
+
+def test_a_node_that_was_saved_is_taken_up_by_the_next_run_whoever_is_killed_meanwhile(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "nodes"
+    folder.mkdir()
+    stamps = count(1)
+
+    def save(text: str) -> None:
+        (folder / "level.py").write_text(text)
+        os.utime(folder / "level.py", (next(stamps), 0))
+
+    save(LEVEL.format(ndim=0, value="1.0"))
+    nodes = {"det": GRAPH["nodes"]["det"], "level": "level", "out": "channel"}
+    graph = {"nodes": nodes, "edges": ["det -> level", "level.value -> out"]}
+    detector = GraphDetector("cam", graph=graph, nodes=str(folder), frame_timeout=30.0)
+    runs = count(1)
+
+    def taken(points: int, at: Callable[[int], object] = lambda _: None) -> list[Any]:
+        detector.set_run_path(tmp_path / f"run{next(runs)}.nxs")
+        detector.stage().wait(60)
+        found = []
+        for point in range(points):
+            at(point)
+            detector.trigger().wait(60)
+            found.append(np.asarray(detector.read()["cam_level_value"]["value"]).tolist())
+        asyncio.run(detector.finish_data())
+        detector.unstage()
+        return found
+
+    def saved_and_killed(point: int) -> None:
+        if point == 1:
+            save(LEVEL.format(ndim=1, value="[2.0, 3.0]"))
+            kill(detector, "level")
+
+    try:
+        before = detector.read_configuration()["cam_level_code"]["value"]
+        assert taken(3, saved_and_killed) == [1.0, 1.0, 1.0], "a run has one version of a node"
+        kill(detector, "level")  # between what was saved and the next run
+        assert taken(2) == [[2.0, 3.0], [2.0, 3.0]]
+        assert detector.describe()["cam_level_value"]["shape"] == [2]
+        assert detector.read_configuration()["cam_level_code"]["value"] != before
+        save("def level(:\n")
+        kill(detector, "level")
+        assert taken(2) == [[2.0, 3.0], [2.0, 3.0]], "the former one goes on"
+        (fault,) = detector.live_graph.look()
+        assert f"{folder / 'level.py'}:1" in fault
+        save(LEVEL.format(ndim=0, value="1.0").replace('"value"', '"other"'))
+        with pytest.raises(InputError, match=r"level.py was saved.*level has no output 'value'"):
+            detector.stage()
+        save("def level(:")
+        with pytest.raises(InputError, match=r"no output 'value'; since then .*level.py:1"):
+            detector.live_graph.look()
+        (folder / "level.py").unlink()
+        with pytest.raises(InputError, match="the file of level is gone"):
+            detector.live_graph.look()
+        save(LEVEL.format(ndim=0, value="4.0"))
+        assert taken(1) == [4.0]
     finally:
         detector.close()
 

@@ -110,10 +110,10 @@ def test_a_file_that_was_changed_since_is_looked_at_before_each_scan(tmp_path: P
     write((8, 8))
     right = {"node": "correct", "parameters": {"mask": str(mask)}}
     cam = detector([*EDGES, "det -> right"], right=right)
-    cam.live_graph.refuse_misfits()
+    cam.live_graph.look()
     write((512, 512))
     with pytest.raises(InputError, match=r"nodes\.right\.parameters\.mask.*512"):
-        cam.live_graph.refuse_misfits()
+        cam.live_graph.look()
 
 
 def test_only_what_is_changed_while_a_run_is_open_is_told_at_its_end(tmp_path: Path) -> None:
@@ -187,3 +187,27 @@ def test_a_camera_that_takes_a_count_time_needs_one_for_scans_without() -> None:
         detector(det={"node": "pva_images", "parameters": CAMERA})
     assert "nodes.det.parameters.exposure_s" in found.value.details[0]
     assert not detector().obeys_count_time
+
+
+def test_a_node_in_a_file_that_cannot_be_used_is_told_with_file_and_line(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("x = 1\ndef mine(:\n")
+    graph = {"nodes": {"det": DET, "mine": "mine", "out": "channel"},
+             "edges": ["det -> mine", "mine.result -> out"]}  # fmt: skip
+    with pytest.raises(GraphError) as found:
+        GraphDetector("cam", graph=graph, nodes=str(tmp_path))
+    assert any(line.startswith(f"[{tmp_path}/mine.py:2]") for line in found.value.details)
+    with pytest.raises(InputError, match=r"mine.py:2\] invalid syntax"):
+        GraphDetector.check_config({"graph": graph, "nodes": str(tmp_path)})
+
+
+def test_a_scan_without_a_known_shape_is_refused_by_a_map_without_one() -> None:
+    scan = detector([*EDGES, "low.count -> map"], map="grid_map").scan
+    assert scan.grid_parameters((2, 3), (False, True)) == {
+        "map": {"shape": [2, 3], "snake": [False, True]}
+    }
+    with pytest.raises(InputError, match=r"undula pipes set cam map.shape \[21, 11\]"):
+        scan.grid_parameters((), ())
+    own = detector(
+        [*EDGES, "low.count -> map"], map={"node": "grid_map", "parameters": {"shape": [4]}}
+    )
+    assert own.scan.grid_parameters((2, 3), ()) == {}

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from undula.core.errors import InputError
-from undula.pipes.detector import usable_graph
 from undula.pipes.errors import GraphError
 from undula.pipes.graph import GraphBuilder, checked, read_graph
 from undula.pipes.graph.place import placed, read_places
+from undula.pipes.graph_of_device import usable_graph
 from undula.pipes.nodes.registry import Shipped
+from undula.pipes.nodes.user_nodes import NodeFolder
 from undula.pipes.runner.places import PREFIX, OwnFolder, sweep
 
 TYPES = Shipped()
@@ -69,5 +70,5 @@ def test_every_place_that_is_none_is_refused_with_its_remedy() -> None:
 def test_a_detector_whose_graph_needs_another_host_is_refused_when_it_is_described() -> None:
     plain = checked(graph().graph(), TYPES).plain()
     with pytest.raises(GraphError, match="nothing here can start a process on 'farm'"):
-        usable_graph("cam", plain, None)
-    assert usable_graph("cam", plain, None, {"low": "here"}).source == "det"
+        usable_graph("cam", plain, NodeFolder())
+    assert usable_graph("cam", plain, NodeFolder(), {"low": "here"}).source == "det"

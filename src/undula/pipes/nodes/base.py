@@ -34,6 +34,7 @@ import inspect
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_type_hints
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -129,6 +130,7 @@ class Node:
         packing: the parameter with which its frames are compressed.
         fresh: what `result` gives is not changed by the node afterwards, though it covers several
             frames: nobody needs a copy.
+        on_grid: it has `shape` and `snake`, parameters that a scan gives where `shape` is None.
         wanted: output ports that somebody takes; None: all. The others may be left out.
 
     Parameters are class attributes made by `parameter`. `clear` makes the state; it is called once
@@ -149,6 +151,7 @@ class Node:
     files: ClassVar[tuple[str, ...]] = ()
     packing: ClassVar[str] = ""
     fresh: ClassVar[bool] = False
+    on_grid: ClassVar[bool] = False
     declared: ClassVar[Mapping[str, FieldInfo]] = {}
     wanted: frozenset[str] | None = None
     graph_text: str = ""
@@ -310,7 +313,7 @@ class Node:
         return inspect.getdoc(cls) or ""
 
 
-_models: dict[type[Node], type[BaseModel]] = {}
+_models: WeakKeyDictionary[type[Node], type[BaseModel]] = WeakKeyDictionary()
 
 
 def _model(cls: type[Node]) -> type[BaseModel]:

@@ -32,21 +32,26 @@ VALUES = Port("values", "one number, or a row of them, (channels,)", ndim=None)
 MOST_PIXELS = 100_000_000
 
 
-def place_of(index: int, shape: tuple[int, ...], *, snake: bool) -> tuple[int, ...]:
+def place_of(
+    index: int, shape: tuple[int, ...], *, snake: bool | tuple[bool, ...]
+) -> tuple[int, ...]:
     """Where point `index` of a grid scan lies; the last axis is the fast one.
 
-    With `snake` every other row runs back, counted over all rows as scanspec and Bluesky do.
+    With `snake` every other row runs back, counted over all rows as scanspec and Bluesky do; it may
+    be said for each axis.
 
     >>> [place_of(index, (2, 3), snake=True) for index in (2, 3, 5)]
     [(0, 2), (1, 2), (1, 0)]
+    >>> place_of(6, (2, 2, 3), snake=(False, False, True)), place_of(6, (2, 2, 3), snake=True)
+    ((1, 0, 0), (1, 1, 0))
     """
     places = [int(at) for at in np.unravel_index(index, shape)]
-    if snake:
-        row = 0
-        for axis, length in enumerate(shape):
-            rows, row = row, row * length + places[axis]
-            if rows % 2:
-                places[axis] = length - 1 - places[axis]
+    turns = snake if isinstance(snake, tuple) else (snake,) * len(shape)
+    row = 0
+    for axis, (length, turn) in enumerate(zip(shape, turns, strict=False)):
+        rows, row = row, row * length + places[axis]
+        if turn and rows % 2:
+            places[axis] = length - 1 - places[axis]
     return tuple(places)
 
 
@@ -64,8 +69,9 @@ class GridMap(Node):
     """A map of a grid scan, filled by trigger: the order of points is known, no position needed.
 
     Point n of the scan is trigger n, from 0 on (or sequence number - 1 where frames know no
-    trigger). The last axis of `shape` is the fast one. A point that was taken again replaces the
-    first one. `gaps` counts the points before the last one measured that have no value.
+    trigger). In a scan the map has the grid of its points; `shape` is for another one, the fast
+    axis last, and must be given where no scan runs. A point that was taken again replaces the first
+    one. `gaps` counts the points before the last one measured that have no value.
     """
 
     name = "grid_map"
@@ -85,14 +91,21 @@ class GridMap(Node):
     fresh = True
     missing = "its point stays NaN and is counted in `gaps`; the others keep their places"
     masked = "a value that is NaN stays NaN and is no gap"
-    shape: tuple[int, ...] = parameter((10,), "points of each axis, the fast one last")
-    snake: bool = parameter(False, "every other row runs back")
+    on_grid = True
+    shape: tuple[int, ...] | None = parameter(
+        None, "points of each axis, the fast one last; none: those of the scan"
+    )
+    snake: bool | tuple[bool, ...] = parameter(
+        False, "every other row runs back; or for each axis whether it does"
+    )
 
     @classmethod
     def checked(cls, **parameters: Any) -> BaseModel:
         """The parameters with defaults. Raises: InputError, also for a shape that no map has."""
         values: Any = super().checked(**parameters)
         shape = values.shape
+        if shape is None:
+            return cast(BaseModel, values)
         if not 1 <= len(shape) <= 3 or min(shape) < 1 or math.prod(shape) > MOST_PIXELS:
             raise InputError(
                 f"a map of shape {shape} cannot be",
@@ -104,12 +117,14 @@ class GridMap(Node):
     @classmethod
     def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:
         """The map."""
-        return {"map": (*values.shape, *inputs["values"])} if "values" in inputs else {}
+        if values.shape is None or "values" not in inputs:
+            return {}
+        return {"map": (*values.shape, *inputs["values"])}
 
     @classmethod
     def misfits(cls, values: Any, inputs: Mapping[str, Shape], frames: int) -> Iterable[Misfit]:
         """Images in place of numbers, and more points than the map has."""
-        points = math.prod(values.shape)
+        points = math.inf if values.shape is None else math.prod(values.shape)
         if frames > points:
             what = f"{frames} frames come, and a map of {values.shape} has {points} points"
             yield "shape", what, "give it the points of the scan, the fast axis last"
@@ -129,6 +144,8 @@ class GridMap(Node):
 
     def accumulate(self, frame: Frame) -> None:
         """Put one point into its place."""
+        if self.shape is None:
+            raise InputError("the map has no shape", remedy="where no scan runs, give it one")
         values = np.asarray(frame.data, np.float64)
         point = frame.seq_num - 1 if frame.trigger is None else frame.trigger
         points = int(np.prod(self.shape))
@@ -159,7 +176,8 @@ class GridMap(Node):
 
     def largest_bytes(self, port: str) -> int:
         """Of as many points as there may be."""
-        return 8 * int(np.prod(self.shape)) if port == "missing" else 0
+        points = 0 if self.shape is None else int(np.prod(self.shape))
+        return 8 * points if port == "missing" else 0
 
 
 class Axis(BaseModel):

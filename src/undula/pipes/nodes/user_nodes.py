@@ -2,7 +2,9 @@
 
 In: a folder of Python files. Out: nodes by name, and for each file that cannot be used an error
 that names file and line. A file that was changed is read again; one that has a fault leaves the
-nodes of the others, and its own former ones, as they were.
+nodes of the others, and its own former ones, as they were. A graph holds what was read at its
+start (`as_read`), and its processes make their nodes of that text (`of_texts`), however often they
+are started anew: what is saved meanwhile is for the next start.
 
 A file may hold classes (see `base`), or a function of a frame's array, whose other arguments are
 its parameters:
@@ -21,7 +23,7 @@ import inspect
 import linecache
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -114,10 +116,11 @@ def _place(function: Callable[..., Any]) -> str:
 
 @dataclass(slots=True)
 class _File:
-    """A file as it was read: its stamp, its nodes, its fault."""
+    """A file as it was read: its stamp, its nodes, the text that they are of, its fault."""
 
     stamp: tuple[int, int]
     nodes: dict[str, type[Node]] = field(default_factory=dict)
+    text: str = ""
     fault: UndulaError | None = None
 
 
@@ -143,6 +146,43 @@ class NodeFolder(Mapping[str, type[Node]]):
             del self._files[gone]
         for path in paths:
             self._read(path)
+        self._name_all()
+        after = {name: cls for name, (_, cls) in self._nodes.items()}
+        return sorted(
+            name for name in before.keys() | after.keys() if before.get(name) is not after.get(name)
+        )
+
+    @classmethod
+    def of_texts(cls, texts: Mapping[str, str]) -> NodeFolder:
+        """Nodes of the texts of files, by their paths; the files themselves are not looked at.
+
+        Raises: ConfigError naming file and line.
+        """
+        made = cls()
+        for path, text in texts.items():
+            made._files[Path(path)] = _File((0, 0), nodes_of(Path(path), text), text)
+        made._name_all()
+        return made
+
+    def as_read(self) -> NodeFolder:
+        """All nodes as they were read last, whatever is read later."""
+        made = type(self)()
+        made._files, made._nodes = dict(self._files), dict(self._nodes)
+        made.faults = dict(self.faults)
+        return made
+
+    def texts(self, kinds: Iterable[str]) -> dict[str, str]:
+        """The texts of the files that these nodes are of, by path; the shipped ones have none."""
+        paths = {self._nodes[kind][0] for kind in kinds if kind in self._nodes}
+        return {str(path): self._files[path].text for path in sorted(paths)}
+
+    def faults_of(self, kinds: Iterable[str]) -> list[UndulaError]:
+        """What is wrong with the files that these nodes are of: their former versions are used."""
+        paths = {self._nodes[kind][0] for kind in kinds if kind in self._nodes}
+        return [self.faults[path] for path in sorted(paths) if path in self.faults]
+
+    def _name_all(self) -> None:
+        """Give each name to one node, and say which files cannot have theirs."""
         self._nodes, self.faults = {}, {}
         for path, file in self._files.items():
             if file.fault is not None:
@@ -157,10 +197,6 @@ class NodeFolder(Mapping[str, type[Node]]):
                     )
                 else:
                     self._nodes[name] = (path, cls)
-        after = {name: cls for name, (_, cls) in self._nodes.items()}
-        return sorted(
-            name for name in before.keys() | after.keys() if before.get(name) is not after.get(name)
-        )
 
     def _read(self, path: Path) -> None:
         try:
@@ -168,16 +204,21 @@ class NodeFolder(Mapping[str, type[Node]]):
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as exc:
             fault = ConfigError(f"{path} cannot be read: {exc}", remedy="check the file's mode")
-            self._files[path] = _File((0, 0), fault=fault)
+            former = self._files.get(path, _File((0, 0)))
+            self._files[path] = _File((0, 0), former.nodes, former.text, fault)
             return
         stamp = (info.st_mtime_ns, info.st_size)
         known = self._files.get(path)
         if known is not None and known.stamp == stamp:
             return
+        if known is not None and known.nodes and known.text == text:  # saved as it was
+            self._files[path] = _File(stamp, known.nodes, text)
+            return
         try:
-            self._files[path] = _File(stamp, nodes_of(path, text))
+            self._files[path] = _File(stamp, nodes_of(path, text), text)
         except UndulaError as fault:
-            self._files[path] = _File(stamp, known.nodes if known else {}, fault)
+            nodes, before = (known.nodes, known.text) if known else ({}, "")
+            self._files[path] = _File(stamp, nodes, before, fault)
 
     def __getitem__(self, name: str) -> type[Node]:
         return self._nodes[name][1] if name in self._nodes else self._shipped[name]
@@ -202,7 +243,8 @@ def nodes_of(path: Path, text: str) -> dict[str, type[Node]]:
     """
     module = ModuleType(f"{PREFIX}_{path.stem}")
     module.__file__ = str(path)
-    linecache.checkcache(str(path))
+    lines = text.splitlines(keepends=True)  # what is shown of an error, though the file is newer
+    linecache.cache[str(path)] = (len(text), None, lines, str(path))
     try:
         code = compile(ast.parse(text, str(path)), str(path), "exec")
         sys.modules[module.__name__] = module  # pydantic looks annotations up there
@@ -218,6 +260,14 @@ def nodes_of(path: Path, text: str) -> dict[str, type[Node]]:
         return {_named(cls, path): cls for cls in classes if not cls.__name__.startswith("_")}
     functions = [f for f in own if inspect.isfunction(f) and not f.__name__.startswith("_")]
     return {function.__name__: function_node(function) for function in functions}
+
+
+def own_texts(types: Mapping[str, Any], kinds: Iterable[str]) -> dict[str, str]:
+    """The texts of the files of the beamline's own among these nodes, by path.
+
+    Whoever makes nodes of them makes those that a graph was checked with.
+    """
+    return types.texts(kinds) if isinstance(types, NodeFolder) else {}
 
 
 def _named(cls: type[Node], path: Path) -> str:

@@ -16,11 +16,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from undula.core.errors import UndulaError
+from undula.pipes.errors import PipeError
 from undula.pipes.frame import Frame
 from undula.pipes.graph.model import EdgeSpec, Graph, NodeSpec
 from undula.pipes.intervals import IntervalSet
@@ -37,6 +39,8 @@ TURN_S = 0.01
 """A node lets the others of its process go on after so long."""
 SHOW_S = 0.5
 """A small picture of what a port gives is made so often at most."""
+FULL_BYTES = 256_000_000
+"""So much of one port is handed out in full to who asks for it."""
 VIEW_S = 0.1
 """A result that only viewers want, and that covers many frames, is made so often at most."""
 MakeOutlets = Callable[[NodeSpec, str, int], list[Sending]]
@@ -78,10 +82,13 @@ class NodeHost:
         self._held: deque[tuple[str, Frame, int]] = deque()
         self._last: Frame | None = None
         self._viewed_at = 0.0
+        self._behind = False
+        """Viewers have not had the result of the last frame."""
         self._blocked_since = 0.0
         self._stop_asked = False
         self._show_at: dict[str, float] = {}
-        self._images: dict[str, Any] = {}
+        self._latest: dict[str, Frame] = {}
+        self._unseen: set[str] = set()
 
     def begin(self, words: Mapping[str, Any]) -> None:
         """Let it work; a source goes on where the one before it was."""
@@ -97,7 +104,7 @@ class NodeHost:
 
     def begin_run(self, first: int) -> None:
         """Another run of a warm graph: frames before this number are not worked on any more."""
-        self._first = first
+        self._first, self._behind = first, False
         self.forget_frames(IntervalSet([(0, first)]))
         if self.source:
             self.making.begin_run(first)
@@ -231,7 +238,8 @@ class NodeHost:
         node = self.node
         if node.covers != "frame" and self._only_viewers and not last:
             now = time.monotonic()
-            if now - self._viewed_at < VIEW_S:
+            self._behind = now - self._viewed_at < VIEW_S
+            if self._behind:
                 return
             self._viewed_at = now
         while True:
@@ -244,10 +252,18 @@ class NodeHost:
             for port, value in results.items():
                 if any(edge.source_port == port for edge in self.out):
                     self._held.append((port, self._result_frame(frame, value), 0))
-                elif not self.out and self._shows_now(port):  # an end, e.g. a preview
-                    self._show(port, self._result_frame(frame, value))
+                elif not self.out and (self._shows_now(port) or self._is_own(value, frame)):
+                    self._show(port, self._result_frame(frame, value))  # an end, e.g. a preview
             if not node.queued or not results:
                 return
+
+    def _is_own(self, value: Any, frame: Frame) -> bool:
+        """Whether a result need not be copied to outlive the frame."""
+        changes = self.node.covers != "frame" and not self.node.fresh
+        return not (
+            isinstance(value, Frame) or changes
+            or np.may_share_memory(np.asarray(value), frame.data)
+        )  # fmt: skip
 
     def _result_frame(self, frame: Frame, value: Any) -> Frame:
         if isinstance(value, Frame):
@@ -463,7 +479,7 @@ class NodeHost:
         return found
 
     def _shows_now(self, port: str) -> bool:
-        return time.monotonic() >= self._show_at.get(port, 0.0)
+        return port not in self._unseen and time.monotonic() >= self._show_at.get(port, 0.0)
 
     def forget_frames(self, settled: IntervalSet) -> None:
         """These frames are settled on every edge: they are counted no more."""
@@ -472,17 +488,66 @@ class NodeHost:
         self.making.produced.remove(settled)
 
     def _show(self, port: str, frame: Frame) -> None:
-        """Keep a small picture of what was handed on, now and then."""
-        if self._shows_now(port):
-            self._show_at[port] = time.monotonic() + SHOW_S
-            shown = plain_image(frame)
-            if shown is not None:
-                self._images[f"{self.spec.name}.{port}"] = shown
+        """Keep what was handed on, to be looked at; of what lies in a slot a copy, now and then."""
+        if frame.slot >= 0:
+            if not self._shows_now(port):
+                return
+            frame = replace(frame, data=frame.data.copy(), slot=-1)
+        self._latest[port] = frame
+        self._unseen.add(port)
 
     def images(self) -> dict[str, Any]:
         """Small pictures of what was handed on since this was asked last, by NODE.PORT."""
-        images, self._images = self._images, {}
-        return images
+        self._catch_up()
+        found = {}
+        now = time.monotonic()
+        for port in [p for p in self._unseen if now >= self._show_at.get(p, 0.0)]:
+            self._unseen.remove(port)
+            self._show_at[port] = now + SHOW_S
+            shown = plain_image(self._latest[port])
+            if shown is not None:
+                found[f"{self.spec.name}.{port}"] = shown
+        return found
+
+    def _catch_up(self) -> None:
+        """No further frame may come: let viewers have the result of the last one."""
+        if not self._behind or self._last is None or self.ended or self._held:
+            return
+        self._behind = False
+        try:
+            self._results(self._last, last=True)
+        except Exception as exc:  # a node's own code may raise anything: it is counted and told
+            self._fail(exc, self._last.seq_num)
+
+    def write_latest(self, port: str, path: Path) -> None:
+        """Write what a port gave lately, in full, as a numpy file that replaces the one before.
+
+        Raises: PipeError when there is nothing, or too much.
+        """
+        end, frame = f"{self.spec.name}.{port}", self._latest.get(port)
+        if frame is None and self.out and all(edge.source_port != port for edge in self.out):
+            raise PipeError(
+                f"no edge takes {end}, so it is not made",
+                remedy=f"give it one, e.g. {end} -> view: latest, to a preview",
+            )
+        if frame is None:
+            raise PipeError(
+                f"nothing came from {end} since the graph began", remedy="take a frame first"
+            )
+        if frame.compression != "none":
+            raise PipeError(
+                f"what comes from {end} is compressed", remedy="look at the node before it"
+            )
+        if frame.data.nbytes > FULL_BYTES:
+            raise PipeError(
+                f"{end} gives {frame.data.nbytes / 1e6:.4g} MB, and {FULL_BYTES / 1e6:.4g} MB at "
+                "most are handed out in full",
+                remedy="let binning or roi make less of it, or read it from the run's data",
+            )
+        temporary = path.with_suffix(".tmp")
+        with temporary.open("wb") as file:
+            np.save(file, frame.data, allow_pickle=False)
+        temporary.replace(path)
 
     def depths(self) -> dict[str, int]:
         """Frames not yet confirmed, by the edge's name."""

@@ -67,12 +67,13 @@ class Placement(Protocol):
 
     - `sites` names each host as graphs do, with an address that all the others reach, and a folder
       with its keys; each host knows the others' keys by the same names.
-    - `start` runs `serve(line)` there, in a process of its own, with the same version of Undula and
-      the same user nodes. The line carries JSON lines both ways, in order, and must end on our side
-      when the process or its host dies: that is how the runner knows. When it ends on their side,
-      `serve` returns: nothing is left behind of a runner that died.
+    - `start` runs `serve(line)` there, in a process of its own, with the same version of Undula;
+      the beamline's own nodes come as text on the line. The line carries JSON lines both ways, in
+      order, and must end on our side when the process or its host dies: that is how the runner
+      knows. When it ends on their side, `serve` returns: nothing is left behind of a runner that
+      died.
     - The line never lets the runner wait (`kept_bytes` of `Line`): a node that hangs is killed.
-    - A path that the runner names (folder, user nodes) must mean the same there; edges between
+    - A path that the runner names (folder, spill) must mean the same there; edges between
       nodes of one host use Unix sockets in `folder`, all others ZeroMQ, on a port of `Site.ports`.
     - Frames never go through the placement.
     """

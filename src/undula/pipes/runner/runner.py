@@ -27,6 +27,7 @@ from undula.pipes.graph.model import Graph
 from undula.pipes.intervals import packed
 from undula.pipes.ledger import Edge, EdgeLedger, Report
 from undula.pipes.link.slab import PAGE, SpillSlab
+from undula.pipes.nodes.user_nodes import own_texts
 from undula.pipes.runner.channels import Channels
 from undula.pipes.runner.follows import Follows
 from undula.pipes.runner.indices import TriggerIndices
@@ -62,10 +63,10 @@ class Runner:
 
     Args:
         graph: that was checked.
-        types: classes of nodes by name: to know what each passes on one by one.
+        types: classes of nodes by name: to know what each passes on one by one, and which text the
+            beamline's own nodes are of.
         folder: for sockets; a temporary one by default, which goes with this process.
         spill: folder for frames that a policy may put on disk, where their node says none.
-        nodes: the beamline's folder of nodes.
         placement: where processes run; on this host by default.
     Raises: GraphError when the graph names a host that the placement does not reach.
     """
@@ -77,7 +78,6 @@ class Runner:
         *,
         folder: Path | None = None,
         spill: Path | None = None,
-        nodes: Path | None = None,
         placement: Placement | None = None,
     ) -> None:
         self._placement: Placement = placement or LocalPlacement()
@@ -91,7 +91,7 @@ class Runner:
         self._temporary = None if folder else OwnFolder()
         self._folder = folder or (self._temporary.path if self._temporary else Path())
         self._spill = spill or SPILL
-        self._nodes = None if nodes is None else str(nodes)
+        self._nodes = own_texts(types, [node.kind for node in graph.nodes.values()])
         self._processes: dict[str, Process] = {}
         self.channels = {n for n, node in graph.nodes.items() if node.kind == "channel"}
         self._where = {n: process for process, nodes in graph.processes().items() for n in nodes}
@@ -497,6 +497,19 @@ class Runner:
         """Let a node forget what it has accumulated; a file begins anew. Raises: PipeError."""
         self._ask(node, do="clear")
 
+    def write_latest(self, node: str, port: str, path: Path | None = None) -> Path:
+        """Write what a port gave lately into a numpy file, in full.
+
+        Args:
+            path: of the file; None: beside the sockets of the graph, as long as it runs.
+        Returns: its path. Raises: PipeError.
+        """
+        if node in self.channels:
+            raise PipeError(f"{node} gives nothing", remedy="ask the node before it")
+        path = path or self._folder / f"{node}.{port}.npy"
+        self._ask(node, do="write", port=port, path=str(path))
+        return path
+
     def _ask(self, node: str, **words: Any) -> None:
         self._asking = number = next(_asks)
         asked: Process | None = None
@@ -515,9 +528,10 @@ class Runner:
             why = self._failed or (
                 f"the process of {node} has ended" if given_up else f"{node} did not answer"
             )
+            what, _, remedy = (why if unanswered else self._answer).partition(". Remedy: ")
             raise PipeError(
-                why if unanswered else self._answer,
-                remedy="see the parameters of this node, `undula pipes show`",
+                what,
+                remedy=remedy.rstrip(".") or "see its state: undula pipes top",
                 where=node,
             )
 

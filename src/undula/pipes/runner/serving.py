@@ -24,7 +24,7 @@ def serve(line: Line) -> int:
     if words is None:
         return 0
     try:
-        types = NodeFolder(Path(words["nodes"]) if words["nodes"] else None)
+        types = NodeFolder.of_texts(words["nodes"])
         graph = checked(read_graph(words["graph"]), types)
         worker = Worker(
             graph, words["process"], Path(words["folder"]), types, line,

@@ -327,6 +327,8 @@ class Worker:
             self.hosts[name].trigger(words["number"], words["index"])
         elif what == "clear":
             self.hosts[name].node.clear()
+        elif what == "write":
+            self.hosts[name].write_latest(words["port"], Path(words["path"]))
 
     def _tell_safe(self) -> None:
         for name, host in self.hosts.items():
@@ -374,7 +376,7 @@ class Worker:
                 if changes:
                     ledgers += [[edge, changes] for edge in edges]
         told = repr((nodes, depths, over))
-        if told != self._told or ledgers or asked:
+        if told != self._told or ledgers or images or asked:
             self._line.say(
                 nodes=nodes, ledgers=ledgers, depths=depths, images=images, over=over, asked=asked
             )

@@ -11,7 +11,7 @@ import pytest
 
 from undula.core.errors import ConfigError, InputError
 from undula.pipes.frame import Frame
-from undula.pipes.nodes.user_nodes import NodeFolder, fault_in, function_node
+from undula.pipes.nodes.user_nodes import NodeFolder, fault_in, function_node, own_texts
 
 BRIGHT = '''"""Nodes of this beamline."""
 
@@ -156,3 +156,25 @@ def test_a_function_without_an_array_is_no_node() -> None:
 
     with pytest.raises(ConfigError, match="takes no array"):
         function_node(wrong)
+
+
+def test_a_graph_keeps_what_was_read_and_its_processes_make_the_same_of_the_text(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path / "mine.py", "def mine(image):\n    return 1\n")
+    nodes = NodeFolder(tmp_path)
+    kept = nodes.as_read()
+    write(tmp_path / "mine.py", "def mine(image):\n    return 2\n")
+    assert nodes.refresh() == ["mine"]
+    write(tmp_path / "mine.py", "def mine(image):\n    return 2\n")
+    assert nodes.refresh() == [], "saved as it was"
+    made = NodeFolder.of_texts(own_texts(kept, ["mine", "roi"]))
+    for folder, value in ((kept, 1), (made, 1), (nodes, 2)):
+        node = folder["mine"]()
+        node.accumulate(Frame(1, np.zeros(1)))
+        assert node.result() == {"result": value}
+    assert own_texts(kept, ["roi"]) == own_texts({}, ["mine"]) == {}
+    write(tmp_path / "mine.py", "def mine(:\n")
+    nodes.refresh()
+    assert [fault.where for fault in nodes.faults_of(["mine"])] == [f"{tmp_path / 'mine.py'}:1"]
+    assert nodes.texts(["mine"]) == {str(tmp_path / "mine.py"): "def mine(image):\n    return 2\n"}
