@@ -26,6 +26,8 @@ from undula.messages import (
     DeviceTable,
     DeviceValues,
     FileEvent,
+    GraphAnswered,
+    GraphAsked,
     GraphOpened,
     GraphTold,
     ItemFinished,
@@ -152,6 +154,14 @@ PIPES_OPENED = Endpoint(
     "pipes/opened", GraphOpened, "stream", "graphs that commands began to run", maxlen=200,
     writers=("service", "client"),
 )  # fmt: skip
+PIPES_ASKED = Endpoint(
+    "pipes/{name}/asked", GraphAsked, "send", "asked of the command that runs a graph",
+    readers=("service", "client"),
+)  # fmt: skip
+PIPES_ANSWERED = Endpoint(
+    "pipes/{name}/answered", GraphAnswered, "latest", "what became of it",
+    readers=("service", "client"), writers=("service", "client"),
+)  # fmt: skip
 ALARMS = Endpoint("alarms", AlarmTable, "latest", "alarms that last or that nobody has seen")
 METADATA = Endpoint("metadata", BeamlineMetadata, "latest", "metadata that every further run has")
 CONFIG_STATUS = Endpoint(
@@ -207,7 +217,7 @@ ENGINE_MOTOR = Endpoint(
     readers=("service",), writers=_CLIENTS,
 )  # fmt: skip
 ENGINE_PIPES = Endpoint(
-    "requests/engine/pipes", PipesRequest, "request", "graphs of detectors, and their parameters",
+    "requests/engine/pipes", PipesRequest, "request", "graphs, and parameters of their nodes",
     readers=("service",), writers=_CLIENTS,
 )  # fmt: skip
 ENGINE_PLANS = Endpoint(

@@ -1,25 +1,28 @@
 """What a command that runs a graph says of it on the bus, so that everybody sees it.
 
 In: the runner, as often as it likes. Out: the graph under `pipes/NAME/status`, again every second
-while the command lives, so that one that was killed is known for gone. Without a beamline that is
-up nothing is said. The bus may go away: the graph does not wait for it.
+while the command lives, so that one that was killed is known for gone; and answers to what the
+engine asks of the graph for somebody else. Without a beamline that is up nothing is said. The bus
+may go away: the graph does not wait for it.
 """
 
 from __future__ import annotations
 
 import os
+import queue
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from undula.bus.endpoints import PIPES_OPENED, PIPES_STATUS
+from undula.bus.endpoints import PIPES_ANSWERED, PIPES_ASKED, PIPES_OPENED, PIPES_STATUS
 from undula.core.clock import now
 from undula.core.errors import UndulaError
 from undula.core.log import get_logger
-from undula.messages import GraphOpened, GraphTold
+from undula.messages import ErrorReport, GraphAnswered, GraphAsked, GraphOpened, GraphTold
 
 if TYPE_CHECKING:
-    from undula.bus.ports import Connector
+    from undula.bus.ports import Connector, Subscription
     from undula.client.client import Client
 
 EVERY_S = 1.0
@@ -43,6 +46,9 @@ class GraphVoice:
         self._next = 0.0
         self._news, self._closing = threading.Event(), threading.Event()
         self._silent = False
+        self._asked: queue.SimpleQueue[GraphAsked] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[GraphAnswered] = queue.SimpleQueue()
+        self._listening: Subscription | None = None
         self._thread = threading.Thread(target=self._work, name="graph-voice", daemon=True)
         self._thread.start()
 
@@ -51,9 +57,35 @@ class GraphVoice:
         if not at_once and time.monotonic() < self._next:
             return
         self._next = time.monotonic() + TELL_S
-        fields = {"by": self._by, "every_s": EVERY_S}
+        fields = {"by": self._by, "every_s": EVERY_S, "answers": self._listening is not None}
         self._latest = runner.told(self.name).model_copy(update=fields)
         self._news.set()
+
+    def listen(self, wake: Callable[[], object]) -> None:
+        """From now on somebody will `answer`; `wake` is called, on another thread, when to."""
+
+        def hear(asked: GraphAsked) -> None:
+            self._asked.put(asked)
+            wake()
+
+        self._listening = self._connector.subscribe(PIPES_ASKED, hear, name=self.name)
+
+    def answer(self, does: Callable[[GraphAsked], dict[str, Any]]) -> None:
+        """Do what was asked since, here and now."""
+        while not self._asked.empty():
+            asked = self._asked.get_nowait()
+            try:
+                answered = GraphAnswered(ask_id=asked.ask_id, result=does(asked))
+            except UndulaError as error:
+                answered = GraphAnswered(ask_id=asked.ask_id, error=ErrorReport.of(error))
+            self._answers.put(answered)
+            self._news.set()
+
+    def deafen(self) -> None:
+        """Nothing is done any more; behind this `wake` is not called."""
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
 
     def close(self) -> None:
         """Say the last word, and no more."""
@@ -69,11 +101,16 @@ class GraphVoice:
             self._news.wait(EVERY_S)
             ends = self._closing.is_set()
             self._news.clear()
+            while not self._answers.empty():
+                self._say_answer(self._answers.get_nowait())
             told = self._latest
             if told is not None:
                 self._put(told.model_copy(update={"time": now()}))
             if ends:
                 return
+
+    def _say_answer(self, answered: GraphAnswered) -> None:
+        self._try(lambda: self._connector.put(PIPES_ANSWERED, answered, name=self.name))
 
     def _put(self, told: GraphTold) -> None:
         self._try(lambda: self._connector.put(PIPES_STATUS, told, name=self.name))

@@ -107,13 +107,17 @@ class NodeView:
         """Let it forget all frames so far: sums, maps, histograms begin anew."""
         self._graph.clear(self._name)
 
-    def result(self, port: str | None = None) -> Any:
+    def result(self, port: str | None = None, *, full: bool = False) -> Any:
         """What it gave lately: a number or an array, of images at most 64 points a side.
 
         Args:
             port: of its outputs; None: the only one that gave something, or all in a dict.
-        Raises: InputError when nothing was heard of it yet.
+            full: all pixels, by a file on the beamline's host and not by the bus; at most 256 MB.
+                Of a node with several outputs `port` must then be given.
+        Raises: InputError, PipeError when nothing was heard of it yet, or it is too large.
         """
+        if full:
+            return self._graph.whole(self._name, port or "")
         images = self._graph.images
         found = {name.partition(".")[2]: data for name, data in images.items()
                  if name.partition(".")[0] == self._name}  # fmt: skip

@@ -52,10 +52,10 @@ class PipesOfGraph:
             )
         return found
 
-    def _of_command(self) -> GraphTold | None:
-        """What a command says that runs it; None for the graph of a device."""
+    def _silent_command(self) -> GraphTold | None:
+        """What a command says that runs it and answers no questions; None of any other graph."""
         told = self.heard
-        return told if told is not None and told.by else None
+        return told if told is not None and told.by and not told.answers else None
 
     def _ask(self, action: str, **fields: Any) -> dict[str, Any]:
         return self._client.link.ask(
@@ -65,7 +65,7 @@ class PipesOfGraph:
     @property
     def nodes(self) -> dict[str, Any]:
         """Each node: `kind`, `help`, `outputs`, `parameters`. Raises: InputError."""
-        told = self._of_command()
+        told = self._silent_command()
         if told is not None:
             return {n.name: _as_told(n) for n in told.nodes}
         return dict(self._ask("show")["nodes"])
@@ -97,21 +97,17 @@ class PipesOfGraph:
         Returns: `changed`, each parameter before and now; `runs`, False when it holds from the next
         start of the graph on. Raises: InputError, PipeError, AccessError, BusyError.
         """
-        self._changeable()
         return self._ask("set", node=node, parameters=dict(parameters))
-
-    def _changeable(self) -> None:
-        told = self._of_command()
-        if told is not None:
-            raise InputError(
-                f"{self.name} is run by {told.by}, which alone can change it",
-                remedy="stop it, change its file, and run it again",
-            )
 
     def clear(self, node: str) -> None:
         """Let a node forget all frames so far."""
-        self._changeable()
         self._ask("clear", node=node)
+
+    def whole(self, node: str, port: str) -> Any:
+        """What a port gave last, in full; see `NodeView.result`."""
+        import numpy as np
+
+        return np.load(self._ask("result", node=node, port=port)["path"], allow_pickle=False)
 
     @property
     def images(self) -> dict[str, Any]:

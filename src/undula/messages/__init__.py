@@ -28,7 +28,15 @@ from undula.messages.metadata import (
     MetadataRequest,
 )
 from undula.messages.notes import RunNote, RunNoted, RunNotesRequest
-from undula.messages.pipes import GraphOpened, GraphTold, PipeEdge, PipeImage, PipeNode
+from undula.messages.pipes import (
+    GraphAnswered,
+    GraphAsked,
+    GraphOpened,
+    GraphTold,
+    PipeEdge,
+    PipeImage,
+    PipeNode,
+)
 from undula.messages.plans import (
     ArgumentInfo,
     HookInfo,
@@ -102,6 +110,8 @@ __all__ = [
     "FileState",
     "FitParameter",
     "FitResult",
+    "GraphAnswered",
+    "GraphAsked",
     "GraphOpened",
     "GraphTold",
     "HookInfo",

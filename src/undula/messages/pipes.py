@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from undula.messages.base import Event
+from undula.messages.errors import ErrorReport
 
 
 class PipeNode(Event):
@@ -59,6 +60,9 @@ class GraphTold(Event):
     every_s: float | None = Field(
         default=None, description="it is said so often while it runs; None: when something is new"
     )
+    answers: bool = Field(
+        default=False, description="who runs it does what is asked at pipes/NAME/asked"
+    )
     state: str = Field(description="of the whole graph, as of a node")
     nodes: list[PipeNode] = Field(description="in the order of the flow")
     edges: list[PipeEdge] = Field(description="in the order of the graph")
@@ -83,3 +87,26 @@ class GraphOpened(Event):
     name: str = Field(description="where it tells: pipes/NAME/status")
     by: str = Field(description="who runs it")
     time: float = Field(description="host time, UTC epoch s")
+
+
+class GraphAsked(Event):
+    """The engine asks a command something about the graph that it runs, for who may."""
+
+    tag: ClassVar[str] = "graph_asked"
+
+    ask_id: str = Field(description="of the request")
+    action: str = Field(description="show, set, clear, result")
+    node: str = Field(default="", description="not for show")
+    port: str = Field(default="", description="for result")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="for set, by name")
+    user: str = Field(description="who asked the engine")
+
+
+class GraphAnswered(Event):
+    """What became of it."""
+
+    tag: ClassVar[str] = "graph_answered"
+
+    ask_id: str = Field(description="of the request")
+    result: dict[str, Any] = Field(default_factory=dict, description="as of a graph of a detector")
+    error: ErrorReport | None = Field(default=None, description="why it was not done")

@@ -137,13 +137,14 @@ class MotorRequest(Request):
 
 
 class PipesRequest(Request):
-    """Look at the graphs of detectors, or change what a node does."""
+    """Look at graphs, of detectors and of commands, or change what a node does."""
 
     tag: ClassVar[str] = "pipes_request"
 
-    action: Literal["list", "show", "set", "clear"] = Field(description="what is asked")
-    graph: str = Field(default="", description="device that has the graph; not for list")
-    node: str = Field(default="", description="for set and clear")
+    action: Literal["list", "show", "set", "clear", "result"] = Field(description="what is asked")
+    graph: str = Field(default="", description="device that has it, or name; not for list")
+    node: str = Field(default="", description="for set, clear and result")
+    port: str = Field(default="", description="for result: which of its outputs")
     parameters: dict[str, Any] = Field(
         default_factory=dict,
         description="for set: by name; `rois.beam.x` is a part of a parameter that has parts",

@@ -56,6 +56,7 @@ RIGHTS: dict[str, Right] = {
         Right("plans", _SEE, "listing plans and hooks"),
         Right("pipes list", _SEE, "listing graphs"),
         Right("pipes show", _SEE, "looking at a graph"),
+        Right("pipes result", _SEE, "looking at what a node gave"),
         Right("pipes set", _USE, "changing a graph"),
         Right("pipes clear", _USE, "letting a node forget"),
         Right("read", _SEE, "reading devices"),

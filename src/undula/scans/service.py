@@ -318,8 +318,13 @@ class EngineService:
                 self._answer, request, lambda: self.configuration.answer(request)
             )
         elif isinstance(request, PipesRequest):
-            pool = self._piping if request.action in ("set", "clear") else self._pool
-            pool.submit(self._answer, request, lambda: answer_pipes(request, self._devices))
+            shows = request.action == "show" and request.graph in self._devices.names()
+            pool = self._pool if shows or request.action == "list" else self._piping
+            pool.submit(
+                self._answer,
+                request,
+                lambda: answer_pipes(request, self._devices, self._connector),
+            )
         elif isinstance(request, PlansRequest):
             self._checks.submit(self._answer, request, lambda: self._list_plans(request))
         elif (work := self._quick(request)) is not None:

@@ -6,7 +6,7 @@ In: a page. Out: steps; a `Player` types them at real terminals and real command
 - `ipythonconsole` blocks: `In [1]: LINE`, `   ...: MORE`, then what it shows; what stands behind
   `In [1] <terminal:ben>:` is typed by Ben at a terminal of his own; `^C` presses Ctrl-C once what
   stands above it is seen; `exit` leaves;
-- `python` blocks that begin with `# ~/PATH`: a file, written there.
+- `python` and `yaml` blocks that begin with `# ~/PATH`: a file, written there.
 
 In what a line shows `...` stands for anything in its line, and alone for any lines; blank lines and
 the numbers of `In` and `Out` do not count. A line that shows nothing has to show nothing.
@@ -24,7 +24,8 @@ from pathlib import Path
 from undula.core.clock import Deadline
 from undula.testing.terminal import CTRL_C, PtyPerson
 
-LANGUAGES = ("console", "ipythonconsole", "python")
+FILES = ("python", "yaml")
+LANGUAGES = ("console", "ipythonconsole", *FILES)
 SIZE = (50, 240)
 _BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^ *```$", re.M | re.S)
 _CELL = re.compile(r"In \[(\d+)\](?: <terminal:(\w+)>)?: ?(.*)")
@@ -66,7 +67,7 @@ def steps_of(page: Path) -> list[Step]:
         lines = [line.removeprefix(indent) for line in body.splitlines()]
         if language not in LANGUAGES:
             raise ValueError(f"{page.name}, line {first - 1}: no player for {language}")
-        if language == "python":
+        if language in FILES:
             found.append(_file(lines, f"{page.name}, line {first}"))
         else:
             found += _typed(lines, language, page.name, first)

@@ -17,7 +17,7 @@ import pytest
 
 from undula.cli.main import main
 from undula.client import Client
-from undula.core.errors import InputError
+from undula.core.errors import InputError, UndulaError
 from undula.messages import GraphTold
 from undula.testing.beamline import local_beamline
 
@@ -93,8 +93,20 @@ def test_a_graph_of_a_command_is_seen_by_all_until_it_ends(client: Client, tmp_p
         live = client.pipes["live"]
         assert 0 <= live["low"].result("count") <= 256
         assert live["low"].low == 5
-        with pytest.raises(InputError, match=r"a command of .* which alone can change it"):
-            live["low"].low = 6
+        live["low"].low = 6
+        assert live["low"].parameters["low"] == 6
+        assert "pixels inside the window" in repr(live["low"]), "it says what its parameters mean"
+        assert "live: low.low is 7.0, was 6.0" in said(client, "set", "live", "low.low", "7")
+        assert "did you mean low" in said(client, "set", "live", "low.lwo", "1", code=2)
+        assert "has nothing to forget" in said(client, "clear", "live", "det", code=2)
+        live["low"].clear()
+        whole = live["det"].result(full=True)
+        assert (whole.shape, whole.dtype.kind) == ((16, 16), "u")
+        assert live["low"].result("count", full=True).shape == ()
+        with pytest.raises(UndulaError, match=r"no edge takes low.frames, so it is not made"):
+            live["low"].result("frames", full=True)
+        with pytest.raises(InputError, match="low has 2 outputs"):
+            live["low"].result(full=True)
         (top,) = json.loads(said(client, "top", "--json"))
         assert top["name"] == "live"
         assert top["by"].startswith("a command of")
@@ -104,6 +116,10 @@ def test_a_graph_of_a_command_is_seen_by_all_until_it_ends(client: Client, tmp_p
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
     assert list(client.pipes) == ["cam"]
+    assert client.paths is not None
+    assert not list(client.paths.pipes.glob("*.npy"))
+    with pytest.raises(InputError, match="there is no graph 'live'"):
+        live["low"].low = 8
 
 
 def test_a_command_that_was_killed_is_known_for_gone(client: Client, tmp_path: Path) -> None:
@@ -117,11 +133,18 @@ def test_a_command_that_was_killed_is_known_for_gone(client: Client, tmp_path: P
 
 
 def test_a_parameter_is_set_from_the_command_line(client: Client) -> None:
+    with pytest.raises(InputError, match="its graph does not run"):
+        client.pipes["cam"]["det"].result(full=True)
     assert "it holds from its start on" in said(client, "set", "cam", "low.low", "1000")
     run = client.run_plan("count", num=2, detectors=["cam"]).run
     assert run is not None
     assert not np.asarray(run.data["cam_low_count"]).any()
     assert "cam: low.low is 1.0, was 1000.0" in said(client, "set", "cam", "low.low", "1")
+    run = client.run_plan("count", num=2, detectors=["cam"]).run
+    assert run is not None
+    whole = client.pipes["cam"]["det"].result(full=True)
+    count = client.pipes["cam"]["low"].result("count", full=True)
+    assert int(count) == (whole >= 1).sum() == run.data["cam_low_count"][-1]
     refused = said(client, "set", "cam", "low.lwo", "1", code=2)
     assert "did you mean low" in refused
     assert "nothing to forget" in said(client, "clear", "cam", "det", code=2)
