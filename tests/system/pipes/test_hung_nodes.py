@@ -78,7 +78,7 @@ def test_a_node_that_does_not_listen_makes_nobody_wait_and_is_killed_at_last(
     nodes: Path,
 ) -> None:
     types, here = NodeFolder(nodes), LocalPlacement(kept_bytes=20_000)
-    with Runner(graph(types), types, nodes=nodes, placement=here) as runner:
+    with Runner(graph(types), types, placement=here) as runner:
         runner.begin(triggered=True)
         runner.trigger("det")
         flow_until(runner, (nodes / "hung").exists, "the node does not hang")
