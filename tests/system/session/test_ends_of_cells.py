@@ -84,3 +84,19 @@ def test_ctrl_c_takes_a_scan_that_waits_out_of_the_queue_and_ends_its_loop(
     anna.see("still here")
     assert not client.queue.list().waiting
     assert numbers(client) - before <= set(blocks.run_numbers)
+
+
+def test_a_cell_that_prints_for_ever_is_interrupted_and_harms_no_other_terminal(
+    sit_down: SitDown,
+) -> None:
+    anna, ben = sit_down("anna"), sit_down("ben")
+    ben.type("half = 6 ")
+    anna.enter("while True: print('for ever', 'y' * 60, flush=True)")
+    anna.type("\r")
+    ben.see("for ever y")
+    anna.see("for ever y")
+    anna.type(CTRL_C)
+    anna.see("KeyboardInterrupt")
+    ben.see("KeyboardInterrupt")
+    ben.type("* 7; half\r")
+    ben.see(r"Out\[\d+\]: 42")

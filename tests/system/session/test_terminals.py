@@ -8,6 +8,8 @@ import signal
 import stat
 from collections.abc import Callable
 
+from jupyter_client.blocking.client import BlockingKernelClient
+
 from undula.session.bridge.log import read_log
 from undula.session.kernel.places import KernelPlaces
 from undula.testing.beamline import LocalBeamline
@@ -168,3 +170,31 @@ def test_the_sockets_are_the_groups_only(prompt: LocalBeamline) -> None:
     assert stat.S_IMODE(places.folder.stat().st_mode) == 0o2770
     for path in places.folder.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) & 0o007 == 0, path
+
+
+def test_a_killed_terminal_leaves_nothing_in_the_kernel(
+    sit_down: SitDown, prompt: LocalBeamline
+) -> None:
+    connection = str(KernelPlaces.of(prompt.paths).connection)
+    client = BlockingKernelClient(connection_file=connection)
+    client.load_connection_file()
+    client.start_channels()
+
+    def subshells() -> int:
+        client.control_channel.send(client.session.msg("list_subshell_request", {}))
+        reply = client.control_channel.get_msg(timeout=60)
+        return len(reply["content"]["subshell_id"])
+
+    try:
+        anna = sit_down("anna")  # in a subshell of its own it asks for the number of its line
+        before = subshells()
+        people = [sit_down(name) for name in ("ben", "eva")]
+        assert subshells() == before + 2
+        people[0].close()  # kills it
+        people[1].type(CTRL_D)
+        people[1].leave()
+        until(lambda: subshells() == before, "what they used stays")
+        anna.enter("'a' + 'live'")
+        anna.see("alive")
+    finally:
+        client.stop_channels()

@@ -26,19 +26,21 @@ from undula.core.procs import ProcessId
 from undula.session.commands import Shell
 from undula.session.in_words import show_in_words
 from undula.session.kernel.app_names import PROGRESS_MESSAGE, RUNS_MESSAGE, TAKE_BACK
-from undula.session.kernel.guard import GuardedKernel, Speakers
+from undula.session.kernel.guard import Speakers
+from undula.session.kernel.out import SteadyStream
+from undula.session.kernel.subshells import OwnedSubshells
 from undula.session.planning.files import watch as watch_plans
 from undula.session.shell import IN_ONE_LINE, error_text
 
 
-class SharedKernel(GuardedKernel):
+class SharedKernel(OwnedSubshells):
     """An IPython kernel whose cells belong to many people."""
 
     implementation = "undula"
     banner = "Undula"
 
     control_msg_types: ClassVar[list[str]] = [
-        *GuardedKernel.control_msg_types,
+        *OwnedSubshells.control_msg_types,
         TAKE_BACK,
     ]
 
@@ -155,6 +157,7 @@ def make_app(
     names = Shell(client, plot, leave_when_paused=True)
     config = Config()
     config.IPKernelApp.connection_file = str(connection)
+    config.IPKernelApp.outstream_class = f"{SteadyStream.__module__}.{SteadyStream.__name__}"
     config.InteractiveShell.autocall = 0
     config.IPCompleter.use_jedi = False  # it guesses from source; names are looked at as they are
     config.InteractiveShell.colors = "nocolor"
@@ -165,6 +168,7 @@ def make_app(
     kernel = app.kernel
     kernel.speakers = speakers
     names.show_progress = lambda text: kernel.tell(PROGRESS_MESSAGE, {"text": text})
+    names.prompt.live_in(app.shell.user_ns)
     watch_plans(names.prompt.folder, app.shell)
     if fault := names.live_in(app.shell, shared=True):
         get_logger().error("startup_failed", error=fault)

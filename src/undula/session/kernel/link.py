@@ -67,6 +67,7 @@ class KernelLink:
         self._iopub.reconnect_ivl = 20
         self._iopub.connect(f"{base}{info['iopub_port']}")
         self._waiting: dict[str, asyncio.Future[Message]] = {}
+        self.me = _this_process()
         self._tasks: list[asyncio.Task[None]] = []
         self._subshell: str | None = None
         self._opening = asyncio.Lock()
@@ -178,6 +179,7 @@ class KernelLink:
     async def _receive(self, made: Any, take: Callable[[Message], None]) -> None:
         while True:
             frames = await made.recv_multipart()
+            await asyncio.sleep(0)  # where there is always a next one, keys are read all the same
             try:
                 _, rest = self.session.feed_identities(frames)
                 message = self.session.deserialize(rest)
@@ -267,7 +269,11 @@ class KernelLink:
         async with self._opening:
             if self._subshell is None:
                 reply = await self.request(
-                    "create_subshell_request", {}, on="control", timeout_s=SUBSHELL_TIMEOUT_S
+                    "create_subshell_request",
+                    {},
+                    on="control",
+                    metadata={"undula": self.me},
+                    timeout_s=SUBSHELL_TIMEOUT_S,
                 )
                 self._subshell = str(reply["subshell_id"])
             return self._subshell
@@ -293,6 +299,12 @@ class KernelLink:
         """The answer to a question of a cell."""
         message = self.session.msg("input_reply", {"value": text}, parent=question)
         _send(self._stdin, self.session.serialize(message))
+
+
+def _this_process() -> dict[str, int]:
+    """For whom the kernel does something: it ends with this process."""
+    me = ProcessId.of(os.getpid())
+    return {"pid": me.pid, "ticks": me.ticks} if me is not None else {}
 
 
 def _maker(message: Message) -> int:

@@ -7,7 +7,6 @@ runs, or clears the line; Ctrl-D leaves, and the prompt goes on without this ter
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import signal
 import sys
@@ -28,7 +27,6 @@ from prompt_toolkit.output import ColorDepth
 
 from undula.core.errors import UndulaError
 from undula.core.faults import reached
-from undula.core.procs import ProcessId
 from undula.session.bridge.hiding import hidden
 from undula.session.kernel.app_names import TAKE_BACK
 from undula.session.kernel.link import KernelDiedError, KernelLink, Message
@@ -107,8 +105,6 @@ class Front:
         self._tasks: set[asyncio.Task[None]] = set()
         self._unwanted: set[str] = set()
         self._unsaid = ""
-        me = ProcessId.of(os.getpid())
-        self._me = {"pid": me.pid, "ticks": me.ticks} if me is not None else {}
         self._app: Application[str] | None = None
         self._check = TransformerManager()
         self._session: PromptSession[str] = PromptSession(
@@ -218,7 +214,7 @@ class Front:
             "allow_stdin": True,
             "stop_on_error": False,
         }
-        metadata = {"undula": {"token": self._token(), **self._me}}
+        metadata = {"undula": {"token": self._token(), **self.link.me}}
         try:
             identity, reply = self.link.post(
                 "execute_request", content, header=header, metadata=metadata
