@@ -11,6 +11,7 @@ import asyncio
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -45,9 +46,10 @@ Inject = Callable[[str, Author, Role], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one peer may ask at once, and all of them together."""
+    """What one connection may ask at once, one process with all of its own, and all together."""
 
     open_requests: int = 64
+    of_one_process: int = 256
     all_open_requests: int = 2000
     threads_of_one: int = 4
     threads: int = 32
@@ -111,6 +113,7 @@ class RpcServer:
         self._admission = Admission(folder)
         self._guests: dict[Connection, _Guest] = {}
         self._open_requests = 0
+        self._of_processes: Counter[tuple[int, int]] = Counter()
         self._pool: ThreadPoolExecutor | None = None
         self._sockets: _Sockets | None = None
         verbs.add("rpc", _About(self))
@@ -227,11 +230,15 @@ class RpcServer:
             self._guests[connection] = guest
         guest.open_requests += 1
         self._open_requests += 1
+        self._of_processes[peer.uid, peer.pid] += 1
         try:
             reply = await answer(payload, peer, connection, guest)
             await line.send_multipart([*envelope, reply])
         finally:
             self._open_requests -= 1
+            self._of_processes[peer.uid, peer.pid] -= 1
+            if not self._of_processes[peer.uid, peer.pid]:
+                del self._of_processes[peer.uid, peer.pid]
             guest.open_requests -= 1
             if guest.open_requests == 0:
                 self._guests.pop(connection, None)
@@ -258,13 +265,16 @@ class RpcServer:
                 "this connection names itself (ZMQ_ROUTING_ID)",
                 remedy="leave the routing id to ZeroMQ: with a chosen one, replies can be stolen",
             )
-        if guest.open_requests > self._limits.open_requests or (
-            self._open_requests > self._limits.all_open_requests
-        ):
-            raise ZError(
-                "busy", f"{guest.open_requests - 1} of your requests are still open",
-                remedy="wait for their replies",
-            )  # fmt: skip
+        limits, of_process = self._limits, self._of_processes[peer.uid, peer.pid]
+        full = ""
+        if guest.open_requests > limits.open_requests:
+            full = f"{guest.open_requests - 1} of your requests are still open"
+        elif of_process > limits.of_one_process:
+            full = f"{of_process - 1} requests of your process are still open"
+        elif self._open_requests > limits.all_open_requests:
+            full = f"{self._open_requests - 1} requests of all programs are still open"
+        if full:
+            raise ZError("busy", full, remedy="wait for their replies")
         return await self._admission.admit(peer)
 
     async def _call(self, ask: Ask, asked: wire.Asked, guest: _Guest) -> bytes:

@@ -21,6 +21,8 @@ from undula.session.rpc.server import Limits, RpcServer
 from undula.session.rpc.verbs import Ask, Verbs, verb
 from undula.testing.beamline import short_folder
 
+LIMITS = Limits(open_requests=8, of_one_process=20, threads=4, threads_of_one=2)
+
 
 class Small:
     """Verbs that answer, wait, fail, and tell who asks."""
@@ -126,7 +128,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def rpc(folder: Path) -> Iterator[Running]:
-    with running(folder, limits=Limits(open_requests=8, threads=4, threads_of_one=2)) as made:
+    with running(folder, limits=LIMITS) as made:
         yield made
 
 

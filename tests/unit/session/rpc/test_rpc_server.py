@@ -6,6 +6,8 @@ import json
 import os
 import pwd
 import stat
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -104,6 +106,27 @@ def test_who_asks_too_much_at_once_is_told_so_and_can_go_on(rpc, context) -> Non
     assert {reply["err"] for reply in refused} == {"busy"}
     rpc.small.open.set()
     assert all(json.loads(greedy.recv_multipart()[1])["ret"] == "done" for _ in range(8))
+
+
+def test_a_process_with_many_connections_leaves_room_for_others(rpc, context) -> None:
+    greedy = [rpc.plain(context, zmq.DEALER) for _ in range(3)]
+    for socket in greedy:
+        for _ in range(8):
+            socket.send_multipart([b"", b'{"typ": "dev/wait"}'])
+    refused: list[str] = []
+    while len(refused) < 4:
+        refused += [
+            json.loads(s.recv_multipart()[1])["desc"] for s in greedy if s.poll(100, zmq.POLLIN)
+        ]
+    assert refused == ["20 requests of your process are still open"] * 4
+    other = (
+        "import sys; from pathlib import Path; from undula.session.rpc.client import RpcClient\n"
+        "with RpcClient(Path(sys.argv[1])) as rpc: print(rpc.call('dev/keys', path='M'))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", other, str(rpc.folder)], capture_output=True, text=True, check=True
+    )
+    assert said.stdout == "['M.m1', 'M.m2']\n"
 
 
 def test_replies_to_many_open_requests_bear_their_tags(rpc, context) -> None:
