@@ -37,6 +37,7 @@ from undula.session.trajectory import drawn, limits_of
 from undula.session.words.experiment import experiment_words
 from undula.session.words.fitting import Fitting
 from undula.session.words.following import DeviceNames
+from undula.session.words.keeping import Kept
 from undula.session.words.macros import LoggedCommands, Macros, OwnCommands
 from undula.session.words.selecting import Selecting
 from undula.session.words.startup import SHARED_LIMIT_S, run_startup
@@ -65,6 +66,7 @@ class Shell:
         models = client.paths.models if client.paths else None
         self.fitting = Fitting(self._shown, _signal, self._goto, models)
         self._words: dict[str, Any] = {}
+        self._own: dict[str, Any] = {}
 
     # -- scans ------------------------------------------------------------------------------
 
@@ -439,6 +441,7 @@ class Shell:
         names["lsdev"], names["plotselect"] = self.selecting.lsdev, self.selecting.plotselect
         names["typing_helper"] = self.typed.typing_helper
         self.prompt.install(names)
+        self._own = dict(names)
         self._words = {n: v for n, v in names.items() if callable(v)}
         self.devices.update()
         self.prompt.packages.update()
@@ -468,8 +471,17 @@ class Shell:
         log = LoggedCommands(paths.commands) if shared and paths else OwnCommands(ipython)
         macros = Macros(log, self.prompt.folder.place)
         ipython.register_magic_function(macros.magic, "line", "script")
-        here["script"] = self._words["script"] = macros.script
-        return run_startup(paths, here, SHARED_LIMIT_S if shared else None)
+        here["script"] = self._words["script"] = self._own["script"] = macros.script
+        self._own.update({word: here[word] for word in ("exit", "quit") if word in here})
+        fault = run_startup(paths, here, SHARED_LIMIT_S if shared else None)
+        kept = Kept(self._given, self.here)
+        kept.accept()
+        ipython.events.register("post_run_cell", lambda _: _tell(kept.look()))
+        return fault
+
+    def _given(self) -> dict[str, Any]:
+        """The names that the beamline gives this prompt now."""
+        return {**self._own, **self.devices.given, **self.prompt.folder.functions}
 
 
 def _signal(view: RunView, signal: Any) -> str | None:
@@ -487,6 +499,11 @@ def _signal(view: RunView, signal: Any) -> str | None:
 def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def _tell(text: str) -> None:
+    if text:
+        sys.stderr.write(f"{text}\n")
 
 
 def _number(value: Any) -> str:

@@ -1,10 +1,13 @@
 """How results are shown at a prompt, where their own text is for programs.
 
-In: an IPython. Out: the queue, an accepted plan in words after `Out[5]:`. Called by: the shells.
+In: an IPython. Out: the queue, an accepted plan, a word that was not called, in words after
+`Out[5]:`. Called by: the shells.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import FunctionType, MethodType
 from typing import Any
 
 from undula.client import Accepted
@@ -26,3 +29,24 @@ def show_in_words(shell: Any) -> None:
     text = shell.display_formatter.formatters["text/plain"]
     text.for_type(QueueStatus, lambda status, out, _: out.text(queue_text(status, LONGEST)))
     text.for_type(Accepted, lambda found, out, _: out.text(accepted_text(found)))
+    for kind in (FunctionType, MethodType):
+        text.for_type(kind, _words_or(text.for_type(kind)))
+
+
+def word_text(function: Callable[..., Any]) -> str:
+    """How a word of the beamline is called, for who has only named it; "" for other functions."""
+    if not str(function.__module__).startswith("undula."):
+        return ""
+    first = (function.__doc__ or "").strip().partition("\n")[0]
+    return f"{first}  ({function.__name__}? tells more)" if first else ""
+
+
+def _words_or(usual: Any) -> Callable[[Any, Any, Any], None]:
+    def show(function: Any, out: Any, cycle: Any) -> None:
+        text = word_text(function)
+        if text or usual is None:
+            out.text(text or repr(function))
+        else:
+            usual(function, out, cycle)
+
+    return show

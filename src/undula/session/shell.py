@@ -101,6 +101,7 @@ def make_ipython(
     TerminalInteractiveShell.clear_instance()
     shell = TerminalInteractiveShell.instance(config=config, user_ns=dict(names))
     shell.set_custom_exc(IN_ONE_LINE, show_error)
+    here.prompt.live_in(shell.user_ns)
     watch_plans(here.prompt.folder, shell, patience_s)
     if fault := here.live_in(shell):
         sys.stderr.write(f"{fault}\n")

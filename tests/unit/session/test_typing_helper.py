@@ -14,7 +14,7 @@ import undula.session.commands
 import undula.session.words.typed
 from undula.client import Client
 from undula.session.shell import make_ipython
-from undula.session.words.typed import as_call, as_calls, compiles
+from undula.session.words.typed import ALONE, alone, as_call, as_calls, compiles
 
 WORDS = {"umv", "scan", "ct", "wm", "newsample", "lsdev", "tw"}
 
@@ -61,6 +61,37 @@ def test_a_line_as_spec_takes_it_becomes_a_call(typed: str, taken: str) -> None:
 )  # fmt: skip
 def test_what_is_python_or_no_such_line_stays(cell: str) -> None:
     assert _taken(cell) == cell
+
+
+def test_a_word_that_needs_nothing_may_stand_alone(client: Client) -> None:
+    ipython, names = make_ipython(client, plot=False)
+    for word in ALONE:
+        signature = inspect.signature(names[word])
+        assert all(
+            p.default is not p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+            for p in signature.parameters.values()
+        ), word
+    assert alone(["wa\n"], WORDS.__contains__) == ["wa\n"]  # somebody's own variable
+    assert alone(["wa ;\n"], {"wa"}.__contains__) == ["wa()\n"]
+    for cell in ("umv", "scan", "wa, 1", "wa\nwa\n", "x = wa", "wa.x", "wa?"):
+        lines = cell.splitlines(keepends=True)
+        assert alone(lines, lambda _: True) == lines
+    assert ipython.run_cell("whoami").result is None
+    assert callable(ipython.run_cell("x = whoami; x").result)
+    ipython.run_cell("typing_helper(False)")
+    assert callable(ipython.run_cell("whoami").result)
+
+
+def test_a_word_that_needs_more_says_how_it_is_called(
+    client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ipython, _ = make_ipython(client, plot=False)
+    ipython.run_cell("umv")
+    assert "(umv? tells more)" in capsys.readouterr().out
+    ipython.run_cell("scan")
+    assert "(scan? tells more)" in capsys.readouterr().out
+    ipython.run_cell("def mine(): 'of my own'\nmine")
+    assert "<function" in capsys.readouterr().out
 
 
 PIECES = st.sampled_from(

@@ -226,6 +226,14 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "no functions"
 
 
+def text_of(path: Path) -> str:
+    """What stands in a file. Raises: InputError when it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise InputError(f"{path} cannot be read: {exc}", remedy="correct its name") from exc
+
+
 def execute(path: Path, names: dict[str, Any], text: str | None = None) -> None:
     """Run a file in `names`. Raises: ConfigError with file, line and text.
 
@@ -234,10 +242,7 @@ def execute(path: Path, names: dict[str, Any], text: str | None = None) -> None:
     Args:
         text: what stands in it; None: it is read.
     """
-    try:
-        text = path.read_text(encoding="utf-8") if text is None else text
-    except (OSError, UnicodeDecodeError) as exc:
-        raise InputError(f"{path} cannot be read: {exc}", remedy="correct its name") from exc
+    text = text_of(path) if text is None else text
     filename = str(path)
     try:
         code = compile(text, filename, "exec")

@@ -67,6 +67,7 @@ class Prompt:
         self._shell = shell
         self._client = shell.client
         self._here: dict[str, Any] = {}
+        self._lives: dict[str, Any] | None = None
         self._commands: dict[int, str] = {}
         self._warned: set[str] = set()
         paths = self._client.paths
@@ -76,10 +77,16 @@ class Prompt:
 
     def here(self) -> dict[str, Any]:
         """The names of the prompt: of the IPython that has them, if there is one."""
+        if self._lives is not None:
+            return self._lives
         module = sys.modules.get("IPython")
         shell = module.get_ipython() if module is not None else None
         names: dict[str, Any] = {} if shell is None else shell.user_ns
         return names if names.get("RE", self) is self._here.get("RE") else self._here
+
+    def live_in(self, names: dict[str, Any]) -> None:
+        """From now on `names`, those of an IPython, are the names of the prompt."""
+        self._lives = names
 
     # -- sending ----------------------------------------------------------------------------
 

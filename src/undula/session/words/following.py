@@ -33,6 +33,12 @@ class DeviceNames:
         self._given: dict[str, Any] = {}
         self._lock = threading.Lock()
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """The names that they have here, or had until somebody gave one another value."""
+        with self._lock:
+            return dict(self._given)
+
     def update(self) -> None:
         """Look at the devices as they are now."""
         self._take(self._client.devices.table())

@@ -20,7 +20,7 @@ from undula.core.clock import now
 from undula.core.errors import InputError, StorageError
 from undula.session.bridge.hiding import HIDDEN, hidden
 from undula.session.bridge.log import read_log
-from undula.session.words.typed import as_calls, compiles
+from undula.session.words.typed import alone, as_calls, compiles
 
 LAST = 10
 _NOT_AGAIN = re.compile(r"\s*(?:%?script\b|%?load_script\b|%?typing_helper\b|exit\b|quit\b)")
@@ -112,7 +112,7 @@ def macro_text(rows: Iterable[dict[str, Any]], title: str) -> str:
 def _again(line: str) -> str:
     if HIDDEN in line:
         return _commented(line, "a secret is not kept")
-    typed = as_calls(line.splitlines(keepends=True), lambda _: True)
+    typed = as_calls(alone(line.splitlines(keepends=True), lambda _: True), lambda _: True)
     text = TransformerManager().transform_cell("".join(typed)).rstrip("\n")
     return text if compiles(text) else _commented(line, "no Python")
 

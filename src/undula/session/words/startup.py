@@ -1,7 +1,8 @@
 """The beamline's start-up file: run with the names of a prompt when that begins.
 
 In: the file that the settings name, or `startup.py` in the state folder. Out: its names at the
-prompt; a fault as text, for the prompt works nevertheless.
+prompt; a fault as text, for the prompt works nevertheless. A file of which a prompt's process died
+is left out at the next start.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from undula.core.errors import UndulaError
+from undula.core.errors import ConfigError, UndulaError
 from undula.core.paths import BeamlinePaths
 from undula.core.settings import load_settings
-from undula.session.planning.files import execute
+from undula.session.planning.files import execute, text_of
 from undula.session.time_limit import at_most
+from undula.session.words.begun import begun, died_of
 
 NAME = "startup.py"
 SHARED_LIMIT_S = 15.0
@@ -41,8 +43,15 @@ def run_startup(
         file = startup_file(paths)
         if file is None:
             return ""
-        with at_most(limit_s):
-            execute(file, names)
+        text = text_of(file)
+        if died_of(paths.state, text):
+            raise ConfigError(
+                "a prompt ended in the middle of it, and begins without it now",
+                remedy="correct the file, then begin anew: undula restart kernel",
+                where=file.name,
+            )
+        with begun(paths.state, text, limit_s), at_most(limit_s):
+            execute(file, names, text)
     except UndulaError as error:
         return f"start-up file: {error}"
     except KeyboardInterrupt:

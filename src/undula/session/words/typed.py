@@ -1,8 +1,9 @@
 """The typing helper: `umv samx 3`, as in SPEC and BLISS, is taken as `umv(samx, 3)`.
 
 Lines of Python are never touched: only a line that Python refuses is looked at, and only when it
-begins with a word of the beamline. In: the lines of a cell. Out: lines of Python. Pure, but for
-`TypingHelper`, which an IPython asks.
+begins with a word of the beamline. But a word that needs nothing and stands alone, `wa`, is a
+call: as Python it would only name the function. In: the lines of a cell. Out: lines of Python.
+Pure, but for `TypingHelper`, which an IPython asks.
 """
 
 from __future__ import annotations
@@ -16,6 +17,15 @@ MAX_LINES = 300
 """Longer cells are programs: nobody types them in this way."""
 TEXT_WORDS = frozenset({"newproposal", "newsample", "newdataset", "lsdev", "load_script", "script"})
 """Words whose arguments are texts: `newsample Fe2O3`."""
+ALONE = frozenset(
+    {
+        "wa", "lsdev", "stop", "pause", "resume", "skip", "retake", "complete", "abort",
+        "cen", "com", "peak", "fwhm", "goto_cen", "goto_com", "goto_peak",
+        "edge", "goto_edge", "goto_fit", "plotselect", "endproposal", "reload_plans",
+        "typing_helper", "login", "logout", "whoami",
+    }
+)  # fmt: skip
+"""Words that may stand alone: `wa` is `wa()`."""
 _FIRST = re.compile(r"([A-Za-z_]\w*)[ \t]+(?=\S)")
 _KEYWORD = re.compile(r"[A-Za-z_]\w*=(?!=)")
 _BARE = re.compile(r"[\w.*?/~-]+")
@@ -58,6 +68,18 @@ def as_calls(lines: list[str], is_word: Callable[[str], bool]) -> list[str]:
         if _of_ipython(begun) or compiles(begun):
             begun = ""
     return found
+
+
+def alone(lines: list[str], is_word: Callable[[str], bool]) -> list[str]:
+    """A cell that is one word, and needs nothing more, as a call.
+
+    >>> alone(["wa\\n"], lambda _: True), alone(["x\\n"], lambda _: True)
+    (['wa()\\n'], ['x\\n'])
+    """
+    if len(lines) != 1:
+        return lines
+    word = lines[0].strip().removesuffix(";").rstrip()
+    return [f"{word}()\n"] if word in ALONE and is_word(word) else lines
 
 
 def _begins(line: str, is_word: Callable[[str], bool]) -> bool:
@@ -189,7 +211,7 @@ class TypingHelper:
 
     def __call__(self, lines: list[str]) -> list[str]:
         """A cell's lines, for IPython."""
-        return as_calls(lines, self._is_word) if self.on else lines
+        return as_calls(alone(lines, self._is_word), self._is_word) if self.on else lines
 
     def typing_helper(self, on: bool | None = None) -> bool:
         """typing_helper(False): take `umv samx 3` no more as umv(samx, 3). Says what holds."""

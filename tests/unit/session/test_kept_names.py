@@ -1,0 +1,55 @@
+"""The beamline's names at a prompt: overwritten knowingly, and never lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from undula.client import Client
+from undula.session.shell import make_ipython
+from undula.session.words.keeping import Kept
+
+
+@pytest.fixture
+def ipython(client: Client) -> Any:
+    return make_ipython(client, plot=False)[0]
+
+
+def test_who_overwrites_a_name_of_the_beamline_is_told_once(
+    ipython: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scan = ipython.user_ns["scan"]
+    ipython.run_cell("scan = 3")
+    said = "note: scan is no longer the beamline's at this prompt; del scan brings it back"
+    assert said in capsys.readouterr().err
+    ipython.run_cell("scan = 4")
+    assert "scan" not in capsys.readouterr().err
+    ipython.run_cell("del scan")
+    assert "note: scan is here again" in capsys.readouterr().err
+    assert ipython.user_ns["scan"] is scan
+    ipython.run_cell("from math import *; samx, M, RE = 1, 2, 3")
+    assert "note: M, RE and samx are no longer" in capsys.readouterr().err
+
+
+def test_names_that_are_deleted_come_back(ipython: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {n: ipython.user_ns[n] for n in ("M", "samx", "scan", "RE", "queue", "script")}
+    ipython.run_cell("del M, samx")
+    assert "note: M and samx are here again" in capsys.readouterr().err
+    ipython.run_cell("%reset -f")
+    assert "names of the beamline are here again" in capsys.readouterr().err
+    assert {n: ipython.user_ns[n] for n in before} == before
+    assert ipython.run_cell("lsdev samx").success
+
+
+def test_modules_under_their_own_names_and_what_the_start_up_file_says_are_not_told(
+    ipython: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ipython.run_cell("import numpy as np, bluesky.plans as bp, bluesky.plan_stubs as bps")
+    assert capsys.readouterr().err == ""
+    here: dict[str, Any] = {"scan": "of the file", "ct": 1}
+    kept = Kept(lambda: {"scan": len, "ct": 1}, lambda: here)
+    kept.accept()
+    assert kept.look() == ""
+    here["ct"] = 2
+    assert kept.look().startswith("note: ct is no longer")
