@@ -76,11 +76,10 @@ def repair(
                 "has no locks: copy it to a local disk and repair the copy",
             )
         done[str(path)] = "repaired" if repaired else "nothing to repair"
+        if not as_json:
+            print(f"{path}: {done[str(path)]}")
     if as_json:
         print_json({"files": done})
-        return
-    for name, what in done.items():
-        print(f"{name}: {what}")
 
 
 def register(app: typer.Typer) -> None:

@@ -40,7 +40,7 @@ def tell_path(path: Path, devices: Registry) -> None:
                 remedy="correct its owner and mode: the frames of this run belong there",
                 where=name,
             ) from exc
-        if not os.access(path.parent, os.W_OK | os.X_OK):
+        if path.parent.is_dir() and not os.access(path.parent, os.W_OK | os.X_OK):
             raise StorageError(
                 f"the folder {path.parent} cannot be written",
                 remedy="correct its owner and mode: the frames of this run belong there",

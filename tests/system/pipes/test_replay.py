@@ -229,6 +229,6 @@ def test_a_file_whose_writer_was_killed_is_replayed_and_repaired(tmp_path: Path)
         [undula, "files", "repair", str(path), str(path)],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert repaired.stdout == f"{path}: nothing to repair\n", repaired.stdout + repaired.stderr
+    assert repaired.stdout == f"{path}: repaired\n{path}: nothing to repair\n", repaired.stderr
     with h5py.File(path) as file:
         assert file["entry/data/seq_num"][()].tolist() == [4, 5, 6]

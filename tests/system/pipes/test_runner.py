@@ -231,6 +231,34 @@ def test_a_process_that_dies_again_and_again_ends_the_graph_and_is_named() -> No
     assert not outcome.ok
 
 
+def test_a_writer_that_dies_again_and_again_leaves_files_that_every_program_opens(
+    tmp_path: Path,
+) -> None:
+    made = (
+        GraphBuilder("kept")
+        .node("det", "simulated", width=8, height=8, rate_hz=100)
+        .node("file", "frame_file", folder=str(tmp_path), flush_s=0)
+        .edge("det -> file")
+    )
+    killed, safe = 0, 0
+
+    def kill(status: GraphStatus) -> None:
+        nonlocal killed, safe
+        node, edge = status.nodes["file"], status.edges["det.frames -> file.frames"]
+        if node.restarts == killed and node.pid and edge.passed > safe:
+            os.kill(node.pid, signal.SIGKILL)
+            killed, safe = killed + 1, edge.passed
+
+    with Runner(checked(made.graph(), TYPES), TYPES) as runner:
+        outcome = runner.run(show=kill)
+    assert "process file ended (killed by signal 9)" in outcome.failed
+    numbers: set[int] = set()
+    for path in tmp_path.iterdir():
+        with h5py.File(path) as file:
+            numbers |= set(file["entry/data/seq_num"][()].tolist())
+    assert numbers >= set(range(1, safe + 1))
+
+
 def test_a_runner_that_is_gone_takes_its_processes_with_it() -> None:
     runner = Runner(graph(frames=0, rate_hz=20), TYPES)
     runner.start()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -98,6 +101,45 @@ def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be made"):
         check_room(_settings(tmp_path / "file" / "data"), 0)
+
+
+TELL = """
+import os, sys
+from pathlib import Path
+from undula.core.errors import StorageError
+from undula.devices.description import load_device_file
+from undula.devices.registry import Registry
+from undula.scans.frames import tell_path
+
+devices = Registry(load_device_file(Path(sys.argv[1])))
+devices.connect()
+if os.geteuid() == 0:
+    os.setgroups([]); os.setgid(12345); os.setuid(12345)
+try:
+    tell_path(Path(sys.argv[2]), devices)
+except StorageError as error:
+    print(error)
+"""
+
+
+def test_a_folder_that_takes_no_frames_is_named_before_the_first_point(tmp_path: Path) -> None:
+    file = tmp_path / "devices.yaml"
+    keys = "deviceClass: undula.devices.sim.SimRecorder, readoutPriority: monitored, enabled: true"
+    file.write_text(f"rec: {{{keys}}}\n")
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o555)
+        told = [
+            subprocess.run(
+                [sys.executable, "-c", TELL, str(file), f"{folder}/{name}"],
+                capture_output=True, text=True, timeout=60, check=True,
+            ).stdout
+            for name in ("run.nxs", "not_yet_made/run.nxs")
+        ]  # fmt: skip
+    assert told == [
+        f"[rec] the folder {folder} cannot be written. Remedy: correct its owner and mode: the "
+        "frames of this run belong there.\n",
+        "",
+    ]
 
 
 def test_a_device_that_is_read_may_be_moved_but_not_exchanged() -> None:
