@@ -12,9 +12,15 @@ from typing import ClassVar
 def with_remedy(what: str, remedy: str) -> str:
     """What is wrong, and what to do now, as sentences.
 
+    What comes from further inside has its own remedy, which is nearer to the cause: it stays.
+
     >>> print(with_remedy("there is no device smax", "did you mean samx?"))
     there is no device smax. Remedy: did you mean samx?
+    >>> print(with_remedy("cam: 7 is no name. Remedy: use letters.", "look at the file"))
+    cam: 7 is no name. Remedy: use letters.
     """
+    if "Remedy: " in what:
+        return what
     what, remedy = what.rstrip(" ."), remedy.rstrip(" .")  # a driver's own words
     if remedy.startswith("did you mean") and "?" not in remedy:
         remedy += "?"

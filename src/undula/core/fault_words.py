@@ -83,19 +83,24 @@ def _one(error: Mapping[str, Any]) -> tuple[str, str]:
         key, is_so, wanted = _BOUNDS[kind]
         bound = f"{context[key]:g}" if isinstance(context[key], float) else str(context[key])
         return f"{value} is {is_so.format(bound)}", f"give {wanted.format(bound)}"
-    if kind in ("literal_error", "enum"):
-        choices = _QUOTED.findall(str(context.get("expected", "")))
-        near = difflib.get_close_matches(str(error.get("input")), choices, 1)
-        return (
-            f"{value} is none of {', '.join(choices)}",
-            f"did you mean {near[0]}?" if near else "write one of these",
-        )
+    if kind in ("literal_error", "enum", "union_tag_invalid"):
+        expected = context.get("expected") or context.get("expected_tags", "")
+        return _choice(context.get("tag", error.get("input")), expected)
     if kind in ("too_short", "too_long", "string_too_short", "string_too_long"):
         return f"{value} is too {kind.rpartition('_')[2]}", _length(context)
     if kind == "string_pattern_mismatch":
         return f"{value} is not of the right form", f"write it like {context.get('pattern')}"
     said = str(error.get("msg", "it is wrong"))
     return f"{value}: {said[:1].lower()}{said[1:]}", "correct it; see the reference of this file"
+
+
+def _choice(value: Any, expected: object) -> tuple[str, str]:
+    choices = _QUOTED.findall(str(expected))
+    near = difflib.get_close_matches(str(value), choices, 1)
+    return (
+        f"{shown(value)} is none of {', '.join(choices)}",
+        f"did you mean {near[0]}?" if near else "write one of these",
+    )
 
 
 def _length(context: Mapping[str, Any]) -> str:

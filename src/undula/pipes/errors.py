@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from undula.core.errors import UndulaError
 
@@ -14,6 +15,10 @@ class PipeError(UndulaError):
 
 
 class GraphError(UndulaError):
-    """A graph is wrong; nothing was started. Every fault is a line of `details`."""
+    """A graph is wrong; nothing was started. Every fault is a line of `details`.
+
+    `faults` has the same as values (`graph.faults.Fault`), where it was collected.
+    """
 
     category: ClassVar[str] = "config"
+    faults: Sequence[Any] = ()

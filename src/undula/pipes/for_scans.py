@@ -19,7 +19,7 @@ import numpy as np
 from undula.core.errors import InputError
 from undula.core.text_keys import with_text_keys
 from undula.pipes.frame import Array
-from undula.pipes.graph.load import Faults
+from undula.pipes.graph.faults import Faults
 from undula.pipes.graph.model import CHANNEL, EdgeSpec, Graph
 from undula.pipes.graph.units import unit_of
 from undula.pipes.nodes.user_nodes import own_texts
@@ -68,7 +68,10 @@ class ScanGraph:
     @property
     def exposure_s(self) -> float | None:
         """So long its source counts unless a scan says how long; None where it takes no time."""
-        return _exposure_of(self.graph, self.types, self.source)[1]
+        spec = self.graph.nodes[self.source]
+        kind = self.types[spec.kind]
+        found = kind.count_time_s(kind.checked(**spec.parameters))
+        return None if found is None else float(found)
 
     def frames_key(self, writer: str) -> str:
         """The data key of the frames that a writer keeps."""
@@ -206,6 +209,15 @@ def configuration_key(value: Any, unit: str, source: str) -> dict[str, Any]:
 def for_scans(graph: Graph, types: Mapping[str, Any], device: str) -> ScanGraph:
     """The graph as a detector. Raises: GraphError listing every reason why it cannot be one."""
     faults = Faults()
+    scan = judge_for_scans(graph, types, device, faults)
+    faults.finish(graph.name)
+    return scan
+
+
+def judge_for_scans(
+    graph: Graph, types: Mapping[str, Any], device: str, faults: Faults
+) -> ScanGraph:
+    """The graph as a detector; `faults` has every reason why it cannot be one."""
     sources = [n for n, spec in graph.nodes.items() if not types[spec.kind].inputs]
     if len(sources) != 1:
         faults.add(
@@ -213,8 +225,9 @@ def for_scans(graph: Graph, types: Mapping[str, Any], device: str) -> ScanGraph:
             "give it one, which makes a frame for each trigger",
         )  # fmt: skip
     for source in sources:
-        pv, exposure_s = _exposure_of(graph, types, source)
-        if pv and exposure_s is None:
+        given = graph.nodes[source].parameters
+        pv = given.get("exposure")
+        if pv and given.get("exposure_s") is None:
             faults.add(
                 f"nodes.{source}.parameters.exposure_s", f"a scan sets {pv} to its count time, and "
                 "nothing says how long one without a count time takes",
@@ -240,16 +253,7 @@ def for_scans(graph: Graph, types: Mapping[str, Any], device: str) -> ScanGraph:
         ndim = next(port.ndim for port in kind.outputs if port.name == edge.source_port)
         unit = unit_of(graph, types, edge.source, edge.source_port)
         values[edge.name] = Value(edge, key, unit, ndim)
-    faults.finish(graph.name)
-    return ScanGraph(device, graph, types, sources[0], writers, values)
-
-
-def _exposure_of(graph: Graph, types: Mapping[str, Any], source: str) -> tuple[str, float | None]:
-    """The PV that takes the exposure time of a source, '' if none does; and that time, s."""
-    spec = graph.nodes[source]
-    values = types[spec.kind].checked(**spec.parameters).model_dump()
-    pv = str(values.get("exposure") or "")
-    return pv, values.get("exposure_s") if pv else None
+    return ScanGraph(device, graph, types, next(iter(sources), ""), writers, values)
 
 
 def _lossless_to(graph: Graph, node: str, faults: Faults) -> None:

@@ -14,12 +14,11 @@ from typing import Any
 from undula.core.errors import InputError, with_remedy
 from undula.core.served import own_nodes
 from undula.pipes.errors import GraphError
-from undula.pipes.for_scans import ScanGraph, for_scans
-from undula.pipes.graph import checked, load_graph, read_graph
-from undula.pipes.graph.model import Graph
-from undula.pipes.graph.place import placed
+from undula.pipes.for_scans import ScanGraph, for_scans, judge_for_scans
+from undula.pipes.graph import Graph, checked, whole_graph
+from undula.pipes.graph.faults import Faults
 from undula.pipes.nodes.user_nodes import NodeFolder
-from undula.pipes.runner.placement import LocalPlacement, placeable
+from undula.pipes.runner.placement import LocalPlacement, judge_places
 
 
 def nodes_there(given: str | None) -> NodeFolder:
@@ -36,18 +35,22 @@ def usable_graph(
     Raises: GraphError with every fault, those of the files of its own nodes among them.
     """
     types = nodes.as_read()
-    plain = load_graph(Path(graph)) if isinstance(graph, str) else read_graph(graph, name)
+
+    def also(made: Graph, faults: Faults) -> None:
+        judge_places(made, LocalPlacement().sites(), faults)
+        judge_for_scans(made, types, name, faults)
+
+    source = Path(graph) if isinstance(graph, str) else graph
     try:
-        made = checked(placed(plain, place or {}), types)
+        made = whole_graph(source, types, name=name, place=place, also=also)
     except GraphError as error:
-        raise _with_faults_of_files(error, plain, types) from error
-    placeable(made, LocalPlacement().sites())
+        raise _with_faults_of_files(error, types) from error
     return for_scans(made, types, name)
 
 
-def _with_faults_of_files(error: GraphError, graph: Graph, types: NodeFolder) -> GraphError:
+def _with_faults_of_files(error: GraphError, types: NodeFolder) -> GraphError:
     """A node that is not there may be in a file that cannot be used."""
-    if all(spec.kind in types for spec in graph.nodes.values()):
+    if not any(fault.path.endswith(".node") for fault in error.faults):
         return error
     faults = [f"[{fault.where}] {fault.what}" for fault in types.faults.values()]
     error.details = [*error.details, *(with_remedy(f, "correct the file") for f in faults)]
@@ -69,7 +72,7 @@ def as_saved(scan: ScanGraph, nodes: NodeFolder) -> ScanGraph:
     try:
         return for_scans(checked(scan.graph, types), types, scan.device)
     except GraphError as error:
-        what, _, remedy = error.details[0].partition(". Remedy: ")
+        what, remedy = f"[{error.faults[0].path}] {error.faults[0].what}", error.faults[0].remedy
         files = sorted({types.place(kind) for kind in new if kind in types})
         gone = f"the file of {', '.join(kind for kind in new if kind not in types)} is gone"
         saved = f"{', '.join(files)} was saved" if files else gone

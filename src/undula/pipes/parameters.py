@@ -16,7 +16,7 @@ from undula.core.text_keys import with_text_keys
 from undula.pipes.errors import GraphError
 from undula.pipes.for_scans import SET_BY_DETECTOR, WRITER, ScanGraph
 from undula.pipes.graph.check import checked
-from undula.pipes.graph.load import nearest
+from undula.pipes.graph.faults import nearest
 from undula.pipes.graph.model import CHANNEL
 
 
@@ -114,9 +114,11 @@ def refuse_misfits(scan: ScanGraph) -> None:
     try:
         checked(scan.graph, scan.types)
     except GraphError as error:
-        what, _, remedy = error.details[0].partition(". Remedy: ")
+        first = error.faults[0]
         raise InputError(
-            f"its graph does not fit: {what}", remedy=remedy.rstrip("."), device=scan.device
+            f"its graph does not fit: [{first.path}] {first.what}",
+            remedy=first.remedy,
+            device=scan.device,
         ) from error
 
 

@@ -90,7 +90,10 @@ WRONG_FORM: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         NODES + "edges: [det -> roi: newest]",
         (("edges.0.policy", "write one of lossless, latest"),),
     ),
-    "policy of no kind": (NODES + "edges: [det -> roi: 3]", (("edges.0.policy", "it is int"),)),
+    "policy of no kind": (
+        NODES + "edges: [det -> roi: 3]",
+        (("edges.0.policy", "it is a number"),),
+    ),
     "sample of none": (
         NODES + "edges: [det -> roi: sample(1/0)]",
         (("edges.0.policy", "is no policy"),),
@@ -138,14 +141,14 @@ WRONG_GRAPHS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         "nodes: {det: {node: simulated, parameters: {rate_hz: -1, width: 0}}, total: sum}\n"
         "edges: [det -> total]",
         (
-            ("nodes.det.parameters.rate_hz", "greater than or equal to 0"),
-            ("nodes.det.parameters.width", "greater than or equal to 1"),
+            ("nodes.det.parameters.rate_hz", "-1 is less than 0. Remedy: give 0 or more"),
+            ("nodes.det.parameters.width", "0 is less than 1"),
         ),
     ),
     "parameter of a wrong type": (
         "nodes: {det: {node: simulated, parameters: {rate_hz: often}}, total: sum}\n"
         "edges: [det -> total]",
-        (("nodes.det.parameters.rate_hz", "valid number"),),
+        (("nodes.det.parameters.rate_hz", "'often' is not a number"),),
     ),
     "infinite parameter": (
         "nodes: {det: {node: simulated, parameters: {rate_hz: .inf}}, total: sum}\n"
@@ -289,6 +292,67 @@ WRONG_GRAPHS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         "edges: [det -> total]",
         (("edges.0", "det.frames gives frames of (2048,), total.frames takes images"),),
     ),
+    "a window without a value": (
+        SMALL + "  low: {node: threshold, parameters: {low: 9, high: 5}}\nedges: [det -> low]",
+        (("nodes.low.parameters.low", "nothing stays: low 9 is above high 5"),),
+    ),
+    "no region": (
+        SMALL + "  roi: {node: roi, parameters: {rois: {}}}\nedges: [det -> roi]",
+        (("nodes.roi.parameters.rois", "there is no region: nothing would come out"),),
+    ),
+    "a circle that is written as a box": (
+        SMALL + "  roi: {node: roi, parameters: {rois: {\n"
+        "    a: {shape: circle, x: 9, y: 9, width: 5, height: 5}}}}\nedges: [det -> roi]",
+        (("nodes.roi.parameters.rois.a", "it lacks radius, and there is no width, height in it"),),
+    ),
+    "a shape that is none": (
+        SMALL + "  roi: {node: roi, parameters: {rois: {\n"
+        "    a: {shape: bx, x: 9, y: 9, width: 5, height: 5},\n"
+        "    b: {x: 9, y: 9}}}}\nedges: [det -> roi]",
+        (
+            (
+                "nodes.roi.parameters.rois.a",
+                "'bx' is none of box, circle, polygon. Remedy: did you",
+            ),
+            ("nodes.roi.parameters.rois.b", "it lacks width, height. Remedy: write it e.g. rois"),
+        ),
+    ),
+    "corners that are no pairs": (
+        SMALL + "  roi: {node: roi, parameters: {rois: {\n"
+        "    a: {shape: polygon, points: [1, 1, 9, 1, 9, 9, 5, 12, 1, 9, 1]}}}}\n"
+        "edges: [det -> roi]",
+        (
+            (
+                "nodes.roi.parameters.rois.a.points",
+                "each of its items is wrong, e.g. 0: 1 is not a list",
+            ),
+        ),
+    ),
+    "frames that are much smaller than was thought": (
+        "nodes:\n  det: {node: simulated, parameters: {width: 10, height: 8}}\n"
+        "  roi: {node: roi, parameters: {rois: {\n"
+        + "".join(
+            f"    r{n}: {{shape: box, x: {20 * n + 20}, y: 50, width: 9, height: 9}},\n"
+            for n in range(11)
+        )
+        + "  }}}\nedges: [det -> roi]",
+        (("nodes.roi.parameters.rois", "none of its 11 regions has a pixel of frames of (8, 10)"),),
+    ),
+    "blocks that are too large, and a region behind them": (
+        SMALL + "  less: {node: binning, parameters: {rows: 100}}\n"
+        "  roi: {node: roi, parameters: {rois: {a: {shape: circle, x: 90, y: 70, radius: 1}}}}\n"
+        "edges: [det -> less, less -> roi]",
+        (("nodes.less.parameters.rows", "no block of 100 rows"),),
+    ),
+    "no edge at all": (
+        NODES,
+        (("edges", "there is none: frames go nowhere"),),
+    ),
+    "numbers of pixels where spots are wanted": (
+        "nodes: {det: simulated, low: threshold, track: tracking}\n"
+        "edges: [det -> low, low.count -> track]",
+        (("edges.1", "low.count gives numbers, track.spots takes"),),
+    ),
     "compressed frames of a source where pixels are looked at": (
         "nodes:\n  det: {node: zmq_images, parameters: {packed: true}}\n  file: frame_file\n"
         "  total: sum\nedges: [det -> file, det -> total]",
@@ -301,3 +365,37 @@ WRONG_GRAPHS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     ),
 }
 """Refused by who knows the shipped nodes."""
+
+AT_ONCE = """\
+name: all of it
+nodes:
+  det: {node: simulatd, parameters: {widht: 3}}
+  cam: {node: simulated, parameters: {rate_hz: -1}, on_failure: maybe}
+  roi: {node: roi, paramters: {rois: {}}}
+  low: {node: threshold, parameters: {low: 9, high: 5}}
+  lost: {parameters: {rois: {}}}
+  total: sum
+  total: sum
+edges:
+  - det -> low
+  - cam -> roi
+  - cam -> low: newest
+  - lost -> total
+  - low.frame -> total
+  - low total
+"""
+"""Faults of every kind: of the text, the form, nodes, parameters, edges."""
+FAULTS_AT_ONCE: tuple[tuple[int, str, str], ...] = (
+    (1, "name", "'all of it' is no name"),
+    (3, "nodes.det.node", "there is no node 'simulatd'. Remedy: did you mean simulated?"),
+    (4, "nodes.cam.on_failure", "'maybe' is no choice"),
+    (4, "nodes.cam.parameters.rate_hz", "-1 is less than 0"),
+    (5, "nodes.roi.paramters", "there is no such key. Remedy: did you mean parameters?"),
+    (6, "nodes.low.parameters.low", "nothing stays"),
+    (7, "nodes.lost.node", "it says not what this node is"),
+    (9, "nodes.total", "it stands in lines 8 and 9"),
+    (13, "edges.2.policy", "'newest' is no policy"),
+    (15, "edges.4.from", "low has no output 'frame'. Remedy: did you mean frames?"),
+    (16, "edges.5", "it says not from where to where"),
+)
+"""Of AT_ONCE: line, path, words; what only follows from one of them is not among them."""

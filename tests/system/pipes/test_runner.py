@@ -13,6 +13,7 @@ import pytest
 
 from undula.pipes.errors import PipeError
 from undula.pipes.graph import Graph, GraphBuilder, checked
+from undula.pipes.graph.shapes import waiting_for_first
 from undula.pipes.nodes.registry import Shipped
 from undula.pipes.nodes.user_nodes import NodeFolder
 from undula.pipes.runner import GraphStatus, Outcome, Runner
@@ -279,6 +280,53 @@ def test_a_source_that_dies_when_it_was_stopped_stays_stopped() -> None:
         os.kill(runner.pids()["det"], signal.SIGKILL)
         run_out(runner)
         assert runner.status.nodes["det"].restarts <= 1
+
+
+def test_a_first_frame_that_does_not_fit_ends_the_graph_by_the_name_of_the_node(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n"
+        "from undula.pipes.frame import Frame\n"
+        "from undula.pipes.nodes.base import Node, Port, Source\n\n\n"
+        "class Camera(Source):\n"
+        '    """Nobody knows how large its frames are."""\n\n'
+        "    outputs = (Port('frames', 'frames', ndim=None),)\n"
+        "    made = 0\n\n"
+        "    ended = property(lambda self: self.made >= 3)\n\n"
+        "    def take(self, time=0.0):\n"
+        "        self.made += 1\n"
+        "        return [Frame(self.made, np.ones((8, 9), 'u2'))]\n\n\n"
+        "class Half(Node):\n"
+        '    """Half of an image, of which nobody knows how large it is."""\n\n'
+        "    inputs = (Port('frames', 'frames'),)\n"
+        "    outputs = (Port('frames', 'frames'),)\n\n"
+        "    def accumulate(self, frame):\n"
+        "        self.half = frame.data[: len(frame.data) // 2]\n\n"
+        "    def result(self):\n"
+        "        return {'frames': self.half}\n"
+    )
+    types = NodeFolder(tmp_path)
+    far = {"shape": "box", "x": 0, "y": 6, "width": 2, "height": 2}
+
+    def run(*edges: str) -> Outcome:
+        made = GraphBuilder("live").node("cam", "camera").node("half", "half")
+        made = made.node("roi", "roi", rois={"far": far}).node("total", "sum")
+        for edge in edges:
+            made = made.edge(edge)
+        graph = checked(made.graph(), types)
+        assert waiting_for_first(graph, types) == (["cam"], ["roi"])
+        with Runner(graph, types, nodes=tmp_path) as runner:
+            return runner.run()
+
+    outcome = run("cam -> half", "half.frames -> roi", "cam -> total")
+    assert outcome.failed == (
+        "node half: half.frames gives frames of (4, 9), which do not fit: [nodes.roi.parameters."
+        "rois.far] it has no pixel of frames of (4, 9), (y, x): place it within x 0 to 8 and y 0 "
+        "to 3"
+    )
+    assert outcome.status.nodes["roi"].frames == 0
+    assert run("cam -> half", "cam -> roi", "half.frames -> total").ok
 
 
 def test_a_node_that_raises_when_it_is_changed_says_so_and_goes_on(tmp_path: Path) -> None:

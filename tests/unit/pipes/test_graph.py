@@ -16,11 +16,25 @@ from hypothesis import strategies as st
 
 from undula.pipes.detector import GraphDetector
 from undula.pipes.errors import GraphError
-from undula.pipes.graph import Graph, GraphBuilder, checked, load_graph, read_graph, svg
+from undula.pipes.graph import (
+    Graph,
+    GraphBuilder,
+    checked,
+    load_graph,
+    read_graph,
+    svg,
+    whole_graph,
+)
 from undula.pipes.graph.draw import columns
 from undula.pipes.graph.units import unit_of
 from undula.pipes.nodes.registry import Shipped
-from undula.testing.wrong_graphs import GOOD, WRONG_FORM, WRONG_GRAPHS
+from undula.testing.wrong_graphs import (
+    AT_ONCE,
+    FAULTS_AT_ONCE,
+    GOOD,
+    WRONG_FORM,
+    WRONG_GRAPHS,
+)
 
 TYPES = Shipped()
 
@@ -44,6 +58,47 @@ def test_a_wrong_graph_is_refused_with_every_place_and_a_remedy(case: str) -> No
         assert any(line.startswith(f"[{path}]") and words in line for line in lines), lines
     assert len(lines) == len(faults), lines
     assert all(". Remedy: " in line for line in lines)
+
+
+@pytest.mark.parametrize("case", [*WRONG_FORM, *WRONG_GRAPHS])
+def test_faults_of_its_form_hide_no_others_and_are_told_once(case: str, tmp_path: Path) -> None:
+    text, faults = (WRONG_FORM | WRONG_GRAPHS)[case]
+    (tmp_path / "graph.yaml").write_text(text)
+    with pytest.raises(GraphError) as found:
+        whole_graph(tmp_path / "graph.yaml", TYPES)
+    paths = [fault.path for fault in found.value.faults]
+    assert {path for path, _ in faults} <= set(paths)
+    assert all(re.match(r"graph\.yaml(:\d+)?: \[", line) for line in found.value.details)
+
+
+def test_all_faults_of_a_file_are_told_at_once_each_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "live.yaml").write_text(AT_ONCE)
+    with pytest.raises(GraphError) as found:
+        whole_graph(tmp_path / "live.yaml", TYPES)
+    for (line, path, words), said in zip(FAULTS_AT_ONCE, found.value.details, strict=True):
+        assert said.startswith(f"live.yaml:{line}: [{path}] {words}"), said
+
+
+def test_what_stands_twice_is_refused_with_both_lines_at_any_depth(tmp_path: Path) -> None:
+    file = tmp_path / "live.json"
+    file.write_text(
+        '{"nodes": {"det": {"node": "simulated",\n  "parameters": {"width": 8, "width": 9}},\n'
+        '  "total": "sum"},\n "edges": ["det -> total"], "edges": ["det -> total"]}'
+    )
+    for read in (load_graph, lambda path: whole_graph(path, TYPES)):
+        with pytest.raises(GraphError) as found:
+            read(file)
+        assert [line.partition(", and")[0] for line in found.value.details] == [
+            "live.json:2: [nodes.det.parameters.width] it stands twice in line 2",
+            "live.json:4: [edges] it stands twice in line 4",
+        ]
+    merged = tmp_path / "merged.yaml"
+    merged.write_text(
+        "nodes:\n  det: &d {node: simulated, parameters: {width: 8}}\n"
+        "  other: {<<: *d, process: a}\n  total: {node: sum}\n"
+        "edges: [det -> total, other -> total]\n"
+    )
+    assert len(whole_graph(merged, TYPES).nodes) == 3, "what is merged in stands there once"
 
 
 def test_images_of_another_size_than_the_frames_are_refused(tmp_path: Path) -> None:
@@ -222,7 +277,10 @@ def test_a_unit_goes_through_a_graph_as_far_as_values_keep_it(tmp_path: Path) ->
     poni = tmp_path / "cam.poni"
     poni.touch()
     made = GraphBuilder("units").node("det", "simulated").node("low", "threshold")
-    made = made.node("roi", "roi").node("round", "azimuthal", unit="q_A^-1", poni=str(poni))
+    box = {"shape": "box", "x": 0, "y": 0, "width": 4, "height": 4}
+    made = made.node("roi", "roi", rois={"all": box}).node(
+        "round", "azimuthal", unit="q_A^-1", poni=str(poni)
+    )
     made = made.edge("det -> low").edge("low.frames -> roi").edge("low.frames -> round")
     graph = checked(made.graph(), TYPES)
     found = {port: unit_of(graph, TYPES, *port.split("."))

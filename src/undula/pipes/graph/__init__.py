@@ -4,6 +4,7 @@ from undula.pipes.graph.check import checked
 from undula.pipes.graph.draw import svg
 from undula.pipes.graph.load import GraphBuilder, load_graph, read_graph
 from undula.pipes.graph.model import EdgeSpec, Graph, NodeSpec
+from undula.pipes.graph.whole import whole_graph
 
 __all__ = [
     "EdgeSpec",
@@ -14,4 +15,5 @@ __all__ = [
     "load_graph",
     "read_graph",
     "svg",
+    "whole_graph",
 ]

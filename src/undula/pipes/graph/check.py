@@ -1,21 +1,23 @@
 """Room: pipes. Whether a graph can work: nodes, ports, types, inputs, cycles. Pure.
 
 In: a graph, and the classes of nodes by name. Out: the same graph with every port filled in, or one
-GraphError that lists all faults, each with its path and what to do. Nothing is started before this
-has passed.
+GraphError that lists all faults, each with its path and what to do. A fault is told once, where it
+is: what only follows from it is not told. Nothing is started before this has passed.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from undula.core.errors import UndulaError
-from undula.pipes.graph.load import Faults, nearest
+from undula.pipes.graph.faults import Faults, nearest
+from undula.pipes.graph.load import Draft
 from undula.pipes.graph.model import AS_INPUT, CHANNEL, EdgeSpec, Graph
 from undula.pipes.graph.shapes import check_shapes
 
@@ -67,77 +69,81 @@ KINDS = {"b": "bool", "i": "integers", "u": "unsigned integers", "f": "floats", 
 def checked(graph: Graph, types: NodeTypes) -> Graph:
     """The graph with every port filled in. Raises: GraphError listing every fault."""
     faults = Faults()
-    known = _known(graph, types, faults)
-    edges = [_ports(edge, number, graph, known, faults) for number, edge in enumerate(graph.edges)]
-    whole = replace(graph, edges=tuple(edge for edge in edges if edge is not None))
-    _twice(whole, faults)
-    _inputs(whole, known, _meant(graph, edges), faults)
-    _cycles(whole, faults)
-    _hosts(whole, faults)
-    _spills(whole, faults)
-    check_shapes(whole, known, faults)
+    whole = judged(Draft.of(graph), types, faults)
     faults.finish(graph.name)
     return whole
 
 
-def _known(graph: Graph, types: NodeTypes, faults: Faults) -> dict[str, NodeType]:
+def judged(draft: Draft, types: NodeTypes, faults: Faults) -> Graph:
+    """What is right of a graph, with its ports filled in; `faults` has what is not."""
+    graph = draft.graph
+    known = _known(draft, types, faults)
+    edges = [
+        None if edge is None else _ports(edge, number, draft, known, faults)
+        for number, edge in enumerate(draft.edges)
+    ]
+    whole = replace(graph, edges=tuple(edge for edge in edges if edge is not None))
+    numbered = {n: edge for n, edge in enumerate(edges) if edge is not None}
+    meant = _meant(draft, edges)
+    _twice(numbered, faults)
+    if draft.whole:
+        _inputs(whole, known, draft, meant, faults)
+    _cycles(whole, numbered, len(numbered) == len(draft.edges), faults)
+    _hosts(whole, faults)
+    _spills(whole, meant, faults)
+    said = {name: kind for name, kind in known.items() if name not in draft.unsaid}
+    check_shapes(whole, numbered, said, faults)
+    return whole
+
+
+def _known(draft: Draft, types: NodeTypes, faults: Faults) -> dict[str, NodeType]:
     found = {}
-    for name, node in graph.nodes.items():
+    for name, node in draft.graph.nodes.items():
         kind = types.get(node.kind)
         if kind is None:
             remedy = nearest(node.kind, types)
             faults.add(f"nodes.{name}.node", f"there is no node {node.kind!r}", remedy)
             continue
         found[name] = kind
+        if name in draft.unsaid:
+            continue
         for place, what, remedy in _wrong_parameters(kind, node.parameters):
-            faults.add(f"nodes.{name}.parameters{place}", what, remedy)
+            at = f".{place}" if place else ""
+            faults.add(f"nodes.{name}.parameters{at}", what, remedy)
     return found
 
 
 def _wrong_parameters(kind: Any, given: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Which parameter, what is wrong with it, what to do."""
+    wrong: list[tuple[str, str, str]] = kind.wrong(given)
+    if wrong:
+        return wrong
     try:
-        kind.model().model_validate(dict(given))
-    except ValidationError as exc:
-        known = list(kind.model().model_fields)
-        return [
-            (
-                "".join(f".{part}" for part in error["loc"]),
-                f"{error['msg']}, not {error.get('input')!r}"
-                if error["type"] != "extra_forbidden"
-                else "there is no such parameter",
-                nearest(str(error["loc"][0]), known)
-                if error["type"] == "extra_forbidden"
-                else f"see undula pipes show {kind.name}",
-            )
-            for error in exc.errors()
-        ]
-    try:
-        kind.checked(**given)
-    except UndulaError as exc:  # parameters that do not fit each other
-        place = exc.where.partition(".")[2] if exc.where else ""
-        return [(f".{place}" if place else "", exc.what, exc.remedy)]
+        kind.checked(**given)  # a node of somebody's own may ask for more
+    except UndulaError as exc:
+        return [(exc.where.partition(".")[2] if exc.where else "", exc.what, exc.remedy)]
+    except Exception as exc:  # a node's own code may raise anything: it is told
+        return [("", f"{type(exc).__name__}: {exc}", f"correct these, or `checked` of {kind.name}")]
     return []
 
 
 def _ports(
-    edge: EdgeSpec, number: int, graph: Graph, known: Mapping[str, NodeType], faults: Faults
+    edge: EdgeSpec, number: int, draft: Draft, known: Mapping[str, NodeType], faults: Faults
 ) -> EdgeSpec | None:
     """The edge with both ports named, None when it has a fault."""
-    path = f"edges.{number}"
+    path, graph = f"edges.{number}", draft.graph
     for key, name in (("from", edge.source), ("to", edge.target)):
-        if name not in graph.nodes:
+        if name not in graph.nodes and name not in draft.broken and draft.whole:
             remedy = nearest(name, graph.nodes)
             faults.add(f"{path}.{key}", f"there is no node {name!r} in this graph", remedy)
-    if edge.source not in known or edge.target not in known:
-        return None
-    outputs, inputs = known[edge.source].outputs, known[edge.target].inputs
-    start = _port(edge.start, outputs, "output", f"{path}.from", faults)
-    end = _port(edge.end, inputs, "input", f"{path}.to", faults)
-    if start is None or end is None:
+    source, target = known.get(edge.source), known.get(edge.target)
+    start = source and _port(edge.start, source.outputs, "output", f"{path}.from", faults)
+    end = target and _port(edge.end, target.inputs, "input", f"{path}.to", faults)
+    if not start or not end:
         return None
     edge = replace(edge, source_port=start.name, target_port=end.name)
     _types(edge, start, end, path, faults)
-    word = getattr(known[edge.source], "packing", "")
+    word = getattr(source, "packing", "")
     if word and graph.nodes[edge.source].parameters.get(word) and not end.compressed:
         remedy = f"put decompress between them, or write {word}: false"
         what = f"{edge.start} gives compressed frames, which {edge.end} cannot read"
@@ -166,32 +172,35 @@ def _port(end: str, ports: Sequence[Any], side: str, path: str, faults: Faults) 
 
 
 def _types(edge: EdgeSpec, start: PortType, end: PortType, path: str, faults: Faults) -> None:
+    """The first thing in which two ports differ: the others follow from their being others."""
     if None not in (start.ndim, end.ndim) and start.ndim != end.ndim:
         faults.add(
             path, f"{edge.start} gives {_dimensions(start.ndim)}, {edge.end} takes "
             f"{_dimensions(end.ndim)}", "put a node between them that makes one of the other",
         )  # fmt: skip
-    if not set(start.kinds) & set(end.kinds):
+    elif not set(start.kinds) & set(end.kinds):
         gives, takes = _words(start.kinds), _words(end.kinds)
         faults.add(
             path, f"{edge.start} gives {gives}, {edge.end} takes {takes}",
             "connect a port of that type",
         )  # fmt: skip
-    if end.unit and start.unit not in ("", AS_INPUT, end.unit):
+    elif end.unit and start.unit not in ("", AS_INPUT, end.unit):
         faults.add(
             path, f"{edge.start} is in {start.unit}, {edge.end} wants {end.unit}",
             "connect the port that means that, or convert between",
         )  # fmt: skip
-    if getattr(start, "compressed", False) and not getattr(end, "compressed", False):
+    elif getattr(start, "compressed", False) and not getattr(end, "compressed", False):
         faults.add(
             path, f"{edge.start} gives compressed frames, which {edge.end} cannot read",
             "put a node that decompresses between them",
         )  # fmt: skip
 
 
-def _spills(graph: Graph, faults: Faults) -> None:
+def _spills(graph: Graph, meant: set[str], faults: Faults) -> None:
     """A folder on disk is for edges that spill."""
     for name, node in graph.nodes.items():
+        if name in meant:
+            continue
         if node.spill and not any(e.policy.kind == "spill" for e in graph.out_of(name)):
             faults.add(
                 f"nodes.{name}.spill", f"no edge from {name} spills",
@@ -228,22 +237,29 @@ def _words(kinds: str) -> str:
     return " or ".join(KINDS.get(kind, kind) for kind in kinds)
 
 
-def _twice(graph: Graph, faults: Faults) -> None:
+def _twice(edges: Mapping[int, EdgeSpec], faults: Faults) -> None:
     seen: set[str] = set()
-    for number, edge in enumerate(graph.edges):
+    for number, edge in edges.items():
         if edge.name in seen:
             faults.add(f"edges.{number}", f"{edge.name} is there twice", "remove one of them")
         seen.add(edge.name)
 
 
-def _meant(graph: Graph, edges: Sequence[EdgeSpec | None]) -> set[str]:
+def _meant(draft: Draft, edges: Sequence[EdgeSpec | None]) -> set[str]:
     """Nodes that edges with a fault were probably meant for: they miss nothing of their own."""
-    wrong = [edge for edge, right in zip(graph.edges, edges, strict=True) if right is None]
+    nodes = draft.graph.nodes
+    wrong = [edge for edge, right in zip(draft.edges, edges, strict=True) if edge and not right]
     found = {name for edge in wrong for name in (edge.source, edge.target)}
-    return found | {n for w in found for n in difflib.get_close_matches(w, graph.nodes, 1, 0.5)}
+    found |= {word for text in draft.unread for word in re.findall(r"\w+", text)}
+    return found | {n for w in found for n in difflib.get_close_matches(w, nodes, 1, 0.5)}
 
 
-def _inputs(graph: Graph, known: Mapping[str, NodeType], meant: set[str], faults: Faults) -> None:
+def _inputs(
+    graph: Graph, known: Mapping[str, NodeType], draft: Draft, meant: set[str], faults: Faults
+) -> None:
+    if not draft.edges and len(graph.nodes) > 1:
+        faults.add("edges", "there is none: frames go nowhere", "write a list: - SOURCE -> TARGET")
+        return
     for name, kind in known.items():
         if name in meant:
             continue
@@ -256,14 +272,15 @@ def _inputs(graph: Graph, known: Mapping[str, NodeType], meant: set[str], faults
                 )  # fmt: skip
         if not kind.inputs and not graph.out_of(name):
             faults.add(f"nodes.{name}", "its frames go nowhere", f"add an edge: {name} -> TARGET")
-    if len(known) == len(graph.nodes) and all(kind.inputs for kind in known.values()):
+    every = len(known) == len(graph.nodes) and not draft.broken
+    if every and all(kind.inputs for kind in known.values()):
         faults.add("nodes", "no node makes frames", "add a source, e.g. det: {node: simulated}")
 
 
-def _cycles(graph: Graph, faults: Faults) -> None:
-    """Every cycle without a feedback edge, and every feedback edge without a cycle."""
+def _cycles(graph: Graph, edges: Mapping[int, EdgeSpec], every: bool, faults: Faults) -> None:
+    """A cycle without a feedback edge, and feedback edges without a cycle, if all are known."""
     forward: dict[str, list[str]] = {name: [] for name in graph.nodes}
-    for edge in graph.edges:
+    for edge in edges.values():
         if not edge.feedback:
             forward[edge.source].append(edge.target)
     cycle = _cycle(forward)
@@ -272,8 +289,8 @@ def _cycles(graph: Graph, faults: Faults) -> None:
             "edges", f"there is a cycle: {' -> '.join(cycle)}",
             "mark the edge that goes back with feedback: true, or remove it",
         )  # fmt: skip
-    for number, edge in enumerate(graph.edges):
-        if edge.feedback and not _reaches(forward, edge.target, edge.source):
+    for number, edge in edges.items():
+        if every and edge.feedback and not _reaches(forward, edge.target, edge.source):
             faults.add(
                 f"edges.{number}.feedback", f"{edge.name} goes back to nothing",
                 "remove feedback: true, it is an ordinary edge",

@@ -2,22 +2,23 @@
 
 In: a file, its text, or plain dicts and lists. Out: `Graph`, or one GraphError that lists all
 faults, each with its path in the graph and what to do. What nodes and ports there are is judged in
-`check`; an edge may leave a port out, which `check` then fills in.
+`check`; an edge may leave a port out, which `check` then fills in. A `Draft` is a graph as far as
+it can be read: `check` judges that too, so that all faults are told at once (`whole`).
 """
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from undula.core.errors import InputError, with_remedy
+from undula.core.errors import InputError
 from undula.pipes.errors import GraphError
+from undula.pipes.graph.faults import Faults, nearest
 from undula.pipes.graph.model import DEFAULT_BUDGET_BYTES, EdgeSpec, Graph, NodeSpec
+from undula.pipes.graph.text import GraphText, read_text
 from undula.pipes.policy import Policy, parse_policy, parse_size
 
 GRAPH_KEYS = ("name", "nodes", "edges")
@@ -29,88 +30,114 @@ _END = re.compile(r"([A-Za-z_]\w*)(?:\.([A-Za-z_]\w*))?")
 MAX_NODES = 500
 
 
-class Faults:
-    """Faults of a graph, collected: path, what, remedy."""
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A graph as far as it can be read.
 
-    def __init__(self) -> None:
-        self.lines: list[str] = []
+    Args:
+        graph: what is right of it; a node that has a fault of its form is left out.
+        edges: as they stand, None for one that cannot be read.
+        broken: nodes that are there, and are left out.
+        unsaid: nodes whose parameters cannot be read.
+        unread: what is written for edges that cannot be read.
+        whole: its nodes and its edges are there; else nobody knows what is missing.
+    """
 
-    def add(self, path: str, what: str, remedy: str) -> None:
-        """One more."""
-        self.lines.append(with_remedy(f"[{path}] {what}", remedy))
+    graph: Graph
+    edges: tuple[EdgeSpec | None, ...] = ()
+    broken: frozenset[str] = frozenset()
+    unsaid: frozenset[str] = frozenset()
+    unread: tuple[str, ...] = ()
+    whole: bool = True
 
-    def finish(self, name: str) -> None:
-        """Raises: GraphError when there are any."""
-        if self.lines:
-            error = GraphError(
-                f"{len(self.lines)} faults", remedy="correct the graph; nothing was started"
-            )
-            error.where, error.details = name, self.lines
-            raise error
+    @classmethod
+    def of(cls, graph: Graph) -> Draft:
+        """One without a fault of its form."""
+        return cls(graph, graph.edges)
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The remedy for a word that is not known: what was probably meant, else all there are."""
-    known = sorted(known)
-    near = difflib.get_close_matches(word, known, 1, 0.5)
-    if near:
-        return f"did you mean {near[0]}?"
-    return f"there {'is' if len(known) == 1 else 'are'} {', '.join(known) or 'none'}"
+def read_file(path: Path) -> GraphText:
+    """What a YAML or JSON file says, and where. Raises: GraphError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        why = "it is not UTF-8 text" if isinstance(exc, UnicodeDecodeError) else exc.strerror
+        raise GraphError(
+            f"{path} cannot be read: {why}", remedy="give the path of a graph file (YAML or JSON)"
+        ) from exc
+    return read_text(text, str(path))
 
 
 def load_graph(path: Path) -> Graph:
     """A graph from a YAML or JSON file, not yet checked against nodes. Raises: GraphError."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise GraphError(
-            f"{path} cannot be read: {getattr(exc, 'strerror', None) or exc}",
-            remedy="give the path of a graph file (YAML or JSON)",
-        ) from exc
-    try:
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as exc:
-        place = getattr(exc, "problem_mark", None)
-        line = f", line {place.line + 1}" if place else ""
-        raise GraphError(
-            f"{getattr(exc, 'problem', None) or 'it is no YAML'}",
-            remedy="correct the YAML or JSON there",
-            where=f"{path}{line}",
-        ) from exc
-    return read_graph(content, path.stem)
+    text = read_file(path)
+    faults = text.faults(path.name)
+    draft = read_draft(text.content, path.stem, faults)
+    faults.finish(draft.graph.name)
+    return draft.graph
 
 
 def read_graph(content: Any, name: str = "graph") -> Graph:
     """A graph from plain dicts and lists. Raises: GraphError listing every fault of its form."""
     faults = Faults()
+    draft = read_draft(content, name, faults)
+    faults.finish(draft.graph.name)
+    return draft.graph
+
+
+def read_draft(content: Any, name: str, faults: Faults) -> Draft:
+    """A graph as far as it can be read; `faults` has what cannot."""
     if not isinstance(content, Mapping):
         faults.add(name, f"a graph is a mapping, not {_kind(content)}", "write nodes: and edges:")
-        faults.finish(name)
-        raise AssertionError
-    _keys(content, GRAPH_KEYS, name, faults)
+        return Draft(Graph(name, {}, ()), whole=False)
+    for key in content:
+        if key not in GRAPH_KEYS:
+            remedy = nearest(str(key), GRAPH_KEYS)
+            faults.add(f"{name}.{key}", "there is no such key", remedy, at=str(key))
     title = content.get("name", name)
     if not isinstance(title, str) or not _NAME.fullmatch(title.replace("-", "_")):
-        faults.add("name", f"{title!r} is no name", "use letters, digits, - and _, at most 32")
+        whose = "" if "name" in content else ", as the file is called,"
+        remedy = "use letters, digits, - and _, at most 32"
+        faults.add(
+            "name", f"{title!r}{whose} is no name", f"add name: {remedy}" if whose else remedy
+        )
         title = name
-    nodes = _nodes(content.get("nodes"), faults)
-    edges = _edges(content.get("edges", []), faults)
-    faults.finish(str(title))
-    return Graph(str(title), nodes, tuple(edges))
+    wrong: set[str] = set()
+    unsaid: set[str] = set()
+    nodes = _nodes(content.get("nodes"), faults, wrong, unsaid)
+    edges, unread = _edges(content.get("edges", []), faults, wrong)
+    right = tuple(edge for edge in edges if edge is not None)
+    there = isinstance(content.get("nodes"), Mapping) and isinstance(content.get("edges", []), list)
+    return Draft(
+        Graph(str(title), nodes, right), tuple(edges), frozenset(wrong), frozenset(unsaid),
+        tuple(unread), whole=there and bool(nodes or wrong),
+    )  # fmt: skip
 
 
 def _kind(value: Any) -> str:
-    return {dict: "a mapping", list: "a list", str: "text", type(None): "nothing"}.get(
-        type(value), type(value).__name__
-    )
+    if value == "":
+        return "empty"
+    words = {dict: "a mapping", list: "a list", str: "text", type(None): "nothing",
+             bool: "true or false", int: "a number", float: "a number"}  # fmt: skip
+    return words.get(type(value), type(value).__name__)
 
 
-def _keys(content: Mapping[Any, Any], known: tuple[str, ...], path: str, faults: Faults) -> None:
+def _keys(content: Mapping[Any, Any], known: tuple[str, ...], path: str, faults: Faults) -> bool:
+    """Whether there is no other key than the known ones."""
     for key in content:
         if key not in known:
-            faults.add(f"{path}.{key}", "there is no such key", nearest(str(key), known))
+            remedy = nearest(str(key), known)
+            if known is NODE_KEYS and remedy.startswith("there"):
+                remedy = f"if the node takes it, write it below parameters:; else {remedy}"
+            faults.add(f"{path}.{key}", "there is no such key", remedy)
+    return set(content) <= set(known)
 
 
-def _nodes(content: Any, faults: Faults) -> dict[str, NodeSpec]:
+def _nodes(content: Any, faults: Faults, wrong: set[str], unsaid: set[str]) -> dict[str, NodeSpec]:
+    """The nodes that can be read; `wrong` has the names of the others.
+
+    `unsaid` has those whose parameters cannot be read.
+    """
     if not isinstance(content, Mapping) or not content:
         faults.add("nodes", f"it is {_kind(content)}", "write at least one node: NAME: {node: ...}")
         return {}
@@ -122,25 +149,32 @@ def _nodes(content: Any, faults: Faults) -> dict[str, NodeSpec]:
         path = f"nodes.{name}"
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             faults.add(path, "this is no name of a node", "use letters, digits and _, at most 32")
-        elif isinstance(value, str):
+        elif isinstance(value, str) and value:
             found[name] = NodeSpec(name, value)
         elif isinstance(value, Mapping):
-            found[name] = _node(name, value, path, faults)
+            found[name] = _node(name, value, path, faults, unsaid)
         else:
             faults.add(path, f"it is {_kind(value)}", "write {node: KIND, parameters: {...}}")
+        if name not in found or not found[name].kind:
+            found.pop(name, None)
+            wrong.add(str(name))
     return found
 
 
-def _node(name: str, content: Mapping[str, Any], path: str, faults: Faults) -> NodeSpec:
-    _keys(content, NODE_KEYS, path, faults)
+def _node(
+    name: str, content: Mapping[str, Any], path: str, faults: Faults, unsaid: set[str]
+) -> NodeSpec:
+    if not _keys(content, NODE_KEYS, path, faults):
+        unsaid.add(name)
     kind = content.get("node")
-    if not isinstance(kind, str):
+    if not isinstance(kind, str) or not kind:
         faults.add(f"{path}.node", "it says not what this node is", "write node: and its kind")
         kind = ""
     parameters = content.get("parameters", {})
     if not isinstance(parameters, Mapping) or not all(isinstance(k, str) for k in parameters):
         faults.add(f"{path}.parameters", f"it is {_kind(parameters)}", "write NAME: value")
         parameters = {}
+        unsaid.add(name)
     process = content.get("process", "")
     if not isinstance(process, str) or (process and not _NAME.fullmatch(process)):
         faults.add(f"{path}.process", f"{process!r} is no name", "use letters, digits and _")
@@ -180,20 +214,19 @@ def _size(value: Any, path: str, faults: Faults) -> int | None:
     return size
 
 
-def _edges(content: Any, faults: Faults) -> list[EdgeSpec]:
+def _edges(
+    content: Any, faults: Faults, wrong: set[str]
+) -> tuple[list[EdgeSpec | None], list[str]]:
+    """The edges, and what is written for those that cannot be read."""
     if not isinstance(content, list):
         faults.add("edges", f"it is {_kind(content)}", "write a list: - SOURCE -> TARGET")
-        return []
-    found = []
-    for number, value in enumerate(content):
-        path = f"edges.{number}"
-        edge = _edge(value, path, faults)
-        if edge is not None:
-            found.append(edge)
-    return found
+        return [], []
+    found = [_edge(value, f"edges.{n}", faults, wrong) for n, value in enumerate(content)]
+    unread = [str(v) for v, edge in zip(content, found, strict=True) if edge is None]
+    return found, unread
 
 
-def _edge(value: Any, path: str, faults: Faults) -> EdgeSpec | None:
+def _edge(value: Any, path: str, faults: Faults, wrong: set[str]) -> EdgeSpec | None:
     if isinstance(value, str):
         value = _arrow(value, {})
     elif isinstance(value, Mapping) and len(value) == 1 and "->" in str(next(iter(value))):
@@ -205,7 +238,7 @@ def _edge(value: Any, path: str, faults: Faults) -> EdgeSpec | None:
     _keys(value, EDGE_KEYS, path, faults)
     ends = [_END.fullmatch(str(value[key]).strip()) for key in ("from", "to")]
     for key, end in zip(("from", "to"), ends, strict=True):
-        if end is None:
+        if end is None and str(value[key]).strip() not in wrong:
             faults.add(f"{path}.{key}", f"{value[key]!r} is no port", "write NODE or NODE.PORT")
     feedback = value.get("feedback", False)
     if not isinstance(feedback, bool):
@@ -234,7 +267,7 @@ def _policy(value: Mapping[str, Any], path: str, faults: Faults) -> Policy:
         return parse_policy(text, value.get("budget"))
     except InputError as exc:
         faults.add(f"{path}.policy", exc.what, exc.remedy)
-        return Policy()
+        return Policy("latest" if value.get("feedback") is True else "lossless")
 
 
 class GraphBuilder:

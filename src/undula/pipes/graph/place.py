@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from undula.core.errors import InputError
-from undula.pipes.graph.load import HOST, Faults, nearest
+from undula.pipes.graph.faults import Faults, nearest
+from undula.pipes.graph.load import HOST, Draft
 from undula.pipes.graph.model import Graph
 
 THIS = "here"
@@ -26,16 +27,26 @@ def placed(graph: Graph, where: Mapping[str, str]) -> Graph:
     >>> placed(graph, {"low": "farm"}).nodes["low"].host
     'farm'
     """
-    faults, nodes = Faults(), dict(graph.nodes)
+    faults = Faults()
+    draft = place_all(Draft.of(graph), where, faults)
+    faults.finish(graph.name)
+    return draft.graph
+
+
+def place_all(draft: Draft, where: Mapping[str, str], faults: Faults) -> Draft:
+    """As `placed`, of a graph as far as it could be read; what is wrong is added to `faults`."""
+    nodes = dict(draft.graph.nodes)
     for name, host in where.items():
+        if name in draft.broken:
+            continue
         if name not in nodes:
-            faults.add(f"place.{name}", "there is no such node", nearest(name, nodes))
+            if draft.whole:
+                faults.add(f"place.{name}", "there is no such node", nearest(name, nodes))
         elif not isinstance(host, str) or not HOST.fullmatch(host):
             faults.add(f"place.{name}", f"{host!r} is no name", "use letters, digits, . _ and -")
         else:
             nodes[name] = replace(nodes[name], host="" if host == THIS else host)
-    faults.finish(graph.name)
-    return replace(graph, nodes=nodes)
+    return replace(draft, graph=replace(draft.graph, nodes=nodes))
 
 
 def read_places(words: Sequence[str]) -> dict[str, str]:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel
 
 from undula.core.errors import ConfigError, InputError
 from undula.pipes.frame import Frame
@@ -89,12 +88,11 @@ class RadialProfile(Node):
     highest: bool = parameter(False, HIGHEST)
 
     @classmethod
-    def checked(cls, **parameters: Any) -> BaseModel:
-        """The parameters with defaults. Raises: InputError, also for rings without width."""
-        values: Any = super().checked(**parameters)
+    def conflicts(cls, values: Any) -> Iterable[Misfit]:
+        """Rings without width."""
         if values.outer is not None and values.outer <= values.inner:
-            raise _no_width(values.inner, values.outer)
-        return cast(BaseModel, values)
+            what = f"rings from {values.inner:g} to {values.outer:g} px have no width"
+            yield "outer", what, "choose outer above inner"
 
     @classmethod
     def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:

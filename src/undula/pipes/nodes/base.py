@@ -25,7 +25,7 @@ A node is written like this; the parameters are attributes, checked when they ar
 >>> Bright(above=-1)
 Traceback (most recent call last):
 ...
-undula.core.errors.InputError: [bright.above] Input should be greater than or equal to 0...
+undula.core.errors.InputError: [bright.above] -1 is less than 0. Remedy: give 0 or more.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ from undula.core.errors import InputError
 from undula.pipes.frame import Frame
 from undula.pipes.graph.model import AS_INPUT as AS_INPUT  # noqa: PLC0414  # for those who write nodes
 from undula.pipes.intervals import IntervalSet
+from undula.pipes.wrong_values import wrong_values
 
 Array = npt.NDArray[Any]
 Results = Mapping[str, Any] | None
@@ -179,20 +180,36 @@ class Node:
     def checked(cls, **parameters: Any) -> BaseModel:
         """The parameters with defaults; nothing is made. Raises: InputError naming which.
 
-        Extend it where parameters must fit each other: a graph is checked by it before it runs.
+        A graph is checked by it before it runs. What must hold between parameters says `conflicts`.
         """
         try:
-            return cls.model().model_validate(parameters)
+            values = cls.model().model_validate(parameters)
         except ValidationError as exc:
-            first = exc.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            known = ", ".join(cls.declared) or "none"
-            error = InputError(
-                f"{first['msg']}, not {first.get('input')!r}",
-                remedy=f"see the parameters of {cls.name}: {known}",
-                where=f"{cls.name}.{place}",
-            )
-            raise error from exc
+            place, what, remedy = wrong_values(exc, parameters, cls.model(), cls.name)[0]
+            raise InputError(what, remedy=remedy, where=f"{cls.name}.{place}") from exc
+        for place, what, remedy in cls.conflicts(values):
+            raise InputError(what, remedy=remedy, where=f"{cls.name}.{place}")
+        return values
+
+    @classmethod
+    def conflicts(cls, values: Any) -> Iterable[Misfit]:
+        """Parameters that do not fit each other: which one, what is wrong, the remedy.
+
+        Asked for all ways in which parameters are given: a graph, a change while it runs.
+
+        Args:
+            values: of its parameters, each of them right by itself.
+        """
+        return ()
+
+    @classmethod
+    def wrong(cls, parameters: Mapping[str, Any]) -> list[Misfit]:
+        """All that is wrong with parameters: which one, what, the remedy."""
+        try:
+            values = cls.model().model_validate(dict(parameters))
+        except ValidationError as exc:
+            return wrong_values(exc, parameters, cls.model(), cls.name)
+        return list(cls.conflicts(values))
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -317,7 +334,7 @@ _models: WeakKeyDictionary[type[Node], type[BaseModel]] = WeakKeyDictionary()
 
 
 def _model(cls: type[Node]) -> type[BaseModel]:
-    hints = get_type_hints(cls)
+    hints = get_type_hints(cls, include_extras=True)
     fields: Any = {key: (hints.get(key, Any), value) for key, value in cls.declared.items()}
     return create_model(
         f"{cls.__name__}Parameters",
@@ -397,6 +414,22 @@ class Source(Node):
 
     def fire(self, number: int) -> None:
         """Trigger `number` is given, from 1 on: have its frame taken, where that is ours to do."""
+
+    @classmethod
+    def count_time_s(cls, values: Any) -> float | None:  # for those that can
+        """So long it counts for a trigger in a scan that says no count time; None: nobody can say.
+
+        A source that gives a number is told the count time of each scan by its parameter
+        `exposure_s`.
+
+        Args:
+            values: of its parameters.
+        """
+        return None
+
+    def takes_s(self) -> float:
+        """Seconds from a trigger to its frame, where it makes the frame itself."""
+        return 0.0
 
     @property
     def waits_for(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -100,19 +100,14 @@ class GridMap(Node):
     )
 
     @classmethod
-    def checked(cls, **parameters: Any) -> BaseModel:
-        """The parameters with defaults. Raises: InputError, also for a shape that no map has."""
-        values: Any = super().checked(**parameters)
+    def conflicts(cls, values: Any) -> Iterable[Misfit]:
+        """A shape that no map has."""
         shape = values.shape
         if shape is None:
             return cast(BaseModel, values)
         if not 1 <= len(shape) <= 3 or min(shape) < 1 or math.prod(shape) > MOST_PIXELS:
-            raise InputError(
-                f"a map of shape {shape} cannot be",
-                remedy="give 1 to 3 axes with 1 point or more each",
-                where=f"{cls.name}.shape",
-            )
-        return cast(BaseModel, values)
+            what = f"a map of shape {shape} cannot be"
+            yield "shape", what, "give 1 to 3 axes with 1 point or more each"
 
     @classmethod
     def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:
@@ -235,17 +230,12 @@ class PositionMap(Node):
     patience: int = parameter(1000, "frames that may wait for their other half", ge=1)
 
     @classmethod
-    def checked(cls, **parameters: Any) -> BaseModel:
-        """The parameters with defaults. Raises: InputError, also for more axes than a map has."""
-        values: Any = super().checked(**parameters)
+    def conflicts(cls, values: Any) -> Iterable[Misfit]:
+        """More axes than a map has, or none."""
         pixels = math.prod(axis.num for axis in values.axes)
         if not 1 <= len(values.axes) <= 2 or pixels > MOST_PIXELS:
-            raise InputError(
-                f"a map over {len(values.axes)} axes with {pixels} pixels cannot be",
-                remedy="give one axis or two: {start: 0, stop: 1, num: 11}",
-                where=f"{cls.name}.axes",
-            )
-        return cast(BaseModel, values)
+            what = f"a map over {len(values.axes)} axes with {pixels} pixels cannot be"
+            yield "axes", what, "give one axis or two: {start: 0, stop: 1, num: 11}"
 
     @classmethod
     def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:

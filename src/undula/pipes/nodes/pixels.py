@@ -54,6 +54,13 @@ class Threshold(Node):
     highest: bool = parameter(False, HIGHEST)
 
     @classmethod
+    def conflicts(cls, values: Any) -> Iterable[Misfit]:
+        """A window without a value."""
+        if values.high is not None and values.low > values.high:
+            what = f"nothing stays: low {values.low:g} is above high {values.high:g}"
+            yield "low", what, "choose low below high, or leave high out"
+
+    @classmethod
     def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:
         """As they came."""
         return dict.fromkeys(("frames",), inputs["frames"]) if "frames" in inputs else {}
@@ -188,8 +195,8 @@ class Binning(Node):
 
     @classmethod
     def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:
-        """Of fewer pixels."""
-        if "frames" not in inputs:
+        """Of fewer pixels; nobody knows where blocks do not fit."""
+        if "frames" not in inputs or any(cls.misfits(values, inputs, 0)):
             return {}
         height, width = inputs["frames"]
         return {"frames": (height // values.rows, width // values.columns)}

@@ -110,6 +110,11 @@ class PvaImages(LiveSource):
             )
         return {self.exposure: self.exposure_s or 0.0}
 
+    @classmethod
+    def count_time_s(cls, values: Any) -> float | None:
+        """The exposure time of scans that say none, where it has a PV for it."""
+        return values.exposure_s if values.exposure else None
+
     def changed(self, names: frozenset[str]) -> None:
         """Another exposure time holds for the next trigger; another PV: begin anew."""
         if names - {"exposure_s", "frames", "keep_bytes"}:

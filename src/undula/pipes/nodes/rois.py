@@ -14,9 +14,8 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from undula.core.errors import InputError
 from undula.pipes.frame import Frame
 from undula.pipes.nodes.base import (
     AS_INPUT,
@@ -66,7 +65,20 @@ class Polygon(_Shape):
     )
 
 
-Roi = Annotated[Box | Circle | Polygon, Field(discriminator="shape")]
+def _shape_of(value: Any) -> Any:
+    """Which shape a region is: as it says, else by what it has."""
+    if not isinstance(value, Mapping):
+        return getattr(value, "shape", "box")
+    has = "circle" if "radius" in value else "polygon" if "points" in value else "box"
+    return value.get("shape", has)
+
+
+Roi = Annotated[
+    Annotated[Box, Tag("box")]
+    | Annotated[Circle, Tag("circle")]
+    | Annotated[Polygon, Tag("polygon")],
+    Discriminator(_shape_of),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +122,11 @@ def region(roi: Box | Circle | Polygon, height: int, width: int) -> Region:
     elif isinstance(roi, Polygon):
         mask = _inside(roi.points, x, y)
     return Region(left, top, max(right - left, 0), max(bottom - top, 0), mask)
+
+
+def _is_empty(roi: Box | Circle | Polygon, height: int, width: int) -> bool:
+    found = region(roi, height, width)
+    return not found.width * found.height or (found.mask is not None and not found.mask.any())
 
 
 def _inside(points: tuple[tuple[float, float], ...], x: Array, y: Array) -> Mask:
@@ -228,18 +245,22 @@ class RoiStatistics(Node):
 
     @classmethod
     def misfits(cls, values: Any, inputs: Mapping[str, Shape], frames: int) -> Iterable[Misfit]:
-        """Regions without a pixel."""
+        """No region, and regions without a pixel."""
+        if not values.rois:
+            remedy = "name one: {beam: {shape: box, x: 0, y: 0, width: 10, height: 10}}"
+            yield "rois", "there is no region: nothing would come out", remedy
         if "frames" not in inputs:
             return
         height, width = inputs["frames"]
-        for name, roi in values.rois.items():
-            found = region(roi, height, width)
-            empty = not found.width * found.height
-            if empty or (found.mask is not None and not found.mask.any()):
-                yield (
-                    f"rois.{name}", f"it has no pixel of frames of {(height, width)}, (y, x)",
-                    f"place it within x 0 to {width - 1} and y 0 to {height - 1}",
-                )  # fmt: skip
+        outside = [name for name, roi in values.rois.items() if _is_empty(roi, height, width)]
+        whose = f"frames of {(height, width)}, (y, x)"
+        remedy = f"place it within x 0 to {width - 1} and y 0 to {height - 1}"
+        if len(outside) > 1 and len(outside) == len(values.rois):
+            what = f"none of its {len(outside)} regions has a pixel of {whose}"
+            yield "rois", what, remedy.replace("place it", "place them")
+            return
+        for name in outside:
+            yield f"rois.{name}", f"it has no pixel of {whose}", remedy
 
     def clear(self) -> None:
         """Forget the last frame."""
@@ -248,15 +269,11 @@ class RoiStatistics(Node):
         self._found: Array | None = None
 
     @classmethod
-    def checked(cls, **parameters: Any) -> BaseModel:
-        """The parameters with defaults. Raises: InputError, also for too many regions."""
-        if len(parameters.get("rois", ())) > MOST_REGIONS:
-            raise InputError(
-                f"{len(parameters['rois'])} regions are too many",
-                remedy=f"use {MOST_REGIONS} at most, or a second node",
-                where=f"{cls.name}.rois",
-            )
-        return super().checked(**parameters)
+    def conflicts(cls, values: Any) -> Iterable[Misfit]:
+        """Too many regions."""
+        if len(values.rois) > MOST_REGIONS:
+            what = f"{len(values.rois)} regions are too many"
+            yield "rois", what, f"use {MOST_REGIONS} at most, or a second node"
 
     def changed(self, names: frozenset[str]) -> None:
         """Make the regions anew for the next frame."""

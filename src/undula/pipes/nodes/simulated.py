@@ -1,7 +1,7 @@
 """Room: pipes. A detector that is made up: rings, spots, drift, noise; and faults on request.
 
 In: a size, a rate, a seed. Out: frames that are the same again for the same parameters. Pure: it
-says when a frame is due (`due_s`), and whoever runs it waits.
+says when a frame is due (`due_s`, `takes_s`), and whoever runs it waits.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from undula.pipes.nodes.base import Array, Port, Shape, Source, parameter
 DRAWN_PIXELS = 16_000_000
 """Noise is drawn once, for as many different frames as have so many pixels together: 2 to 16."""
 
+USUAL_HZ = 10.0
+"""Frames a second, when nobody says how many and nobody triggers them."""
+
 Pattern = Literal["flat", "rings", "spots", "spot"]
 Fault = Literal["missing", "doubled", "late", "corrupt"]
 
@@ -32,6 +35,10 @@ class SimulatedDetector(Source):
     (fewer of large ones), so that a high rate can be reached, and used in turn. The same seed gives
     the same frames.
 
+    In a scan a frame takes the count time of the scan, else `exposure_s`, and never less than
+    `rate_hz` allows: a slow camera is `rate_hz: 0.5`, or `exposure_s: 2`. With neither of them
+    frames come as fast as they are asked for.
+
     Faults, by frame number: `missing` frames never come, `doubled` come twice, `late` come after
     their successor, `corrupt` ones do not fit the checksum that they carry.
     """
@@ -43,8 +50,13 @@ class SimulatedDetector(Source):
     width: int = parameter(1024, "pixels along x", ge=1, le=65536)
     height: int = parameter(1024, "pixels along y", ge=1, le=65536)
     dtype: Literal["uint8", "uint16", "uint32"] = parameter("uint16", "of a pixel")
-    rate_hz: float = parameter(
-        10.0, "frames a second; 0: as fast as they are taken", ge=0, unit="Hz"
+    rate_hz: float | None = parameter(
+        None,
+        "frames a second at most; 0: as fast as they are taken; none: 10, in a scan as fast",
+        ge=0, unit="Hz",
+    )  # fmt: skip
+    exposure_s: float = parameter(
+        0.0, "a frame of a scan takes so long, unless the scan gives a count time", ge=0, unit="s"
     )
     frames: int = parameter(0, "ends after so many; 0: when it is stopped", ge=0)
     pattern: Pattern = parameter("rings", "what is to be seen")
@@ -66,7 +78,7 @@ class SimulatedDetector(Source):
 
     def changed(self, names: frozenset[str]) -> None:
         """Draw anew when the picture is another one."""
-        if names - {"rate_hz", "frames", "faults", "checksums"}:
+        if names - {"rate_hz", "exposure_s", "frames", "faults", "checksums"}:
             self._drawn = []
 
     @classmethod
@@ -82,9 +94,19 @@ class SimulatedDetector(Source):
         """Go on behind a frame."""
         self._next = max(self._next, seq_num + 1)
 
+    @classmethod
+    def count_time_s(cls, values: Any) -> float:
+        """So long a frame of a scan takes that gives no count time."""
+        return float(max(values.exposure_s, 1 / values.rate_hz if values.rate_hz else 0.0))
+
+    def takes_s(self) -> float:
+        """From a trigger to its frame."""
+        return self.count_time_s(self)
+
     def due_s(self) -> float:
         """When the next frame is due, s after the first one."""
-        return (self._next - 1) / self.rate_hz if self.rate_hz else 0.0
+        rate_hz = USUAL_HZ if self.rate_hz is None else self.rate_hz
+        return (self._next - 1) / rate_hz if rate_hz else 0.0
 
     @property
     def ended(self) -> bool:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel
 
 from undula.core.errors import InputError
 from undula.pipes.frame import Frame
@@ -21,6 +20,7 @@ from undula.pipes.nodes.base import (
     AS_INPUT,
     Array,
     Coverage,
+    Misfit,
     Node,
     Port,
     Results,
@@ -283,16 +283,11 @@ class Histogram(Node):
     highest: bool = parameter(False, HIGHEST)
 
     @classmethod
-    def checked(cls, **parameters: Any) -> BaseModel:
-        """The parameters with defaults. Raises: InputError, also for bins without width."""
-        values: Any = super().checked(**parameters)
+    def conflicts(cls, values: Any) -> Iterable[Misfit]:
+        """Bins without width."""
         if values.high <= values.low:
-            raise InputError(
-                f"a histogram from {values.low:g} to {values.high:g} has no width",
-                remedy="choose high above low",
-                where=f"{cls.name}.high",
-            )
-        return cast(BaseModel, values)
+            what = f"a histogram from {values.low:g} to {values.high:g} has no width"
+            yield "high", what, "choose high above low"
 
     @classmethod
     def shapes(cls, values: Any, inputs: Mapping[str, Shape]) -> Mapping[str, Shape]:

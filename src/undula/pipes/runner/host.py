@@ -71,6 +71,8 @@ class NodeHost:
         self.begun = self.ended = self._finished = False
         self.tell: Callable[..., object] = lambda **_: None
         """Says something to the runner, at once."""
+        self.look: Callable[[str, tuple[int, ...]], str] = lambda *_: ""
+        """Says why the first frame of NODE.PORT, of this shape, does not fit the nodes below."""
         self.making = Making(node, lambda words: self.tell(remembered=words, name=spec.name))
         """What a source makes; nothing, where the node is none."""
         self.confirming = Confirming(node)
@@ -290,6 +292,10 @@ class NodeHost:
             port, frame, done = self._held[0]
             outlets = self.outlets.get(port)
             if outlets is None:
+                misfits = self.look(f"{self.spec.name}.{port}", frame.shape)
+                if misfits:
+                    self._give_up(misfits)
+                    return True
                 outlets = self.outlets[port] = self._outlets(port, frame)
             for number in range(done, len(outlets)):
                 if not self._sent(outlets[number], frame):
@@ -304,6 +310,13 @@ class NodeHost:
             self._blocked_since = 0.0
             self.status.blocked_by = []
         return True
+
+    def _give_up(self, why: str) -> None:
+        """What it makes is of no use to the nodes below: it stops before anybody has it."""
+        self._held.clear()
+        self.status.error = self.stopped_by = why
+        self.status.failed += 1
+        self._stop_asked = True
 
     def _sent(self, outlet: Sending, frame: Frame) -> bool:
         try:

@@ -39,7 +39,7 @@ class Making:
         self._last_made = self._triggered = 0
         self._indices = TriggerIndices()
         self._run_is_new = False
-        self._begun_at = 0.0
+        self._begun_at = self._counts_since = 0.0
 
     def begin(self, words: Mapping[str, Any], *, triggered: bool, at: float) -> None:
         """Go on where the one before it was. Raises: whatever the node's own code raises.
@@ -62,6 +62,7 @@ class Making:
         if words["resume"]:
             node.resume(words["resume"])
         if self.allowed:
+            self._counts_since = time.monotonic()
             node.fire(self._triggered)
 
     def begin_run(self, first: int) -> None:
@@ -79,6 +80,8 @@ class Making:
         """
         if index is not None:
             self._indices.give(number, index)
+        if not self.allowed:  # else the frame of the trigger before is still being taken
+            self._counts_since = time.monotonic()
         self.allowed = (self.allowed or 0) + 1
         self._triggered += 1
         if self._triggered == 1:
@@ -115,6 +118,7 @@ class Making:
             return frames
         if not self._live:
             self.allowed -= 1
+            self._counts_since = time.monotonic()
             return frames
         self._early.extend(frames)
         found: list[Frame] = []
@@ -134,8 +138,10 @@ class Making:
             due = float(self._node.due_s()) - (time.monotonic() - self._begun_at)
         elif self.allowed <= 0:
             return math.inf
+        elif self._live:
+            due = 0.0 if self._early else float(self._node.due_s())
         else:
-            due = float(self._node.due_s()) if self._live and not self._early else 0.0
+            due = float(self._node.takes_s()) - (time.monotonic() - self._counts_since)
         if self._dry and due <= 0 and not select.select([self._node], [], [], 0)[0]:
             return math.inf  # there was nothing the last time, and nothing came since
         return due

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from undula.pipes.errors import PipeError
-from undula.pipes.graph.load import Faults
+from undula.pipes.graph.faults import Faults
 from undula.pipes.graph.model import Graph
 from undula.pipes.runner.control import KEPT_BYTES, Line
 from undula.pipes.runner.parent import Child, fork_worker
@@ -186,6 +186,12 @@ class MemoryProcess:
 def placeable(graph: Graph, sites: Mapping[str, Site]) -> None:
     """Raises: GraphError when the graph names a host that cannot be reached from here."""
     faults = Faults()
+    judge_places(graph, sites, faults)
+    faults.finish(graph.name)
+
+
+def judge_places(graph: Graph, sites: Mapping[str, Site], faults: Faults) -> None:
+    """Add each node that is on a host which cannot be reached from here."""
     hosts = {name: node.host for name, node in graph.nodes.items()}
     apart = len(set(hosts.values())) > 1
     for name, host in hosts.items():
@@ -202,4 +208,3 @@ def placeable(graph: Graph, sites: Mapping[str, Site]) -> None:
                 f"nodes.{name}.host", f"host {host or 'here'!r} has no keys for links to others",
                 "make them there: undula pipes keys",
             )  # fmt: skip
-    faults.finish(graph.name)

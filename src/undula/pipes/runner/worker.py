@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from undula.core.errors import UndulaError
 from undula.pipes.errors import PipeError
 from undula.pipes.graph.model import EdgeSpec, Graph, NodeSpec
+from undula.pipes.graph.shapes import known_shapes, misfits_of_first
 from undula.pipes.intervals import IntervalSet, packed, unpacked
 from undula.pipes.ledger import EdgeLedger
 from undula.pipes.link import Inlet, MemoryInlet, MemoryOutlet, Outlet, Receiving, Sending
@@ -28,6 +29,7 @@ from undula.pipes.link.slab import slot_size
 from undula.pipes.runner.confirming import waited_for
 from undula.pipes.runner.control import Line
 from undula.pipes.runner.host import NodeHost
+from undula.pipes.runner.rate import Rate
 from undula.pipes.runner.use import Use
 
 if TYPE_CHECKING:
@@ -74,7 +76,9 @@ class Worker:
         self._spill = spill
         self._far = far
         self._far_inlets: dict[str, FarInlet] = {}
-        self._graph, self._folder, self._line = graph, folder, line
+        self._graph, self._folder, self._line, self._types = graph, folder, line, types
+        self._shapes: dict[str, tuple[int, ...]] | None = None
+        self._begun_at = time.monotonic()
         self._process = process
         self.hosts: dict[str, NodeHost] = {}
         for name in graph.processes()[process]:
@@ -82,6 +86,7 @@ class Worker:
             node = types[spec.kind](**spec.parameters)
             self.hosts[name] = NodeHost(spec, node, graph, self._make)
             self.hosts[name].tell = line.say
+            self.hosts[name].look = self._look
         self._waiting: list[NodeHost] = []
         """Those that confirm a frame only when others did; the last of the graph first."""
         for name, host in reversed(self.hosts.items()):
@@ -95,6 +100,7 @@ class Worker:
         self._told_at = 0.0
         self._use = Use()
         self._told_frames: dict[str, int] = {}
+        self._rates: dict[str, Rate] = {}
         self._told_end = self._quit = False
         self._told = ""
         self._asked: int | bool = False
@@ -107,6 +113,16 @@ class Worker:
         text = json.dumps(self._graph.plain())
         for name, host in self.hosts.items():
             host.node.graph_text, host.node.node_name = text, name
+
+    def _look(self, port: str, shape: tuple[int, ...]) -> str:
+        """Why the first frame of a port does not fit the nodes below; '' when it does."""
+        if self._shapes is None:
+            self._shapes = known_shapes(self._graph, self._types)
+        if port in self._shapes:
+            return ""  # it was compared before anything started
+        misfits = misfits_of_first(self._graph, self._types, port, shape)
+        told = "; ".join(f"[{fault.path}] {fault.what}: {fault.remedy}" for fault in misfits)
+        return told and f"{port} gives frames of {shape}, which do not fit: {told}"
 
     # ---- the loop ------------------------------------------------------------------------------
 
@@ -344,7 +360,7 @@ class Worker:
         due = not self._told_end if over else now - self._told_at >= TELL_S
         if not due and not asked:
             return
-        span, self._told_at = max(1e-6, now - self._told_at), now
+        self._told_at = now
         nodes: dict[str, Any] = {}
         ledgers: list[Any] = []
         depths: dict[str, int] = {}
@@ -361,8 +377,9 @@ class Worker:
             if host.source:
                 status.left_out = host.node.left_out
                 status.waits_for, status.away = host.node.waits_for, host.node.away
-            status.rate_hz = (status.frames - self._told_frames.get(name, 0)) / span
-            self._told_frames[name] = status.frames
+            status.rate_hz = self._rates.setdefault(name, Rate(self._begun_at)).at(
+                status.frames, now
+            )
             if not host.ended and host.begun:
                 status.state = "blocked" if host.blocked else "running"
             nodes[name] = asdict(status) | {

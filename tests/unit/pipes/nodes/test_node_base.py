@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from undula.pipes.nodes.maps import GridMap, PositionMap
 from undula.pipes.nodes.rois import RoiStatistics
 from undula.pipes.nodes.simulated import SimulatedDetector
 from undula.pipes.nodes.statistics import Histogram, Rate
+from undula.pipes.runner.indices import TriggerIndices
+from undula.pipes.runner.making import Making
 
 
 def test_a_wrong_parameter_names_itself_and_changes_nothing() -> None:
@@ -96,8 +99,42 @@ def test_the_rate_says_when_a_frame_is_due() -> None:
     assert detector.due_s() == pytest.approx(0.02)
     detector.change(rate_hz=0)
     assert detector.due_s() == 0
+    detector.change(rate_hz=None)
+    assert detector.due_s() == pytest.approx(0.1), "10 Hz, where nobody says more"
     with pytest.raises(InputError, match="no input"):
         detector.accumulate(Frame(1, np.zeros((2, 2))))
+
+
+def test_a_made_up_camera_takes_the_count_time_and_never_more_frames_than_its_rate() -> None:
+    takes_s = [
+        SimulatedDetector(width=4, height=4, **given).takes_s()
+        for given in ({}, {"rate_hz": 0}, {"rate_hz": 0.5}, {"exposure_s": 3.0, "rate_hz": 0.5},
+                      {"exposure_s": 1.0, "rate_hz": 0.5}, {"exposure_s": 1.0})
+    ]  # fmt: skip
+    assert takes_s == [0.0, 0.0, 2.0, 3.0, 2.0, 1.0]
+
+
+def test_frames_of_a_slow_camera_are_due_one_after_another_from_their_triggers_on() -> None:
+    making = Making(SimulatedDetector(width=4, height=4, exposure_s=500.0), lambda words: None)
+    words = {
+        "given": 0,
+        "resume": 0,
+        "indices": TriggerIndices().plain(),
+        "again": False,
+        "made": 0,
+        "remembered": {},
+    }
+    making.begin(words, triggered=True, at=0.0)
+    assert making.due_in_s() == math.inf
+    for number in (1, 2):
+        making.trigger(number, number - 1)
+    assert 400 < making.due_in_s() <= 500
+    frames = making.take()  # whoever runs it waited
+    assert frames is not None
+    assert [frame.trigger for frame in frames] == [0]
+    assert 400 < making.due_in_s() <= 500, "the second one begins when the first one is there"
+    making.take()
+    assert making.due_in_s() == math.inf
 
 
 def test_patterns_are_where_the_parameters_put_them() -> None:

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from undula.core.errors import ConfigError, InputError
+from undula.pipes.errors import GraphError
 from undula.pipes.frame import Frame
+from undula.pipes.graph import checked, read_graph
 from undula.pipes.nodes.user_nodes import NodeFolder, fault_in, function_node, own_texts
 
 BRIGHT = '''"""Nodes of this beamline."""
@@ -57,6 +59,36 @@ def test_a_class_of_twenty_lines_is_a_node_beside_the_shipped_ones(tmp_path: Pat
     assert node.result() == {"part": 0.5}
     with pytest.raises(InputError, match=r"bright_fraction.level"):
         node.change(level=-1)
+
+
+def test_a_node_of_ones_own_says_which_parameters_do_not_fit_each_other(tmp_path: Path) -> None:
+    hook = """
+    most: float = parameter(20.0, "and not above this")
+
+    @classmethod
+    def conflicts(cls, values):
+        if values.most < values.level:
+            yield "most", f"{values.most} is below level", "choose it above"
+"""
+    write(tmp_path / "bright.py", BRIGHT.replace('unit="counts")\n', 'unit="counts")\n' + hook))
+    nodes = NodeFolder(tmp_path)
+    assert nodes.faults == {}
+    graph = {
+        "nodes": {
+            "det": "simulated",
+            "part": {"node": "bright_fraction", "parameters": {"level": 9, "most": 5}},
+        },
+        "edges": ["det -> part"],
+    }
+    with pytest.raises(GraphError) as found:
+        checked(read_graph(graph), nodes)
+    assert found.value.details == [
+        "[nodes.part.parameters.most] 5.0 is below level. Remedy: choose it above."
+    ]
+    node = nodes["bright_fraction"]()
+    with pytest.raises(InputError, match=r"bright_fraction\.most"):
+        node.change(most=1)
+    assert node.most == 20.0
 
 
 def test_a_function_is_a_node_whose_arguments_are_parameters(tmp_path: Path) -> None:
