@@ -62,10 +62,10 @@ def node_types(nodes: Path | None, beamline: str | None) -> NodeFolder:
 
 def load(file: Path, types: NodeFolder, place: list[str] | None = None) -> Graph:
     """A graph from a file, checked. Raises: GraphError; InputError for a `place` that is none."""
-    from undula.pipes.graph import checked, load_graph
-    from undula.pipes.graph.place import placed, read_places
+    from undula.pipes.graph import whole_graph
+    from undula.pipes.graph.place import read_places
 
-    return checked(placed(load_graph(file), read_places(place or ())), types)
+    return whole_graph(file, types, place=read_places(place or ()))
 
 
 def spill_folder(asked: Path | None, paths: BeamlinePaths) -> Path | None:
@@ -111,20 +111,34 @@ def show(
     as_json: JsonOption = False,
     beamline: BeamlineOption = None,
 ) -> None:
-    """Show a node with its ports and parameters, or a graph with its nodes and edges.
+    """Show a node with its ports and parameters, a graph in a file, or one that runs.
+
+    `undula pipes new live.yaml` writes a graph to begin with.
 
     Example: undula pipes show roi
 
     Example: undula pipes show live.yaml --svg live.svg
     """
+    from undula.cli.pipes_top import running_now
+
     types = node_types(nodes, beamline)
     if name in types and not Path(name).is_file():
         _show_node(name, types, as_json)
         return
     if not Path(name).suffix and not Path(name).exists():
-        from undula.pipes.graph.load import nearest
+        runs = running_now(beamline)
+        if name not in runs:
+            from undula.pipes.graph.faults import nearest
 
-        raise InputError(f"there is no node {name!r}", remedy=nearest(name, types))
+            raise InputError(
+                f"there is no node, no file and no graph that runs called {name!r}",
+                remedy=nearest(name, [*types, *runs]),
+            )
+        if as_json:
+            print_json(runs[name].plain())
+        else:
+            print(status_text(runs[name]))
+        return
     graph = load(Path(name), types)
     if svg is not None:
         from undula.pipes.graph import svg as drawn
@@ -175,14 +189,19 @@ def check(
     as_json: JsonOption = False,
     beamline: BeamlineOption = None,
 ) -> None:
-    """Check a graph: every fault with its place and what to do; nothing is started.
+    """Check a graph: every fault with its line, its place and what to do; nothing is started.
+
+    `undula pipes new live.yaml` writes a graph to begin with.
 
     Example: undula pipes check live.yaml
     """
     types = node_types(nodes, beamline)
     graph = load(file, types, place)
     if as_json:
-        print_json({"name": graph.name, "nodes": len(graph.nodes), "edges": len(graph.edges)})
+        print_json({
+            "name": graph.name, "nodes": len(graph.nodes), "edges": len(graph.edges),
+            "notes": _not_known_yet(graph, types),
+        })  # fmt: skip
     else:
         many = len(graph.processes())
         print(
@@ -192,6 +211,23 @@ def check(
         elsewhere = sorted({node.host for node in graph.nodes.values() if node.host})
         if elsewhere:
             print(f"it needs a placement that reaches {', '.join(elsewhere)}: no command has one")
+        for line in _not_known_yet(graph, types):
+            print(line)
+
+
+def _not_known_yet(graph: Graph, types: NodeFolder) -> list[str]:
+    """What will be compared with the first frame only."""
+    from undula.pipes.graph.shapes import waiting_for_first
+
+    sources, waiting = waiting_for_first(graph, types)
+    if not waiting:
+        return []
+    said = [name for name in sources if "shape" in types[graph.nodes[name].kind].declared]
+    whose = f"the frames of {', '.join(sources)}" if sources else "what comes to them"
+    hint = f"; give shape: [y, x] to {', '.join(said)} to compare it now" if said else ""
+    many = len(waiting) > 1
+    return [f"the size of {whose} is not known before the first frame: {', '.join(waiting)} "
+            f"{'are' if many else 'is'} compared with it then{hint}"]  # fmt: skip
 
 
 def performed(
@@ -274,7 +310,9 @@ def one_line(status: GraphStatus) -> str:
     """Every node with its rate, for a terminal's scrolling line."""
     parts = []
     for node in status.nodes.values():
-        part = f"{node.name} {node.rate_hz:.4g} Hz"
+        if not node.process:
+            continue  # a channel: what comes to it is here
+        part = f"{node.name} {node.rate_hz:.4g} Hz" if node.frames else f"{node.name} {node.state}"
         if node.blocked_by:
             part += " blocked by " + ", ".join(node.blocked_by)
         parts.append(part)
@@ -304,9 +342,11 @@ def run(
     Nodes run on this host. A graph that names others (host:) needs a placement that reaches them,
     which Python code gives (Runner(placement=...)); --place NODE=here runs one here all the same.
 
-    Example: undula pipes run live.yaml --for 20
+    `undula pipes new live.yaml` writes a graph to begin with.
 
-    Example: undula pipes run live.yaml --place low=here --spill /nvme
+    Example: undula pipes run live.yaml --for 5
+
+    Example: undula pipes run live.yaml --place low=here --spill /var/tmp --for 5
     """
     types = node_types(nodes, beamline)
     graph = load(file, types, place)
@@ -355,19 +395,10 @@ def plain_outcome(outcome: Outcome) -> dict[str, Any]:
 
 def status_text(status: GraphStatus) -> str:
     """Tables of nodes and edges."""
-    nodes = [
-        [n.name, n.state, n.frames, f"{n.rate_hz:.4g}", f"{n.could_hz:.4g}",
-         f"{n.latency_s * 1e3:.3g}", n.failed, n.restarts, ", ".join(n.blocked_by), n.error]
-        for n in status.nodes.values()
-    ]  # fmt: skip
-    edges = [
-        [e.name, e.policy, e.seen, e.passed, e.dropped, e.lost, e.failed, e.depth]
-        for e in status.edges.values()
-    ]
-    head = ["node", "state", "frames", "Hz", "could do", "latency ms", "failed", "restarts",
-            "blocked by", "error"]  # fmt: skip
-    counted = ["edge", "policy", "seen", "passed", "dropped", "lost", "failed", "waiting"]
-    return f"{table(head, nodes)}\n\n{table(counted, edges)}"
+    from undula.client.pipes_text import EDGE_HEAD, NODE_HEAD, edge_cells, node_cells
+
+    nodes = table(NODE_HEAD, [node_cells(node) for node in status.nodes.values()])
+    return f"{nodes}\n\n{table(EDGE_HEAD, [edge_cells(e) for e in status.edges.values()])}"
 
 
 @kind
@@ -407,11 +438,12 @@ def trust(
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     pipes = typer.Typer(
-        help="Graphs for frames: check, run, rehearse, replay.",
+        help="Graphs for frames: new, check, run, rehearse, replay.",
         no_args_is_help=True,
         rich_markup_mode=None,
     )
     pipes.command("list", epilog=EXIT_HELP)(list_nodes)
+    from undula.cli.pipes_new import new
     from undula.cli.pipes_rehearse import rehearse
     from undula.cli.pipes_replay import replay
     from undula.cli.pipes_set import clear, set_parameter
@@ -420,6 +452,6 @@ def register(app: typer.Typer) -> None:
     negative = {"ignore_unknown_options": True}  # `replay -1`, `set cam low.low -5`
     pipes.command("set", context_settings=negative, epilog=EXIT_HELP)(set_parameter)
     pipes.command(context_settings=negative, epilog=EXIT_HELP)(replay)
-    for command in (keys, trust, show, check, run, rehearse, top, clear):
+    for command in (new, keys, trust, show, check, run, rehearse, top, clear):
         pipes.command(epilog=EXIT_HELP)(command)
     app.add_typer(pipes, name="pipes")

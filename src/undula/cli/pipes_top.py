@@ -73,7 +73,7 @@ def status_of(told: GraphTold) -> GraphStatus:
     for n in told.nodes:
         busy_s = n.frames / n.could_hz if n.could_hz else 0.0
         found.nodes[n.name] = NodeStatus(
-            n.name, n.state, n.process, frames=n.frames, failed=n.failed,  # type: ignore[arg-type]  # as above
+            n.name, n.state, n.process, n.pid, frames=n.frames, failed=n.failed,  # type: ignore[arg-type]  # as above
             rate_hz=n.rate_hz, busy_s=busy_s, latency_s=n.latency_s, restarts=n.restarts,
             blocked_by=list(n.blocked_by), error=n.error,
         )  # fmt: skip
@@ -147,6 +147,17 @@ def _look(client: Client | None, folder: Path) -> list[tuple[GraphStatus, dict[s
     names = {status.name for status, _, _ in found}
     here = [status for status in running(folder) if status.name not in names]
     return found + [(status, {}, "a command, not on the bus") for status in here]
+
+
+def running_now(beamline: str | None) -> dict[str, GraphStatus]:
+    """The graphs that run at a beamline now, by name."""
+    name = beamline or default_beamline()
+    client = client_of(name)
+    try:
+        return {one.name: one for one, _, _ in _look(client, beamline_paths(name).pipes)}
+    finally:
+        if client is not None:
+            client.close()
 
 
 @kind

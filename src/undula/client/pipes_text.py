@@ -10,6 +10,9 @@ from typing import Any
 
 from undula.messages import GraphTold, PipeNode
 
+NODE_HEAD = ("node", "state", "pid", "frames", "Hz", "could do Hz", "latency ms", "failed",
+             "restarts", "blocked by", "error")  # fmt: skip
+EDGE_HEAD = ("edge", "policy", "seen", "passed", "dropped", "lost", "failed", "waiting")
 MOST_WAYS = 12
 """A graph with more ways through it is not drawn in lines."""
 
@@ -24,20 +27,31 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def told_text(told: GraphTold) -> str:
     """Tables of nodes and edges of a graph that has said how it does."""
-    nodes = [
-        (n.name, n.state, n.frames, f"{n.rate_hz:.4g}", f"{n.could_hz:.4g}",
-         f"{n.latency_s * 1e3:.3g}", n.failed, n.restarts, ", ".join(n.blocked_by), n.error)
-        for n in told.nodes
-    ]  # fmt: skip
-    edges = [
-        (e.name, e.policy, e.seen, e.passed, e.dropped, e.lost, e.failed, e.depth)
-        for e in told.edges
-    ]
-    head = ("node", "state", "frames", "Hz", "could do", "latency ms", "failed", "restarts",
-            "blocked by", "error")  # fmt: skip
-    counted = ("edge", "policy", "seen", "passed", "dropped", "lost", "failed", "waiting")
+    nodes = table(NODE_HEAD, [node_cells(node) for node in told.nodes])
+    edges = table(EDGE_HEAD, [edge_cells(edge) for edge in told.edges])
     flow = flow_text([edge.name for edge in told.edges])
-    return f"{told.name}: {told.state}\n{flow}\n\n{table(head, nodes)}\n\n{table(counted, edges)}"
+    return f"{told.name}: {told.state}\n{flow}\n\n{nodes}\n\n{edges}"
+
+
+def node_cells(node: Any) -> list[object]:
+    """What a table says of a node, a `PipeNode` or the like; empty where nothing is known.
+
+    A channel has no process: what comes to it is with whoever runs the graph.
+    """
+    at_work = node.process and node.state in ("running", "blocked")
+    return [
+        node.name, node.state if node.process else "channel", node.pid or "", node.frames,
+        f"{node.rate_hz:.4g}" if at_work else "",
+        f"{node.could_hz:.4g}" if node.could_hz else "",
+        f"{node.latency_s * 1e3:.3g}" if node.latency_s else "",
+        node.failed, node.restarts, ", ".join(node.blocked_by), node.error,
+    ]  # fmt: skip
+
+
+def edge_cells(edge: Any) -> list[object]:
+    """What a table says of an edge, a `PipeEdge` or the like."""
+    return [edge.name, edge.policy, edge.seen, edge.passed, edge.dropped, edge.lost, edge.failed,
+            edge.depth]  # fmt: skip
 
 
 def flow_text(edges: Iterable[str]) -> str:
@@ -89,8 +103,9 @@ def node_text(graph: str, name: str, node: Mapping[str, Any], told: PipeNode | N
     """A node: what it does, how it does, its parameters, its outputs."""
     lines = [f"{graph}: {name}, a {node['kind']}", "", str(node["help"]).partition("\n\n")[0]]
     if told is not None:
-        lines += ["", f"{told.state}, {told.frames} frames, {told.rate_hz:.4g} Hz, latency "
-                  f"{told.latency_s * 1e3:.3g} ms, {told.failed} failed"]  # fmt: skip
+        process = f", process {told.pid}" if told.pid else ""
+        lines += ["", f"{told.state}{process}, {told.frames} frames, {told.rate_hz:.4g} Hz, "
+                  f"latency {told.latency_s * 1e3:.3g} ms, {told.failed} failed"]  # fmt: skip
         if told.error:
             lines.append(f"error: {told.error}")
     rows = [

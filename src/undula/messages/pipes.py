@@ -17,6 +17,7 @@ class PipeNode(Event):
     kind: str = Field(default="", description="what it is, e.g. roi, frame_file, channel")
     state: str = Field(description="starting, ready, running, blocked, ended, failed, dead")
     process: str = Field(default="", description="the process that it is in")
+    pid: int = Field(default=0, description="of that process, on its host; 0: it has none")
     frames: int = Field(default=0, description="worked on, or made by a source")
     failed: int = Field(default=0, description="frames that it failed on")
     rate_hz: float = Field(default=0.0, description="frames a second now")

@@ -25,9 +25,11 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from undula.core import faults
+from undula.core.process_title import SHORT, call_process
+from undula.pipes.graph import Graph
 from undula.pipes.nodes import frame_file, live, replay, rois, simulated, statistics
 from undula.pipes.runner.control import Line
-from undula.pipes.runner.parent import PACKET_BYTES, QUIT_S
+from undula.pipes.runner.parent import PACKET_BYTES, QUIT_S, WORKER
 from undula.pipes.runner.serving import serve
 
 PRELOADED = (frame_file, live, replay, rois, simulated, statistics)
@@ -36,6 +38,7 @@ PRELOADED = (frame_file, live, replay, rois, simulated, statistics)
 
 def parent(descriptor: int) -> int:
     """Fork a worker for each socket that comes; say how each ends."""
+    call_process([WORKER, f"parent of the graphs of process {os.getppid()}"], "undula pipes")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the runner, which ends us in order
     control = socket.socket(fileno=descriptor)
     workers: dict[int, int] = {}  # descriptor of a process: its number
@@ -92,6 +95,14 @@ def _fork(control: socket.socket, workers: dict[int, int], poll: select.poll) ->
     return True
 
 
+def _be_called(graph: Graph, process: str) -> None:
+    """Let `ps` and `top` show which part of which graph this process is."""
+    nodes = graph.processes()[process]
+    several = [f"({', '.join(nodes)})"] * (nodes != [process])
+    short = f"{graph.name[: max(0, SHORT - 1 - len(process))]}/{process}"[-SHORT:]
+    call_process([WORKER, f"{graph.name}/{process}", *several], short)
+
+
 def _become_worker(line: int, words: dict[str, Any]) -> NoReturn:
     """In the child: what the runner's own child would have, then its work, then the end."""
     code = 1
@@ -100,7 +111,7 @@ def _become_worker(line: int, words: dict[str, Any]) -> NoReturn:
         os.environ.update(words["environment"])
         os.chdir(words["folder"])
         faults.arm()
-        code = serve(Line(socket.socket(fileno=line)))
+        code = serve(Line(socket.socket(fileno=line)), _be_called)
     except BaseException:  # also sys.exit() of a node: the process ends here, and says why
         traceback.print_exc()
     finally:

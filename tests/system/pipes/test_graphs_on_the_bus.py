@@ -35,10 +35,12 @@ cam:
   deviceConfig:
     graph:
       nodes:
-        det: {node: simulated, parameters: {width: 8, height: 8, rate_hz: 0}}
+        det: {node: simulated, parameters: {width: 256, height: 8, rate_hz: 0}}
         low: threshold
+        roi: {node: roi, parameters: {rois: {beam: {shape: box, x: 9, y: 0, width: 9, height: 8}}}}
+        total: sum
         out: channel
-      edges: [det -> low, low.count -> out]
+      edges: [det -> low, low.count -> out, low.frames -> roi, det -> total]
   readoutPriority: monitored
   enabled: true
 """
@@ -149,3 +151,26 @@ def test_a_parameter_is_set_from_the_command_line(client: Client) -> None:
     assert "did you mean low" in refused
     assert "nothing to forget" in said(client, "clear", "cam", "det", code=2)
     assert "begins anew" in said(client, "clear", "cam", "low")
+
+
+def test_the_examples_of_set_and_clear_work_as_they_are_typed(client: Client) -> None:
+    for name in ("set", "clear"):
+        lines = [line.strip() for line in said(client, name, "--help").splitlines()]
+        examples = [line.split()[3:] for line in lines if line.startswith("Example")]
+        assert examples
+        for words in examples:
+            assert "cam: " in said(client, *words)
+    client.pipes["cam"].set("low", {"low": 1.0})
+
+
+def test_a_graph_that_runs_is_shown_with_its_processes(client: Client) -> None:
+    assert client.run_plan("count", num=1, detectors=["cam"]).run is not None
+    told = client.pipes["cam"].told
+    pids = {node.name: node.pid for node in told.nodes}
+    assert pids.pop("out") == 0
+    assert len(set(pids.values())) == 4
+    for pid in pids.values():
+        assert Path(f"/proc/{pid}").exists()
+        assert str(pid) in said(client, "show", "cam")
+        assert str(pid) in said(client, "top", "--once")
+    assert f"process {pids['low']}" in repr(client.pipes["cam"]["low"])

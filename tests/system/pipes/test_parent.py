@@ -14,7 +14,7 @@ import pytest
 from undula.pipes.graph import Graph, GraphBuilder, checked
 from undula.pipes.nodes.registry import Shipped
 from undula.pipes.runner import Runner
-from undula.pipes.runner.parent import Parent
+from undula.pipes.runner.parent import WORKER, Parent
 from undula.testing.flow import flow_until, run_out, started_anew
 from undula.testing.law import ended, line_of
 
@@ -61,6 +61,29 @@ def test_a_parent_without_threads_forks_all_workers() -> None:
         assert len(os.listdir(f"/proc/{parents.pop()}/task")) == 1
         assert first.run().ok
         assert second.run().ok
+
+
+def test_ps_and_top_show_which_part_of_which_graph_a_process_is() -> None:
+    made = (
+        GraphBuilder("a_graph_with_a_long_name")
+        .node("det", "simulated", width=8, height=8)
+        .node("low", "threshold", process="work")
+        .node("total", "sum", process="work")
+        .edge("det -> low")
+        .edge("low.frames -> total")
+    )
+    with Runner(checked(made.graph(), TYPES), TYPES) as runner:
+        pids = runner.pids()
+        words = {name: Path(f"/proc/{pid}/cmdline").read_text() for name, pid in pids.items()}
+        short = {name: Path(f"/proc/{pid}/comm").read_text() for name, pid in pids.items()}
+        parent = Path(f"/proc/{parent_of(pids['det'])}/cmdline").read_text()
+    called = {name: text.rstrip("\0").split("\0") for name, text in words.items()}
+    assert called == {
+        "det": [WORKER, "a_graph_with_a_long_name/det"],
+        "work": [WORKER, "a_graph_with_a_long_name/work", "(low, total)"],
+    }
+    assert short == {"det": "a_graph_wit/det\n", "work": "a_graph_wi/work\n"}
+    assert parent.split("\0")[:2] == [WORKER, f"parent of the graphs of process {os.getpid()}"]
 
 
 def test_a_killed_parent_costs_no_frame_and_the_next_worker_has_another() -> None:

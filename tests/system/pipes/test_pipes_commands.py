@@ -160,6 +160,51 @@ def test_a_graph_is_drawn_and_a_wrong_name_is_corrected(place: Path) -> None:
     assert "did you mean preview?" in pipes("show", "preveiw", code=2)
 
 
+def said(*words: object, code: int = 0) -> str:
+    """As `pipes`, in this process."""
+    from typer.testing import CliRunner
+
+    from undula.cli.application import build
+
+    done = CliRunner().invoke(build(("pipes",)), ["pipes", *map(str, words)])
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+def test_a_size_that_nobody_knows_yet_is_said_once(place: Path) -> None:
+    graph = place / "live.yaml"
+    graph.write_text(
+        "nodes:\n"
+        "  cam: zmq_images\n"
+        "  roi: {node: roi, parameters: {rois: {a: {shape: circle, x: 9, y: 9, radius: 3}}}}\n"
+        "  less: binning\n"
+        "edges: [cam -> roi, cam -> less]\n"
+    )
+    text = said("check", graph)
+    assert text.count("not known before the first frame") == 1
+    assert "roi, less are compared with it then; give shape: [y, x] to cam" in text
+    shaped = "cam: {node: zmq_images, parameters: {shape: [64, 64]}}"
+    graph.write_text(graph.read_text().replace("cam: zmq_images", shaped))
+    assert "not known" not in said("check", graph)
+
+
+def test_the_examples_of_the_help_work_as_they_are_typed(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    (place / "live.yaml").unlink()
+    for name in ("new", "list", "show", "check", "run", "top"):
+        lines = [line.strip() for line in said(name, "--help").splitlines()]
+        examples = [line.split()[3:] for line in lines if line.startswith("Example: undula pipes")]
+        assert examples, name
+        for words in examples:
+            more = {"run": ["--for", "0.1", "--quiet"], "top": ["--once"]}.get(name, [])
+            assert said(*words, *more), words
+    text = (place / "live.yaml").read_text()
+    assert "nothing is overwritten" in said("new", "live.yaml", code=2)
+    assert (place / "live.yaml").read_text() == text
+
+
 def test_hosts_are_known_by_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     from typer.testing import CliRunner

@@ -316,7 +316,7 @@ def test_a_first_frame_that_does_not_fit_ends_the_graph_by_the_name_of_the_node(
             made = made.edge(edge)
         graph = checked(made.graph(), types)
         assert waiting_for_first(graph, types) == (["cam"], ["roi"])
-        with Runner(graph, types, nodes=tmp_path) as runner:
+        with Runner(graph, types) as runner:
             return runner.run()
 
     outcome = run("cam -> half", "half.frames -> roi", "cam -> total")

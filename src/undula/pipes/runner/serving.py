@@ -7,25 +7,30 @@ up. It does not matter how the process was started: that is `placement`'s.
 from __future__ import annotations
 
 import select
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from undula.core.errors import UndulaError
-from undula.pipes.graph import checked, read_graph
+from undula.pipes.graph import Graph, checked, read_graph
 from undula.pipes.nodes.user_nodes import NodeFolder
 from undula.pipes.runner.control import Line
 from undula.pipes.runner.worker import Far, Worker
 
 
-def serve(line: Line) -> int:
-    """Run the nodes of one process. Returns: 0 as asked, 1 when a node could not be made."""
+def serve(line: Line, begun: Callable[[Graph, str], object] = lambda *_: None) -> int:
+    """Run the nodes of one process. Returns: 0 as asked, 1 when a node could not be made.
+
+    `begun` is called with the graph, and the name of this process, as soon as they are known.
+    """
     words = _first(line)
     if words is None:
         return 0
     try:
         types = NodeFolder.of_texts(words["nodes"])
-        graph = checked(read_graph(words["graph"]), types)
+        plain = read_graph(words["graph"])
+        begun(plain, words["process"])
+        graph = checked(plain, types)
         worker = Worker(
             graph, words["process"], Path(words["folder"]), types, line,
             spill=Path(words["spill"]), far=_far(words),

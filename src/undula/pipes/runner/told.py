@@ -62,7 +62,7 @@ def told(
     nodes = [
         PipeNode(
             name=n.name, kind=graph.nodes[n.name].kind, state=n.state, process=n.process,
-            frames=n.frames, failed=n.failed,
+            pid=n.pid, frames=n.frames, failed=n.failed,
             rate_hz=n.rate_hz, could_hz=n.could_hz, latency_s=n.latency_s, restarts=n.restarts,
             blocked_by=n.blocked_by, error=n.error,
             parameters=with_text_keys(graph.nodes[n.name].parameters),
