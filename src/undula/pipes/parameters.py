@@ -99,7 +99,10 @@ def changed(
                 device=scan.device,
             )  # fmt: skip
         now[name] = _with_part(now.get(name, before[name]), parts, value, f"{node}.{name}", scan)
-    kind.checked(**{**spec.parameters, **now})
+    whole = {**spec.parameters, **now}
+    for place, what, remedy in kind.wrong(whole):
+        raise InputError(what, remedy=remedy, device=scan.device, where=f"{node}.{place}")
+    kind.checked(**whole)  # a node of somebody's own may ask for more
     refuse_misfits(scan.changed(node, now))
     after = values_of(scan.changed(node, now), node)
     pairs = {path: (_part(before, path), _part(after, path)) for path in map(str, given)}
