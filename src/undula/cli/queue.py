@@ -340,6 +340,8 @@ def history(
         found = client.queue.history(limit, _time_or_id(before))
     if as_json:
         print_json({"ended": list(found)})
+    elif not found:
+        print("nothing has ended before that" if before else "nothing has ended")
     else:
         print(table(["time", "ended as", "runs", "user", "scan", "reason", "id"], found.rows()))
     if len(found) == limit and not as_json:

@@ -19,6 +19,7 @@ from undula.client.queue_edits import QueuedScan, edited, options_of, place_of
 from undula.client.queue_lists import CheckedScans, EndedItems, id_of, queue_html, readable
 from undula.client.queue_text import queue_text
 from undula.core.errors import InputError, StaleError, StorageError
+from undula.core.shown import counted
 from undula.messages import CheckedItem, EndedItem, QueueItem, QueueOptions, QueueStatus
 from undula.messages.queue import HISTORY_PAGE
 
@@ -425,8 +426,13 @@ class QueueView:
 
 
 def _no_place(place: int, waiting: list[QueueItem]) -> InputError:
+    if not waiting:
+        return InputError(
+            f"there is no place {place}: no scan waits",
+            remedy="see undula queue list; what has ended is in undula queue history",
+        )
     return InputError(
-        f"{len(waiting)} scans wait, there is no place {place}",
+        f"there is no place {place}: {counted(len(waiting), 'scan')} wait{'s' * (len(waiting) == 1)}",
         remedy="take the place, or the id, from undula queue list",
     )
 

@@ -32,9 +32,12 @@ def refuse_taken(keys: Iterable[str], taken: Collection[str] = OF_THE_RUN) -> No
     >>> refuse_taken(["sample", "temperature_K"])
     >>> refuse_taken({"uid": 5})
     Traceback (most recent call last):
-    undula.core.errors.InputError: each run says its uid itself. Remedy: choose another name for it.
+        ...
+    undula.core.errors.InputError: each run says its uid itself. Remedy: leave it out of the \
+metadata, or choose another name for it.
     """
     if found := sorted(set(keys) & set(taken)):
         raise InputError(
-            f"each run says its {found[0]} itself", remedy="choose another name for it"
+            f"each run says its {found[0]} itself",
+            remedy="leave it out of the metadata, or choose another name for it",
         )

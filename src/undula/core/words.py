@@ -106,9 +106,18 @@ def arguments(words: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
                 raise InputError(
                     f"{word} stands behind a keyword", remedy="write keywords at the end"
                 )
-            args.append(value(word))
+            args.append(_told(word, f"word {len(args) + 1}"))
         elif keyword[1] in kwargs:
             raise InputError(f"{keyword[1]} is given twice", remedy="give it once")
         else:
-            kwargs[keyword[1]] = value(keyword[2])
+            kwargs[keyword[1]] = _told(keyword[2], keyword[1])
     return args, kwargs
+
+
+def _told(text: str, which: str) -> Any:
+    """Its value. Raises: InputError that says which word it is."""
+    try:
+        return value(text)
+    except InputError as error:
+        error.what = f"{which}: {error.what}"
+        raise

@@ -35,7 +35,7 @@ def test_ranges_lists_names_and_keywords() -> None:
         (["samx", "-1", "1", "0"], "the number of points is 0"),
         (["1", "-1", "1", "5"], "1 stands where an axis is expected"),
         (["samx", "a", "1", "5"], "a is no position of samx"),
-        (["samx", "nan", "1", "5"], "nan is not a finite number"),
+        (["samx", "nan", "1", "5"], "word 2: nan is not a finite number"),
         (["samx", "--tme", "1", "5"], "--tme is neither an option nor a number"),
         (["samx", "-1", "1", "5", "samy", "0", "2", "5"], "that is a grid"),
     ],
