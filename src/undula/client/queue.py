@@ -432,7 +432,7 @@ def _no_place(place: int, waiting: list[QueueItem]) -> InputError:
             remedy="see undula queue list; what has ended is in undula queue history",
         )
     return InputError(
-        f"there is no place {place}: {counted(len(waiting), 'scan')} wait{'s' * (len(waiting) == 1)}",
+        f"{counted(len(waiting), 'waiting scan')}, there is no place {place}",
         remedy="take the place, or the id, from undula queue list",
     )
 

@@ -8,7 +8,6 @@ small pool, each device within its deadline (`Attendant`); everything said on th
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -33,15 +32,13 @@ from undula.bus.endpoints import (
 )
 from undula.bus.outgoing import Outgoing
 from undula.bus.ports import Connector
-from undula.core import notify
-from undula.core.errors import BusyError, UndulaError
+from undula.core.errors import UndulaError
 from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.core.settings import BeamlineSettings
 from undula.devices.registry import Registry
 from undula.messages import (
     AlarmRequest,
-    BrokerStatus,
     ConfigRequest,
     DeviceSetRequest,
     DevicesRequest,
@@ -62,7 +59,7 @@ from undula.messages import (
     UserPlan,
 )
 from undula.scans.additions import Additions
-from undula.scans.alarms import Alarms, wrong_now
+from undula.scans.alarms import Alarms
 from undula.scans.announcements import Announcements
 from undula.scans.attendant import Attendant
 from undula.scans.common_metadata import CommonMetadata
@@ -70,6 +67,7 @@ from undula.scans.configuration import Configuration
 from undula.scans.described import described
 from undula.scans.device_desk import DeviceDesk
 from undula.scans.device_news import DeviceNews
+from undula.scans.engine_watch import EngineWatch
 from undula.scans.graphs import answer_pipes
 from undula.scans.motors import Motors
 from undula.scans.moves import Mover
@@ -103,9 +101,6 @@ STEERS = ("pause", "pause_at_point", "abort", "stop_all", "skip", "retake", "com
 """Those that must not wait behind any other."""
 LOOKS = ("list", "show", "history")
 """Those that change nothing, however long they take."""
-WATCH_EVERY_S = 0.05
-STATUS_EVERY_S = 0.5
-ABSENT_EVERY_S = 2.0
 
 
 class EngineService:
@@ -142,7 +137,6 @@ class EngineService:
         self._piping = ThreadPoolExecutor(2, "pipes")  # who waits there holds up no move or read
         self._configuring = ThreadPoolExecutor(1, "config")
         self._closing = threading.Event()
-        self._broker_full = False
         self._runner: ScanRunner | None = None
         self._mover: Mover | None = None
         self._desk: QueueDesk | None = None
@@ -205,10 +199,9 @@ class EngineService:
 
     def run(self) -> None:
         """Serve until `close`; the broker may go and come back."""
-        subscription = self._connector.subscribe(BROKER_STATUS, self._broker_said)
-        watcher = threading.Thread(target=self._watch, name="watch", daemon=True)
-        watcher.start()
-        threading.Thread(target=self._look_for_absent, name="absent", daemon=True).start()
+        watch = EngineWatch(self, self._devices, self._outbox, self._closing)
+        subscription = self._connector.subscribe(BROKER_STATUS, watch.broker_said)
+        watch.start()
         self.says.start()
         try:
             while not self._closing.is_set():
@@ -223,7 +216,7 @@ class EngineService:
                     self._admit(request)
         finally:
             subscription.close()
-            watcher.join(2.0)
+            watch.join()
             self._checks.shutdown(wait=False, cancel_futures=True)
             self._pool.shutdown(wait=False, cancel_futures=True)
             self.news.close()
@@ -241,48 +234,6 @@ class EngineService:
     def finish(self) -> None:
         """Say what waits to be said."""
         self._outgoing.close()
-
-    def _broker_said(self, status: BrokerStatus) -> None:
-        limit = status.limit_bytes
-        self._broker_full = bool(limit) and status.used_bytes > 0.8 * limit
-
-    def _watch(self) -> None:
-        said = 0.0
-        while not self._closing.wait(WATCH_EVERY_S):
-            try:
-                self.runner.watch_refusals()
-                self.runner.watching.conditions()
-                late = [*self.runner.watching.overdue(), *self.runner.moves.look()]
-                self.alarms.see(wrong_now(self.runner.conditions.trips(), self._devices, late))
-                self.runner.watching.lost()
-                self.runner.watching.held_up()
-                self.runner.watching.room(self._outbox.fill, self._broker_full)
-            except BusyError as error:
-                get_logger().info("pause_not_possible", error=str(error))
-            except Exception:  # this thread also tells that the engine lives: it must go on
-                get_logger().exception("watch_failed")
-            if time.monotonic() - said > STATUS_EVERY_S:
-                said = time.monotonic()
-                status = self.runner.status()
-                notify.heartbeat(f"{status.state}, {status.points_done} points")
-                if status.state != "idle" or status.overdue:
-                    self.says.queue_changed()
-
-    def _look_for_absent(self) -> None:
-        """Devices that are switched on later are taken in; one that is lost is shown as lost."""
-        known = self.configuration.status().absent.keys()
-        while not self._closing.wait(ABSENT_EVERY_S):
-            try:
-                found = self._devices.look_for_absent()
-            except Exception:  # a driver may raise anything; the next look may succeed
-                get_logger().exception("absent_devices_not_looked_for")
-                continue
-            if found:
-                get_logger().info("devices_answer_now", devices=found)
-            absent = self.configuration.status().absent.keys()
-            if found or absent != known:
-                known = absent
-                self.says.configuration_changed()
 
     def _admit(self, request: Request) -> None:
         """Carry it out for those who may; whoever may not gets the reason."""

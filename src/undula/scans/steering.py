@@ -7,17 +7,15 @@ else sets flags and interrupts. Not here: what waits (`runner`).
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import Any
 
 from bluesky.run_engine import RunEngine
-from bluesky.utils import RunEngineInterrupted, TransitionError
+from bluesky.utils import RunEngineInterrupted
 
-from undula.core.errors import BusyError, DeviceError, UndulaError
+from undula.core.errors import BusyError, UndulaError
 from undula.core.log import get_logger
 from undula.core.shown import counted
 from undula.messages.queue import QueueState
@@ -25,22 +23,18 @@ from undula.messages.runs import ExitStatus
 from undula.plans.step import Messages
 from undula.plans.steps import Done, Steps
 from undula.plans.verbs import Wait
+from undula.scans.condition_wait import await_conditions
 from undula.scans.conditions import Conditions, Trip, told
 from undula.scans.held_up import HeldUp
 from undula.scans.hold import Hold
+from undula.scans.interrupting import Interrupter, end_computing
 from undula.scans.lost import LostDevices
-from undula.scans.own_code import OWN_CODE
 from undula.scans.shutters import Shutters
 from undula.scans.wanted import Wanted
 from undula.scans.watchdog import Late, Watchdog
 
-CONDITIONS_EVERY_S = 0.1
 COMPUTES_S = 5.0
 """A plan that is to end may compute for so long without a message."""
-AGAIN_S = 0.05
-HELD_UP_S = 0.3
-NUDGE_S = 0.5
-"""The RunEngine's loop is waited for no longer: a hook, a plan or a driver may hold it up."""
 
 
 class AbortedBeforeError(Exception):
@@ -93,7 +87,7 @@ class Steering:
         self._returned = self._cut = False
         self._stood_s = 0.0
         self._ended = threading.Event()
-        self._nudged: Future[None] | None = None
+        self._interrupter = Interrupter(engine, self._to_be_interrupted)
         self.computes_s = COMPUTES_S
         """So long a person's plan may compute on, s, before an abort ends it."""
         self.aside: Callable[[str], str] = lambda _: ""
@@ -185,16 +179,8 @@ class Steering:
         self.pause_by_itself(message, at_point=at_point, person=True)
 
     def holds_it_up(self) -> str:
-        """What keeps the RunEngine from being interrupted, in words; '' when nothing does."""
-        if self._engine.state != "running" and OWN_CODE.running is None:
-            return ""
-        asked = asyncio.run_coroutine_threadsafe(_answers(), self._engine.loop)
-        try:
-            asked.result(HELD_UP_S)
-        except TimeoutError:
-            running = OWN_CODE.running
-            return "a device" if running is None else running.name
-        return ""
+        """What keeps the plan from being interrupted, in words; '' when nothing does."""
+        return self._interrupter.held_up_by()
 
     def pause_by_itself(
         self, message: str, *, at_point: bool = False, person: bool = False, room: bool = False
@@ -335,20 +321,16 @@ class Steering:
             if not self.active:
                 return False
             if not self.aborted:
-                threading.Thread(target=self._end_computing, name="ending", daemon=True).start()
+                threading.Thread(
+                    target=end_computing,
+                    args=(self._ended, lambda: self.computes_s),
+                    name="ending",
+                    daemon=True,
+                ).start()
             self.reason = self.message = reason
             self._wanted = self._wanted.aborted()
             self.lock.notify_all()
             return True
-
-    def _end_computing(self) -> None:
-        """End a person's code that computes on without a message; until the item has ended."""
-        while not self._ended.is_set():
-            piece = OWN_CODE.piece
-            if self._ended.wait(self.computes_s):
-                return
-            while piece and OWN_CODE.interrupt(piece) and not self._ended.wait(AGAIN_S):
-                pass
 
     def nudge(self) -> None:
         """Interrupt the plan now. The flags decide; this only spares the wait for a checkpoint.
@@ -363,20 +345,10 @@ class Steering:
             self.stop_aside()
         if not wanted or not self._in_plan or self._engine.state != "running":
             return
-        if self._nudged is None or self._nudged.done():
-            loop = self._engine.loop
-            self._nudged = asyncio.run_coroutine_threadsafe(self._interrupt(), loop)
-        try:
-            self._nudged.result(NUDGE_S)
-        except TimeoutError:
-            get_logger().info("interrupted_later")
-        except TransitionError as exc:
-            get_logger().info("not_interrupted", why=str(exc))
+        self._interrupter.interrupt()
 
-    async def _interrupt(self) -> None:
-        """In the RunEngine's loop, whose plan may have ended since: then it is left alone."""
-        if self._in_plan and self._wanted.interrupts:
-            await self._engine._request_pause_coro()
+    def _to_be_interrupted(self) -> bool:
+        return self._in_plan and self._wanted.interrupts
 
     def trips(self, *, now: bool = False) -> list[Trip]:
         """What does not hold and is to pause or abort a scan; `now`: asked anew."""
@@ -440,23 +412,7 @@ class Steering:
 
     def await_conditions(self) -> None:
         """Begin when all conditions hold. Raises: DeviceError where one refuses a start."""
-        begin, hold = time.monotonic(), Hold()
-        trips = [t for t in self._conditions.trips(now=True) if t.action != "warn"]
-        while trips or hold.active:
-            if refusing := [t for t in trips if t.action != "pause"]:
-                raise DeviceError(
-                    told(refusing), remedy="wait until it holds; staff may disable the condition"
-                )
-            self.waits_for(f"waiting until it holds: {told(trips)}", begin)
-            if not hold.active:
-                hold.begin(trips, time.monotonic())
-            elif hold.see(trips, time.monotonic()):
-                break
-            self.stop_if_aborted()
-            with self.lock:
-                self.lock.wait(CONDITIONS_EVERY_S)
-            trips = [t for t in self._conditions.trips(now=True) if t.action != "warn"]
-        self.waits_for("")
+        await_conditions(self._conditions, self.lock, self.waits_for, self.stop_if_aborted)
 
     def stop_if_aborted(self) -> None:
         """Raises: AbortedBeforeError when the scan is not to begin any more."""
@@ -551,10 +507,6 @@ class Steering:
             self._shutters.open_again()
         except UndulaError as error:  # without beam the points would be worth nothing
             self.want_abort(str(error))
-
-
-async def _answers() -> None:
-    """The loop does something else by now."""
 
 
 def _names(statuses: Any) -> list[str]:
