@@ -1,7 +1,7 @@
 """What the publisher holds, as values, and what it says to the broker, as commands.
 
 In: frames. Out: `HeldFrame`, `SendingEngine`, `JournalState`, which `bus.publisher` changes under
-its lock; commands of Redis. Called by: `bus.publisher` only.
+its lock; commands of Redis, and words to the engine. Called by: `bus.publisher`, `bus.journals`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from undula.bus.endpoints import RUN_DOCUMENTS
-from undula.bus.frames import DOCUMENT, Frame
+from undula.bus.frames import DOCUMENT, PROGRESS, REFUSED, Frame, pack_word
 from undula.bus.link import Command, Link
 
 PROGRESS_KEPT_S = 86_400
+_REFUSALS_A_ROUND = 100
 
 
 @dataclass(eq=False)
@@ -29,6 +30,25 @@ class SendingEngine:
     acknowledged: int = 0
     told: tuple[int, int] = (0, 0)
     refused: list[int] = field(default_factory=list)  # frames, not told yet
+
+    def tell(self) -> None:
+        """Tell it how far its frames are, when that is new and it can hear it now."""
+        state = (self.appended, self.acknowledged)
+        if self.connection is None or (state == self.told and not self.refused):
+            return
+        refused = self.refused[:_REFUSALS_A_ROUND]
+        if len(refused) < len(self.refused):
+            state = self.told  # no word of being safe before all refusals are told
+        words = b"".join(pack_word(REFUSED, seq, 0) for seq in refused)
+        words += pack_word(PROGRESS, *state)
+        try:
+            if self.connection.send(words, socket.MSG_DONTWAIT) == len(words):
+                self.told = state
+                del self.refused[: len(refused)]
+        except BlockingIOError:
+            return  # told at the next round
+        except OSError:
+            self.connection = None
 
 
 @dataclass(slots=True, eq=False)

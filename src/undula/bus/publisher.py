@@ -27,23 +27,22 @@ import redis
 from undula.bus import frames
 from undula.bus.codec import encode
 from undula.bus.endpoints import BROKER_STATUS, RUN_PROGRESS
-from undula.bus.frames import DOCUMENT, HELLO, PROGRESS, REFUSED, WELCOME, Frame
+from undula.bus.frames import DOCUMENT, HELLO, REFUSED, WELCOME, Frame
 from undula.bus.held_frames import (
     HeldFrame,
-    JournalState,
     SendingEngine,
     appending,
     has_entry,
     published,
     strictly,
-    uid_of,
 )
+from undula.bus.journals import Journals
 from undula.bus.link import LOST, Address, Command, Link, backoff_s, in_words
 from undula.core.errors import WireError
 from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.core.unix_socket import bind_for_group
-from undula.messages import BrokerStatus, JournalProgress
+from undula.messages import BrokerStatus
 
 WINDOW_S = 0.005
 ROUND_S = 0.02
@@ -56,8 +55,6 @@ HELLO_S = 2.0
 _WAIT_MS = 200
 _MARK = "publisher/mark"
 _DUPLICATE = "equal or smaller than the target stream top item"
-_KEYS_KEPT = 1000
-_REFUSALS_A_ROUND = 100
 
 
 @dataclass
@@ -89,7 +86,7 @@ class Publisher:
         self._held_bytes = 0
         self._engines: dict[str, SendingEngine] = {}
         self._readers: dict[socket.socket, threading.Thread] = {}
-        self._journals: dict[str, JournalState] = {}
+        self._journals = Journals()
         self._links: _Links | None = None
         self._append_only = True
         self._appended_last: HeldFrame | None = None
@@ -371,31 +368,17 @@ class Publisher:
         get_logger().error("document_refused", key=key, index=index, why=why)
         with self._changed:
             held.engine.refused.append(held.frame.seq)
-            journal = self._journal(held.frame)
-            if journal is not None and journal.whole(index):
-                journal.refused = index
+            self._journals.note_refused(held.frame)
 
     def _note_appended(self, batch: list[HeldFrame]) -> None:
         with self._changed:
             for held in batch:
                 held.engine.appended = max(held.engine.appended, held.frame.seq)
-                journal = self._journal(held.frame)
-                if journal is not None and journal.whole(held.frame.index):
-                    journal.appended = max(journal.appended, held.frame.index)
+                self._journals.note_appended(held.frame)
             self._appended_last = batch[-1]
             self._changed.notify_all()
         for _ in batch:
             reached("publisher.appended")
-
-    def _journal(self, frame: Frame) -> JournalState | None:
-        if frame.kind != DOCUMENT:
-            return None
-        journal = self._journals.get(frame.key)
-        if journal is None:
-            while len(self._journals) >= _KEYS_KEPT:
-                self._journals.pop(next(iter(self._journals)))
-            journal = self._journals[frame.key] = JournalState()
-        return journal
 
     # Confirming.
 
@@ -483,9 +466,7 @@ class Publisher:
                 number += 1
                 self._held_bytes -= len(held.frame.payload)
                 held.engine.acknowledged = max(held.engine.acknowledged, held.frame.seq)
-                journal = self._journal(held.frame)
-                if journal is not None and journal.whole(held.frame.index):
-                    journal.acknowledged = max(journal.acknowledged, held.frame.index)
+                self._journals.note_acknowledged(held.frame)
                 if held is last:
                     break
             self._changed.notify_all()
@@ -495,34 +476,16 @@ class Publisher:
     def _tell_engines(self) -> None:
         with self._changed:
             for engine in self._engines.values():
-                state = (engine.appended, engine.acknowledged)
-                if engine.connection is None or (state == engine.told and not engine.refused):
-                    continue
-                refused = engine.refused[:_REFUSALS_A_ROUND]
-                if len(refused) < len(engine.refused):
-                    state = engine.told  # no word of being safe before all refusals are told
-                words = b"".join(frames.pack_word(REFUSED, seq, 0) for seq in refused)
-                words += frames.pack_word(PROGRESS, *state)
-                try:
-                    if engine.connection.send(words, socket.MSG_DONTWAIT) == len(words):
-                        engine.told = state
-                        del engine.refused[: len(refused)]
-                except BlockingIOError:
-                    continue  # told at the next round
-                except OSError:
-                    engine.connection = None
+                engine.tell()
 
     def _publish_progress(self, link: Link) -> None:
-        commands: list[Command] = []
         with self._changed:
-            for key, journal in self._journals.items():
-                state = (journal.appended, journal.acknowledged)
-                uid = uid_of(key)
-                if state == journal.told or uid is None:
-                    continue
-                journal.told = state
-                message = JournalProgress(uid=uid, appended=state[0], acknowledged=state[1])
-                commands += published(RUN_PROGRESS.key(uid=uid), encode(message))
+            news = list(self._journals.news())
+        commands = [
+            command
+            for message in news
+            for command in published(RUN_PROGRESS.key(uid=message.uid), encode(message))
+        ]
         strictly(link, commands)
 
     def _publish_status(self, link: Link) -> None:
