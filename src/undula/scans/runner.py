@@ -42,6 +42,7 @@ from undula.scans.leases import Holding, Leases
 from undula.scans.line import Line
 from undula.scans.lost import LostDevices
 from undula.scans.move_watch import MoveWatch
+from undula.scans.outcome import outcome_of
 from undula.scans.own_code import own_code_text
 from undula.scans.places import run_path
 from undula.scans.ports import Documents
@@ -398,16 +399,9 @@ class ScanRunner:
 
     def _finish(self, item: QueueItem, status: ExitStatus) -> None:
         runs = [*self._gate.closed, *self._gate.still_open]
-        counts = [run for run in runs if not run.emptied] or runs
-        words = [run.exit_status for run in counts if run.exit_status not in (None, "success")]
-        if early := self.steering.ended_early:  # perhaps between two runs, which know nothing of it
-            status = words[0] if words and words[0] else early
-        elif status != "fail" and runs and runs[-1].exit_status:
-            # the runs' own word: an abort may have come too late
-            status = next((word for word in words if word), "success")
+        early, why = self.steering.ended_early, self.steering.reason
+        status, reason = outcome_of(status, runs, early, why)
         self._unsettled.add(runs)
-        own = runs[-1].reason if runs else ""
-        reason = own if status == "success" else self.steering.reason or own
 
         def ended() -> None:
             told = f"{self.steering.reason}; new scans are accepted" if self._stopped else reason
