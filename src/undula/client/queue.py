@@ -18,8 +18,8 @@ from undula.client.link import REQUEST_TIMEOUT_S, Link
 from undula.client.queue_edits import QueuedScan, edited, options_of, place_of
 from undula.client.queue_lists import CheckedScans, EndedItems, id_of, queue_html, readable
 from undula.client.queue_text import queue_text
+from undula.client.seen_queue import Item, SeenQueue
 from undula.core.errors import InputError, StaleError, StorageError
-from undula.core.shown import counted
 from undula.messages import CheckedItem, EndedItem, QueueItem, QueueOptions, QueueStatus
 from undula.messages.queue import HISTORY_PAGE
 
@@ -35,12 +35,6 @@ BATCH_TIMEOUT_S = 600.0
 CHECK_TIMEOUT_S = 60.0
 """An edit is checked as a scan is, and a history may be long: seconds until the reply."""
 
-PLACE_DIGITS = 4
-"""A longer number is the beginning of an id."""
-
-Item = str | int | Any
-"""An item: its id or the beginning of it, its place (1 is the front), a `QueueItem`, a handle."""
-
 
 class QueueView:
     """What runs and what waits; each action returns the queue as it is afterwards."""
@@ -48,8 +42,7 @@ class QueueView:
     def __init__(self, link: Link, submit: Callable[..., ScanHandle]) -> None:
         self._link = link
         self._submit = submit
-        self._seen: QueueStatus | None = None
-        self._strict = False
+        self._seen = SeenQueue(self.list)
 
     def add(self, plan: Any, *args: Any, **options: Any) -> ScanHandle:
         """Check a scan and queue it: `queue.add("scan", samx, -1, 1, 21, time=0.1)`.
@@ -83,12 +76,12 @@ class QueueView:
         From now on a place is one of the queue as it was seen last, and of no other: StaleError
         for one that was not in it. None: nothing was seen yet, and a place says nothing.
         """
-        self._seen, self._strict = seen, True
+        self._seen.status, self._seen.strict = seen, True
 
     @property
     def seen(self) -> QueueStatus | None:
         """The queue as its author saw it last; None before the first look."""
-        return self._seen
+        return self._seen.status
 
     # ---- look -------------------------------------------------------------------------------
 
@@ -221,7 +214,7 @@ class QueueView:
         Relative scans are checked from where the scans before leave the axes.
         """
         result = self._link.ask(ENGINE_QUEUE, BATCH_TIMEOUT_S, action="check")
-        self._seen = QueueStatus.model_validate(result["status"])
+        self._seen.status = QueueStatus.model_validate(result["status"])
         return CheckedScans(CheckedItem.model_validate(found) for found in result["checked"])
 
     def load(self, path: str | Path, dry_run: bool = False) -> CheckedScans:
@@ -346,10 +339,11 @@ class QueueView:
         try:
             result = self._link.ask(ENGINE_QUEUE, timeout_s, action=action, **fields)
         except StaleError:
-            self._seen = None  # whoever reads the error knows what changed
+            self._seen.status = None  # whoever reads the error knows what changed
             raise
-        self._seen = QueueStatus.model_validate(result["status"])
-        return self._seen
+        status = QueueStatus.model_validate(result["status"])
+        self._seen.status = status
+        return status
 
     def _do_and_see(
         self, action: str, shown: Callable[[QueueStatus], bool], **fields: Any
@@ -371,46 +365,12 @@ class QueueView:
             subscription.close()
         return self.list().model_copy(update={"did": status.did, "changed": status.changed})
 
-    def _known(self) -> QueueStatus:
-        """The queue as the person saw it last."""
-        return self._seen or self.list()
-
     def _revision(self) -> int:
-        return self._known().revision
+        return self._seen.known().revision
 
     def _id(self, item: Item) -> str:
         """The id of an item that a person means. Raises: InputError for none, or several."""
-        if not isinstance(item, str | int):
-            return str(item.item_id)
-        place = int(item) if isinstance(item, int) or item.isdecimal() else None
-        if self._strict and place is not None and len(str(item)) <= PLACE_DIGITS:
-            return self._seen_at(place)
-        waiting = self._known().waiting
-        known = (
-            place if place is not None else any(i.item_id.startswith(str(item)) for i in waiting)
-        )
-        if not known or (place or 0) > len(waiting):
-            waiting = self.list().waiting  # it was added since the last look
-        if place is not None and 0 < place <= len(waiting):
-            return waiting[place - 1].item_id
-        if place is not None and len(str(item)) <= PLACE_DIGITS:
-            raise _no_place(place, waiting)
-        return whole_id(str(item), waiting)
-
-    def _seen_at(self, place: int) -> str:
-        """The id at a place of the queue as it was seen. Raises: StaleError."""
-        waiting = self._seen.waiting if self._seen else []
-        if 0 < place <= len(waiting):
-            return waiting[place - 1].item_id
-        current = self._do("list").waiting
-        if not 0 < place <= len(current):
-            raise _no_place(place, current)
-        here = current[place - 1]
-        name = f"{here.command or here.plan} of {here.user}"
-        raise StaleError(
-            f"you have not seen what is at place {place} now: {name}",
-            remedy=f"look first: undula queue; or name it by its id: {here.item_id[:8]}",
-        )
+        return self._seen.id_of(item)
 
     def __iter__(self) -> Iterator[QueueItem]:
         return iter(self.list().waiting)
@@ -423,18 +383,6 @@ class QueueView:
 
     def __repr__(self) -> str:
         return queue_text(self.list(), LONGEST)
-
-
-def _no_place(place: int, waiting: list[QueueItem]) -> InputError:
-    if not waiting:
-        return InputError(
-            f"there is no place {place}: no scan waits",
-            remedy="see undula queue list; what has ended is in undula queue history",
-        )
-    return InputError(
-        f"{counted(len(waiting), 'waiting scan')}, there is no place {place}",
-        remedy="take the place, or the id, from undula queue list",
-    )
 
 
 def _goes_on(status: QueueStatus) -> bool:
@@ -451,22 +399,3 @@ def _text_of(file: Path) -> str:
 
 QUEUE_WORDS = ("at", "before", "after", "to", "repeats", "sample", "hold", "approval")
 """Options of `add` that are for the queue."""
-
-
-def whole_id(beginning: str, waiting: list[QueueItem]) -> str:
-    """The id that begins so; as given when it is long enough to be one. Raises: InputError."""
-    found = [item.item_id for item in waiting if item.item_id.startswith(beginning)]
-    exact = [one for one in found if one == beginning]
-    if len(exact or found) == 1:
-        return (exact or found)[0]
-    if len(beginning) >= WHOLE_ID and not found:
-        return beginning  # it has ended, or runs: the engine says so
-    raise InputError(
-        f"the ids of {len(found)} waiting scans begin with {beginning!r}"
-        if found
-        else f"no waiting scan has an id that begins with {beginning!r}",
-        remedy="take the id, or the place, from undula queue list",
-    )
-
-
-WHOLE_ID = 36
