@@ -16,19 +16,9 @@ import numpy.typing as npt
 
 from undula.core.errors import ConfigError, InputError
 from undula.pipes.frame import Frame
-from undula.pipes.nodes.base import (
-    AS_INPUT,
-    Array,
-    Misfit,
-    Node,
-    Port,
-    Results,
-    Shape,
-    as_image,
-    parameter,
-    without_value,
-)
+from undula.pipes.nodes.base import AS_INPUT, Array, Misfit, Node, Port, Results, Shape, parameter
 from undula.pipes.nodes.correct import load_image, misfits_of_files
+from undula.pipes.nodes.image import as_image, without_value
 
 HIGHEST = "in integers the dtype's highest number means: no value"
 MASKED = "left out of their ring; highest=true: also the dtype's highest number"

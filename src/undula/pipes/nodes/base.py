@@ -32,83 +32,36 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_type_hints
+from typing import Any, ClassVar, get_type_hints
 from weakref import WeakKeyDictionary
 
-import numpy as np
-import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from undula.core.errors import InputError
-from undula.pipes.frame import Frame
-from undula.pipes.graph.model import AS_INPUT as AS_INPUT  # noqa: PLC0414  # for those who write nodes
-from undula.pipes.intervals import IntervalSet
+from undula.pipes.frame import Array, Frame
+from undula.pipes.graph.model import AS_INPUT
+from undula.pipes.nodes.ports import FRAMES, Covers, Misfit, Port, Shape, parameter
 from undula.pipes.wrong_values import wrong_values
 
-Array = npt.NDArray[Any]
+__all__ = [
+    "AS_INPUT",
+    "Array",
+    "Covers",
+    "Frame",
+    "Misfit",
+    "Node",
+    "Port",
+    "Results",
+    "Shape",
+    "Source",
+    "parameter",
+]
+"""What whoever writes a node needs."""
+
 Results = Mapping[str, Any] | None
 """By name of an output port an array, a number, or a whole `Frame` when it is not about the frame
 taken last. A port that is left out, or None for all, has nothing to say now."""
-
-Shape = tuple[int, ...]
-Misfit = tuple[str, str, str]
-"""A parameter, what does not fit, what to do."""
-
-Covers = Literal["frame", "window", "start"]
-"""What a result speaks of: one frame, the last few, or all since the start."""
-
-
-@dataclass(frozen=True, slots=True)
-class Port:
-    """Where frames enter a node, or results leave it.
-
-    Args:
-        name: as it is written in a graph, `node.name`.
-        help: what the array means, for people.
-        ndim: its dimensions; None: any.
-        kinds: numpy's kinds that are taken or given: `b` bool, `i` `u` integers, `f` floats.
-        unit: of the values; `AS_INPUT`: that of the input; empty: none, or nobody knows.
-        compressed: an input takes compressed frames as they are; an output may give some.
-        optional: an input that may stay without an edge.
-    """
-
-    name: str
-    help: str
-    ndim: int | None = 2
-    kinds: str = "biuf"
-    unit: str = ""
-    compressed: bool = False
-    optional: bool = False
-
-
-FRAMES = Port("frames", "frames, (y, x)")
-
-
-def parameter(
-    default: Any,
-    help: str,  # noqa: A002  # the field's own word
-    *,
-    ge: float | None = None,
-    gt: float | None = None,
-    le: float | None = None,
-    lt: float | None = None,
-    unit: str = "",
-    examples: list[Any] | None = None,
-) -> Any:
-    """Declare a parameter of a node, as `level: float = parameter(3.0, "what it does", ge=0)`.
-
-    Args:
-        default: its value when none is given.
-        help: what it does, for people.
-        unit: of the value.
-        examples: values that show how it is written.
-    """
-    return Field(
-        default=default, description=help, ge=ge, gt=gt, le=le, lt=lt, examples=examples,
-        json_schema_extra={"unit": unit} if unit else None,
-    )  # fmt: skip
 
 
 class Node:
@@ -450,71 +403,3 @@ class Source(Node):
         """All frames, without waiting."""
         while not self.ended:
             yield from self.take()
-
-
-MOST_GAPS = 10_000
-
-
-class Coverage:
-    """Which frames a result speaks of, by their sequence numbers, in whatever order they come.
-
-    One that comes behind thousands of later gaps is taken for one that was here before: so what is
-    kept does not grow with the run, when each third frame comes.
-
-    >>> covered = Coverage()
-    >>> for number in (1, 2, 6, 5):
-    ...     _ = covered.add(number)
-    >>> covered.first, covered.last, covered.frames, covered.gaps
-    (1, 6, 4, 2)
-    """
-
-    __slots__ = ("first", "frames", "last", "numbers")
-
-    def __init__(self) -> None:
-        self.first = self.last = self.frames = 0
-        self.numbers = IntervalSet()
-
-    @property
-    def gaps(self) -> int:
-        """Frames between the first and the last that did not come, or not yet."""
-        return self.last - self.first + 1 - self.frames if self.frames else 0
-
-    def add(self, seq_num: int) -> bool:
-        """One more frame; False when it was here before, so that it must not count twice."""
-        if seq_num in self.numbers:
-            return False
-        self.numbers.add(seq_num)
-        self.numbers.shorten(MOST_GAPS)
-        self.first = min(self.first, seq_num) if self.frames else seq_num
-        self.last = max(self.last, seq_num)
-        self.frames += 1
-        return True
-
-
-def without_value(data: Array, *, highest: bool = False) -> npt.NDArray[np.bool_] | None:
-    """Pixels that have no value, as a mask of the same shape; None when there can be none.
-
-    Args:
-        data: a frame. In floats NaN and the infinite have no value.
-        highest: in integers the highest number that the dtype has is no value, as detectors with
-            module gaps write it (65535 in uint16).
-
-    >>> without_value(np.array([1.0, np.nan, np.inf])).tolist()
-    [False, True, True]
-    """
-    if data.dtype.kind == "f":
-        return ~np.isfinite(data)
-    if highest and data.dtype.kind in "iu":
-        return np.asarray(data == np.iinfo(data.dtype).max)
-    return None
-
-
-def as_image(frame: Frame, node: str) -> Array:
-    """The data of a frame that must be an image. Raises: InputError."""
-    if frame.compression != "none" or frame.data.ndim != 2:
-        what = "compressed" if frame.compression != "none" else f"of shape {frame.data.shape}"
-        raise InputError(
-            f"{node} takes images (y, x), and frame {frame.seq_num} is {what}",
-            remedy="put a node before it that makes images of them, e.g. decompress",
-        )
-    return frame.data

@@ -15,18 +15,8 @@ import numpy.typing as npt
 
 from undula.core.errors import ConfigError, InputError
 from undula.pipes.frame import Frame
-from undula.pipes.nodes.base import (
-    AS_INPUT,
-    Array,
-    Misfit,
-    Node,
-    Port,
-    Results,
-    Shape,
-    as_image,
-    parameter,
-    without_value,
-)
+from undula.pipes.nodes.base import AS_INPUT, Array, Misfit, Node, Port, Results, Shape, parameter
+from undula.pipes.nodes.image import as_image, without_value
 from undula.pipes.nodes.statistics import MeanVariance
 
 DATASET = "/entry/data/data"

@@ -17,16 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from undula.core.errors import InputError
 from undula.pipes.frame import Frame
 from undula.pipes.intervals import IntervalSet
-from undula.pipes.nodes.base import (
-    AS_INPUT,
-    Coverage,
-    Misfit,
-    Node,
-    Port,
-    Results,
-    Shape,
-    parameter,
-)
+from undula.pipes.nodes.base import AS_INPUT, Misfit, Node, Port, Results, Shape, parameter
+from undula.pipes.nodes.coverage import Coverage
 
 VALUES = Port("values", "one number, or a row of them, (channels,)", ndim=None)
 MOST_PIXELS = 100_000_000

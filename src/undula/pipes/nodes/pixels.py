@@ -9,18 +9,8 @@ import numpy as np
 
 from undula.core.errors import InputError
 from undula.pipes.frame import Frame
-from undula.pipes.nodes.base import (
-    AS_INPUT,
-    Array,
-    Misfit,
-    Node,
-    Port,
-    Results,
-    Shape,
-    as_image,
-    parameter,
-    without_value,
-)
+from undula.pipes.nodes.base import AS_INPUT, Array, Misfit, Node, Port, Results, Shape, parameter
+from undula.pipes.nodes.image import as_image, without_value
 from undula.pipes.nodes.statistics import sum_dtype
 
 HIGHEST = "in integers the dtype's highest number means: no value"

@@ -13,17 +13,8 @@ import numpy as np
 
 from undula.core.errors import InputError
 from undula.pipes.frame import Frame
-from undula.pipes.nodes.base import (
-    AS_INPUT,
-    Array,
-    Node,
-    Port,
-    Results,
-    Shape,
-    as_image,
-    parameter,
-    without_value,
-)
+from undula.pipes.nodes.base import AS_INPUT, Array, Node, Port, Results, Shape, parameter
+from undula.pipes.nodes.image import as_image, without_value
 from undula.pipes.nodes.pixels import binned
 
 

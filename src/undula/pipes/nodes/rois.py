@@ -17,18 +17,8 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from undula.pipes.frame import Frame
-from undula.pipes.nodes.base import (
-    AS_INPUT,
-    Array,
-    Misfit,
-    Node,
-    Port,
-    Results,
-    Shape,
-    as_image,
-    parameter,
-    without_value,
-)
+from undula.pipes.nodes.base import AS_INPUT, Array, Misfit, Node, Port, Results, Shape, parameter
+from undula.pipes.nodes.image import as_image, without_value
 
 Mask = npt.NDArray[np.bool_]
 

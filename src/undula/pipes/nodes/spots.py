@@ -13,16 +13,8 @@ import numpy.typing as npt
 
 from undula.core.errors import InputError
 from undula.pipes.frame import Frame
-from undula.pipes.nodes.base import (
-    AS_INPUT,
-    Array,
-    Node,
-    Port,
-    Results,
-    as_image,
-    parameter,
-    without_value,
-)
+from undula.pipes.nodes.base import AS_INPUT, Array, Node, Port, Results, parameter
+from undula.pipes.nodes.image import as_image, without_value
 
 HIGHEST = "in integers the dtype's highest number means: no value"
 MASKED = "NaN counts as background; highest=true: also the dtype's highest number"

@@ -16,19 +16,9 @@ import numpy as np
 
 from undula.core.errors import InputError
 from undula.pipes.frame import Frame
-from undula.pipes.nodes.base import (
-    AS_INPUT,
-    Array,
-    Coverage,
-    Misfit,
-    Node,
-    Port,
-    Results,
-    Shape,
-    as_image,
-    parameter,
-    without_value,
-)
+from undula.pipes.nodes.base import AS_INPUT, Array, Misfit, Node, Port, Results, Shape, parameter
+from undula.pipes.nodes.coverage import Coverage
+from undula.pipes.nodes.image import as_image, without_value
 
 MISSING = "counted in `gaps`; the result covers the others"
 MASKED = "left out, each pixel has its own count; highest=true: also the dtype's highest number"

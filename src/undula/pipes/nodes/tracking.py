@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from undula.core.errors import InputError
 from undula.pipes.frame import Frame
-from undula.pipes.nodes.base import Coverage, Node, Port, Results, parameter
+from undula.pipes.nodes.base import Node, Port, Results, parameter
+from undula.pipes.nodes.coverage import Coverage
 
 TRACK_FIELDS = ("number", "x", "y", "sum", "seen", "unseen")
 

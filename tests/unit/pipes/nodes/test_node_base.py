@@ -11,8 +11,10 @@ import pytest
 from undula.core.errors import InputError, UndulaError
 from undula.pipes.frame import Frame
 from undula.pipes.nodes.azimuthal import RadialProfile
-from undula.pipes.nodes.base import Coverage, Node, without_value
+from undula.pipes.nodes.base import Node
 from undula.pipes.nodes.correct import Correct
+from undula.pipes.nodes.coverage import Coverage
+from undula.pipes.nodes.image import without_value
 from undula.pipes.nodes.maps import GridMap, PositionMap
 from undula.pipes.nodes.rois import RoiStatistics
 from undula.pipes.nodes.simulated import SimulatedDetector
