@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from undula.core.errors import WireError
 from undula.pipes.intervals import IntervalSet, packed, unpacked
 
+Fate = Literal["", "passed", "failed"]
 FATES = ("passed", "dropped", "lost", "failed")
 SETS = ("seen", *FATES)
 
@@ -71,10 +72,23 @@ class EdgeLedger:
                 f"a ledger makes no sense: {exc}", remedy="let all nodes run the same version"
             ) from exc
 
-    def done(self, frames: IntervalSet) -> None:
+    def done(self, passed: IntervalSet, failed: IntervalSet | None = None) -> None:
         """The one before this end had done with these frames: they are not to come again."""
-        self.seen.update(frames)
-        self.passed.update(frames)
+        self.seen.update(passed)
+        self.passed.update(passed)
+        if failed is not None:
+            self.seen.update(failed)
+            self.failed.update(failed)
+
+    def fate(self, number: int) -> Fate:
+        """What became of a frame that comes again; '' when it is still to be worked on.
+
+        One that was only in the hands of a process that died is; one on which the node raised is
+        not: it has failed, and would do so again.
+        """
+        if number in self.passed or number in self.closed:
+            return "passed"
+        return "failed" if number in self.failed else ""
 
     def close(self, settled: IntervalSet) -> None:
         """These frames, and those before, are settled: forget them one by one."""

@@ -89,15 +89,17 @@ class Links:
         outlet.pump(0.0)
         if not isinstance(outlet, FarOutlet):
             return
-        inlets = [made for made in self.made if isinstance(made, FarInlet)]
-        here = {made.name for made in inlets if not made.closed}
-        outlet.ask()
-        deadline = Deadline(60)
-        while not outlet.answered or not set(outlet.present) <= here:
+        open_ones = [made for made in self.made if isinstance(made, FarInlet) and not made.closed]
+        here, deadline = {inlet.name for inlet in open_ones}, Deadline(60)
+        while not set(outlet.present) <= here:
             assert not deadline.passed, f"{outlet.present} are there, {here} should be"
-            for inlet in inlets:
-                inlet.pump()
             outlet.pump(0.01)
+        for inlet in open_ones:
+            thread = threading.Thread(target=inlet.settled, args=(10.0,))
+            thread.start()
+            while thread.is_alive():
+                outlet.pump(0.01)
+            thread.join()
 
     def close(self) -> None:
         for made in reversed(self.made):
@@ -445,3 +447,74 @@ def test_frames_confirmed_in_any_order_free_their_own_slots(links: Links) -> Non
         outlet.send(frame(seq), timeout_s=0)
     links.hand(outlet)
     assert numbers([second, *inlet.take()]) == [2, 4, 5]
+
+
+def test_of_what_a_successor_of_the_producer_makes_again_only_what_has_no_fate_is_handed_out(
+    links: Links,
+) -> None:
+    """One frame was done with, on one the node raised, one was only in hand."""
+    first = links.outlet(8, {"roi": Policy()})
+    before = links.inlet(first, "roi")
+    for seq in range(1, 4):
+        assert first.send(frame(seq))
+    links.hand(first)
+    done, failed, _ = before.take()
+    before.confirm(done)
+    before.fail(failed)
+    first.close()
+    before.close()
+    successor = links.outlet(8, {"roi": Policy()})
+    inlet = links.inlet(successor, "roi", ledger=before.ledger)
+    for seq in range(1, 5):
+        assert successor.send(frame(seq))
+    links.hand(successor)
+    again = inlet.take()
+    assert numbers(again) == [3, 4]
+    for each in again:
+        inlet.confirm(each)
+    inlet.flush()
+    links.hand(successor)
+    ledger = successor.ledgers()["roi"]
+    assert (ledger.passed.text(), ledger.failed.text()) == ("1, 3-4", "2")
+    assert (inlet.ledger.passed.text(), inlet.ledger.failed.text()) == ("1, 3-4", "2")
+    assert successor.in_flight == 0
+
+
+def test_a_successor_of_the_consumer_is_handed_what_was_in_hand_and_not_what_failed(
+    links: Links,
+) -> None:
+    outlet = links.outlet(8, {"roi": Policy()})
+    before = links.inlet(outlet, "roi")
+    for seq in (1, 2):
+        assert outlet.send(frame(seq))
+    links.hand(outlet)
+    before.fail(before.take()[0])
+    before.flush()
+    links.hand(outlet)
+    before.close()
+    links.hand(outlet)
+    inlet = links.inlet(outlet, "roi")
+    links.hand(outlet)
+    again = inlet.take()
+    assert [(f.seq_num, f.again) for f in again] == [(2, True)]
+    inlet.confirm(again[0])
+    inlet.flush()
+    links.hand(outlet)
+    ledger = outlet.ledgers()["roi"]
+    assert (ledger.passed.text(), ledger.failed.text()) == ("2", "1")
+
+
+def test_what_the_consumer_before_failed_on_is_not_handed_to_its_successor_by_a_new_producer(
+    links: Links,
+) -> None:
+    outlet = links.outlet(8, {"file": Policy()})
+    known = EdgeLedger()
+    known.done(IntervalSet([(1, 2)]), IntervalSet([(2, 3)]))
+    inlet = links.inlet(outlet, "file", ledger=known)
+    for seq in range(1, 4):
+        assert outlet.send(frame(seq))
+    links.hand(outlet)
+    assert numbers(inlet.take()) == [3]
+    inlet.flush()
+    links.hand(outlet)
+    assert outlet.ledgers()["file"].failed.text() == "2"

@@ -201,7 +201,6 @@ class FarInlet:
             self._unpack(bytes(body), count, parts[1])
         elif kind == wire.ASK:
             self._send_marks()
-            self._socket.send(wire.packet(wire.ANSWER, b"", count))
         elif kind == wire.ANSWER:
             self._answered = count
         elif kind == wire.WELCOME:
@@ -317,6 +316,11 @@ class FarInlet:
     def connected(self) -> bool:
         """Whether the producer has welcomed this connection."""
         return self._welcomed
+
+    @property
+    def owing(self) -> bool:
+        """Whether confirmations wait for a connection to the producer."""
+        return bool(self._hand.marks) and self._ended != "lost" and not self.closed
 
     @property
     def ledger(self) -> EdgeLedger:

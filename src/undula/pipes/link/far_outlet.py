@@ -11,60 +11,40 @@ the check of keys included.
 
 from __future__ import annotations
 
-import errno
-import os
 import time
 import uuid
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import zmq
-from zmq.utils import z85
 
 from undula.core.errors import UndulaError
 from undula.core.faults import reached
 from undula.core.log import get_logger
-from undula.pipes.errors import PipeError
 from undula.pipes.frame import marked_again
-from undula.pipes.intervals import IntervalSet
 from undula.pipes.link import wire
-from undula.pipes.link.far import (
-    ALIGN,
-    BATCH_BYTES,
-    CONTROL_BYTES,
-    Ears,
-    Liveness,
-    each_port,
-    need_keys,
-    prepare,
-)
-from undula.pipes.link.holding import Consumer, Entry
+from undula.pipes.link.consumer import Consumer, Entry
+from undula.pipes.link.far import ALIGN, BATCH_BYTES, Liveness
+from undula.pipes.link.far_door import FarDoor, host_of
+from undula.pipes.link.in_hand import told
 from undula.pipes.link.keys import Keys
 from undula.pipes.link.slots import BATCH_FRAMES, SlotOutlet, policy_from
 from undula.pipes.link.succession import Claim, judge, replaced
 from undula.pipes.policy import Policy
 
-LINGER_S = 0.5
-"""A last word may take so long to leave."""
-IO_THREADS = 4
-"""A line is encrypted by one thread of libzmq, and those of several consumers by several."""
-_ZAP = "inproc://zeromq.zap.01"
-
 
 class _Peer:
     """A connection of a consumer."""
 
-    __slots__ = ("answered", "consumer", "end_sent", "identity")
+    __slots__ = ("consumer", "end_sent", "identity")
 
     def __init__(self, identity: bytes, consumer: Consumer) -> None:
         self.identity, self.consumer = identity, consumer
         self.end_sent = False
-        self.answered = 0
 
 
-class FarOutlet(SlotOutlet):
+class FarOutlet(SlotOutlet[_Peer]):
     """Slots of one producer, and the consumers on other hosts that are connected to it.
 
     Args:
@@ -94,71 +74,29 @@ class FarOutlet(SlotOutlet):
         keys: Keys | None = None,
         alive: Liveness | None = None,
     ) -> None:
-        need_keys(address, keys)
         super().__init__(
             address, frame_bytes=frame_bytes, budget_bytes=budget_bytes, expect=expect,
             spill=spill, spill_bytes=spill_bytes, checked=checked,
         )  # fmt: skip
-        slots = self._holding.slots
+        slots = self.holding.slots
         self._keys, self._alive = keys, alive or Liveness()
         self._memory: list[bytearray | None] = [None] * slots
         self._lent: dict[int, list[Any]] = {}
         self._incarnation = uuid.uuid4().hex
         self._peers: dict[bytes, _Peer] = {}
-        self._by_name: dict[str, _Peer] = {}
         self._claims: dict[str, Claim] = {}
-        self._asked_at, self._asked = 0.0, 0
-        self._context = zmq.Context(min(IO_THREADS, os.cpu_count() or 1))
-        self._ears = Ears()
-        if self._spill is not None:
-            self._ears.listen_to(self._spill.fileno())
+        self._asked_at = 0.0
         try:
-            self._open(address)
+            self._door = FarDoor(address, self._keys, self._alive)
         except BaseException:  # whatever it is, it goes on to the caller
-            self._ears.close()
-            self._context.destroy(0)
             if self._spill is not None:
                 self._spill.close()
             raise
-
-    def _open(self, address: str) -> None:
-        self._zap = self._context.socket(zmq.REP)
-        self._zap.bind(_ZAP)
-        self._door = self._context.socket(zmq.ROUTER)
-        prepare(self._door, self._alive, address)
-        self._door.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        self._door.setsockopt(zmq.MAXMSGSIZE, CONTROL_BYTES)
-        if self._keys is not None:
-            self._door.setsockopt(zmq.CURVE_SERVER, 1)
-            self._door.setsockopt(zmq.CURVE_PUBLICKEY, self._keys.public)
-            self._door.setsockopt(zmq.CURVE_SECRETKEY, self._keys.secret)
-            self._door.setsockopt(zmq.ZAP_DOMAIN, b"undula")
-        self._monitor = self._door.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-        for made in (self._zap, self._door, self._monitor):
-            self._ears.add(made)
-        try:
-            self._bind(address)
-        except zmq.ZMQError as exc:
-            raise PipeError(
-                f"frames cannot be handed on at {address}: {exc.strerror}",
-                remedy="give an address of this host, and a port that is free (or *, or a range)",
-            ) from exc
-        endpoint: Any = self._door.getsockopt(zmq.LAST_ENDPOINT)
-        self.address: str = endpoint.rstrip(b"\0").decode()
+        self._socket, self._ears = self._door.socket, self._door.ears
+        if self._spill is not None:
+            self._ears.listen_to(self._spill.fileno())
+        self.address = self._door.address
         """Where consumers find it, with the port that was taken."""
-
-    def _bind(self, address: str) -> None:
-        """At the first of its ports that is free. Raises: ZMQError when none is."""
-        *taken, last = each_port(address)
-        for one in taken:
-            try:
-                self._door.bind(one)
-            except zmq.ZMQError as exc:
-                if exc.errno != errno.EADDRINUSE:
-                    raise
-            else:
-                return
-        self._door.bind(last)
 
     # ---- slots ---------------------------------------------------------------------------------
 
@@ -177,9 +115,9 @@ class FarOutlet(SlotOutlet):
     def _view(self, slot: int) -> memoryview:
         """What a frame has in its slot, or on disk."""
         size = self._sizes[slot]
-        if slot < self._holding.slots:
+        if slot < self.holding.slots:
             return memoryview(self._memory_of(slot)[0])[:size]
-        start = (slot - self._holding.slots) * self.slot_bytes
+        start = (slot - self.holding.slots) * self.slot_bytes
         return memoryview(self._spill.slab.memory if self._spill else b"")[start : start + size]
 
     # ---- handing on ----------------------------------------------------------------------------
@@ -193,7 +131,7 @@ class FarOutlet(SlotOutlet):
 
     def _hand_on(self, peer: _Peer) -> None:
         consumer = peer.consumer
-        while entries := self._holding.due(consumer, BATCH_FRAMES):
+        while entries := self.holding.due(consumer, BATCH_FRAMES):
             batch: list[Entry] = []
             size = 0
             for entry in entries:
@@ -219,7 +157,7 @@ class FarOutlet(SlotOutlet):
         body = b"".join(marked_again(texts[e.slot]) if e.again else texts[e.slot] for e in entries)
         head = wire.packet(wire.FRAMES, body, len(entries))
         slot = entries[0].slot
-        if len(entries) == 1 and self._sizes[slot] >= BATCH_BYTES and slot < self._holding.slots:
+        if len(entries) == 1 and self._sizes[slot] >= BATCH_BYTES and slot < self.holding.slots:
             return self._say(peer, head, slot=slot)
         return self._say(peer, head, b"".join(self._small(entry.slot) for entry in entries))
 
@@ -228,7 +166,7 @@ class FarOutlet(SlotOutlet):
         return bytes(self._view(slot)) + bytes(-self._sizes[slot] % ALIGN)
 
     def _say(self, peer: _Peer, head: bytes, data: bytes = b"", *, slot: int = -1) -> bool:
-        door = self._door
+        door = self._socket
         try:
             door.send(peer.identity, zmq.SNDMORE)
             if slot >= 0:
@@ -256,44 +194,20 @@ class FarOutlet(SlotOutlet):
         if timeout_s != 0.0:
             most = self._alive.beat_s
             self._ears.wait(most if timeout_s is None else min(timeout_s, most))
-        while self._ears.has(self._zap):
-            self._judge()
+        self._door.admit()
         self._hear_disk()
-        while self._ears.has(self._door):
-            identity, *parts = self._door.recv_multipart(copy=False)
+        while self._ears.has(self._socket):
+            identity, *parts = self._socket.recv_multipart(copy=False)
             self._hear(identity.bytes, parts)
-        gone = False
-        while self._ears.has(self._monitor):
-            self._monitor.recv_multipart()
-            gone = True
-        if gone or time.monotonic() - self._asked_at > self._alive.beat_s:
+        if self._door.broke() or time.monotonic() - self._asked_at > self._alive.beat_s:
             self.ask()
         self.flush()
 
     def ask(self) -> None:
         """Ask every consumer whether it is there: one that cannot be reached is dead."""
         self._asked_at = time.monotonic()
-        self._asked += 1
         for peer in list(self._peers.values()):
-            self._say(peer, wire.packet(wire.ASK, b"", self._asked & 0xFFFF_FFFF))
-
-    @property
-    def answered(self) -> bool:
-        """Whether each consumer that is there has answered the last `ask`, and read all before."""
-        return all(peer.answered == self._asked for peer in self._peers.values())
-
-    def _judge(self) -> None:
-        """The key of one that wants in."""
-        version, number, _, address, _, mechanism, *given = self._zap.recv_multipart()
-        admitted = None
-        if mechanism == b"CURVE" and self._keys is not None and given:
-            admitted = self._keys.admits(z85.encode(given[0]))
-        if admitted is None:
-            get_logger().warning(
-                "pipe_key_refused", link=self.address, peer=address.decode(errors="replace")
-            )
-        verdict = [b"400", b"this key is not known here"] if admitted is None else [b"200", b"OK"]
-        self._zap.send_multipart([version, number, *verdict, (admitted or "").encode(), b""])
+            self._say(peer, wire.packet(wire.ASK, b""))
 
     def _hear(self, identity: bytes, parts: list[zmq.Frame]) -> None:
         peer = self._peers.get(identity)
@@ -302,15 +216,13 @@ class FarOutlet(SlotOutlet):
                 raise wire.nonsense(f"{len(parts)} parts")
             kind, count, body = wire.opened(parts[0].bytes)
             if kind == wire.HELLO and peer is None:
-                self._welcome(identity, _who(parts[0]), wire.content(body))
+                self._welcome(identity, host_of(parts[0]), wire.content(body))
             elif peer is None:
                 return  # what one that was given up has still to say
             elif kind == wire.CONFIRM:
                 for mark in wire.confirmed(body):
                     failed = mark >= wire.FAILED
-                    self._holding.confirm(peer.consumer, mark & ~wire.FAILED, failed)
-            elif kind == wire.ANSWER:
-                peer.answered = count
+                    self.holding.confirm(peer.consumer, mark & ~wire.FAILED, failed)
             elif kind == wire.ASK:
                 self._say(peer, wire.packet(wire.ANSWER, b"", count))
             elif kind == wire.LEAVE:
@@ -327,25 +239,24 @@ class FarOutlet(SlotOutlet):
         if not isinstance(turn, int):
             raise wire.nonsense("a consumer that does not know its turn")
         policy = policy_from(asked)
-        passed, failed, have = _told(asked)
+        passed, failed, have = told(asked)
         claim, last, before = (
             Claim(token, who, turn),
             self._claims.get(name),
             self._by_name.get(name),
         )
         if before is not None and last is not None and token != last.token:
-            question = wire.packet(wire.ASK, b"", self._asked & 0xFFFF_FFFF)
-            self._say(before, question)  # it is dropped when that cannot be
+            self._say(before, wire.packet(wire.ASK, b""))  # it is dropped when that cannot be
             before = self._by_name.get(name)
         judge(name, last, before is not None, claim)
         if before is not None and last is not None and token != last.token:
             self._refuse(before.identity, replaced(name))
         elif before is not None:  # it has noticed before us that its connection was gone
             self._drop(before)
-        consumer = self._holding.attach(name, policy)
+        consumer = self.holding.attach(name, policy)
         self._claims[name] = claim
         same = asked.get("producer") == self._incarnation
-        kept = self._holding.resume(consumer, passed, failed, have if same else {})
+        kept = self.holding.resume(consumer, passed, failed, have if same else {})
         peer = self._peers[identity] = self._by_name[name] = _Peer(identity, consumer)
         answer = {
             "producer": self._incarnation, "kept": kept, "slot_bytes": self.slot_bytes,
@@ -359,8 +270,8 @@ class FarOutlet(SlotOutlet):
         peer = self._peers.get(identity)
         answer = {"what": error.what, "remedy": error.remedy}
         try:
-            self._door.send(identity, zmq.SNDMORE)
-            self._door.send(wire.words(wire.REFUSED, answer))
+            self._socket.send(identity, zmq.SNDMORE)
+            self._socket.send(wire.words(wire.REFUSED, answer))
         except zmq.ZMQError:
             pass  # it did not wait for the answer
         if peer is not None:
@@ -371,7 +282,7 @@ class FarOutlet(SlotOutlet):
             return
         if self._by_name.get(peer.consumer.name) is peer:
             del self._by_name[peer.consumer.name]
-            self._holding.detach(peer.consumer.name)
+            self.holding.detach(peer.consumer.name)
 
     # ---- looking and ending --------------------------------------------------------------------
 
@@ -382,71 +293,19 @@ class FarOutlet(SlotOutlet):
     @property
     def safe(self) -> int:
         """So many of the frames were confirmed: the others would die with this host."""
-        return self._holding.confirmed
+        return self.holding.confirmed
 
-    @property
-    def present(self) -> list[str]:
-        """Consumers that are connected now."""
-        return list(self._by_name)
+    def _dismiss(self, peer: _Peer) -> None:
+        self._say(peer, wire.packet(wire.LEAVE, b""))
+        self._drop(peer)
 
     def forget(self, name: str) -> None:
         """A consumer will have no successor: what it holds is lost and free."""
-        peer = self._by_name.get(name)
-        if peer is not None:
-            self._say(peer, wire.packet(wire.LEAVE, b""))
-            self._drop(peer)
+        super().forget(name)
         self._claims.pop(name, None)
-        if name in self._holding.consumers:
-            self._holding.forget(name)
 
-    def close(self) -> None:
-        """Hang up. What was not handed on goes with it: `finish` and `in_flight` first."""
-        if self._closed:
-            return
-        self._closed = True
+    def _close(self) -> None:
         for peer in list(self._peers.values()):
             self._say(peer, wire.packet(wire.LEAVE, b""))
             self._drop(peer)
-        self._ears.close()
-        self._door.disable_monitor()
-        self._monitor.close(0)
-        self._zap.close(0)
-        self._door.close(round(LINGER_S * 1000))
-        self._context.term()
-        if self._spill is not None:
-            self._spill.close()
-
-
-def _who(part: zmq.Frame) -> str:
-    """The host whose key a message came with, as `_judge` named it; '' without keys."""
-    try:
-        found = part.get("User-Id")
-    except zmq.ZMQError:
-        return ""
-    return found if isinstance(found, str) else ""
-
-
-def _told(asked: Mapping[str, Any]) -> tuple[IntervalSet, IntervalSet, dict[int, int]]:
-    """What a consumer that came back says: passed, failed, in hand by slot. Raises: WireError."""
-    have = asked.get("have", [])
-    if not _are_pairs(have):
-        raise wire.nonsense("a consumer that does not know what it has")
-    return _intervals(asked.get("passed", [])), _intervals(asked.get("failed", [])), dict(have)
-
-
-def _are_pairs(found: Any) -> bool:
-    """Whether it is a list of two numbers each, that a frame or a slot may have."""
-    return isinstance(found, list) and all(map(_is_pair, found))
-
-
-def _is_pair(found: Any) -> bool:
-    is_pair = isinstance(found, list) and len(found) == 2
-    return is_pair and all(type(n) is int and 0 <= n < 1 << 63 for n in found)
-
-
-def _intervals(found: Any) -> IntervalSet:
-    """Intervals, each behind the one before it. Raises: WireError."""
-    numbers = [number for pair in found for number in pair] if _are_pairs(found) else [1, 0]
-    if any(after <= number for number, after in pairwise(numbers)):
-        raise wire.nonsense("a consumer whose intervals are in no order")
-    return IntervalSet(found)
+        self._door.close()

@@ -2,16 +2,19 @@
 
 In: frames that came, frames that are done, and each new connection. Out: whether a frame is to be
 handed out, what to confirm, and what a new connection says first, so that the producer goes on at
-the first frame that is neither done nor in hand. Its counterpart is `Holding.resume`.
+the first frame that is neither done nor in hand. Its counterpart is `Holding.resume`, which takes
+what `told` read of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
+from undula.pipes.intervals import IntervalSet
 from undula.pipes.ledger import EdgeLedger
-from undula.pipes.link.wire import FAILED
+from undula.pipes.link.wire import FAILED, nonsense
 
 MOST_TOLD = 1000
 """Intervals that a new connection tells of; frames before them come again, and are known here."""
@@ -63,11 +66,8 @@ class InHand:
         if seq_num in self.orphans:
             self.adopted.setdefault(seq_num, []).append(slot)
             return False
-        if self._resumed and (seq_num in ledger.passed or seq_num in ledger.closed):
-            self.marks.append(slot)
-            return False
-        if self._resumed and seq_num in ledger.failed:
-            self.marks.append(slot | FAILED)
+        if self._resumed and (fate := ledger.fate(seq_num)):
+            self.marks.append(slot if fate == "passed" else slot | FAILED)
             return False
         ledger.seen.add(seq_num)
         self.held[slot] = seq_num
@@ -83,3 +83,29 @@ class InHand:
             return
         self.orphans.discard(seq_num)
         self.marks += [s | mark for s in self.adopted.pop(seq_num, ())]
+
+
+def told(asked: Mapping[str, Any]) -> tuple[IntervalSet, IntervalSet, dict[int, int]]:
+    """What a consumer that came back says: passed, failed, in hand by slot. Raises: WireError."""
+    have = asked.get("have", [])
+    if not _are_pairs(have):
+        raise nonsense("a consumer that does not know what it has")
+    return _intervals(asked.get("passed", [])), _intervals(asked.get("failed", [])), dict(have)
+
+
+def _are_pairs(found: Any) -> bool:
+    """Whether it is a list of two numbers each, that a frame or a slot may have."""
+    return isinstance(found, list) and all(map(_is_pair, found))
+
+
+def _is_pair(found: Any) -> bool:
+    is_pair = isinstance(found, list) and len(found) == 2
+    return is_pair and all(type(n) is int and 0 <= n < 1 << 63 for n in found)
+
+
+def _intervals(found: Any) -> IntervalSet:
+    """Intervals, each behind the one before it. Raises: WireError."""
+    numbers = [number for pair in found for number in pair] if _are_pairs(found) else [1, 0]
+    if any(after <= number for number, after in pairwise(numbers)):
+        raise nonsense("a consumer whose intervals are in no order")
+    return IntervalSet(found)

@@ -212,8 +212,9 @@ class Inlet:
                 frame = unpack(fields, self._spill, (slot - slots) * slot_bytes, slot_bytes)
             else:
                 raise wire.nonsense(f"slot {slot} of {slots}")
-            if self._resumed and (frame.seq_num in ledger.passed or frame.seq_num in ledger.closed):
-                self._done.append(slot)  # the node before it was started anew, and made it again
+            if self._resumed and (fate := ledger.fate(frame.seq_num)):
+                # the node before it was started anew, and made it again
+                self._done.append(slot if fate == "passed" else slot | wire.FAILED)
                 continue
             seen.add(frame.seq_num)
             ready.append(frame)
@@ -258,6 +259,11 @@ class Inlet:
     def ended(self) -> Ended:
         """`end` behind the last frame, `lost` when the producer died; not while frames are left."""
         return "no" if self._ready else self._ended
+
+    @property
+    def owing(self) -> bool:
+        """Whether confirmations wait for room on their way to the producer."""
+        return bool(self._done) and self._ended != "lost"
 
     def close(self) -> None:
         """Hang up; frames not yet confirmed go to a successor, if the policy says so."""

@@ -17,12 +17,14 @@ from undula.core.clock import now
 from undula.pipes.errors import PipeError
 from undula.pipes.frame import Frame, checksum
 from undula.pipes.ledger import EdgeLedger
-from undula.pipes.link.holding import Consumer, Holding
+from undula.pipes.link.consumer import Consumer
+from undula.pipes.link.counted import Counted
+from undula.pipes.link.holding import Holding
 from undula.pipes.link.ports import Ended, Loan
 from undula.pipes.policy import Policy
 
 
-class MemoryOutlet:
+class MemoryOutlet(Counted):
     """The producer's end.
 
     Args:
@@ -122,32 +124,10 @@ class MemoryOutlet:
         """None: -1."""
         return -1
 
-    def blocked_by(self) -> list[str]:
-        """Names of the lossless consumers that leave no slot."""
-        return self.holding.blocked_by()
-
-    @property
-    def published(self) -> int:
-        """How many frames were handed on."""
-        return self.holding.published
-
     @property
     def safe(self) -> int:
         """So many of them were confirmed: whoever has the others would die with this process."""
         return self.holding.confirmed
-
-    @property
-    def in_flight(self) -> int:
-        """Frames that a lossless consumer has not confirmed yet."""
-        return self.holding.in_flight
-
-    def ledgers(self) -> dict[str, EdgeLedger]:
-        """What became of the frames, by consumer."""
-        return {name: c.ledger for name, c in self.holding.consumers.items()}
-
-    def depths(self) -> Mapping[str, int]:
-        """Frames not yet confirmed, by consumer."""
-        return self.holding.depths()
 
     def forget(self, name: str) -> None:
         """A consumer will have no successor: what it holds is lost and free."""
@@ -193,11 +173,10 @@ class MemoryInlet:
         for entry in self._outlet.holding.due(self._consumer, most):
             kept = self._outlet.frames[entry.slot]
             frame = replace(kept, again=entry.again or kept.again, slot=entry.slot)
-            ledger, number = self.ledger, frame.seq_num
-            if self._resumed and (number in ledger.passed or number in ledger.closed):
-                self.confirm(frame)
+            if self._resumed and (fate := self.ledger.fate(frame.seq_num)):
+                self._finish(frame, failed=fate == "failed")
                 continue
-            ledger.seen.add(number)
+            self.ledger.seen.add(frame.seq_num)
             found.append(frame)
         return found
 
@@ -235,6 +214,11 @@ class MemoryInlet:
         if self._outlet.finished:
             return "end"
         return "lost" if self._outlet.closed else "no"
+
+    @property
+    def owing(self) -> bool:
+        """Never: who makes the frames knows at once."""
+        return False
 
     def close(self) -> None:
         """Hang up, as one that dies would."""

@@ -22,7 +22,7 @@ from undula.core.log import get_logger
 from undula.core.unix_socket import bind_for_group
 from undula.pipes.frame import marked_again
 from undula.pipes.link import wire
-from undula.pipes.link.holding import Consumer
+from undula.pipes.link.consumer import Consumer
 from undula.pipes.link.slab import Slab
 from undula.pipes.link.slots import SlotOutlet, policy_from
 from undula.pipes.policy import Policy
@@ -42,7 +42,7 @@ class _Connection:
         self.end_sent = False
 
 
-class Outlet(SlotOutlet):
+class Outlet(SlotOutlet[_Connection]):
     """Slots of one producer, and the consumers that are connected to it.
 
     Args:
@@ -72,11 +72,10 @@ class Outlet(SlotOutlet):
         )  # fmt: skip
         self._path = path
         self._connections: dict[int, _Connection] = {}
-        self._by_consumer: dict[str, _Connection] = {}
         with ExitStack() as undone:
             if self._spill is not None:
                 undone.callback(self._spill.close)
-            self._slab = Slab(self._holding.slots, self.slot_bytes)
+            self._slab = Slab(self.holding.slots, self.slot_bytes)
             undone.callback(self._slab.close)
             self._door = bind_for_group(path, socket.SOCK_SEQPACKET)
             undone.callback(self._door.close)
@@ -97,11 +96,11 @@ class Outlet(SlotOutlet):
     def flush(self) -> None:
         """Hand everything on that waits to be sent together."""
         self._unsent = 0
-        for connection in list(self._by_consumer.values()):
+        for connection in list(self._by_name.values()):
             self._hand_on(connection)
 
     def _hand_on(self, connection: _Connection) -> None:
-        consumer, holding = connection.consumer, self._holding
+        consumer, holding = connection.consumer, self.holding
         if consumer is None or connection.blocked:
             return
         while entries := holding.due(consumer, wire.PER_PACKET):
@@ -172,7 +171,7 @@ class Outlet(SlotOutlet):
         kind, _, body = wire.opened(raw)
         consumer = connection.consumer
         if kind == wire.CONFIRM and consumer is not None:
-            confirm = self._holding.confirm
+            confirm = self.holding.confirm
             for mark in wire.confirmed(body):
                 confirm(consumer, mark & ~wire.FAILED, mark >= wire.FAILED)
         elif kind == wire.HELLO and consumer is None:
@@ -195,16 +194,16 @@ class Outlet(SlotOutlet):
         if not isinstance(name, str) or not name:
             raise wire.nonsense("a consumer without a name")
         policy = policy_from(asked)
-        before = self._by_consumer.get(name)
+        before = self._by_name.get(name)
         if before is not None:
             self._hear(before, select.EPOLLIN)  # its end of file may wait to be read
-        consumer = self._holding.attach(name, policy)
+        consumer = self.holding.attach(name, policy)
         connection.consumer = consumer
-        self._by_consumer[name] = connection
+        self._by_name[name] = connection
         answer = {
-            "slots": self._holding.slots,
+            "slots": self.holding.slots,
             "slot_bytes": self.slot_bytes,
-            "spill_slots": self._holding.spill_slots if self._spill else 0,
+            "spill_slots": self.holding.spill_slots if self._spill else 0,
             "most": consumer.most,
         }
         given = [self._slab.descriptor]
@@ -230,9 +229,9 @@ class Outlet(SlotOutlet):
         self._epoll.unregister(number)
         connection.socket.close()
         consumer, connection.consumer = connection.consumer, None
-        if consumer is not None and self._by_consumer.get(consumer.name) is connection:
-            del self._by_consumer[consumer.name]
-            self._holding.detach(consumer.name)
+        if consumer is not None and self._by_name.get(consumer.name) is connection:
+            del self._by_name[consumer.name]
+            self.holding.detach(consumer.name)
 
     # ---- looking and ending --------------------------------------------------------------------
 
@@ -243,32 +242,16 @@ class Outlet(SlotOutlet):
     @property
     def safe(self) -> int:
         """So many of the frames were sent: consumers keep the memory, whatever happens here."""
-        return self._holding.sent
+        return self.holding.sent
 
-    @property
-    def present(self) -> list[str]:
-        """Consumers that are connected now."""
-        return list(self._by_consumer)
+    def _dismiss(self, peer: _Connection) -> None:
+        self._drop(peer)
 
-    def forget(self, name: str) -> None:
-        """A consumer will have no successor: what it holds is lost and free."""
-        connection = self._by_consumer.get(name)
-        if connection is not None:
-            self._drop(connection)
-        if name in self._holding.consumers:
-            self._holding.forget(name)
-
-    def close(self) -> None:
-        """Hang up. What was not handed on goes with it: `finish` and `in_flight` first."""
-        if self._closed:
-            return
-        self._closed = True
+    def _close(self) -> None:
         for connection in list(self._connections.values()):
             self._drop(connection)
         self._epoll.close()
         self._door.close()
         with suppress(OSError):
             os.unlink(self._path)
-        if self._spill is not None:
-            self._spill.close()
         self._slab.close()

@@ -124,6 +124,10 @@ class Receiving(Protocol):
         """What this end has counted."""
 
     @property
+    def owing(self) -> bool:
+        """Whether the producer is still to be told of something that was confirmed: `flush`."""
+
+    @property
     def room(self) -> int:
         """Frames that it may have in hand before it holds the producer up."""
 

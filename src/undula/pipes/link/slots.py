@@ -12,7 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +21,10 @@ from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.pipes.errors import PipeError
 from undula.pipes.frame import Array, Frame, checksum, in_slot, pack
-from undula.pipes.ledger import EdgeLedger
 from undula.pipes.link import wire
-from undula.pipes.link.holding import Consumer, Entry, Holding
+from undula.pipes.link.consumer import Consumer, Entry
+from undula.pipes.link.counted import Counted
+from undula.pipes.link.holding import Holding
 from undula.pipes.link.ports import Loan
 from undula.pipes.link.slab import slot_size
 from undula.pipes.link.spilling import Spilling
@@ -35,8 +36,11 @@ BATCH_FRAMES = 128
 AT_ONCE_BYTES = 1 << 16
 """A frame of this size does not wait for others."""
 
+Peer = TypeVar("Peer")
+"""A connection of a consumer."""
 
-class SlotOutlet(ABC):
+
+class SlotOutlet(Counted, ABC, Generic[Peer]):
     """Slots of one producer.
 
     Args:
@@ -65,9 +69,9 @@ class SlotOutlet(ABC):
         self.slot_bytes = slot_size(frame_bytes)
         slots = max(3, budget_bytes // self.slot_bytes)
         on_disk = spill_bytes // self.slot_bytes if spill is not None else 0
-        self._holding = Holding(slots, self.slot_bytes, on_disk)
+        self.holding = Holding(slots, self.slot_bytes, on_disk)
         for name, policy in (expect or {}).items():
-            self._holding.expect(name, policy)
+            self.holding.expect(name, policy)
         self._checked = checked
         self._descriptors: list[bytes] = [b""] * (slots + on_disk)
         self._sizes: list[int] = [0] * (slots + on_disk)
@@ -75,6 +79,7 @@ class SlotOutlet(ABC):
         self._oldest = 0.0
         self._finished: dict[str, Any] | None = None
         self._disk_full = self._closed = False
+        self._by_name: dict[str, Peer] = {}
         self.last = 0
         """Sequence number of the last frame that was published."""
         self._spill: Spilling[tuple[Consumer, Entry]] | None = None
@@ -94,6 +99,14 @@ class SlotOutlet(ABC):
     @abstractmethod
     def flush(self) -> None:
         """Hand everything on that waits to be sent together."""
+
+    @abstractmethod
+    def _dismiss(self, peer: Peer) -> None:
+        """Hang up on a consumer."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """Hang up on all of them, and let nobody in."""
 
     # ---- frames --------------------------------------------------------------------------------
 
@@ -119,7 +132,7 @@ class SlotOutlet(ABC):
                 remedy="say how large the frames of this port are",
                 where=self._where,
             )
-        slot = self._holding.loan()
+        slot = self.holding.loan()
         if slot is None:
             slot = self._wait_for_slot(timeout_s)
             if slot is None:
@@ -130,7 +143,7 @@ class SlotOutlet(ABC):
     def _wait_for_slot(self, timeout_s: float | None) -> int | None:
         end = None if timeout_s is None else time.monotonic() + timeout_s
         self.pump(0.0)
-        while (slot := self._holding.loan()) is None:
+        while (slot := self.holding.loan()) is None:
             left = None if end is None else end - time.monotonic()
             if left is not None and left <= 0:
                 return None
@@ -153,7 +166,7 @@ class SlotOutlet(ABC):
         size = frame.data.nbytes
         descriptor = self._descriptors[slot] = pack(frame, slot)
         self._sizes[slot] = size
-        for consumer, entry in self._holding.publish(slot, frame.seq_num):
+        for consumer, entry in self.holding.publish(slot, frame.seq_num):
             self._descriptors[entry.slot] = in_slot(descriptor, entry.slot, 1)
             self._sizes[entry.slot] = size
             self._put_on_disk(consumer, entry, size)
@@ -171,7 +184,7 @@ class SlotOutlet(ABC):
         if self._spill is None:  # then there are no places on disk
             return
         memory, start = self._memory_of(entry.source)
-        offset = (entry.slot - self._holding.slots) * self.slot_bytes
+        offset = (entry.slot - self.holding.slots) * self.slot_bytes
         self._spill.write((consumer, entry), offset, memoryview(memory)[start : start + size])
 
     def _hear_disk(self) -> None:
@@ -179,7 +192,7 @@ class SlotOutlet(ABC):
         if self._spill is None:
             return
         for (consumer, entry), done in self._spill.written():
-            self._holding.written(consumer, entry, done)
+            self.holding.written(consumer, entry, done)
             if not done and not self._disk_full:  # once, however often there is room in between
                 folder = str(self._spill.slab.folder)
                 get_logger().warning("pipe_spill_disk_full", link=self._where, folder=folder)
@@ -187,7 +200,7 @@ class SlotOutlet(ABC):
 
     def give_back(self, loan: Loan) -> None:
         """The loan is not needed after all."""
-        self._holding.give_back(loan.slot)
+        self.holding.give_back(loan.slot)
 
     def send(self, frame: Frame, *, timeout_s: float | None = None) -> bool:
         """Copy a frame into a slot and publish it; False when there is no slot in time."""
@@ -201,32 +214,32 @@ class SlotOutlet(ABC):
 
     # ---- looking and ending --------------------------------------------------------------------
 
-    def blocked_by(self) -> list[str]:
-        """Names of the lossless consumers that hold the producer up."""
-        return self._holding.blocked_by()
-
     @property
-    def published(self) -> int:
-        """How many frames were handed on."""
-        return self._holding.published
+    def present(self) -> list[str]:
+        """Consumers that are connected now."""
+        return list(self._by_name)
 
-    @property
-    def in_flight(self) -> int:
-        """Frames that a lossless consumer has not confirmed yet."""
-        return self._holding.in_flight
-
-    def ledgers(self) -> dict[str, EdgeLedger]:
-        """What became of the frames, by consumer."""
-        return {name: c.ledger for name, c in self._holding.consumers.items()}
-
-    def depths(self) -> Mapping[str, int]:
-        """Frames not yet confirmed, by consumer."""
-        return self._holding.depths()
+    def forget(self, name: str) -> None:
+        """A consumer will have no successor: what it holds is lost and free."""
+        peer = self._by_name.get(name)
+        if peer is not None:
+            self._dismiss(peer)
+        if name in self.holding.consumers:
+            self.holding.forget(name)
 
     def finish(self) -> None:
         """There will be no further frame: consumers see the end behind the last one."""
         self._finished = {"last": self.last}
         self.flush()
+
+    def close(self) -> None:
+        """Hang up. What was not handed on goes with it: `finish` and `in_flight` first."""
+        if self._closed:
+            return
+        self._closed = True
+        self._close()
+        if self._spill is not None:
+            self._spill.close()
 
 
 def policy_from(asked: Mapping[str, Any]) -> Policy:

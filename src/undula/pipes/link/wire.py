@@ -20,7 +20,7 @@ HEAD = struct.Struct("<3sBI")
 MARK = b"UP1"
 HELLO, WELCOME, REFUSED, FRAMES, CONFIRM, END = range(1, 7)
 LEAVE, ASK, ANSWER = range(7, 10)
-"""Between hosts only: this end hangs up; are you there, with a number; its answer."""
+"""Between hosts only: this end hangs up; are you there; a producer's answer, with the number."""
 FAILED = 1 << 31
 MAX_PACKET = 1 << 16
 """Bytes of a packet at most."""
