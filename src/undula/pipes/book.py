@@ -138,6 +138,13 @@ class Book:
                 cut = self._cut.setdefault(node, _Cut())
                 cut.since = max(self._produced[node].highest, self.closed.highest) + 1
 
+    def left(self, nodes: Sequence[str], lossless: Iterable[str]) -> None:
+        """A process died that had ended and told all: what its viewers have not taken is lost."""
+        strict = set(lossless)
+        for name, edge in self.edges.items():
+            if _node(edge.source) in nodes and name not in strict:
+                self._lose(name, ())
+
     def all_told(self) -> None:
         """All processes have spoken since: those that died knew of no frame beyond those known."""
         for untold in self._untold.values():
@@ -217,6 +224,10 @@ class Book:
             return True
         into = [n for n, edge in self.edges.items() if _node(edge.target) == node]
         return bool(into) and all(seq_num in self._raw[name].passed for name in into)
+
+    def failed(self, edge: str) -> IntervalSet:
+        """Frames of an edge on which its node raised: they are not tried again."""
+        return self.ledger(edge).failed
 
     def failed_on(self, seq_num: int, edges: Iterable[str]) -> list[str]:
         """Which of these edges have a node that raised on this frame."""

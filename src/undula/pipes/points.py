@@ -7,7 +7,7 @@ say. Pure but for the clock that is handed in. Called by: `detector`, on the gra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from undula.core.errors import DeviceError
 from undula.core.log import get_logger
-from undula.pipes.coming import nothing_comes
+from undula.pipes.coming import NOBODY, nothing_comes
 from undula.pipes.for_scans import ScanGraph
 from undula.pipes.frame import Array, Frame
 from undula.pipes.intervals import IntervalSet
@@ -34,6 +34,11 @@ class Progress(Protocol):
         """Of each edge, as it was heard last."""
 
     status: GraphStatus
+    asked: int
+    """The number of the last question to all its processes how they are doing."""
+
+    def answered(self, nodes: Iterable[str]) -> int:
+        """The processes of all these nodes have spoken behind the question with this number."""
 
     def is_safe(self, node: str, seq_num: int) -> bool:
         """Whether a writer is done with it."""
@@ -45,15 +50,31 @@ class Progress(Protocol):
         """Lossless edges where it is on its way."""
 
 
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Nodes that seem to have made nothing of a frame, and the last question before it seemed so.
+
+    Processes speak one after the other: one may have said that the next is done with the frame,
+    when that one has not yet said that it has handed something on.
+    """
+
+    nodes: frozenset[str]
+    asked: int
+
+
 @dataclass(slots=True)
 class Awaited:
-    """The frame that is waited for: since when (monotonic, s), and how long it may take."""
+    """The frame that is waited for: since when (monotonic, s), and how long it may take.
+
+    `doubt`: it looks as if nothing more came of it.
+    """
 
     seq_num: int
     since: float
     slow_s: float
     timeout_s: float
     ask_at: float = 0.0
+    doubt: Doubt | None = None
 
     def __post_init__(self) -> None:
         self.ask_at = self.since + ASK_FIRST_S
@@ -124,18 +145,20 @@ class Points:
             return Verdict(error=self._lost(progress, number, unsafe, silent, "it failed"))
         if waited_s < ASK_FIRST_S:
             return Verdict()
-        ledgers = progress.ledgers
-        why = self._whys(ledgers, number, silent)
-        if not unsafe and len(why) == len(silent):
-            return Verdict(through=True, without=why)
-        for writer in unsafe:
-            edge = self.scan.graph.into(writer)[0]
-            left_out = nothing_comes(self.scan.graph, self.scan.types, ledgers, edge, number)
-            if left_out:
-                return Verdict(error=self._not_kept(writer, number, left_out))
+        nothing_more, after = self._nothing_more(progress.ledgers, number, unsafe, silent)
+        if nothing_more is not None and not after:
+            return nothing_more
+        if nothing_more is None:
+            awaited.doubt = None
+        elif awaited.doubt is not None and awaited.doubt.nodes == after:
+            if progress.answered(after) > awaited.doubt.asked:
+                return nothing_more
+        else:
+            awaited.doubt, awaited.ask_at = Doubt(after, progress.asked), now
         found = Verdict(ask=now >= awaited.ask_at)
         if found.ask:
-            awaited.ask_at = now + min(ASK_LAST_S, max(ASK_FIRST_S, waited_s))
+            most_s = ASK_FIRST_S if awaited.doubt else ASK_LAST_S
+            awaited.ask_at = now + min(most_s, max(ASK_FIRST_S, waited_s))
         if waited_s > min(awaited.slow_s, awaited.timeout_s):
             found.held_up = _who_is_slow(progress, number, self.scan.source)
             if not found.held_up and waited_s > awaited.timeout_s:
@@ -168,17 +191,25 @@ class Points:
             found[key] = "; ".join(part for part in (found.get(key, ""), text) if part)
         return found
 
-    def _whys(
-        self, ledgers: Mapping[str, EdgeLedger], number: int, silent: list[str]
-    ) -> dict[str, str]:
-        """Edges that will bring nothing, and why."""
-        found = {}
-        for name in silent:
-            edge = self.scan.values[name].edge
-            why = nothing_comes(self.scan.graph, self.scan.types, ledgers, edge, number)
-            if why:
-                found[name] = why
-        return found
+    def _nothing_more(
+        self, ledgers: Mapping[str, EdgeLedger], number: int, unsafe: list[str], silent: list[str]
+    ) -> tuple[Verdict | None, frozenset[str]]:
+        """What to do when nothing more comes, once these nodes have spoken; None while it may."""
+        graph, types = self.scan.graph, self.scan.types
+        for writer in unsafe:
+            none = nothing_comes(graph, types, ledgers, graph.into(writer)[0], number)
+            if none is not None:
+                return Verdict(error=self._not_kept(writer, number, none.why)), none.after
+        if unsafe:
+            return None, NOBODY
+        edges = {name: self.scan.values[name].edge for name in silent}
+        found = {n: nothing_comes(graph, types, ledgers, e, number) for n, e in edges.items()}
+        sure = {name: none for name, none in found.items() if none is not None}
+        if len(sure) < len(found):
+            return None, NOBODY
+        without = {name: none.why for name, none in sure.items()}
+        after = NOBODY.union(*(none.after for none in sure.values()))
+        return Verdict(through=True, without=without), after
 
     def _lost(
         self, progress: Progress, number: int, unsafe: list[str], silent: list[str], why: str

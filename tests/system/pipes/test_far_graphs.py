@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,37 +12,16 @@ import pytest
 from undula.pipes.graph import GraphBuilder, checked
 from undula.pipes.graph.model import Graph
 from undula.pipes.link.far import Liveness
-from undula.pipes.link.keys import load_keys, trust
 from undula.pipes.nodes.registry import Shipped
 from undula.pipes.runner import Outcome, Runner
-from undula.pipes.runner.placement import LocalProcess, Site
+from undula.pipes.runner.placement import LocalProcess
 from undula.testing.flow import flow_past, flow_until, run_out
 from undula.testing.law import until
+from undula.testing.named_hosts import NamedHosts
 
 TYPES = Shipped()
 FRAMES = 300
 EDGES = ("det.frames -> low.frames", "low.frames -> total.frames")
-
-
-class Names:
-    """Three hosts, each with keys of its own, which know each other."""
-
-    def __init__(self, folder: Path, names: tuple[str, ...] = ("", "near", "far")) -> None:
-        self._sites = {name: Site(keys=folder / (name or "here")) for name in names}
-        keys = {name: load_keys(folder / (name or "here")) for name in names}
-        for name in names:
-            for other in filter(None, names):
-                if other != name:
-                    trust(folder / (name or "here"), other, keys[other].public.decode())
-            if name:
-                trust(folder / name, "control", keys[""].public.decode())
-
-    def sites(self) -> Mapping[str, Site]:
-        return self._sites
-
-    def start(self, process: str, host: str) -> LocalProcess:
-        assert host in self._sites, process
-        return LocalProcess()
 
 
 def graph(frames: int = FRAMES, rate_hz: float = 0) -> Graph:
@@ -56,7 +34,7 @@ def graph(frames: int = FRAMES, rate_hz: float = 0) -> Graph:
 
 
 def test_edges_between_hosts_lose_nothing(tmp_path: Path) -> None:
-    with Runner(graph(), TYPES, placement=Names(tmp_path)) as runner:
+    with Runner(graph(), TYPES, placement=NamedHosts(tmp_path)) as runner:
         outcome = runner.run()
     assert outcome.ok, outcome.report.text + outcome.failed
     for name in EDGES:
@@ -84,7 +62,7 @@ def test_frames_before_a_node_in_the_middle_are_confirmed_while_others_are_behin
     made.node("join", "join", host="near", patience=5)
     made.edge("det -> low").edge("low.frames -> join.frames")
     made.edge("det -> where", policy="sample(1/1000)").edge("where.sum -> join.positions")
-    with Runner(checked(made.graph(), TYPES), TYPES, placement=Names(tmp_path)) as runner:
+    with Runner(checked(made.graph(), TYPES), TYPES, placement=NamedHosts(tmp_path)) as runner:
         runner.begin(triggered=True)
         trigger(runner, 50)
         flow_past(runner, EDGES[0], 45)
@@ -101,7 +79,7 @@ def test_a_channel_that_reaches_its_producer_no_more_is_noticed_and_ends_the_gra
     made.node("det", "simulated", host="near", width=8, height=8, frames=0, rate_hz=10)
     made.edge("det -> out")
     with (
-        Runner(checked(made.graph(), TYPES), TYPES, placement=Names(tmp_path)) as runner,
+        Runner(checked(made.graph(), TYPES), TYPES, placement=NamedHosts(tmp_path)) as runner,
         socket.create_server(("127.0.0.1", 0)) as silent,  # it takes a connection, and says nothing
     ):
         runner.begin()
@@ -122,7 +100,7 @@ def test_a_channel_that_reaches_its_producer_no_more_is_noticed_and_ends_the_gra
     ],
 )
 def test_a_process_that_is_killed_goes_on_on_its_host(tmp_path: Path, victim: str) -> None:
-    with Runner(graph(), TYPES, placement=Names(tmp_path)) as runner:
+    with Runner(graph(), TYPES, placement=NamedHosts(tmp_path)) as runner:
         runner.begin(triggered=True)
         trigger(runner, 30)
         flow_past(runner, EDGES[1 if victim == "sums" else 0], 20)
@@ -153,7 +131,7 @@ class Unplugged(LocalProcess):
         return -signal.SIGKILL if self.unplugged else super().wait(timeout_s)
 
 
-class Sockets(Names):
+class Sockets(NamedHosts):
     """Hosts whose power can be cut."""
 
     def __init__(self, folder: Path) -> None:
@@ -190,7 +168,7 @@ def test_values_come_to_a_channel_where_the_graph_is_run(tmp_path: Path) -> None
     made.edge("det -> total").edge("total.sum -> out")
     heard: list[int] = []
     graph = checked(made.graph(), TYPES)
-    with Runner(graph, TYPES, placement=Names(tmp_path, ("", "far"))) as runner:
+    with Runner(graph, TYPES, placement=NamedHosts(tmp_path, ("", "far"))) as runner:
         runner.heard = lambda _, frame: heard.append(frame.seq_num)
         outcome = runner.run()
     assert outcome.ok, outcome.report.text + outcome.failed

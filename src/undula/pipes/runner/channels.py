@@ -47,6 +47,7 @@ class Channels:
         self._graph, self._sites, self._selector = graph, sites, selector
         self._book, self._status = book, status
         self._inlets: dict[str, FarInlet | Inlet] = {}
+        self._ledgers: dict[str, EdgeLedger] = {}
         self._far: set[str] = set()
         self._look_at = 0.0
         self._edges = {edge.name: edge for edge in graph.edges}
@@ -69,9 +70,8 @@ class Channels:
                 with suppress(KeyError, ValueError):
                     self._selector.unregister(before.fileno())
                 before.close()
-        ledger = None if before is None else before.ledger
         try:
-            inlet = self._inlet(edge, path, ledger)
+            inlet = self._inlet(edge, path, self._ledgers.setdefault(edge.name, EdgeLedger()))
         except PipeError:
             return  # it died meanwhile; its successor says so
         self._inlets[edge.name] = inlet
@@ -79,7 +79,7 @@ class Channels:
             self._far.add(edge.name)
         self._selector.register(inlet.fileno(), EVENT_READ, edge.name)
 
-    def _inlet(self, edge: EdgeSpec, path: str, ledger: EdgeLedger | None) -> FarInlet | Inlet:
+    def _inlet(self, edge: EdgeSpec, path: str, ledger: EdgeLedger) -> FarInlet | Inlet:
         if not path.startswith("tcp://"):
             return Inlet(Path(path), edge.name, edge.policy, ledger=ledger, wait=False)
         from undula.pipes.link.far_inlet import FarInlet
@@ -99,24 +99,30 @@ class Channels:
         inlet = self._inlets[name]
         self._take_all(name, inlet)
         if inlet.ended != "no":
-            self._selector.unregister(inlet.fileno())
+            with suppress(KeyError, ValueError):  # it was taken from after its end
+                self._selector.unregister(inlet.fileno())
 
     def to_look_at(self) -> list[str]:
-        """Edges from other hosts that are to be looked at now, though nothing came on them.
+        """Edges that are to be looked at now, though nothing came on them.
 
-        A connection that is to be made anew, or to be given up, makes no descriptor readable.
+        A connection to another host that is to be made anew, or to be given up, makes no descriptor
+        readable; nor does a producer that has room for confirmations again.
         """
         now = time.monotonic()
         if now < self._look_at:
             return []
         self._look_at = now + LOOK_S
-        return [name for name in self._far if self._inlets[name].ended == "no"]
+        return self._restless()
 
     def at_most(self, timeout_s: float | None) -> float | None:
         """A wait no longer than until `to_look_at` is to be asked again."""
-        if not any(self._inlets[name].ended == "no" for name in self._far):
+        if not self._restless():
             return timeout_s
         return LOOK_S if timeout_s is None else min(timeout_s, LOOK_S)
+
+    def _restless(self) -> list[str]:
+        inlets = self._inlets.items()
+        return [n for n, i in inlets if i.owing or (n in self._far and i.ended == "no")]
 
     def _take_all(self, name: str, inlet: FarInlet | Inlet) -> None:
         while frames := inlet.take():
@@ -136,8 +142,8 @@ class Channels:
 
     def forget(self, settled: IntervalSet) -> None:
         """These frames are settled: they are counted no more."""
-        for inlet in self._inlets.values():
-            inlet.ledger.close(settled)
+        for ledger in self._ledgers.values():
+            ledger.close(settled)
 
     @property
     def ended(self) -> bool:

@@ -9,40 +9,25 @@ lossless consumer (`confirming`): so a node that is killed leaves no gap, whatev
 
 from __future__ import annotations
 
-import sys
 import time
-import traceback
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from undula.core.errors import UndulaError
-from undula.pipes.errors import PipeError
 from undula.pipes.frame import Frame
 from undula.pipes.graph.model import EdgeSpec, Graph, NodeSpec
 from undula.pipes.intervals import IntervalSet
 from undula.pipes.ledger import EdgeLedger
 from undula.pipes.link import Receiving, Sending
+from undula.pipes.runner.blame import blamed
 from undula.pipes.runner.confirming import Confirming
 from undula.pipes.runner.making import Making
+from undula.pipes.runner.results import Results
 from undula.pipes.runner.status import NodeStatus
-from undula.pipes.runner.told import plain_image
+from undula.pipes.runner.taking import Taking
 
-AT_ONCE = 64
-"""Frames that are taken from an edge at once."""
 TURN_S = 0.01
 """A node lets the others of its process go on after so long."""
-SHOW_S = 0.5
-"""A small picture of what a port gives is made so often at most."""
-FULL_BYTES = 256_000_000
-"""So much of one port is handed out in full to who asks for it."""
-VIEW_S = 0.1
-"""A result that only viewers want, and that covers many frames, is made so often at most."""
 MakeOutlets = Callable[[NodeSpec, str, int], list[Sending]]
 """Outlets of a port, for frames of so many bytes."""
 
@@ -61,12 +46,11 @@ class NodeHost:
         self._make = make
         self.into = {edge.name: edge for edge in graph.into(spec.name)}
         self.out = graph.out_of(spec.name)
-        self._steered = any(edge.feedback for edge in self.into.values())
         if self.out:
             node.wanted = frozenset(edge.source_port for edge in self.out)
-        self.inlets: dict[str, Receiving] = {}
+        self.taking = Taking(self.into)
+        self.inlets, self._queue = self.taking.inlets, self.taking.queue
         self.outlets: dict[str, list[Sending]] = {}
-        self.absorbed: dict[str, EdgeLedger] = {}
         self.source = not node.inputs
         self.begun = self.ended = self._finished = False
         self.tell: Callable[..., object] = lambda **_: None
@@ -79,18 +63,11 @@ class NodeHost:
         self._first = 0
         self.status = NodeStatus(spec.name, "ready", spec.process or spec.name)
         self.stopped_by = ""
-        self._only_viewers = all(edge.policy.kind == "latest" for edge in self.out)
-        self._queue: deque[tuple[EdgeSpec, Receiving, Frame]] = deque()
-        self._held: deque[tuple[str, Frame, int]] = deque()
+        self.results = Results(spec.name, node, self.out)
+        self._held = self.results.held
         self._last: Frame | None = None
-        self._viewed_at = 0.0
-        self._behind = False
-        """Viewers have not had the result of the last frame."""
         self._blocked_since = 0.0
         self._stop_asked = False
-        self._show_at: dict[str, float] = {}
-        self._latest: dict[str, Frame] = {}
-        self._unseen: set[str] = set()
 
     def begin(self, words: Mapping[str, Any]) -> None:
         """Let it work; a source goes on where the one before it was."""
@@ -106,7 +83,7 @@ class NodeHost:
 
     def begin_run(self, first: int) -> None:
         """Another run of a warm graph: frames before this number are not worked on any more."""
-        self._first, self._behind = first, False
+        self._first, self.results.behind = first, False
         self.forget_frames(IntervalSet([(0, first)]))
         if self.source:
             self.making.begin_run(first)
@@ -123,7 +100,7 @@ class NodeHost:
     def step(self) -> bool:
         """Do a little work; False when there is nothing to do now."""
         if self.ended:
-            self._drain()
+            self.taking.drain()
             self.settle()
         if self.ended or not self.begun:
             return False
@@ -131,7 +108,7 @@ class NodeHost:
             self.settle()  # what is safe of that before is confirmed, however full the edge is
             return False
         if self._stop_asked and not self.source:
-            self._fail_queue()
+            self.taking.fail()
         worked = self._made() if self.source else self._worked()
         self.settle()
         if not self._held and not self._queue and self._over():
@@ -168,23 +145,9 @@ class NodeHost:
             self._fail(exc, 0)
             return 0.0
 
-    def _fail_queue(self) -> None:
-        """It stopped: what it was still to work on will not be."""
-        for _, inlet, frame in self._queue:
-            inlet.fail(frame)
-        self._queue.clear()
-        for inlet in self.inlets.values():
-            inlet.flush()
-
     def _worked(self) -> bool:
         if not self._queue and not self._stop_asked:
-            for name, inlet in self._in_turn():
-                try:
-                    frames = inlet.take(AT_ONCE, 0.0)
-                except UndulaError as exc:
-                    self.status.error = str(exc)
-                    continue
-                self._queue.extend((self.into[name], inlet, frame) for frame in frames)
+            self.status.error = self.taking.fill() or self.status.error
         worked = bool(self._queue)
         until = time.monotonic() + TURN_S
         while self._queue and not self._stop_asked:
@@ -193,12 +156,6 @@ class NodeHost:
             if not self._hand_on() or time.monotonic() > until:
                 break
         return worked
-
-    def _in_turn(self) -> Iterable[tuple[str, Receiving]]:
-        """Inlets in the order in which they are heard: what comes back from below goes first."""
-        if not self._steered:
-            return self.inlets.items()
-        return sorted(self.inlets.items(), key=lambda one: not self.into[one[0]].feedback)
 
     def _work(self, edge: EdgeSpec, inlet: Receiving, frame: Frame) -> None:
         node, status = self.node, self.status
@@ -221,7 +178,7 @@ class NodeHost:
             self.confirming.keep(inlet, frame)
         try:
             self._last = frame
-            self._results(frame)
+            self.results.take(frame)
         except Exception as exc:  # a node's own code may raise anything: it is counted and told
             if not keeps:
                 inlet.fail(frame)
@@ -234,55 +191,6 @@ class NodeHost:
         status.latency_max_s = max(status.latency_max_s, status.latency_s)
         if not keeps:
             self.confirming.worked_on(inlet, frame)
-
-    def _results(self, frame: Frame, *, last: bool = False) -> None:
-        """Ask the node for what it has to say; a viewer's sum not for every frame."""
-        node = self.node
-        if node.covers != "frame" and self._only_viewers and not last:
-            now = time.monotonic()
-            self._behind = now - self._viewed_at < VIEW_S
-            if self._behind:
-                return
-            self._viewed_at = now
-        while True:
-            results: Mapping[str, Any] = node.result() or {}
-            if node.covers == "frame" and not node.queued:
-                for edge in self.out:
-                    if edge.source_port not in results:
-                        absorbed = self.absorbed.setdefault(edge.source_port, EdgeLedger())
-                        absorbed.dropped.add(frame.seq_num)
-            for port, value in results.items():
-                if any(edge.source_port == port for edge in self.out):
-                    self._held.append((port, self._result_frame(frame, value), 0))
-                elif not self.out and (self._shows_now(port) or self._is_own(value, frame)):
-                    self._show(port, self._result_frame(frame, value))  # an end, e.g. a preview
-            if not node.queued or not results:
-                return
-
-    def _is_own(self, value: Any, frame: Frame) -> bool:
-        """Whether a result need not be copied to outlive the frame."""
-        changes = self.node.covers != "frame" and not self.node.fresh
-        return not (
-            isinstance(value, Frame) or changes
-            or np.may_share_memory(np.asarray(value), frame.data)
-        )  # fmt: skip
-
-    def _result_frame(self, frame: Frame, value: Any) -> Frame:
-        if isinstance(value, Frame):
-            shared = np.may_share_memory(value.data, frame.data)  # whose slot is reused
-            return replace(value, data=value.data.copy()) if shared else value
-        data = np.asarray(value)
-        changes = self.node.covers != "frame" and not self.node.fresh
-        if changes or np.may_share_memory(data, frame.data):
-            data = np.array(data)  # its own: the node goes on with its array, the slot is reused
-        made = replace(
-            frame, data=data, compression="none", checksum=None, again=False, slot=-1,
-            first=frame.seq_num, count=1,
-        )  # fmt: skip
-        covered = getattr(self.node, "covered", None)
-        if covered is not None and covered.frames:
-            made.first, made.count = covered.first, covered.frames
-        return made
 
     # ---- handing on ----------------------------------------------------------------------------
 
@@ -303,7 +211,7 @@ class NodeHost:
                     self._blocked(outlets[number].blocked_by())
                     return False
             self._held.popleft()
-            self._show(port, frame)
+            self.results.lately.show(port, frame)
         self.confirming.handed_on(self._all_outlets())
         if self._blocked_since:
             self.status.blocked_s += time.monotonic() - self._blocked_since
@@ -341,20 +249,6 @@ class NodeHost:
             self._blocked_since = time.monotonic()
         self.status.blocked_by = names
 
-    def _drain(self) -> None:
-        """Behind the end: a source that died with its last frame sent makes it again.
-
-        What a feedback edge still brings is taken: there is nothing left that it could steer. So is
-        what comes to a viewer: such a source chooses others for it than the one before.
-        """
-        for name, inlet in self.inlets.items():
-            edge = self.into[name]
-            taken = edge.feedback or edge.policy.kind != "lossless"
-            done = inlet.confirm if taken else inlet.fail
-            with suppress(UndulaError):  # it went away meanwhile, or its successor is not there yet
-                for frame in inlet.take(AT_ONCE, 0.0):  # what is known is confirmed by itself
-                    done(frame)
-
     def settle(self) -> None:
         """Confirm frames whose results are safe with everybody who must have them."""
         outlets = self._all_outlets()
@@ -370,16 +264,12 @@ class NodeHost:
         if not self._held:
             self.confirming.handed_on(outlets)
         self.confirming.confirm(outlets)
-        for inlet in self.inlets.values():  # also what it knew already, from a producer before
-            inlet.flush()
+        self.taking.flush()  # also what it knew already, from a producer before
 
     # ---- failing and ending --------------------------------------------------------------------
 
     def _fail(self, exc: Exception, seq_num: int, *, stop: bool = False) -> None:
-        place = _place(exc, self.node)
-        where = f" ({place.filename.rpartition('/')[2]}, line {place.lineno})" if place else ""
-        at = f" at frame {seq_num}" if seq_num else ""
-        self.status.error = f"{type(exc).__name__}: {exc}{where}{at}"
+        self.status.error = blamed(exc, self.node, seq_num)
         self.status.failed += 1
         if stop or self.spec.on_failure == "stop" or self.source:
             self.stopped_by = self.status.error
@@ -430,9 +320,9 @@ class NodeHost:
             return
         self._finished = True
         self.node.finish()
-        viewed = self.node.covers != "frame" and self._only_viewers
+        viewed = self.node.covers != "frame" and self.results.only_viewers
         if not self.source and self._last is not None and (viewed or self.node.queued):
-            self._results(self._last, last=True)
+            self.results.take(self._last, last=True)
 
     def stop_source(self) -> None:
         """A source makes no further frame; what is in hand is handed on."""
@@ -449,6 +339,7 @@ class NodeHost:
         return (
             self.ended
             and not self.confirming.busy
+            and not self.taking.owing
             and not any(o.in_flight for o in self._all_outlets())
             and not any(self.depths().get(edge.name) for edge in self.out if edge.feedback)
         )
@@ -466,8 +357,7 @@ class NodeHost:
         inlet = self.inlets.get(name)
         if inlet is None:
             return True
-        busy = any(i is inlet for _, i, _ in self._queue)
-        busy = busy or self.confirming.has_of(inlet)
+        busy = self.taking.has_of(inlet) or self.confirming.has_of(inlet)
         gone = inlet.ended == "lost" or (self.ended and inlet.ended == "end")
         return gone and not busy and not self._held
 
@@ -487,12 +377,9 @@ class NodeHost:
         found = [([name], inlet.ledger) for name, inlet in self.inlets.items()]
         for outlet in self._all_outlets():
             found += [([name], ledger) for name, ledger in outlet.ledgers().items()]
-        for port, ledger in self.absorbed.items():
+        for port, ledger in self.results.absorbed.items():
             found.append(([e.name for e in self.out if e.source_port == port], ledger))
         return found
-
-    def _shows_now(self, port: str) -> bool:
-        return port not in self._unseen and time.monotonic() >= self._show_at.get(port, 0.0)
 
     def forget_frames(self, settled: IntervalSet) -> None:
         """These frames are settled on every edge: they are counted no more."""
@@ -500,67 +387,20 @@ class NodeHost:
             ledger.close(settled)
         self.making.produced.remove(settled)
 
-    def _show(self, port: str, frame: Frame) -> None:
-        """Keep what was handed on, to be looked at; of what lies in a slot a copy, now and then."""
-        if frame.slot >= 0:
-            if not self._shows_now(port):
-                return
-            frame = replace(frame, data=frame.data.copy(), slot=-1)
-        self._latest[port] = frame
-        self._unseen.add(port)
-
     def images(self) -> dict[str, Any]:
         """Small pictures of what was handed on since this was asked last, by NODE.PORT."""
         self._catch_up()
-        found = {}
-        now = time.monotonic()
-        for port in [p for p in self._unseen if now >= self._show_at.get(p, 0.0)]:
-            self._unseen.remove(port)
-            self._show_at[port] = now + SHOW_S
-            shown = plain_image(self._latest[port])
-            if shown is not None:
-                found[f"{self.spec.name}.{port}"] = shown
-        return found
+        return self.results.lately.images()
 
     def _catch_up(self) -> None:
         """No further frame may come: let viewers have the result of the last one."""
-        if not self._behind or self._last is None or self.ended or self._held:
+        if not self.results.behind or self._last is None or self.ended or self._held:
             return
-        self._behind = False
+        self.results.behind = False
         try:
-            self._results(self._last, last=True)
+            self.results.take(self._last, last=True)
         except Exception as exc:  # a node's own code may raise anything: it is counted and told
             self._fail(exc, self._last.seq_num)
-
-    def write_latest(self, port: str, path: Path) -> None:
-        """Write what a port gave lately, in full, as a numpy file that replaces the one before.
-
-        Raises: PipeError when there is nothing, or too much.
-        """
-        end, frame = f"{self.spec.name}.{port}", self._latest.get(port)
-        if frame is None and self.out and all(edge.source_port != port for edge in self.out):
-            raise PipeError(
-                f"no edge takes {end}, so it is not made",
-                remedy=f"give it one, e.g. {end} -> view: latest, to a preview",
-            )
-        if frame is None:
-            raise PipeError(
-                f"nothing came from {end} since the graph began", remedy="take a frame first"
-            )
-        if frame.compression != "none":
-            raise PipeError(
-                f"what comes from {end} is compressed", remedy="look at the node before it"
-            )
-        if frame.data.nbytes > FULL_BYTES:
-            raise PipeError(
-                f"{end} gives {frame.data.nbytes / 1e6:.4g} MB, and {FULL_BYTES / 1e6:.4g} MB at "
-                "most are handed out in full",
-                remedy="let binning or roi make less of it, or read it from the run's data",
-            )
-        temporary = path.with_suffix(".tmp")
-        with temporary.open("wb") as file:
-            np.save(file, frame.data, allow_pickle=False)
-        temporary.replace(path)
 
     def depths(self) -> dict[str, int]:
         """Frames not yet confirmed, by the edge's name."""
@@ -572,14 +412,3 @@ class NodeHost:
             inlet.close()
         for outlet in self._all_outlets():
             outlet.close()
-
-
-def _place(exc: Exception, node: Any) -> traceback.FrameSummary | None:
-    """Where an exception came from: the last line of the node's own file, if it went through it.
-
-    None when it was never raised.
-    """
-    frames = traceback.extract_tb(exc.__traceback__)
-    home = getattr(sys.modules.get(type(node).__module__), "__file__", None)
-    own = [frame for frame in frames if frame.filename == home]
-    return next(reversed(own or frames), None)

@@ -30,11 +30,15 @@ class Process:
     restarts: int = 0
     forgiven: int = 0
     told: bool = False
-    asked: bool = False
-    """It was asked how it is doing, and has not yet said so."""
+    asked: int = 0
+    """The number of the last question to it how it is doing."""
+    answered: int = 0
+    """What it said last was said behind this question."""
     writing: bool = False
     """The runner waits until it has room for more words."""
     given_up: bool = False
+    finished: bool = False
+    """The one before it had ended: its sources make nothing more."""
 
 
 @dataclass(slots=True)

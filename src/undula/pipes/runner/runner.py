@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import selectors
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -105,6 +105,8 @@ class Runner:
             self._follows.all(),
         )
         self._begun_at, self._triggered, self._stopping = 0.0, False, False
+        self.asked = 0
+        """How often `ask` has asked: the number of the last question."""
         self._given: dict[str, int] = {}
         self._indices: dict[str, TriggerIndices] = {}
         self._first = 0
@@ -221,8 +223,10 @@ class Runner:
                 "remembered": self._remembered.get(name, {}),
             }
             for name in process.nodes
-            if not self._follows.inputs(name)
+            if not self._follows.inputs(name) and not process.finished
         }
+        if process.finished:
+            process.line.say(do="stop")
         inside = [e.name for e in self.graph.edges if {e.source, e.target} <= set(process.nodes)]
         process.line.say(
             do="begin", at=self._begun_at, triggered=self._triggered, sources=sources,
@@ -349,10 +353,16 @@ class Runner:
 
         One that has not yet answered is not asked again.
         """
+        self.asked += 1
         for process in self._processes.values():
-            if process.ready and not process.over and not process.asked:
-                process.asked = True
-                process.line.say(do="tell")
+            if process.ready and not process.over and process.asked <= process.answered:
+                process.asked = self.asked
+                process.line.say(do="tell", question=self.asked)
+
+    def answered(self, nodes: Iterable[str]) -> int:
+        """The processes of all these nodes have spoken behind the question with this number."""
+        processes = [self._processes[self._where[node]] for node in nodes]
+        return min((p.answered for p in processes if not p.over), default=self.asked)
 
     def restarts(self, node: str) -> int:
         """How often the process of a node was started anew."""
@@ -426,14 +436,17 @@ class Runner:
         done = self._done_on([edge]) if process.restarts else {}
         process.line.say(do="connect", name=edge, path=self._paths[edge], done=done)
 
-    def _done_on(self, edges: Sequence[str]) -> dict[str, list[list[int]]]:
-        found = {name: self.book.done_on(name, self._lossless) for name in edges}
-        return {name: packed(done.intervals()) for name, done in found.items() if done}
+    def _done_on(self, edges: Sequence[str]) -> dict[str, list[list[list[int]]]]:
+        """Frames of edges that their nodes have done with, and those on which they raised."""
+        found = {name: (self.book.done_on(name, self._lossless), self.book.failed(name))
+                 for name in edges}  # fmt: skip
+        return {name: [packed(fate.intervals()) for fate in fates]
+                for name, fates in found.items() if any(fates)}  # fmt: skip
 
     def _take_status(self, process: Process, words: Mapping[str, Any]) -> None:
         process.over = bool(words["over"])
         process.told = process.told or bool(words.get("asked"))
-        process.asked = process.asked and not words.get("asked")
+        process.answered = max(process.answered, words["question"])
         self._round.heard(process, words.get("asked"))
         for name, stopped_by in self._watched.take(process, words):
             if not self._failed:
@@ -444,10 +457,15 @@ class Runner:
         self._selector.unregister(process.line.fileno())
         process.line.close()
         code = process.process.wait() or 0
-        if process.over or self._killed:
+        finished = process.over or process.finished
+        if self._killed or (process.over and self.over):
             process.over = True
-            return
-        self.book.died(process.nodes, self._follows.untold(process.nodes), self._lossless)
+            return  # nobody needs it any more; before that others may still have to hear its end
+        if process.over:
+            self.book.left(process.nodes, self._lossless)
+        else:
+            self.book.died(process.nodes, self._follows.untold(process.nodes), self._lossless)
+        process.over = False
         self._round = Round()
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         for name in process.nodes:
@@ -467,7 +485,8 @@ class Runner:
                 self._give_up(name)
             return
         self._spawn(process.name, process.nodes, process.restarts + 1)
-        self._processes[process.name].forgiven = process.forgiven
+        successor = self._processes[process.name]
+        successor.forgiven, successor.finished = process.forgiven, finished
 
     def _give_up(self, node: str) -> None:
         """Nobody will take its frames: let those before it go on to the end."""

@@ -17,8 +17,14 @@ from undula.pipes.nodes.user_nodes import NodeFolder
 from undula.pipes.runner.control import Line
 from undula.pipes.runner.worker import Far, Worker
 
+Begun = Callable[[Graph, str], object]
 
-def serve(line: Line, begun: Callable[[Graph, str], object] = lambda *_: None) -> int:
+
+def _nobody(*_: object) -> None:
+    """Nobody is to hear which graph it is."""
+
+
+def serve(line: Line, begun: Begun = _nobody) -> int:
     """Run the nodes of one process. Returns: 0 as asked, 1 when a node could not be made.
 
     `begun` is called with the graph, and the name of this process, as soon as they are known.
@@ -26,20 +32,8 @@ def serve(line: Line, begun: Callable[[Graph, str], object] = lambda *_: None) -
     words = _first(line)
     if words is None:
         return 0
-    try:
-        types = NodeFolder.of_texts(words["nodes"])
-        plain = read_graph(words["graph"])
-        begun(plain, words["process"])
-        graph = checked(plain, types)
-        worker = Worker(
-            graph, words["process"], Path(words["folder"]), types, line,
-            spill=Path(words["spill"]), far=_far(words),
-        )  # fmt: skip
-    except UndulaError as exc:
-        line.say(trouble=str(exc))
-        return 1
-    except Exception as exc:  # a node's own code: whatever it raises, the runner must know
-        line.say(trouble=f"{type(exc).__name__}: {exc}")
+    worker = made(words, line, begun)
+    if worker is None:
         return 1
     try:
         worker.run()
@@ -47,6 +41,24 @@ def serve(line: Line, begun: Callable[[Graph, str], object] = lambda *_: None) -
         line.say(fault=f"{type(exc).__name__}: {exc}")
         raise
     return 0
+
+
+def made(words: Mapping[str, Any], line: Line, begun: Begun = _nobody) -> Worker | None:
+    """The nodes of one process, by the first words of its runner; None, and said, if one fails."""
+    try:
+        types = NodeFolder.of_texts(words["nodes"])
+        plain = read_graph(words["graph"])
+        begun(plain, words["process"])
+        graph = checked(plain, types)
+        return Worker(
+            graph, words["process"], Path(words["folder"]), types, line,
+            spill=Path(words["spill"]), far=_far(words),
+        )  # fmt: skip
+    except UndulaError as exc:
+        line.say(trouble=str(exc))
+    except Exception as exc:  # a node's own code: whatever it raises, the runner must know
+        line.say(trouble=f"{type(exc).__name__}: {exc}")
+    return None
 
 
 def _far(words: Mapping[str, Any]) -> Far | None:

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from undula.pipes.link.far_outlet import FarOutlet
 
 TELL_S = 0.25
-"""So often the runner hears how it goes."""
 KEEPING_S = 0.002
 MAX_SLOTS = 4096
 
@@ -97,6 +96,8 @@ class Worker:
         self._between: list[FarOutlet | Outlet] = []
         self._to_connect: dict[str, str] = {}
         self._ledgers: dict[str, EdgeLedger] = {}
+        self.tell_s = TELL_S
+        """So often the runner hears how it goes, s."""
         self._told_at = 0.0
         self._use = Use()
         self._told_frames: dict[str, int] = {}
@@ -104,6 +105,8 @@ class Worker:
         self._told_end = self._quit = False
         self._told = ""
         self._asked: int | bool = False
+        self._question = 0
+        """The last one that was heard."""
         self._note()
         for host in self.hosts.values():
             host.node.prepare()
@@ -128,26 +131,44 @@ class Worker:
 
     def run(self) -> None:
         """Until the runner says so, or dies."""
-        self._line.say(ready=os.getpid())
-        while not self._quit and not self._line.ended:
-            self._listen()
+        self.begin()
+        while not self.is_done:
             try:
-                worked = self._turn()
+                worked = self.step()
             except FileNotFoundError:
                 self._listen()
                 if not self._line.ended:
                     raise
                 break  # the runner died, and another process has removed the folder
-            self._tell()
             if not worked and not self._quit:
                 self._wait()
+        self.close()
+        if not self._quit:  # the runner is dead: the last one to go leaves nothing behind
+            with suppress(OSError):
+                self._folder.rmdir()
+
+    def begin(self) -> None:
+        """Say that it is ready."""
+        self._line.say(ready=os.getpid())
+
+    @property
+    def is_done(self) -> bool:
+        """The runner has said so, or died."""
+        return self._quit or self._line.ended
+
+    def step(self) -> bool:
+        """Hear the runner, let every node work a little, say how it goes; False: nothing to do."""
+        self._listen()
+        worked = self._turn()
+        self._tell()
+        return worked
+
+    def close(self) -> None:
+        """End the nodes, hang up everywhere."""
         for host in self.hosts.values():
             if not host.ended:
                 host.close_node()
             host.close()
-        if not self._quit:  # the runner is dead: the last one to go leaves nothing behind
-            with suppress(OSError):
-                self._folder.rmdir()
 
     def _turn(self) -> bool:
         """Let every node work a little; False when none has anything to do."""
@@ -174,14 +195,14 @@ class Worker:
     def _wait(self) -> None:
         poll = select.poll()
         poll.register(self._line.fileno(), select.POLLIN)
-        wait_s = TELL_S if self._far or not self._told_end else None
+        wait_s = self.tell_s if self._far or not self._told_end else None
         for host in self.hosts.values():
             if host.confirming.keeping:
                 wait_s = KEEPING_S
             if host.source and host.hungry:
                 if host.making.wants_frames:
                     poll.register(host.node.fileno(), select.POLLIN)
-                due = min(TELL_S, max(0.0, host.due_in_s()))
+                due = min(self.tell_s, max(0.0, host.due_in_s()))
                 wait_s = due if wait_s is None else min(wait_s, due)
             for inlet in host.listening():
                 if inlet.fileno() >= 0:
@@ -302,15 +323,16 @@ class Worker:
 
     def _obey(self, words: Mapping[str, Any]) -> None:
         what, name = words.get("do"), str(words.get("name", ""))
-        for edge, frames in words.get("done", {}).items():  # by the process before this one
-            known = IntervalSet(unpacked(frames))
-            self._ledgers.setdefault(edge, EdgeLedger()).done(known)
+        for edge, (passed, failed) in words.get("done", {}).items():  # by the one before this one
+            ledger = self._ledgers.setdefault(edge, EdgeLedger())
+            ledger.done(IntervalSet(unpacked(passed)), IntervalSet(unpacked(failed)))
         if what in ("begin", "run", "close", "stop", "forget"):
             self._obey_of_all(what, name, words)
         elif what == "connect":
             self._to_connect[name] = str(words["path"])
         elif what == "tell":
             self._asked = words.get("round") or self._asked or True
+            self._question = words.get("question", self._question)
         elif what == "quit":
             self._quit = True
         else:
@@ -344,7 +366,7 @@ class Worker:
         elif what == "clear":
             self.hosts[name].node.clear()
         elif what == "write":
-            self.hosts[name].write_latest(words["port"], Path(words["path"]))
+            self.hosts[name].results.lately.write(words["port"], Path(words["path"]))
 
     def _tell_safe(self) -> None:
         for name, host in self.hosts.items():
@@ -357,7 +379,7 @@ class Worker:
         over = all(host.over for host in self.hosts.values())
         now = time.monotonic()
         asked, self._asked = self._asked, False
-        due = not self._told_end if over else now - self._told_at >= TELL_S
+        due = not self._told_end if over else now - self._told_at >= self.tell_s
         if not due and not asked:
             return
         self._told_at = now
@@ -395,8 +417,9 @@ class Worker:
         told = repr((nodes, depths, over))
         if told != self._told or ledgers or images or asked:
             self._line.say(
-                nodes=nodes, ledgers=ledgers, depths=depths, images=images, over=over, asked=asked
-            )
+                nodes=nodes, ledgers=ledgers, depths=depths, images=images, over=over, asked=asked,
+                question=self._question,
+            )  # fmt: skip
             self._told = told
         self._told_end = over
 
