@@ -328,6 +328,25 @@ def test_a_producer_that_is_not_the_one_that_is_known_is_not_believed_and_seldom
         outlet.close()
 
 
+def test_a_producer_that_had_welcomed_it_and_is_away_for_good_is_lost_without_an_error(
+    ours: Keys,
+) -> None:
+    outlet = FarOutlet("tcp://127.0.0.1:*", frame_bytes=64, keys=ours)
+    cable = Cable(port(outlet))
+    alive = Liveness(beat_s=0.1, dead_s=0.2, patience_s=0.5)
+    inlet = FarInlet(cable.address, "writer", keys=ours, alive=alive, wait=False)
+    try:
+        until(lambda: (outlet.pump(0.01), inlet.pump(), inlet.connected)[-1], "it is welcomed")
+        cable.pull()
+        outlet.close()
+        assert inlet.take(timeout_s=None) == []
+        assert inlet.ended == "lost"
+    finally:
+        inlet.close()
+        cable.close()
+        outlet.close()
+
+
 @pytest.mark.parametrize(
     "said",
     ['"have": [[0, Infinity]]', '"have": [[0, 1, 2]]', '"passed": [[5, 9], [1, 3]]',

@@ -79,7 +79,7 @@ class FarInlet:
         """Frames that it may have in hand before it holds the producer up."""
         self._missed_since = time.monotonic()
         self._open_at, self._pause_s = 0.0, 0.0
-        self._is_open = self._hung_up_on = False
+        self._is_open = self._hung_up_on = self._knew_us = False
         self._asked = self._answered = 0
         self._context = zmq.Context()
         self._ears = Ears()
@@ -129,7 +129,9 @@ class FarInlet:
     def _watch(self) -> None:
         """What libzmq says of the connection, which is made anew when it broke.
 
-        Raises: PipeError when our key was refused, or nobody welcomed us for `patience_s`.
+        A producer that had welcomed us and cannot be reached for `patience_s` is lost, as one on
+        this host is that was killed. Raises: PipeError when our key was refused, or when nobody
+        ever welcomed us for so long.
         """
         broken = False
         while self._is_open and self._ears.has(self._monitor):
@@ -155,7 +157,9 @@ class FarInlet:
             self._open()
         missed_s = now - self._missed_since
         if not self._welcomed and self._ended == "no" and missed_s > self._alive.patience_s:
-            raise self._nobody(f"welcomed this consumer for {self._alive.patience_s:g} s")
+            if not self._knew_us:
+                raise self._nobody(f"welcomed this consumer for {self._alive.patience_s:g} s")
+            self._ended = "lost"
 
     def _nobody(self, did: str) -> PipeError:
         return PipeError(
@@ -211,6 +215,7 @@ class FarInlet:
             self._hand.welcomed(producer, kept)
             self.room = wire.room_in(answer)
             self._welcomed, self._hung_up_on, self._pause_s = True, False, 0.0
+            self._knew_us = True
             self._send_marks()  # of frames that were done while the answer was under way
         elif kind == wire.REFUSED:
             answer = wire.content(body)
