@@ -16,7 +16,9 @@ import typer
 from undula.cli.output import BeamlineOption, JsonOption, kind, print_json, table
 from undula.cli.run_data import Joined, Number, runs_of, tables_of
 from undula.cli.run_notes import note_lines
-from undula.core.errors import InputError
+from undula.core.errors import InputError, StorageError
+
+FATES = ("policy", "seen", "passed", "dropped", "lost", "failed")
 
 
 def when(stamp: float) -> str:
@@ -37,8 +39,10 @@ def show(
     run = runs_of(beamline)[number]
     record, notes = run.record, run.notes
     whole = joined_facts(run.joined()) if joined else {}
+    ledgers = ledgers_of(run)
     if as_json:
-        added = {"joined": whole} if joined else {}
+        added: dict[str, Any] = {"joined": whole} if joined else {}
+        added |= {"ledgers": ledgers} if ledgers else {}
         print_json({**record.model_dump(mode="json"), "notes": notes, **added})
         return
     print(f"run {record.number}: {record.exit_status}")
@@ -60,8 +64,28 @@ def show(
         if value not in ("", []):
             shown = ", ".join(map(str, value)) if isinstance(value, list) else value
             print(f"  {key:<{17 if joined else 10}}{shown}")
+    for name, ledger in ledgers.items():
+        print(f"  {'ledger':<{17 if joined else 10}}{name}: {ledger['text']}")
+        print(
+            "\n".join(
+                f"    {line}" for line in table(["edge", *FATES], edges_of(ledger)).split("\n")
+            )
+        )
     for line in note_lines(notes):
         print(f"  {line}")
+
+
+def ledgers_of(run: Any) -> dict[str, dict[str, Any]]:
+    """Where the frames went, by detector; none of a run whose file cannot be read."""
+    try:
+        return dict(run.data.ledgers)
+    except StorageError:
+        return {}
+
+
+def edges_of(ledger: dict[str, Any]) -> list[list[Any]]:
+    """The counts of each edge in a row."""
+    return [list(row) for row in zip(*(ledger[key] for key in ("edge", *FATES)), strict=True)]
 
 
 def joined_facts(data: Any) -> dict[str, Any]:

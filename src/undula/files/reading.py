@@ -8,6 +8,7 @@ SWMR; where that is impossible, its snapshot is read.
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from glob import escape
@@ -71,6 +72,13 @@ def _value(data: Any, rows: int | None = None) -> Any:
     if rows is None:
         return data[()]
     return data[:rows]
+
+
+def _plain(value: Any) -> Any:
+    """Numbers as numbers; lists of texts, which a file has as JSON, as lists."""
+    if isinstance(value, str) and value.startswith("["):
+        return json.loads(value)
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _get(group: Any, key: str) -> Any | None:
@@ -255,6 +263,20 @@ class RunData:
         with open_file(self.path) as file:
             entry = file["entry"]
             return {k: _value(v) for k, v in entry.items() if isinstance(v, h5py.Dataset)}
+
+    @property
+    def ledgers(self) -> dict[str, dict[str, Any]]:
+        """Where the frames went, by detectors with a graph: `text`, `complete`, `missing`.
+
+        `edge` are the names of its edges, `policy`, `seen`, `passed`, `dropped`, `lost`, `failed`
+        and `on_the_way` go with them. Empty before the end of the run.
+        """
+        with open_file(self.path) as file:
+            found = _get(file, "entry/ledger/results") or {}
+            return {
+                name: {k: _plain(_value(v)) for k, v in one.items() if isinstance(v, h5py.Dataset)}
+                for name, one in found.items()
+            }
 
     def to_dict(self, *, frames: bool = False) -> dict[str, Any]:
         """All arrays at once, of equal length.

@@ -18,7 +18,7 @@ from undula.testing.beamline import short_folder
 from undula.testing.tour import Player, Step, joined, pattern, steps_of
 
 TUTORIALS = Path(__file__).parents[3] / "docs" / "tutorials"
-TOURS = ("spec-bliss.md", "bluesky.md")
+TOURS = ("spec-bliss.md", "bluesky.md", "own-node.md")
 
 
 @pytest.fixture

@@ -537,6 +537,9 @@ def test_a_node_saved_in_the_beamlines_own_folder_is_there_for_a_detector_at_onc
     assert spread.tolist() == [float(frame.max() - frame.min()) for frame in frames]
     passed_by_edge = passed(run.path, "own")[1]
     assert passed_by_edge["det.frames -> spread.frames"] == 2
+    ledger = run.data.ledgers["own"]
+    assert dict(zip(ledger["edge"], ledger["passed"], strict=True)) == passed_by_edge
+    assert (ledger["complete"], ledger["policy"]) == (True, ["lossless"] * 3)
 
     (own / "spread.py").write_text("def spread(image):\n    return -float(image.max())\n")
     run = the_run(client.scan("samx", 0, 1, 2, detectors=["own"]))

@@ -84,7 +84,8 @@ class Scans:
                 waiting.remove(doc["seq_num"])
                 steering._wanted = steering.wanted.paused_by(person=True)
                 if not at_point:
-                    asyncio.ensure_future(steering._interrupt())  # noqa: RUF006  # it runs at once
+                    pause = self.house.engine._request_pause_coro()
+                    asyncio.ensure_future(pause)  # noqa: RUF006  # it runs at once
 
         self.house.engine.subscribe(see)
 
