@@ -6,7 +6,6 @@ In: the beamline's name. Out: lines. The engine is asked: what it had published 
 from __future__ import annotations
 
 from undula.cli.output import connected
-from undula.client.queue_text import held_up
 from undula.core.errors import UndulaError
 
 
@@ -21,6 +20,8 @@ def absent_devices(beamline: str) -> dict[str, str]:
 
 def waiting_lines(beamline: str) -> list[str]:
     """What waits in the queue, and why nothing of it starts; for people, none when nothing does."""
+    from undula.client.queue_text import held_up
+
     try:
         with connected(beamline) as client:
             return held_up(client.queue.last)

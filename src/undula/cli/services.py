@@ -21,7 +21,6 @@ from undula.cli.output import (
     print_json,
     table,
 )
-from undula.core.bec_services import load_bec_services
 from undula.core.errors import InputError, TimeoutUndulaError
 from undula.core.paths import BeamlinePaths, beamline_paths, default_beamline
 from undula.processes import supervisor_client
@@ -62,6 +61,7 @@ def up(
 
     Exit: 0 up, 1 failed, 2 wrong input, 3 a service did not start, 4 already up.
     """
+    from undula.core.bec_services import load_bec_services
     from undula.processes.bringup import StartError, bring_up
     from undula.processes.services import choose_settings, refuse_second_up, service_specs
 

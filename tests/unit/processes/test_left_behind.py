@@ -20,6 +20,7 @@ PV = "UNDULA:NOBODY:HAS:THIS.STOP"
 def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BeamlinePaths:
     for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.setattr(engine, "STOPPER_S", 60.0)  # a loaded machine starts a process late
     monkeypatch.setenv("EPICS_CA_AUTO_ADDR_LIST", "NO")
     monkeypatch.setenv("EPICS_CA_ADDR_LIST", "127.0.0.1:9")  # where nobody listens
     found = beamline_paths("leftbehind")
