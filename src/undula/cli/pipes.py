@@ -245,11 +245,14 @@ def performed(
     """
     from undula.cli.pipes_top import on_the_bus, published
     from undula.pipes.asked_graph import AskedGraph
+    from undula.pipes.disk_use import bytes_of_frames
     from undula.pipes.pictures import forget_pictures
     from undula.pipes.runner import Runner
-    from undula.pipes.runner.writing import check_places
+    from undula.pipes.runner.writing import check_places, too_much
 
     check_places(graph, types)
+    for warning in too_much(graph, bytes_of_frames(graph, types, duration_s)):
+        print(warning, file=sys.stderr)
     shown_at = 0.0
     with (
         published(paths.pipes, graph.name) as publish,

@@ -121,6 +121,8 @@ def _steps(values: Values) -> Any:
     """Let one frame go for each line of the input; the end of the input ends it."""
 
     def steps(runner: Runner, source: str) -> None:
+        if sys.stdin.isatty():
+            print("Enter: the next frame; Ctrl-D: the end", file=sys.stderr)
         for number, _ in enumerate(sys.stdin, 1):
             before = values.count
             runner.trigger(source)

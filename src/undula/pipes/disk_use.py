@@ -1,19 +1,22 @@
-"""Room: pipes. How much a graph will write at each point of a scan, for the check before it. Pure.
+"""Room: pipes. How much a graph will write, for the check before it does. Pure.
 
-In: the graph as scans use it; how large the files of runs before became. Out: bytes a point. Called
-by: `detector`, for `scans.involved`. Frames count as they are until a run has shown how small they
-become; what nobody knows beforehand (the size of a camera's frames) counts from its first run on.
+In: the graph; how large the files of runs before became. Out: bytes a point of a scan, or of all
+frames of a command. Called by: `detector`, for `scans.involved`; the commands. Frames count as they
+are until a run has shown how small they become; what nobody knows beforehand (the size of a
+camera's frames) counts from its first run on.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from undula.pipes.for_scans import ScanGraph
+from undula.pipes.for_scans import WRITER, ScanGraph
+from undula.pipes.graph.model import Graph
 from undula.pipes.graph.shapes import known_shapes
 from undula.pipes.run_files import RunFile
 
@@ -56,7 +59,7 @@ class DiskUse:
             if shape is None and before is not None:
                 shape = before.shape
             if shape is not None:
-                dtype = before.dtype if before is not None else _dtype_of(scan)
+                dtype = before.dtype if before else _dtype_of(scan.graph, scan.types, scan.source)
                 total += _bytes(shape, dtype) * (before.part if before is not None else 1.0)
         return math.ceil(total)
 
@@ -65,8 +68,35 @@ def _bytes(shape: tuple[int, ...], dtype: str) -> int:
     return math.prod(shape) * np.dtype(dtype).itemsize
 
 
-def _dtype_of(scan: ScanGraph) -> str:
+def _dtype_of(graph: Graph, types: Mapping[str, Any], source: str) -> str:
     """That of the source, where it has a parameter for it."""
-    source = scan.graph.nodes[scan.source]
-    values = scan.types[source.kind].checked(**source.parameters)
-    return str(getattr(values, "dtype", USUAL_DTYPE))
+    spec = graph.nodes[source]
+    return str(getattr(types[spec.kind].checked(**spec.parameters), "dtype", USUAL_DTYPE))
+
+
+def bytes_of_frames(
+    graph: Graph, types: Mapping[str, Any], duration_s: float | None = None
+) -> dict[str, int]:
+    """What each writer of a graph with one source would write without compression, by its name.
+
+    Writers of which nobody knows it beforehand are left out.
+
+    Args:
+        duration_s: the source is stopped after so long, s; None: it ends by itself.
+    """
+    sources = [name for name, node in graph.nodes.items() if not types[node.kind].inputs]
+    if len(sources) != 1:
+        return {}
+    spec = graph.nodes[sources[0]]
+    values = types[spec.kind].checked(**spec.parameters)
+    counts = [float(getattr(values, "frames", 0) or math.inf)]
+    if duration_s is not None:
+        counts.append(duration_s * (float(getattr(values, "rate_hz", 0)) or math.inf))
+    if not math.isfinite(min(counts)):
+        return {}
+    dtype, shapes = _dtype_of(graph, types, sources[0]), known_shapes(graph, types)
+    return {
+        name: math.ceil(min(counts)) * _bytes(shapes[edge.start], dtype)
+        for name, node in graph.nodes.items() if node.kind == WRITER
+        for edge in graph.into(name) if edge.start in shapes
+    }  # fmt: skip

@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from undula.core.errors import StorageError
 from undula.files.frame_file import FrameFile, Row
-from undula.pipes.disk_use import DiskUse
+from undula.pipes.disk_use import DiskUse, bytes_of_frames
 from undula.pipes.for_scans import ScanGraph, for_scans
-from undula.pipes.graph import GraphBuilder, checked
+from undula.pipes.graph import Graph, GraphBuilder, checked
 from undula.pipes.nodes.registry import Shipped
 from undula.pipes.run_files import RunFile
+from undula.pipes.runner.writing import too_much
 
 TYPES = Shipped()
 
@@ -49,3 +52,25 @@ def test_what_nobody_knows_beforehand_counts_from_its_first_run_on(tmp_path: Pat
     (tmp_path / "a.h5").write_bytes(bytes(6000))
     use.learn("raw", [RunFile(tmp_path / "a.h5", (80, 100), "<u2", frames=3)])
     assert use.bytes_per_point(graph) == 2000
+
+
+def test_the_frames_of_a_command_are_counted_and_what_cannot_fit_is_refused(tmp_path: Path) -> None:
+    def graph(compression: str, **source: object) -> Graph:
+        made = (
+            GraphBuilder("live").node("det", "simulated", width=60_000, height=50_000, **source)
+            .node("file", "frame_file", folder=str(tmp_path / "new"), compression=compression)
+            .edge("det -> file")
+        )  # fmt: skip
+        return checked(made.graph(), TYPES)
+
+    sizes = bytes_of_frames(graph("none", frames=10**6), TYPES)
+    assert sizes == {"file": 6 * 10**15}
+    assert bytes_of_frames(graph("none", frames=10**6, rate_hz=2), TYPES, 1.5) == {
+        "file": 18 * 10**9
+    }
+    assert bytes_of_frames(graph("none"), TYPES) == {}, "nobody knows when it ends"
+    with pytest.raises(StorageError, match=r"\[nodes.file\] 6e\+06 GB of frames for .*/new"):
+        too_much(graph("none", frames=10**6), sizes)
+    (warning,) = too_much(graph("bslz4", frames=10**6), sizes)
+    assert "enough only if they become so much smaller" in warning
+    assert too_much(graph("none"), {"file": 1}) == []
