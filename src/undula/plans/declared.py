@@ -134,6 +134,34 @@ class DeclaredPlan:
         _distinct(call.axes)
         return call
 
+    def in_places(
+        self, args: Sequence[Any], changes: Mapping[str, Any]
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """A call that is changed: what has a place in it, and is given by its name, goes there.
+
+        With several axes their own arguments have no name that tells them apart.
+
+        >>> from undula.plans import FORMS
+        >>> FORMS["scan"].in_places(["samx", -1, 1, 21], {"stop": 2, "num": 9, "time": 1})
+        (['samx', -1, 2, 9], {'time': 1})
+        """
+        words, named = list(args), dict(changes)
+        if self.words:
+            return words, named
+        begin, size, groups = len(self.first), len(self.repeated), 0
+        while size and groups != self.most and begin + groups * size < len(words):
+            if not isinstance(words[begin + groups * size], str):
+                break
+            groups += 1
+        order = [*self.first, *self.repeated * groups]
+        order += [argument for argument in self.arguments if not argument.keyword]
+        for argument in order:
+            place = order.index(argument)
+            alone = groups == 1 or argument not in self.repeated
+            if alone and argument.name in named and place < len(words):
+                words[place] = named.pop(argument.name)
+        return words, named
+
     def _take(self, argument: Argument, words: list[Any], options: dict[str, Any]) -> Any:
         if words and not argument.keyword:
             if argument.name in options:

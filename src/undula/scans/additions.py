@@ -13,12 +13,14 @@ from pathlib import Path
 from undula.core.settings import BeamlineSettings
 from undula.devices.registry import Registry
 from undula.messages import PlanList, ScanRequest, UserPlan
+from undula.plans import FORMS
 from undula.scans.checked_scan import CheckedScan
 from undula.scans.describe_plans import Describe, describe
 from undula.scans.hook_book import HookBook
 from undula.scans.plan_defaults import FILE, Defaults
 from undula.scans.plan_library import HOOKS, PlanLibrary, installed
 from undula.scans.scan_hooks import ScanHooks
+from undula.scans.scan_line import written
 from undula.scans.user_plans import TRIALS, shell_names
 
 
@@ -63,7 +65,14 @@ class Additions:
 
     def in_places(self, request: ScanRequest, before: ScanRequest) -> ScanRequest:
         """A scan that waits, as it is to be. Raises: InputError. See `PlanLibrary`."""
-        return self._library.in_places(request, before)
+        declared = FORMS.get(request.plan)
+        if declared is None:
+            return self._library.in_places(request, before)
+        if request.plan != before.plan or request.args != before.args or not request.kwargs:
+            return request
+        args, kwargs = declared.in_places(request.args, request.kwargs)
+        after = request.model_copy(update={"args": args, "kwargs": kwargs})
+        return after.model_copy(update={"command": written(after)})
 
     def for_scan(self, scan: CheckedScan) -> ScanHooks | None:
         """Hooks and preprocessors of a scan; None when none apply. Raises: as `HookBook`."""

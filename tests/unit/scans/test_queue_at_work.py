@@ -385,6 +385,34 @@ def test_an_argument_of_a_plan_file_that_was_given_by_place_is_changed_by_its_na
     assert now()[0] == "align(dev['samy'], num=9)"
 
 
+@pytest.mark.parametrize(
+    ("plan", "args", "changes", "command"),
+    [
+        ("scan", ["samx", -1, 1, 21], {"num": 9}, "scan('samx', -1, 1, 9)"),
+        ("scan", ["samx", -1, 1, 21], {"axis": "samy", "stop": 2}, "scan('samy', -1, 2, 21)"),
+        ("ascan", ["samx", 0, 1, 4, 0.1], {"intervals": 5}, "ascan('samx', 0, 1, 5, 0.1)"),
+        ("scan", ["samx", 0, 1, "samy", 0, 1, 5], {"num": 3},
+         "scan('samx', 0, 1, 'samy', 0, 1, 3)"),
+    ],
+)  # fmt: skip
+def test_an_argument_of_a_plan_of_the_catalogue_is_changed_by_its_name(
+    house: House, plan: str, args: list[Any], changes: dict[str, Any], command: str
+) -> None:
+    scans = house()
+    _do(scans, "lock")
+    item = scans.ask(plan, *args)
+    _edit(scans, item, **changes)
+    assert scans.runner.line.request(item).command == command
+
+
+def test_of_several_axes_none_is_changed_by_the_name_of_its_argument(house: House) -> None:
+    scans = house()
+    _do(scans, "lock")
+    item = scans.ask("scan", "samx", 0, 1, "samy", 0, 1, 5)
+    with pytest.raises(InputError, match="scan has no option 'stop'"):
+        _edit(scans, item, stop=2)
+
+
 def test_a_mistyped_technique_is_warned_of_in_the_whole_queue_and_in_a_batch(
     house: House,
 ) -> None:
