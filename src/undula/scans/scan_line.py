@@ -11,8 +11,8 @@ from undula.messages import ScanRequest
 def written(scan: ScanRequest) -> str:
     """The line of a scan that has none yet, or other arguments than its line says.
 
-    >>> written(ScanRequest(deadline=0, plan="ct", args=["samx"], count_time_s=0.5))
-    "ct('samx', time=0.5)"
+    >>> written(ScanRequest(request_id="r", deadline=0, plan="ct", args=[1], count_time_s=0.5))
+    'ct(1, time=0.5)'
     """
     options = {
         **scan.kwargs,

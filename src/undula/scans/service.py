@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from undula.bus.endpoints import (
@@ -73,6 +72,7 @@ from undula.scans.motors import Motors
 from undula.scans.moves import Mover
 from undula.scans.notes import RunNotes
 from undula.scans.places import with_place
+from undula.scans.pools import Pools
 from undula.scans.ports import Documents
 from undula.scans.queue_desk import QueueDesk
 from undula.scans.rights import Guard
@@ -95,12 +95,15 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     ENGINE_QUEUE,
     ENGINE_RUNS,
 )
-CHECKED = ("edit", "load", "check")
-"""Requests about the queue that take as long as the check of a scan."""
-STEERS = ("pause", "pause_at_point", "abort", "stop_all", "skip", "retake", "complete")
-"""Those that must not wait behind any other."""
-LOOKS = ("list", "show", "history")
-"""Those that change nothing, however long they take."""
+
+DESKS: dict[type[Request], str] = {
+    ConfigRequest: "configuration",
+    MetadataRequest: "metadata",
+    MotorRequest: "motors",
+    RunImportRequest: "notes",
+    RunNotesRequest: "notes",
+}
+"""Parts of the engine, which are attached later, that answer a kind of request themselves."""
 
 
 class EngineService:
@@ -125,17 +128,13 @@ class EngineService:
         self._settings = settings
         self._outbox = outbox
         self._outgoing = Outgoing()
-        self._checks = ThreadPoolExecutor(4, "check")
-        self._pool = ThreadPoolExecutor(8, "request")
+        self._pools = Pools()
         self.says = Announcements(connector, self._outgoing, devices, attendant, self)
         self._devices_desk = DeviceDesk(devices, attendant, self.says, self)
         self.news = DeviceNews(
             connector, self._outgoing, self._devices_desk.reading, self._told_file
         )
-        self._steering = ThreadPoolExecutor(1, "steer")
-        self._edits = ThreadPoolExecutor(1, "edit")
-        self._piping = ThreadPoolExecutor(2, "pipes")  # who waits there holds up no move or read
-        self._configuring = ThreadPoolExecutor(1, "config")
+        self._answers = self._others()
         self._closing = threading.Event()
         self._runner: ScanRunner | None = None
         self._mover: Mover | None = None
@@ -217,14 +216,9 @@ class EngineService:
         finally:
             subscription.close()
             watch.join()
-            self._checks.shutdown(wait=False, cancel_futures=True)
-            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pools.close()
             self.news.close()
-            self._steering.shutdown(wait=False, cancel_futures=True)
-            self._edits.shutdown(wait=False, cancel_futures=True)
-            self._piping.shutdown(wait=False, cancel_futures=True)
             self.configuration.close()
-            self._configuring.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
         """End `run`; safe in a signal handler."""
@@ -248,61 +242,39 @@ class EngineService:
             self._dispatch(admitted)
 
     def _dispatch(self, request: Request) -> None:
+        pool = self._pools.of(request, self._devices.names())
+        if isinstance(request, MoveRequest) and self._mover is not None:
+            permit = self._stops.permit(request.sent)
+            pool.submit(self._move, self._mover, request, permit)
+        elif (work := self._work(request)) is not None:
+            pool.submit(self._answer, request, work)
+
+    def _work(self, request: Request) -> Callable[[], dict[str, Any]] | None:
+        """What answers a request; what was asked before motion was stopped moves nothing."""
+        permit = self._stops.permit(request.sent)
         if isinstance(request, ScanRequest):
-            permit = self._stops.permit(request.sent)
-            self._checks.submit(self._answer, request, lambda: self._scan(request, permit))
-        elif isinstance(request, MoveRequest) and self._mover is not None:
-            permit = self._stops.permit(request.sent)
-            self._pool.submit(self._move, self._mover, request, permit)
-        elif isinstance(request, ReadRequest):
-            desk = self._devices_desk
-            read = desk.read_configuration if request.configuration else desk.read
-            self._pool.submit(self._answer, request, lambda: read(request.devices))
-        elif isinstance(request, QueueRequest):
-            permit = self._stops.permit(request.sent)
-            pool = self._pool_for(request.action)
-            pool.submit(self._answer, request, lambda: self.desk.answer(request, permit))
-        elif isinstance(request, DeviceSetRequest):
-            self._configuring.submit(self._answer, request, lambda: self._devices_desk.set(request))
-        elif isinstance(request, ConfigRequest):
-            self._configuring.submit(
-                self._answer, request, lambda: self.configuration.answer(request)
-            )
-        elif isinstance(request, PipesRequest):
-            shows = request.action == "show" and request.graph in self._devices.names()
-            pool = self._pool if shows or request.action == "list" else self._piping
-            pool.submit(
-                self._answer,
-                request,
-                lambda: answer_pipes(request, self._devices, self._connector),
-            )
-        elif isinstance(request, PlansRequest):
-            self._checks.submit(self._answer, request, lambda: self._list_plans(request))
-        elif (work := self._quick(request)) is not None:
-            self._pool.submit(self._answer, request, work)
+            return lambda: self._scan(request, permit)
+        if isinstance(request, QueueRequest):
+            return lambda: self.desk.answer(request, permit)
+        if (desk := DESKS.get(type(request))) is not None:
+            return lambda: getattr(self, desk).answer(request)
+        answer = self._answers.get(type(request))
+        return None if answer is None else lambda: answer(request)
 
-    def _pool_for(self, action: str) -> ThreadPoolExecutor:
-        """Who answers a request about the queue; edits one after the other, as they come."""
-        if action in STEERS:
-            return self._steering
-        if action in LOOKS:
-            return self._pool
-        return self._checks if action in CHECKED else self._edits
+    def _others(self) -> dict[type[Request], Callable[[Any], dict[str, Any]]]:
+        """What answers requests that no desk does."""
+        return {
+            AlarmRequest: self._alarms_asked,
+            DeviceSetRequest: self._devices_desk.set,
+            DevicesRequest: lambda _: self.says.table().model_dump(),
+            PipesRequest: lambda asked: answer_pipes(asked, self._devices, self._connector),
+            PlansRequest: self._list_plans,
+            ReadRequest: self._read,
+        }
 
-    def _quick(self, request: Request) -> Callable[[], dict[str, Any]] | None:
-        """What answers a request that takes no time."""
-        match request:
-            case AlarmRequest():
-                return lambda: self._alarms_asked(request)
-            case MotorRequest():
-                return lambda: self.motors.answer(request)
-            case MetadataRequest():
-                return lambda: self.metadata.answer(request)
-            case RunNotesRequest() | RunImportRequest():
-                return lambda: self.notes.answer(request)
-            case DevicesRequest():
-                return lambda: self.says.table().model_dump()
-        return None
+    def _read(self, request: ReadRequest) -> dict[str, Any]:
+        desk = self._devices_desk
+        return (desk.read_configuration if request.configuration else desk.read)(request.devices)
 
     def _answer(self, request: Request, work: Callable[[], dict[str, Any]]) -> None:
         try:
@@ -350,7 +322,7 @@ class EngineService:
     def _move(self, mover: Mover, request: MoveRequest, permit: Permit) -> None:
         def answer(reply: Reply) -> None:
             # called on the engine's loop, where nothing may be read
-            self._pool.submit(self._answer_move, request, reply)
+            self._pools.requests.submit(self._answer_move, request, reply)
 
         try:
             mover.start(request, answer, permit)

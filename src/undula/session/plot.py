@@ -206,7 +206,7 @@ def scatter_map(
 
     >>> lines = scatter_map([0, 1, 0, 1], [0, 0, 1, 1], [0, 1, 2, 3], title="diode")
     >>> lines[1][10:14], lines[-2][-4:]
-    ('++++', '----')
+    ('####', '====')
     """
     found = np.asarray([x, y, values], dtype=np.float64)
     found = found[:, np.isfinite(found).all(axis=0)]
