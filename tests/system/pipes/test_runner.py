@@ -101,6 +101,13 @@ def test_any_process_may_be_killed_at_any_point_and_nothing_is_lost(
     assert {m.edge for m in outcome.report.missing} <= {DET_VIEW}
 
 
+def kill_process_of(runner: Runner, node: str) -> None:
+    """Kill it, and wait until it was started anew."""
+    before = runner.restarts(node)
+    os.kill(runner.pids()[runner.status.nodes[node].process], signal.SIGKILL)
+    started_anew(runner, node, before + 1)
+
+
 @pytest.mark.parametrize("file_is", ["apart", "with its source"])
 def test_a_writer_that_was_started_anew_writes_no_frame_twice_when_its_source_dies_too(
     file_is: str, tmp_path: Path
@@ -121,11 +128,16 @@ def test_a_writer_that_was_started_anew_writes_no_frame_twice_when_its_source_di
         slow = runner.pids()["total"]
         os.kill(slow, signal.SIGSTOP)  # the source makes all frames again: this one had none
         runner.begin()
-        for node, frames in (("file", 30), ("det", 50)):
-            before = runner.restarts(node)
-            flow_past(runner, to_file, frames)
-            os.kill(runner.pids()[runner.status.nodes[node].process], signal.SIGKILL)
-            started_anew(runner, node, before + 1)
+        flow_past(runner, to_file, 30)
+        kill_process_of(runner, "file")
+
+        def works_again() -> bool:
+            """What the writer before had in hand has been written by this one."""
+            file = runner.status.nodes["file"]
+            return file.restarts == 1 and file.frames >= 5
+
+        flow_until(runner, works_again, "the writer stands still")
+        kill_process_of(runner, "det")
         os.kill(slow, signal.SIGCONT)
         run_out(runner)
         outcome = runner.outcome(120)

@@ -15,7 +15,8 @@ from undula.core.errors import UndulaError
 from undula.pipes.graph import Graph, checked, read_graph
 from undula.pipes.nodes.user_nodes import NodeFolder
 from undula.pipes.runner.control import Line
-from undula.pipes.runner.worker import Far, Worker
+from undula.pipes.runner.ends import Far
+from undula.pipes.runner.worker import Worker
 
 Begun = Callable[[Graph, str], object]
 

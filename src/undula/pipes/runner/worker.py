@@ -13,46 +13,23 @@ import select
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from undula.core.errors import UndulaError
-from undula.pipes.errors import PipeError
-from undula.pipes.graph.model import EdgeSpec, Graph, NodeSpec
+from undula.pipes.graph.model import Graph
 from undula.pipes.graph.shapes import known_shapes, misfits_of_first
 from undula.pipes.intervals import IntervalSet, packed, unpacked
-from undula.pipes.ledger import EdgeLedger
-from undula.pipes.link import Inlet, MemoryInlet, MemoryOutlet, Outlet, Receiving, Sending
-from undula.pipes.link.holding import LOANS
-from undula.pipes.link.slab import slot_size
 from undula.pipes.runner.confirming import waited_for
 from undula.pipes.runner.control import Line
+from undula.pipes.runner.ends import Ends, Far
 from undula.pipes.runner.host import NodeHost
 from undula.pipes.runner.rate import Rate
 from undula.pipes.runner.use import Use
 
-if TYPE_CHECKING:
-    from undula.pipes.link.far_inlet import FarInlet
-    from undula.pipes.link.far_outlet import FarOutlet
-
 TELL_S = 0.25
 KEEPING_S = 0.002
-MAX_SLOTS = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Far:
-    """For links to other hosts: the address of this one, and the folder of its keys.
-
-    `ports`: it may listen at these (`*`: any, or 7000-7099). `turn`: how many processes of this
-    name there were before.
-    """
-
-    address: str
-    keys: Path
-    ports: str = "*"
-    turn: int = 0
 
 
 class Worker:
@@ -72,18 +49,15 @@ class Worker:
         self, graph: Graph, process: str, folder: Path, types: Mapping[str, Any], line: Line,
         *, spill: Path, far: Far | None = None,
     ) -> None:  # fmt: skip
-        self._spill = spill
-        self._far = far
-        self._far_inlets: dict[str, FarInlet] = {}
         self._graph, self._folder, self._line, self._types = graph, folder, line, types
         self._shapes: dict[str, tuple[int, ...]] | None = None
         self._begun_at = time.monotonic()
-        self._process = process
         self.hosts: dict[str, NodeHost] = {}
+        self._ends = Ends(graph, process, self.hosts, line, folder, spill=spill, far=far)
         for name in graph.processes()[process]:
             spec = graph.nodes[name]
             node = types[spec.kind](**spec.parameters)
-            self.hosts[name] = NodeHost(spec, node, graph, self._make)
+            self.hosts[name] = NodeHost(spec, node, graph, self._ends.make)
             self.hosts[name].tell = line.say
             self.hosts[name].look = self._look
         self._waiting: list[NodeHost] = []
@@ -93,9 +67,6 @@ class Worker:
             host.confirming.copies_behind = any(k in types and types[k].copies for k in kinds)
             if kinds:
                 self._waiting.append(host)
-        self._between: list[FarOutlet | Outlet] = []
-        self._to_connect: dict[str, str] = {}
-        self._ledgers: dict[str, EdgeLedger] = {}
         self.tell_s = TELL_S
         """So often the runner hears how it goes, s."""
         self._told_at = 0.0
@@ -172,30 +143,21 @@ class Worker:
 
     def _turn(self) -> bool:
         """Let every node work a little; False when none has anything to do."""
-        self._connect()
+        self._ends.connect()
         worked = False
         for host in self.hosts.values():
             worked = host.step() or worked
-        for outlet in self._between:
-            outlet.pump(0.0)
-        for name, inlet in self._far_inlets.items():
-            try:
-                inlet.pump()  # a broken connection is made anew, though its node has ended
-            except UndulaError as exc:
-                self._host_of(name).status.error = str(exc)
+        self._ends.pump()
         if self._waiting:
             self._tell_safe()  # before a frame is confirmed outside: no other process has it then
             for host in self._waiting:
                 host.settle()
         return worked
 
-    def _host_of(self, edge: str) -> NodeHost:
-        return next(host for host in self.hosts.values() if edge in host.into)
-
     def _wait(self) -> None:
         poll = select.poll()
         poll.register(self._line.fileno(), select.POLLIN)
-        wait_s = self.tell_s if self._far or not self._told_end else None
+        wait_s = self.tell_s if self._ends.are_far or not self._told_end else None
         for host in self.hosts.values():
             if host.confirming.keeping:
                 wait_s = KEEPING_S
@@ -207,103 +169,10 @@ class Worker:
             for inlet in host.listening():
                 if inlet.fileno() >= 0:
                     poll.register(inlet.fileno(), select.POLLIN)
-        for outlet in self._between:
+        for outlet in self._ends.between:
             poll.register(outlet.fileno(), select.POLLIN)
         with self._use.waiting():
             poll.poll(None if wait_s is None else wait_s * 1000)
-
-    # ---- edges ---------------------------------------------------------------------------------
-
-    def _make(self, spec: NodeSpec, port: str, size: int) -> list[Sending]:
-        edges = self._graph.out_of(spec.name, port)
-        inside = {e.name: e for e in edges if e.target in self.hosts}
-        outside = {e.name: e for e in edges if e.target not in self.hosts}
-        elsewhere = {n: e for n, e in outside.items()
-                     if self._graph.nodes[e.target].host != spec.host}  # fmt: skip
-        outside = {n: e for n, e in outside.items() if n not in elsewhere}
-        made: list[Sending] = []
-        if inside:
-            memory = MemoryOutlet(
-                frame_bytes=size, budget_bytes=_budget(spec, inside, size),
-                expect={name: edge.policy for name, edge in inside.items()},
-                spill_bytes=_spill(inside),
-            )  # fmt: skip
-            for name, edge in inside.items():
-                self.hosts[edge.target].inlets[name] = MemoryInlet(
-                    memory, name, edge.policy, ledger=self._ledgers.get(name)
-                )
-            made.append(memory)
-        if outside:
-            path = self._folder / f"{spec.name}.{port}"
-            outlet = Outlet(
-                path, frame_bytes=size, budget_bytes=_budget(spec, outside, size),
-                expect={name: edge.policy for name, edge in outside.items()},
-                spill=self._spill_of(spec), spill_bytes=_spill(outside),
-            )  # fmt: skip
-            self._between.append(outlet)
-            made.append(outlet)
-            self._line.say(outlet=str(path), edges=list(outside))
-        if elsewhere:
-            made.append(self._make_far(spec, elsewhere, size))
-        return made
-
-    def _make_far(self, spec: NodeSpec, edges: Mapping[str, EdgeSpec], size: int) -> Sending:
-        """For consumers on other hosts."""
-        from undula.pipes.link.far_outlet import FarOutlet
-        from undula.pipes.link.keys import load_keys
-
-        far = self._need_far()
-        outlet = FarOutlet(
-            f"tcp://{far.address}:{far.ports}", frame_bytes=size,
-            budget_bytes=_budget(spec, edges, size),
-            expect={name: edge.policy for name, edge in edges.items()},
-            spill=self._spill_of(spec), spill_bytes=_spill(edges), keys=load_keys(far.keys),
-        )  # fmt: skip
-        self._between.append(outlet)
-        self._line.say(outlet=outlet.address, edges=list(edges))
-        return outlet
-
-    def _spill_of(self, spec: NodeSpec) -> Path:
-        return Path(spec.spill or self._spill).expanduser()
-
-    def _need_far(self) -> Far:
-        if self._far is None:
-            raise PipeError(
-                f"process {self._process} has an edge to another host, and no keys for it",
-                remedy="run the graph with a placement that knows the keys of its hosts",
-            )
-        return self._far
-
-    def _connect(self) -> None:
-        for name, path in list(self._to_connect.items()):
-            host = self._host_of(name)
-            if name in self._far_inlets:
-                self._far_inlets[name].lose()  # there is a new producer: the old one is dead
-            if not host.idle_on(name):
-                continue
-            del self._to_connect[name]
-            before = host.inlets.get(name)
-            ledger = self._ledgers.setdefault(name, EdgeLedger())
-            try:
-                host.inlets[name] = self._inlet(path, host.into[name], ledger)
-            except UndulaError as exc:  # it died meanwhile: the runner tells of its successor
-                host.status.error = str(exc)
-                continue
-            if before is not None:
-                before.close()
-
-    def _inlet(self, path: str, edge: EdgeSpec, ledger: EdgeLedger) -> Receiving:
-        if not path.startswith("tcp://"):
-            return Inlet(Path(path), edge.name, edge.policy, ledger=ledger, wait=False)
-        from undula.pipes.link.far_inlet import FarInlet
-        from undula.pipes.link.keys import load_keys
-
-        far = self._need_far()
-        inlet = self._far_inlets[edge.name] = FarInlet(
-            path, edge.name, edge.policy, ledger=ledger, wait=False, turn=far.turn,
-            keys=load_keys(far.keys), host=self._graph.nodes[edge.source].host,
-        )  # fmt: skip
-        return inlet
 
     # ---- the runner ----------------------------------------------------------------------------
 
@@ -324,12 +193,11 @@ class Worker:
     def _obey(self, words: Mapping[str, Any]) -> None:
         what, name = words.get("do"), str(words.get("name", ""))
         for edge, (passed, failed) in words.get("done", {}).items():  # by the one before this one
-            ledger = self._ledgers.setdefault(edge, EdgeLedger())
-            ledger.done(IntervalSet(unpacked(passed)), IntervalSet(unpacked(failed)))
+            self._ends.known(edge, IntervalSet(unpacked(passed)), IntervalSet(unpacked(failed)))
         if what in ("begin", "run", "close", "stop", "forget"):
             self._obey_of_all(what, name, words)
         elif what == "connect":
-            self._to_connect[name] = str(words["path"])
+            self._ends.producer_is(name, str(words["path"]))
         elif what == "tell":
             self._asked = words.get("round") or self._asked or True
             self._question = words.get("question", self._question)
@@ -422,16 +290,3 @@ class Worker:
             )  # fmt: skip
             self._told = told
         self._told_end = over
-
-
-def _budget(spec: NodeSpec, edges: Mapping[str, EdgeSpec], size: int) -> int:
-    """Bytes for all slots: what the graph says, and as many as the policies need."""
-    slot = slot_size(size)
-    least = LOANS + 1 + sum(
-        edge.policy.slots(slot, 1) for edge in edges.values() if edge.policy.kind != "lossless"
-    )  # fmt: skip
-    return max(least, min(spec.budget_bytes // slot, MAX_SLOTS)) * slot
-
-
-def _spill(edges: Mapping[str, EdgeSpec]) -> int:
-    return sum(edge.policy.disk_bytes for edge in edges.values())
