@@ -24,7 +24,7 @@ from undula.cli.output import (
     print_json,
     table,
 )
-from undula.core.errors import InputError
+from undula.core.errors import InputError, StorageError
 from undula.core.paths import BeamlinePaths, beamline_paths, default_beamline
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def check(
     if as_json:
         print_json({
             "name": graph.name, "nodes": len(graph.nodes), "edges": len(graph.edges),
-            "notes": _not_known_yet(graph, types),
+            "notes": [*_not_known_yet(graph, types), *_not_here(graph, types)],
         })  # fmt: skip
     else:
         many = len(graph.processes())
@@ -211,8 +211,19 @@ def check(
         elsewhere = sorted({node.host for node in graph.nodes.values() if node.host})
         if elsewhere:
             print(f"it needs a placement that reaches {', '.join(elsewhere)}: no command has one")
-        for line in _not_known_yet(graph, types):
+        for line in (*_not_known_yet(graph, types), *_not_here(graph, types)):
             print(line)
+
+
+def _not_here(graph: Graph, types: NodeFolder) -> list[str]:
+    """Why it could not run on this host, which need not be the one that it is meant for."""
+    from undula.pipes.runner.writing import check_places
+
+    try:
+        check_places(graph, types)
+    except StorageError as error:
+        return [f"it could not run on this host: {error}"]
+    return []
 
 
 def _not_known_yet(graph: Graph, types: NodeFolder) -> list[str]:

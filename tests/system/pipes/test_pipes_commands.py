@@ -146,6 +146,8 @@ def test_a_folder_that_takes_no_file_is_refused_before_the_graph_starts(place: P
     (place / "frames").write_text("mine")
     graph = place / "live.yaml"
     graph.write_text(graph.read_text().replace("brightest, parameters: {above: 0}", "sum"))
+    checked = pipes("check", graph)
+    assert "it could not run on this host: [nodes.file] frames cannot be written" in checked
     said = pipes("run", graph, code=1)
     assert f"[nodes.file] frames cannot be written into {place}/frames" in said
     assert "frames is no folder. Remedy: give another folder" in said

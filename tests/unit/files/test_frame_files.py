@@ -120,6 +120,31 @@ def test_a_frame_file_that_the_detector_still_has_open_keeps_no_run_from_its_fil
     assert seen == [0, 1, 2] if len(datums) == 3 else seen == [0, FILL, 1]
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from undula.files.frame_file import FrameFile, Row
+file = FrameFile(Path(sys.argv[1]), (2, 3), "u2", compression="none")
+for number in (0, 1, 2):
+    file.append(np.full((2, 3), number, "u2"), Row(number + 1))
+file.flush()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_close_of_a_run_opens_the_file_of_a_writer_that_died_with_all_others(
+    tmp_path: Path,
+) -> None:
+    words = [sys.executable, "-c", KILLED, str(tmp_path / "frames.h5")]
+    subprocess.run(words, check=False, timeout=60)
+    with pytest.raises(OSError, match="already open for write"):
+        h5py.File(tmp_path / "frames.h5")
+    path = written(tmp_path, documents(tmp_path, [(0, 0), (1, 1), (2, 2)]), None)
+    with h5py.File(path) as run:  # as any program does, which follows the link by itself
+        assert run["entry/instrument/cam/cam"][:, 0, 0].tolist() == [0, 1, 2]
+
+
 def test_file_and_frames_may_be_moved_together(tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     written(tmp_path / "here", documents(tmp_path / "here", [(0, 0), (1, 1), (2, 2)]), 3)
