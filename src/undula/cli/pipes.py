@@ -6,7 +6,6 @@ says of itself is kept in a file of the run folder, where `top` finds it.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -53,6 +52,8 @@ def node_types(nodes: Path | None, beamline: str | None) -> NodeFolder:
     """Shipped nodes and the beamline's own, as they are read now."""
     from undula.pipes.nodes.user_nodes import NodeFolder
 
+    if nodes is not None and not nodes.is_dir():
+        raise InputError(f"there is no folder {nodes}", remedy="name the folder of your nodes")
     folder = nodes or beamline_of(beamline).nodes
     found = NodeFolder(folder if folder.is_dir() else None)
     for fault in found.faults.values():
@@ -147,18 +148,25 @@ def show(
     if as_json:
         print_json(graph.plain())
         return
-    rows = [[n, s.kind, s.process or n, s.host or "here", s.on_failure, _words(s.parameters)]
-            for n, s in graph.nodes.items()]  # fmt: skip
-    print(table(["node", "kind", "process", "host", "on failure", "parameters"], rows))
+    status = running_now(beamline).get(graph.name)
+    pids = {} if status is None else {n: one.pid or "" for n, one in status.nodes.items()}
+    rows = [[n, s.kind, s.process or n, pids.get(n, ""), s.host or "here", s.on_failure,
+             _words(s.parameters)] for n, s in graph.nodes.items()]  # fmt: skip
+    print(table(["node", "kind", "process", "pid", "host", "on failure", "parameters"], rows))
     print()
     print(table(["edge", "policy"], [[e.name, e.policy.text] for e in graph.edges]))
 
 
 def _words(parameters: Any) -> str:
-    return " ".join(f"{key}={value}" for key, value in parameters.items())
+    from undula.pipes.wrong_values import as_written
+
+    return ", ".join(f"{key}: {as_written(value)}" for key, value in parameters.items())
 
 
 def _show_node(name: str, types: NodeFolder, as_json: bool) -> None:
+    from undula.pipes.nodes.reference import values_text
+    from undula.pipes.wrong_values import as_written
+
     cls = types[name]
     schema = cls.model().model_json_schema()
     if as_json:
@@ -174,11 +182,15 @@ def _show_node(name: str, types: NodeFolder, as_json: bool) -> None:
     ports += [["out", port.name, port.help] for port in cls.outputs]
     print(table(["port", "name", "means"], ports))
     rows = [
-        [key, json.dumps(field.get("default")), field.get("unit", ""), field.get("description", "")]
+        [key, values_text(field).replace("`", ""), as_written(field.get("default")),
+         field.get("unit", ""), field.get("description", "")]
         for key, field in schema.get("properties", {}).items()
-    ]
+    ]  # fmt: skip
     if rows:
-        print("\n" + table(["parameter", "default", "unit", "means"], rows))
+        print("\n" + table(["parameter", "values", "default", "unit", "means"], rows))
+    for key, field in schema.get("properties", {}).items():
+        if field.get("examples"):
+            print(f"\n{key}: {as_written(field['examples'][0])}")
 
 
 @kind

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -173,10 +173,15 @@ def top(
 
     Example: undula pipes top
     """
-    from undula.cli.pipes import status_text
-
     name = beamline or default_beamline()
     folder, client = beamline_paths(name).pipes, client_of(name)
+    with suppress(KeyboardInterrupt):
+        _show_again(client, folder, once, as_json)
+
+
+def _show_again(client: Client | None, folder: Path, once: bool, as_json: bool) -> None:
+    from undula.cli.pipes import status_text
+
     while True:
         found = _look(client, folder)
         if as_json:

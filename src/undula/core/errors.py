@@ -6,6 +6,7 @@ may test. Across the bus it travels as an `ErrorReport` message, never as a pick
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -68,9 +69,14 @@ class ConfigError(UndulaError):
 
 
 class InputError(UndulaError):
-    """A request is wrong in itself: unknown name, wrong type, missing argument."""
+    """A request is wrong in itself: unknown name, wrong type, missing argument.
+
+    `parts` has each fault by itself, where one value has several: its place in the value, what, and
+    the remedy.
+    """
 
     category = "input"
+    parts: Sequence[tuple[str, str, str]] = ()
 
 
 class LimitError(UndulaError):

@@ -119,7 +119,8 @@ FaultAt = Callable[[str, str, str], None]
 
 def _entry(reader: DeviceYaml, name: str, values: dict[str, Any]) -> DeviceEntry | None:
     def fault(key: str, what: str, remedy: str) -> None:
-        file, line = reader.place(f"{name}.{key}", f"{name}.{key.partition('.')[0]}", name)
+        words = f"{name}.{key}".split(".")
+        file, line = reader.place(*(".".join(words[:n]) for n in range(len(words), 0, -1)))
         reader.faults.append(Fault(file, line, what, remedy))
 
     if problem := _name_fault(name):
@@ -211,7 +212,8 @@ def _class_checked(reader: DeviceYaml, entry: DeviceEntry, fault: FaultAt) -> De
         try:
             check(config)
         except InputError as error:
-            fault("deviceConfig", f"{entry.name}: {error.what}", error.remedy)
+            for place, what, remedy in error.parts or [("", error.what, error.remedy)]:
+                fault(f"deviceConfig.{place}".rstrip("."), f"{entry.name}: {what}", remedy)
     needs = _derived_needs(reader, entry, cls, fault)
     return entry.model_copy(update={"device_config": config, "needs": needs})
 

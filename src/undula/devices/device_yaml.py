@@ -193,7 +193,7 @@ class DeviceYaml:
                 self.fault(path, at, f"{name}: {key} stands twice", "keep one of them")
             elif self._is_key(name, key, path, at):
                 self.lines[f"{name}.{key}"] = (path.name, at)
-                self._inner_lines(f"{name}.{key}", value_node, path)
+                self._inner_lines(f"{name}.{key}", value_node, path, set())
                 try:
                     values[key] = loader.construct_object(value_node, deep=True)
                 except yaml.YAMLError as exc:
@@ -201,17 +201,30 @@ class DeviceYaml:
         self.raw[name] = values
         self.lines[name] = (path.name, line)
 
-    def _inner_lines(self, name: str, node: yaml.Node, path: Path) -> None:
-        """Lines of the keys below a key; a key that stands twice there is a fault."""
-        if not isinstance(node, yaml.MappingNode):
+    def _inner_lines(self, name: str, node: yaml.Node, path: Path, seen: set[int]) -> None:
+        """Lines of all keys and items below a key; a key that stands twice there is a fault.
+
+        What an anchor names is looked at once: `seen` has the ids of what was.
+        """
+        if id(node) in seen:
             return
-        seen: set[str] = set()
-        for key_node, _ in node.value:
-            inner, at = f"{name}.{key_node.value}", key_node.start_mark.line + 1
-            if inner in seen:
-                self.fault(path, at, f"{inner} stands twice", "keep one of them")
-            seen.add(inner)
-            self.lines[inner] = (path.name, at)
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            for index, item in enumerate(node.value):
+                self.lines[f"{name}.{index}"] = (path.name, item.start_mark.line + 1)
+                self._inner_lines(f"{name}.{index}", item, path, seen)
+        elif isinstance(node, yaml.MappingNode):
+            first: dict[str, int] = {}
+            for key_node, value_node in node.value:
+                inner, at = f"{name}.{key_node.value}", key_node.start_mark.line + 1
+                if key_node.tag.endswith(":merge"):
+                    continue
+                if inner in first:
+                    what = f"{inner} stands twice, first in line {first[inner]}"
+                    self.fault(path, at, what, "keep one of them, or rename the other")
+                first.setdefault(inner, at)
+                self.lines[inner] = (path.name, at)
+                self._inner_lines(inner, value_node, path, seen)
 
     def place(self, *keys: str) -> tuple[str, int]:
         """File and line of the first of these keys that is known; ("", 0) without one."""

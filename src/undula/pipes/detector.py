@@ -26,7 +26,7 @@ from undula.pipes.disk_use import DiskUse
 from undula.pipes.errors import GraphError
 from undula.pipes.for_scans import Configuration, Grid, ScanGraph, configuration_key
 from undula.pipes.graph import Graph
-from undula.pipes.graph_of_device import nodes_there, usable_graph
+from undula.pipes.graph_of_device import fault_of_config, nodes_there, usable_graph
 from undula.pipes.graph_thread import LOOK_S, GraphThread
 from undula.pipes.live_graph import LiveGraph
 from undula.pipes.pictures import forget_pictures
@@ -112,8 +112,7 @@ class GraphDetector:
         try:
             usable_graph("graph", config.get("graph", {}), nodes, config.get("place"))
         except GraphError as error:
-            faults = " ".join(error.details) or error.what
-            raise InputError(faults, remedy=error.remedy) from error
+            raise fault_of_config(error) from error
 
     @property
     def scan(self) -> ScanGraph:

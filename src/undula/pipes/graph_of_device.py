@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from undula.core.errors import InputError, with_remedy
+from undula.core.errors import InputError
 from undula.core.served import own_nodes
 from undula.pipes.errors import GraphError
 from undula.pipes.for_scans import ScanGraph, for_scans, judge_for_scans
 from undula.pipes.graph import Graph, checked, whole_graph
-from undula.pipes.graph.faults import Faults
+from undula.pipes.graph.faults import Fault, Faults
 from undula.pipes.nodes.user_nodes import NodeFolder
 from undula.pipes.runner.placement import LocalPlacement, judge_places
 
@@ -52,9 +52,20 @@ def _with_faults_of_files(error: GraphError, types: NodeFolder) -> GraphError:
     """A node that is not there may be in a file that cannot be used."""
     if not any(fault.path.endswith(".node") for fault in error.faults):
         return error
-    faults = [f"[{fault.where}] {fault.what}" for fault in types.faults.values()]
-    error.details = [*error.details, *(with_remedy(f, "correct the file") for f in faults)]
+    files = [Fault(str(f.where), f.what, "correct the file") for f in types.faults.values()]
+    error.faults = [*error.faults, *files]
+    error.details = [str(fault) for fault in error.faults]
     return error
+
+
+def fault_of_config(error: GraphError) -> InputError:
+    """The faults of a graph as those of `graph:` in a device file, each with its place in that."""
+    found = InputError(" ".join(error.details) or f"{error}", remedy=error.remedy)
+    found.parts = [
+        (f"graph.{f.path}", f"{f.place}{': ' if f.place else ''}[{f.path}] {f.what}", f.remedy)
+        for f in error.faults
+    ]
+    return found
 
 
 def as_saved(scan: ScanGraph, nodes: NodeFolder) -> ScanGraph:

@@ -177,7 +177,8 @@ class Report:
         """For people: one line when all is there, else one for each place."""
         if self.complete:
             edges = f"{len(self.edges)} edge{'s' * (len(self.edges) != 1)}"
-            return f"complete: {self.triggers} frames, each accounted for on {edges}"
+            frames = f"{self.triggers} frame{'s' * (self.triggers != 1)}"
+            return f"complete: {frames}, each accounted for on {edges}"
         head = (
             "incomplete:" if self.missing else "no frame is known to be missing, but not known is:"
         )

@@ -50,12 +50,13 @@ def _about(field: Mapping[str, Any]) -> dict[str, Any]:
     """Type, bounds, unit and meaning of a parameter, as far as they are told."""
     words = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to",
              "exclusiveMaximum": "below"}  # fmt: skip
-    bounds = " ".join(f"{word} {field[key]:g}" for key, word in words.items() if key in field)
-    choices = field.get("enum") or [c["const"] for c in (field, *field.get("anyOf", ()))
-                                    if "const" in c]  # fmt: skip
+    ways = field.get("anyOf") or [field]
+    bounds = [f"{word} {way[key]:g}" for way in ways for key, word in words.items() if key in way]
+    choices = field.get("enum") or [way["const"] for way in ways if "const" in way]
+    types = ["none" if way.get("type") == "null" else str(way.get("type", "")) for way in ways]
     return {
-        "type": " or ".join(map(str, choices)) if choices else str(field.get("type", "")),
-        "bounds": bounds,
+        "type": " or ".join(map(str, choices or filter(None, types))),
+        "bounds": " ".join(bounds),
         "unit": str(field.get("unit", "")),
         "about": str(field.get("description", "")),
     }

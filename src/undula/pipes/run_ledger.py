@@ -54,7 +54,8 @@ class RunLedger:
         """One line for people."""
         if self.complete:
             many = f"{len(self.edges)} edge{'s' * (len(self.edges) != 1)}"
-            return f"complete: {self.triggers} frames, each accounted for on {many}"
+            frames = f"{self.triggers} frame{'s' * (self.triggers != 1)}"
+            return f"complete: {frames}, each accounted for on {many}"
         return "; ".join(missing.text for missing in (*self.broken, *self.left, *self.unknown))
 
     def plain(self) -> dict[str, Any]:

@@ -82,16 +82,21 @@ def _example(place: Place, model: type[BaseModel], node: str) -> str:
     field = model.model_fields.get(str(place[0])) if place else None
     if field is None or not field.examples:
         return f"see undula pipes show {node}"
-    return f"write it e.g. {place[0]}: {_plain(field.examples[0])}"
+    return f"write it e.g. {place[0]}: {as_written(field.examples[0])}"
 
 
-def _plain(value: Any) -> str:
-    """As it is written in a graph file."""
+def as_written(value: Any) -> str:
+    """A value as it stands in a graph file.
+
+    >>> as_written({"beam": {"shape": "box", "x": 1}}), as_written(None), as_written(True)
+    ('{beam: {shape: box, x: 1}}', 'none', 'true')
+    """
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_plain(inner)}" for key, inner in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {as_written(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_plain, value))}]"
-    return str(value)
+        return f"[{', '.join(map(as_written, value))}]"
+    words = {True: "true", False: "false", None: "none", "": '""'}
+    return words[value] if value is None or value == "" or isinstance(value, bool) else str(value)
 
 
 def _value(

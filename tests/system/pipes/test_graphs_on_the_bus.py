@@ -153,6 +153,16 @@ def test_a_parameter_is_set_from_the_command_line(client: Client) -> None:
     assert "begins anew" in said(client, "clear", "cam", "low")
 
 
+def test_a_made_up_camera_obeys_the_count_time_of_a_scan(client: Client) -> None:
+    counts_s = []
+    for given in ({"time": 0.05}, {}):
+        scan = client.run_plan("count", num=1, detectors=["cam"], **given)
+        assert scan.run is not None
+        (start,) = [one for name, one in scan.run.documents() if name == "descriptor"]
+        counts_s.append(start["configuration"]["cam"]["data"]["cam_det_exposure_s"])
+    assert counts_s == [0.05, 0.0]
+
+
 def test_the_examples_of_set_and_clear_work_as_they_are_typed(client: Client) -> None:
     for name in ("set", "clear"):
         lines = [line.strip() for line in said(client, name, "--help").splitlines()]

@@ -204,6 +204,7 @@ def test_the_examples_of_the_help_work_as_they_are_typed(
             assert said(*words, *more), words
     text = (place / "live.yaml").read_text()
     assert "nothing is overwritten" in said("new", "live.yaml", code=2)
+    assert "there is no folder nowhere" in said("check", "live.yaml", "--nodes", "nowhere", code=2)
     assert (place / "live.yaml").read_text() == text
 
 

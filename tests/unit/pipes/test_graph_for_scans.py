@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from undula.core.errors import InputError
+from undula.devices.description import load_device_file
+from undula.devices.errors import DeviceFileError
 from undula.pipes.coming import nothing_comes
 from undula.pipes.detector import GraphDetector
 from undula.pipes.errors import GraphError
@@ -214,6 +216,45 @@ def test_a_scan_without_a_known_shape_is_refused_by_a_map_without_one() -> None:
         [*EDGES, "low.count -> map"], map={"node": "grid_map", "parameters": {"shape": [4]}}
     )
     assert own.scan.grid_parameters((2, 3), ()) == {}
+
+
+def test_faults_of_a_graph_in_a_device_file_are_told_with_their_lines(tmp_path: Path) -> None:
+    (tmp_path / "cam.yaml").write_text("nodes:\n  det: {node: simulatd}\nedges: []\n")
+    (tmp_path / "devices.yaml").write_text(
+        "cam:\n"
+        "  deviceClass: undula.pipes.detector.GraphDetector\n"
+        "  deviceConfig:\n"
+        "    graph:\n"
+        "      nodes:\n"
+        "        det: {node: simulated, parameters: {width: 0}}\n"
+        "        low: threshold\n"
+        "        roi:\n"
+        "          node: roy\n"
+        "        low: threshold\n"
+        "      edges:\n"
+        "        - det -> low\n"
+        "        - det -> lwo\n"
+        "  readoutPriority: monitored\n"
+        "  enabled: true\n"
+        "far:\n"
+        "  deviceClass: undula.pipes.detector.GraphDetector\n"
+        f"  deviceConfig: {{graph: {tmp_path}/cam.yaml}}\n"
+        "  readoutPriority: monitored\n"
+        "  enabled: true\n"
+    )
+    with pytest.raises(DeviceFileError) as found:
+        load_device_file(tmp_path / "devices.yaml")
+    assert sorted(found.value.details) == [
+        "devices.yaml:10: cam.deviceConfig.graph.nodes.low stands twice, first in line 7. Remedy: "
+        "keep one of them, or rename the other.",
+        "devices.yaml:13: cam: [edges.1.to] there is no node 'lwo' in this graph. Remedy: did you "
+        "mean low?",
+        "devices.yaml:18: far: cam.yaml:2: [nodes.det.node] there is no node 'simulatd'. Remedy: "
+        "did you mean simulated?",
+        "devices.yaml:6: cam: [nodes.det.parameters.width] 0 is less than 1. Remedy: give 1 or "
+        "more.",
+        "devices.yaml:9: cam: [nodes.roi.node] there is no node 'roy'. Remedy: did you mean roi?",
+    ]
 
 
 def test_a_made_up_camera_takes_the_count_time_like_any_other() -> None:

@@ -61,10 +61,12 @@ class Faults:
             path: of what is wrong.
             what: is wrong.
             remedy: what to do.
-            at: where that is in the file, when it is not `path`: another path, or a line.
+            at: where that is in the file, when it is not `path`: another path, or a line; 0: it is
+                not in the file.
         """
         line = at if isinstance(at, int) else self._line(path if at is None else at)
-        place = f"{self._file}:{line}" if self._file and line else self._file
+        file = "" if at == 0 else self._file
+        place = f"{file}:{line}" if file and line else file
         self._found.setdefault((path, what), Fault(path, what, remedy, place, line))
 
     def _line(self, path: str) -> int:

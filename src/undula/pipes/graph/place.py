@@ -41,9 +41,10 @@ def place_all(draft: Draft, where: Mapping[str, str], faults: Faults) -> Draft:
             continue
         if name not in nodes:
             if draft.whole:
-                faults.add(f"place.{name}", "there is no such node", nearest(name, nodes))
+                faults.add(f"place.{name}", "there is no such node", nearest(name, nodes), at=0)
         elif not isinstance(host, str) or not HOST.fullmatch(host):
-            faults.add(f"place.{name}", f"{host!r} is no name", "use letters, digits, . _ and -")
+            remedy = "use letters, digits, . _ and -"
+            faults.add(f"place.{name}", f"{host!r} is no name", remedy, at=0)
         else:
             nodes[name] = replace(nodes[name], host="" if host == THIS else host)
     return replace(draft, graph=replace(draft.graph, nodes=nodes))

@@ -74,7 +74,7 @@ def markdown(cls: type[Node]) -> str:
             _table(
                 ("parameter", "what it does", "values", "default"),
                 [
-                    (f"`{key}`", _means(one), _values(one), _default(one))
+                    (f"`{key}`", _means(one), values_text(one), _default(one))
                     for key, one in schema["properties"].items()
                 ],
             )
@@ -109,9 +109,10 @@ def _means(schema: Mapping[str, Any]) -> str:
     return f"{schema['description']}{unit}{example}"
 
 
-def _values(schema: Mapping[str, Any]) -> str:
+def values_text(schema: Mapping[str, Any]) -> str:
+    """Which values a parameter takes, by its JSON schema: type, bounds, choices."""
     if "anyOf" in schema:
-        return " or ".join(_values(one) for one in schema["anyOf"])
+        return " or ".join(values_text(one) for one in schema["anyOf"])
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     words = {"number": "number", "integer": "whole number", "string": "text", "null": "none",

@@ -191,19 +191,24 @@ def placeable(graph: Graph, sites: Mapping[str, Site]) -> None:
 
 
 def judge_places(graph: Graph, sites: Mapping[str, Site], faults: Faults) -> None:
-    """Add each node that is on a host which cannot be reached from here."""
+    """Add each node that is on a host which cannot be reached from here.
+
+    When all can be, each host that lacks keys for links to the others, once.
+    """
     hosts = {name: node.host for name, node in graph.nodes.items()}
-    apart = len(set(hosts.values())) > 1
-    for name, host in hosts.items():
-        site = sites.get(host)
-        if site is None:
-            reached = ", ".join(sorted(filter(None, sites))) or "none but this one"
-            faults.add(
-                f"nodes.{name}.host",
-                f"nothing here can start a process on {host!r} (within reach: {reached})",
-                "leave host out, or run the graph with a placement that reaches it",
-            )
-        elif apart and site.keys is None:
+    away = {name: host for name, host in hosts.items() if host not in sites}
+    reached = ", ".join(sorted(filter(None, sites))) or "none but this one"
+    for name, host in away.items():
+        faults.add(
+            f"nodes.{name}.host",
+            f"nothing here can start a process on {host!r} (within reach: {reached})",
+            "leave host out, or run the graph with a placement that reaches it",
+        )
+    if away or len(set(hosts.values())) == 1:
+        return
+    first = {host: name for name, host in reversed(hosts.items())}
+    for host, name in first.items():
+        if sites[host].keys is None:
             faults.add(
                 f"nodes.{name}.host", f"host {host or 'here'!r} has no keys for links to others",
                 "make them there: undula pipes keys",
