@@ -18,7 +18,8 @@ from pathlib import Path
 from undula.core.errors import DeviceError, InputError, UndulaError
 from undula.core.shown import counted
 from undula.devices.description import DeviceFile, load_device_file
-from undula.devices.registry import LoadedDevice, Registry, discard
+from undula.devices.making import discard
+from undula.devices.registry import LoadedDevice, Registry
 
 SHARE_OF_RANGE = 0.01
 STEP_WITHOUT_LIMITS = 0.1

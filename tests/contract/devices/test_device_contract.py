@@ -24,7 +24,8 @@ BODY = """
 import asyncio, sys, threading, time
 from undula.core.errors import UndulaError
 from undula.devices.description import load_device_file
-from undula.devices.registry import Registry, discard
+from undula.devices.making import discard
+from undula.devices.registry import Registry
 loop = asyncio.new_event_loop()
 threading.Thread(target=loop.run_forever, daemon=True).start()
 registry = Registry(load_device_file(sys.argv[1]))
