@@ -17,7 +17,6 @@ from bluesky.utils import RunEngineInterrupted
 
 from undula.core.errors import BusyError, UndulaError
 from undula.core.log import get_logger
-from undula.core.shown import counted
 from undula.messages.queue import QueueState
 from undula.messages.runs import ExitStatus
 from undula.plans.step import Messages
@@ -25,6 +24,7 @@ from undula.plans.steps import Done, Steps
 from undula.plans.verbs import Wait
 from undula.scans.condition_wait import await_conditions
 from undula.scans.conditions import Conditions, Trip, told
+from undula.scans.course import Course
 from undula.scans.held_up import HeldUp
 from undula.scans.hold import Hold
 from undula.scans.interrupting import Interrupter, end_computing
@@ -80,10 +80,10 @@ class Steering:
         self.message = ""
         self.reason = ""
         self.closing = False
-        self._completes = ""
+        self.course = Course()
+        """Its points, and what was asked of them."""
         self._ends_as: ExitStatus = "abort"
-        self._steps: Steps | None = None
-        self._begun = self._in_plan = False
+        self._in_plan = False
         self._returned = self._cut = False
         self._stood_s = 0.0
         self._ended = threading.Event()
@@ -102,8 +102,7 @@ class Steering:
         with self.lock:
             self.active, self.on_its_way = True, False
             self._wanted, self.message, self.reason = Wanted(), "", ""
-            self._ends_as, self._completes = "abort", ""
-            self._steps, self._begun = None, False
+            self._ends_as, self.course = "abort", Course()
             self._returned = self._cut = False
             self._ended.clear()
             self._lost.begin(())
@@ -130,7 +129,7 @@ class Steering:
     @property
     def begun(self) -> bool:
         """Its plan has begun."""
-        return self._begun
+        return self.course.begun
 
     @property
     def in_plan(self) -> bool:
@@ -241,17 +240,13 @@ class Steering:
     def follows(self, steps: Steps | None) -> None:
         """The plan that begins has these points; None: nobody knows them beforehand."""
         with self.lock:
-            self._steps, self._begun = steps, True
-            if self._completes and steps is not None:
-                steps.complete(now=False)
-            elif self._completes:
+            if self.course.follows(steps):
                 self._wanted = self._wanted.completed(interrupt=True)
 
     @property
     def done(self) -> Done | None:
         """How far the running scan is; None when its points are not known."""
-        steps = self._steps
-        return None if steps is None else steps.done
+        return self.course.done
 
     def skip(self) -> str:
         """Leave out the point under way and go on. Returns: what is done. Raises: BusyError."""
@@ -272,13 +267,9 @@ class Steering:
         """
         with self.lock:
             self._must_run("completed")
-            self._completes = user or "somebody"
-            if self._steps is not None:
-                said = self._steps.complete(now=self._wanted.stands)
-            else:
-                said = "it ends at its next checkpoint"
-            unknown = self._begun and self._steps is None
-            self._ask(self._wanted.completed(interrupt=unknown and not self._wanted.stands))
+            stands = self._wanted.stands
+            said = self.course.complete(user, now=stands)
+            self._ask(self._wanted.completed(interrupt=self.course.stops and not stands))
         self.changed()
         return said
 
@@ -289,15 +280,9 @@ class Steering:
             )
         with self.lock:
             self._must_run(what)
-            if not self._begun:
-                raise BusyError("its points have not begun", remedy="see undula queue list")
-            if self._steps is None:
-                raise BusyError(
-                    f"the points of this plan are not known, none can be {what}",
-                    remedy="pause it, complete it (it counts as good) or abort it",
-                )
-            said = ask(self._steps, self._wanted.stands)
-            self._ask(self._wanted.steered_by(now=now and self._steps.now))
+            stands = self._wanted.stands
+            said, gives_up = self.course.steer(what, lambda steps: ask(steps, stands))
+            self._ask(self._wanted.steered_by(now=now and gives_up))
             interrupts, pauses = self._wanted.steered, self._wanted.pause
         if interrupts and self._engine.resumable:
             self.nudge()
@@ -379,23 +364,12 @@ class Steering:
         """How a run ends that somebody asked to end, and why; None when nobody did."""
         if self.aborted:
             return self._ends_as, self.reason
-        steps = self._steps
-        if steps is None and self._completes:
-            return (
-                "success",
-                f"completed by {self._completes} after {counted(self._points(), 'point')}",
-            )
-        if steps is not None and steps.completed:
-            points = counted(steps.total or steps.reached, "point")
-            done = points if steps.total is None else f"{steps.reached} of {points}"
-            return "success", f"completed by {self._completes} after {done}"
-        return None, self.reason
+        early, why = self.course.ended_as(self._points())
+        return (early, why) if early else (None, self.reason)
 
     def emptied(self) -> str:
         """Why a run that ends has no point, where all were left out; else ''."""
-        steps = self._steps
-        left_out = 0 if steps is None or steps.completed else steps.emptied
-        return f"no point was measured: {counted(left_out, 'point')} left out" if left_out else ""
+        return self.course.emptied
 
     def waits(self, statuses: Any) -> None:
         """Told by the RunEngine: the statuses that it waits for; None: none any more."""
@@ -466,7 +440,7 @@ class Steering:
             with self.lock:
                 self.lock.wait_for(lambda: self._wanted.moves_on)
                 self._wanted = self._wanted.resuming()
-            if not (self.aborted or self._stops):
+            if not (self.aborted or self.course.stops):
                 self._lost.restore()
                 self._open_again()
                 self._run_aside("on resume")
@@ -479,7 +453,7 @@ class Steering:
             if self._wanted.phase == "running":
                 self.message = ""
         self.changed()
-        return self._engine.stop if self._stops else self._resumed
+        return self._engine.stop if self.course.stops else self._resumed
 
     def _run_aside(self, place: str) -> None:
         failed = "" if self.aborted else self.aside(place)
@@ -487,14 +461,9 @@ class Steering:
             self._ends_as = "fail"
             self.want_abort(failed)
 
-    @property
-    def _stops(self) -> bool:
-        """A plan whose points nobody knows is to end where it is, as good."""
-        return bool(self._completes) and self._begun and self._steps is None
-
     def _resumed(self) -> Any:
         """Go on; a point that is given up is not repeated by the RunEngine first."""
-        steps = self._steps
+        steps = self.course.steps
         if steps is not None and steps.open and steps.now:
             rewinds = self._engine.rewindable
             self._engine.rewindable = not rewinds  # a change of it forgets what would be repeated

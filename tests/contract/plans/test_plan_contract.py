@@ -179,7 +179,9 @@ def test_it_waits_while_a_condition_does_not_hold(course: Any, plan: str) -> Non
 @pytest.mark.parametrize("plan", some(LONG))
 def test_an_early_end_counts_as_good(course: Any, plan: str) -> None:
     expected, steering = course.whole(plan), course.steering
-    course.interrupt(plan, lambda: steering.complete("Ada"), lambda: bool(steering._completes))
+    course.interrupt(
+        plan, lambda: steering.complete("Ada"), lambda: bool(steering.course.completed_by)
+    )
     ended = course.house.wait()
     assert ended.exit_status == "success", ended.reason
     rows = course.rows(ended)

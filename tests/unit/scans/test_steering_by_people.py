@@ -387,7 +387,7 @@ def test_a_preprocessor_that_computes_for_ever_is_ended_by_an_abort(scans: Steer
 def _skip_when_it_counts(scans: Steered) -> None:
     steering = scans.house.runner.steering
     scans.house.until(
-        lambda: steering._steps is not None and steering._steps.open, "no point begins"
+        lambda: steering.course.steps is not None and steering.course.steps.open, "no point begins"
     )
     scans.do("skip")
 
