@@ -11,6 +11,7 @@ import typer
 
 from undula.cli.output import EXIT_HELP, BeamlineOption, connected, kind
 from undula.client import Client
+from undula.core import log
 from undula.core.errors import InputError, ServiceError, UndulaError
 
 
@@ -41,6 +42,7 @@ def _open(client: Client, command: str | None, *, plot: bool, private: bool) -> 
     if command is not None or private or not (sys.stdin.isatty() and sys.stdout.isatty()):
         from undula.session.shell import run_shell
 
+        log.configure("shell", None)
         return run_shell(client, command, plot=plot)
     return shared_prompt(client, plot=plot)
 
@@ -49,6 +51,7 @@ def shared_prompt(client: Client, *, plot: bool = True) -> int:
     """The shared prompt until the person leaves it."""
     from undula.session.terminal.run import open_terminal
 
+    log.configure("shell", None)  # its events must not be printed across the prompt
     return open_terminal(client, plot=plot, why_died=lambda: _why_kernel_ended(client))
 
 

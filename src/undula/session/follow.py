@@ -152,6 +152,8 @@ class ScanInterrupt:
     def __init__(self, client: Client, handle: ScanHandle, in_shell: bool = False) -> None:
         self._client, self._handle, self._in_shell = client, handle, in_shell
         self.texts: list[str] = []
+        self.paused = ""
+        """The text that says so: it holds until the scan has ended."""
 
     def __call__(self, count: int) -> None:
         """The first pauses, the second aborts; what fails is told."""
@@ -186,7 +188,8 @@ class ScanInterrupt:
         self._client.queue.pause()
         how = ("resume()", "abort()") if self._in_shell else IN_A_TERMINAL
         text = f"motion stopped, scan paused: {how[0]} goes on, {how[1]} ends it"
-        return text if self._in_shell else f"{text};\nCtrl-C again aborts"
+        self.paused = text if self._in_shell else f"{text};\nCtrl-C again aborts"
+        return self.paused
 
 
 def follow(
@@ -216,12 +219,14 @@ def follow(
                 fits.before(step)
                 display.step(step, client.queue.last if step.idle else None)
                 for text in interrupt.texts[told:]:
-                    display.note(text)
+                    if text != interrupt.paused or _runs(client, handle):
+                        display.note(text)
                     told += 1
                 if leave_when_paused and told and step.idle and _paused(client, handle):
                     return Followed(False, interrupt.texts[0])
             for text in interrupt.texts[told:]:
-                display.note(text)
+                if text != interrupt.paused:
+                    display.note(text)
             for warning in handle.finished.warnings if handle.finished is not None else ():
                 display.note(f"warning: {warning}")
     finally:
@@ -229,11 +234,17 @@ def follow(
     return Followed(True, next(iter(interrupt.texts), ""))
 
 
-def _paused(client: Client, handle: ScanHandle) -> bool:
+def _runs(client: Client, handle: ScanHandle) -> bool:
+    """It has not ended, as far as the queue has said."""
     status = client.queue.last
-    if status is None or status.state != "paused" or status.running is None:
+    if status is None or status.running is None:
         return False
     return handle.item_id in (status.running.item_id, status.running.origin)
+
+
+def _paused(client: Client, handle: ScanHandle) -> bool:
+    status = client.queue.last
+    return status is not None and status.state == "paused" and _runs(client, handle)
 
 
 def wait_for_move(client: Client, move: Background, tell: Callable[[str], None]) -> Any:

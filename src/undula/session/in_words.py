@@ -1,13 +1,13 @@
 """How results are shown at a prompt, where their own text is for programs.
 
-In: an IPython. Out: the queue, an accepted plan, a word that was not called, in words after
-`Out[5]:`. Called by: the shells.
+In: an IPython. Out: the queue, an accepted plan, a word or a plan that was not run, in words
+after `Out[5]:`. Called by: the shells.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import FunctionType, MethodType
+from types import FunctionType, GeneratorType, MethodType
 from typing import Any
 
 from undula.client import Accepted
@@ -15,6 +15,7 @@ from undula.client.queue import LONGEST
 from undula.client.queue_text import queue_text
 from undula.core.shown import counted
 from undula.messages import QueueStatus
+from undula.plans import FORMS
 
 
 def accepted_text(accepted: Accepted) -> str:
@@ -30,23 +31,36 @@ def show_in_words(shell: Any) -> None:
     text.for_type(QueueStatus, lambda status, out, _: out.text(queue_text(status, LONGEST)))
     text.for_type(Accepted, lambda found, out, _: out.text(accepted_text(found)))
     for kind in (FunctionType, MethodType):
-        text.for_type(kind, _words_or(text.for_type(kind)))
+        text.for_type(kind, _words_or(word_text, text.for_type(kind)))
+    made = _words_or(lambda g: generator_text(g, shell.user_ns), text.for_type(GeneratorType))
+    text.for_type(GeneratorType, made)
 
 
 def word_text(function: Callable[..., Any]) -> str:
     """How a word of the beamline is called, for who has only named it; "" for other functions."""
     if not str(function.__module__).startswith("undula."):
         return ""
-    first = (function.__doc__ or "").strip().partition("\n")[0]
+    plan = FORMS.get(getattr(function, "plan_name", ""))
+    first = (function.__doc__ or "").strip().partition("\n")[0] if plan is None else plan.usage
     return f"{first}  ({function.__name__}? tells more)" if first else ""
 
 
-def _words_or(usual: Any) -> Callable[[Any, Any, Any], None]:
-    def show(function: Any, out: Any, cycle: Any) -> None:
-        text = word_text(function)
+def generator_text(generator: GeneratorType[Any, Any, Any], here: dict[str, Any]) -> str:
+    """A plan of somebody's that was called and not run; "" for a generator from elsewhere."""
+    frame, name = generator.gi_frame, generator.__name__
+    if frame is None or not (
+        frame.f_globals is here or str(frame.f_globals.get("__name__")).startswith("plans.")
+    ):
+        return ""
+    return f"{name}(...): made, not run; if it is a plan, RE({name}(...)) runs it"
+
+
+def _words_or(words: Callable[[Any], str], usual: Any) -> Callable[[Any, Any, Any], None]:
+    def show(value: Any, out: Any, cycle: Any) -> None:
+        text = words(value)
         if text or usual is None:
-            out.text(text or repr(function))
+            out.text(text or repr(value))
         else:
-            usual(function, out, cycle)
+            usual(value, out, cycle)
 
     return show

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from undula.client import Client
@@ -77,6 +78,20 @@ def show_error(
         sys.stderr.flush()
 
 
+def errors_in_words(shell: Any, show: Callable[..., None]) -> None:
+    """Have an IPython show its errors by `show`, also those of a value that is to be shown."""
+    usual = shell.showtraceback
+    shell.set_custom_exc(IN_ONE_LINE, show)
+
+    def showtraceback(exc_tuple: Any = None, *args: Any, **options: Any) -> None:
+        if exc_tuple is not None and isinstance(exc_tuple[1], UndulaError):
+            show(shell, *exc_tuple)
+        else:
+            usual(exc_tuple, *args, **options)
+
+    shell.showtraceback = showtraceback
+
+
 def make_ipython(
     client: Client, plot: bool = True, patience_s: float = PATIENCE_S
 ) -> tuple[Any, dict[str, Any]]:
@@ -100,7 +115,7 @@ def make_ipython(
     # The instance, because key bindings look for it by `get_ipython()`.
     TerminalInteractiveShell.clear_instance()
     shell = TerminalInteractiveShell.instance(config=config, user_ns=dict(names))
-    shell.set_custom_exc(IN_ONE_LINE, show_error)
+    errors_in_words(shell, show_error)
     here.prompt.live_in(shell.user_ns)
     watch_plans(here.prompt.folder, shell, patience_s)
     if fault := here.live_in(shell):

@@ -29,8 +29,8 @@ def sit_down(prompt: LocalBeamline) -> Iterator[Callable[..., PtyPerson]]:
     """People who open a terminal on the shared prompt; their processes end with the test."""
     people: list[PtyPerson] = []
 
-    def person(name: str = "anna", size: tuple[int, int] = (30, 80)) -> PtyPerson:
-        env = {"LOGNAME": name, "USER": name}
+    def person(name: str = "anna", size: tuple[int, int] = (30, 80), **more: str) -> PtyPerson:
+        env = {"LOGNAME": name, "USER": name, **more}
         made = PtyPerson([UNDULA, "shell", "--beamline", NAME], env, size)
         people.append(made)
         made.see(r"In \[\d+\]:")

@@ -12,6 +12,7 @@ from jupyter_client.blocking.client import BlockingKernelClient
 
 from undula.session.bridge.log import read_log
 from undula.session.kernel.places import KernelPlaces
+from undula.session.rpc.client import RpcClient
 from undula.testing.beamline import LocalBeamline
 from undula.testing.law import until
 from undula.testing.terminal import CTRL_C, CTRL_D, TAB, PtyPerson
@@ -20,11 +21,14 @@ SitDown = Callable[..., PtyPerson]
 
 
 def test_others_see_a_command_with_its_author_and_their_half_typed_line_stays(
-    sit_down: SitDown,
+    sit_down: SitDown, prompt: LocalBeamline
 ) -> None:
     anna, ben = sit_down("anna"), sit_down("ben")
     ben.type("b_half = 6 ")
     ben.see(r"b_half = 6")
+    with RpcClient(prompt.paths.run) as rpc:
+        typist = f"terminal:{rpc.call('rpc/ping')['user']}"
+        until(lambda: rpc.call("cmd/list")["typing"] == [typist], "nobody hears that he types")
     anna.enter("print('from a' + 'nna'); 41 + 1")
     anna.see(r"from anna\n.*Out\[\d+\]: 42")
     ben.see(r"<terminal:anna>: print\('from a' \+ 'nna'\); 41 \+ 1\nfrom anna\n.*: 42")
@@ -145,6 +149,40 @@ def test_blocks_are_typed_over_several_lines(sit_down: SitDown) -> None:
     anna.type("x = 2 * x\rreturn 2 * x\r\r")
     anna.enter("four_times(10.5)")
     anna.see(r"Out\[\d+\]: 42.0")
+
+
+def test_a_line_that_a_cell_prints_bit_by_bit_stays_one_line(sit_down: SitDown) -> None:
+    anna, ben = sit_down("anna"), sit_down("ben")
+    ben.type("half = 6 ")
+    anna.enter("import time")
+    anna.enter("for i in (0, 1): print(i, end=' ', flush=True); time.sleep(600 * i + 0.3)")
+    anna.type("\r")
+    ben.see(r"\n0 1 ?\nIn \[\d+\]: half = 6")
+    anna.see(r"\n0 1 ?\nIn")
+    anna.type(CTRL_C)
+    ben.see(r"\n0 1 ?\n-+\nKeyboardInterrupt")
+    anna.enter("print('which', end=' '); input('one? ')")
+    anna.see(r"which ?\none\?")
+    anna.type("this\r")
+    anna.see("Out.*this")
+    ben.type("* 7; half\r")
+    ben.see("Out.*42")
+
+
+def test_a_terminal_that_can_nothing_is_no_less_useful(sit_down: SitDown) -> None:
+    anna = sit_down("anna", TERM="dumb")
+    anna.type("wm sam")
+    ben = sit_down("ben")
+    ben.enter("'from' + ' ben'")
+    anna.see(r"<terminal:ben>: 'from' \+ ' ben'\nOut\[\d+\]: 'from ben'\nIn \[\d+\]: wm sam")
+    anna.type("x\r")
+    anna.see(r"axis +position +low +high +unit\n(In \[\d+\]:\n)?M.samx")
+    anna.enter("input('what' + '? ')")
+    anna.see("press Enter")
+    anna.type("\r")
+    anna.see(r"what\?")
+    anna.type("that\r")
+    anna.see("Out.*that")
 
 
 def test_a_killed_kernel_is_told_restarted_and_the_scan_goes_on(

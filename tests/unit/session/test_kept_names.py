@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from IPython.core.autocall import ZMQExitAutocall
 
 from undula.client import Client
 from undula.session.shell import make_ipython
@@ -40,6 +41,35 @@ def test_names_that_are_deleted_come_back(ipython: Any, capsys: pytest.CaptureFi
     assert "names of the beamline are here again" in capsys.readouterr().err
     assert {n: ipython.user_ns[n] for n in before} == before
     assert ipython.run_cell("lsdev samx").success
+
+
+def test_exit_of_the_shared_prompt_stays_harmless() -> None:
+    here = {"exit": ZMQExitAutocall()}
+    kept = Kept(lambda: {"exit": "harmless"}, lambda: here)
+    assert kept.look() == ""
+    assert here == {"exit": "harmless"}
+
+
+def test_what_cannot_be_shown_is_told_in_one_line(
+    ipython: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ipython.run_cell("from undula.core.errors import BusError")
+    ipython.run_cell("class Gone:\n def __repr__(self): raise BusError('it is away', remedy='x')")
+    capsys.readouterr()
+    ipython.run_cell("Gone()")
+    told = capsys.readouterr()
+    assert told.err == "it is away. Remedy: x.\n"
+    assert "Traceback" not in told.out
+
+
+def test_a_plan_of_ones_own_that_was_only_called_says_so(
+    ipython: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ipython.run_cell("def mine(n=3):\n    yield from bp.count([D.diode], n)")
+    ipython.run_cell("mine()")
+    assert "mine(...): made, not run; if it is a plan, RE(mine(...)) runs it" in (
+        capsys.readouterr().out
+    )
 
 
 def test_modules_under_their_own_names_and_what_the_start_up_file_says_are_not_told(

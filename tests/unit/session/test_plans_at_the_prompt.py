@@ -105,6 +105,19 @@ def test_what_is_no_plan_is_refused_with_what_was_meant(shell: Shell, plan: Any,
         names["RE"](given)
 
 
+def test_arguments_that_a_plan_does_not_take_are_told_in_one_line(shell: Shell) -> None:
+    names = shell.namespace()
+
+    def mine(num=3):
+        yield from names["bp"].count([names["diode"]], num=num)
+
+    told = r"mine: too many positional arguments. Remedy: call it as mine\(num=3\)"
+    with pytest.raises(InputError, match=told):
+        names["queue"].add(mine, 1, 2)
+    with pytest.raises(InputError, match="unexpected keyword argument 'nm'"):
+        names["run"](mine, nm=1)
+
+
 def test_a_plan_alone_says_that_it_has_not_run(shell: Shell) -> None:
     names = shell.namespace()
     plan = names["bp"].scan([names["diode"]], names["samx"], -1, 1, 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from undula.session.commands import Shell
 from undula.session.display import QuietDisplay
 from undula.session.follow import follow
 from undula.session.shell import make_ipython
+from undula.testing.law import until
 from undula.testing.toy_engine import ToyEngine
 
 
@@ -152,3 +154,33 @@ def test_the_second_ctrl_c_aborts(client: Client, engine: ToyEngine) -> None:
     assert handle.status == "abort"
     assert handle.finished is not None
     assert handle.finished.reason == "Ctrl-C"
+
+
+class Noted(QuietDisplay):
+    """Presses Ctrl-C twice when a run begins, and keeps what is told behind its end."""
+
+    def __init__(self, ended: Callable[[], bool]) -> None:
+        super().__init__()
+        self._ended, self.notes = ended, [""]
+
+    def step(self, step: Step, status: QueueStatus | None = None) -> None:
+        super().step(step, status)
+        if step.document is not None and step.document.name == "start":
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        if step.document is not None and step.document.name == "stop":
+            until(self._ended, "it does not end")
+            self.notes = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_after_its_end_nobody_is_told_that_a_scan_is_paused(
+    client: Client, engine: ToyEngine
+) -> None:
+    engine.diode.exposure_time = 0.05
+    handle = client.submit("count", num=100)
+    display = Noted(lambda: client.queue.list().running is None)
+    assert follow(client, handle, display, leave_when_paused=True).ended
+    assert not any("scan paused" in text for text in display.notes), display.notes

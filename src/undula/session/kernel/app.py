@@ -30,7 +30,7 @@ from undula.session.kernel.guard import Speakers
 from undula.session.kernel.out import SteadyStream
 from undula.session.kernel.subshells import OwnedSubshells
 from undula.session.planning.files import watch as watch_plans
-from undula.session.shell import IN_ONE_LINE, error_text
+from undula.session.shell import error_text, errors_in_words
 
 
 class SharedKernel(OwnedSubshells):
@@ -163,7 +163,7 @@ def make_app(
     config.InteractiveShell.colors = "nocolor"
     app = IPKernelApp.instance(config=config, kernel_class=SharedKernel, user_ns=names.namespace())
     app.initialize([])
-    app.shell.set_custom_exc(IN_ONE_LINE, show_error)
+    errors_in_words(app.shell, show_error)
     app.shell.user_ns["exit"] = app.shell.user_ns["quit"] = NoExit()
     kernel = app.kernel
     kernel.speakers = speakers

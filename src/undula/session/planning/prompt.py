@@ -117,6 +117,7 @@ class Prompt:
             )
         if callable(plan) and not hasattr(plan, "send"):
             own = {n: options.pop(n) for n in list(options) if not _is_option(plan, n)}
+            _check_arguments(plan, args, own)
             plan = plan(*args, **own)
         elif args:
             raise InputError(
@@ -227,6 +228,20 @@ class PlanQueue(QueueView):
 
     def _is_own(self, plan: Any, word: str) -> bool:
         return not isinstance(plan, str) and word in _parameters(plan)
+
+
+def _check_arguments(plan: Any, args: tuple[Any, ...], own: dict[str, Any]) -> None:
+    """Raises: InputError for arguments that a plan does not take."""
+    function = plan.function if isinstance(plan, Decorated) else plan
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*args, **own)
+    except TypeError as exc:
+        name = getattr(plan, "__name__", "the plan")
+        raise InputError(f"{name}: {exc}", remedy=f"call it as {name}{signature}") from exc
 
 
 def _parameters(plan: Any) -> Collection[str]:

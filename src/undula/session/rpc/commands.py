@@ -7,7 +7,7 @@ command's own exception as an error. On the server's loop. Not here: policy, cre
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from undula.core.errors import CATEGORIES, AccessError, InputError
@@ -58,7 +58,8 @@ def raise_for(outcome: Outcome) -> None:
     if outcome.status == "error":
         own = from_text(outcome.message) if outcome.error == "ZError" else None
         raise own or _of_ours(outcome) or ZError("exc", _words(outcome))
-    raise ZError(outcome.status, outcome.message or f"the command {outcome.status}")
+    what, _, remedy = outcome.message.partition(". Remedy: ")
+    raise ZError(outcome.status, what or f"the command {outcome.status}", remedy=remedy.rstrip("."))
 
 
 def _words(outcome: Outcome) -> str:
@@ -161,7 +162,7 @@ class Cmd:
     @verb()
     async def typing(self, ask: Ask, on: bool) -> None:
         """Your line holds text, or is empty again; say it anew every few seconds."""
-        self._bridge.typing(f"{ask.peer.pid}", ask.author, on)
+        self._bridge.typing(f"{ask.peer.pid}", replace(ask.author, origin="terminal"), on)
 
     @verb("list")
     async def list_(self, ask: Ask) -> Fields:

@@ -6,12 +6,32 @@ those of others appear with their author.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from undula.session.kernel.app_names import PROGRESS_MESSAGE, author_of
 from undula.session.kernel.link import Message
 
 RED, DIM, CYAN, PLAIN = "\x1b[31m", "\x1b[2m", "\x1b[36m", "\x1b[0m"
+
+_COLOUR = r"\x1b\[[0-9;:]*m"
+_STEERS = re.compile(
+    rf"(?P<colour>{_COLOUR})"
+    r"|\x1b\[[0-?]*[ -/]*[@-~]?"  # moves the cursor, clears, asks the terminal
+    r"|\x1b[\]PX^_][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c|$)"  # titles, the clipboard
+    r"|\x1b[ -/]*[0-~]?|[\x00-\x06\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f]"
+)
+
+
+def harmless(text: str, colour: bool = True) -> str:
+    """What a cell printed, without what would steer the terminals of everybody.
+
+    >>> harmless("\\x1b[2J\\x1b[31mred\\x1b]0;title\\x07 ä\\n"), harmless("\\x1b[1mx", colour=False)
+    ('\\x1b[31mred ä\\n', 'x')
+    """
+    if text.isprintable():
+        return text
+    return _STEERS.sub(lambda m: (m["colour"] or "") if colour else "", text)
 
 
 class Feed:
@@ -67,7 +87,7 @@ class Feed:
         self.counter = int(content["execution_count"]) + 1
         if own:
             return ""
-        first, *more = str(content["code"]).splitlines() or [""]
+        first, *more = harmless(str(content["code"])).splitlines() or [""]
         head = self.paint(f"In [{content['execution_count']}] <{author}>:", CYAN)
         return "\n".join([f"{head} {first}", *(f"   ...: {line}" for line in more)]) + "\n"
 
@@ -80,21 +100,22 @@ class Feed:
 
     def _text(self, kind: str, content: dict[str, Any]) -> str:
         if kind == "stream":
-            text = str(content["text"])
+            text = harmless(str(content["text"]), self._colour)
             if text:
                 self._open_line = not text.endswith("\n")
             return self.paint(text, RED) if content["name"] == "stderr" else text
         before = "\n" if self._open_line else ""
         if kind == "execute_result":
-            shown = str(content["data"].get("text/plain", ""))
+            shown = harmless(str(content["data"].get("text/plain", "")), self._colour)
             out = self.paint(f"Out[{content['execution_count']}]:", DIM)
             self._open_line = False
             return f"{before}{out} {shown}\n" if "\n" not in shown else f"{before}{out}\n{shown}\n"
         if kind == "display_data":
             self._open_line = False
-            return f"{before}{content['data'].get('text/plain', '')}\n"
+            shown = harmless(str(content["data"].get("text/plain", "")), self._colour)
+            return f"{before}{shown}\n"
         if kind == "error":
             self._open_line = False
-            shown = "\n".join(map(str, content["traceback"]))
+            shown = harmless("\n".join(map(str, content["traceback"])), self._colour)
             return before + self.paint(shown, RED) + "\n" * bool(shown)
         return ""

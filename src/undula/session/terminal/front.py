@@ -24,6 +24,7 @@ from prompt_toolkit.formatted_text import ANSI
 from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import ColorDepth
+from prompt_toolkit.utils import is_dumb_terminal
 
 from undula.core.errors import UndulaError
 from undula.core.faults import reached
@@ -32,18 +33,19 @@ from undula.session.kernel.app_names import TAKE_BACK
 from undula.session.kernel.link import KernelDiedError, KernelLink, Message
 from undula.session.kernel.places import KernelPlaces
 from undula.session.terminal.editing import KernelCompleter, SafeHistory, python_lexer
-from undula.session.terminal.feed import CYAN, DIM, RED, Feed
+from undula.session.terminal.feed import CYAN, DIM, PLAIN, RED, Feed
 
 AT_ONCE = re.compile(r"\s*(stop|pause|abort)\s*(\(.*\))?\s*")
 """Lines that must not wait for the cell that they are about."""
 LEAVE = {"exit", "quit", "exit()", "quit()"}
 AGAIN_S = 3.0
 DRAW_S = 0.01
+NEWLINE = "\n"
 ROWS_FOR_A_PLOT = 28
 BEGIN_S = 0.05
 """An interrupt in the moment in which a cell begins may fall between IPython's own steps."""
-UNFINISHED_S = 0.2
-"""How long text without a newline waits for the rest of its line."""
+LONGEST_BEGUN = 2000
+"""Characters that are shown of a line which is not complete."""
 
 
 class NotAskedError(Exception):
@@ -104,7 +106,8 @@ class Front:
         self._was_alive = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._unwanted: set[str] = set()
-        self._unsaid = ""
+        self._unsaid = self._begun = ""
+        self._dumb, self._reading = is_dumb_terminal(), False
         self._app: Application[str] | None = None
         self._check = TransformerManager()
         self._session: PromptSession[str] = PromptSession(
@@ -170,14 +173,16 @@ class Front:
     async def _read_lines(self) -> None:
         stashed = ""
         while True:
-            self._app = self._session.app
+            self._app, self._reading = self._session.app, True
             try:
                 text = await self._session.prompt_async(
-                    lambda: ANSI(self._feed.paint(f"In [{self._feed.counter}]: ", CYAN)),
+                    self._message,
                     default=stashed,
                 )
             except EOFError:
                 return
+            finally:
+                self._reading = False
             stashed = ""
             if self._question is not None:
                 stashed = text
@@ -186,6 +191,12 @@ class Front:
                 return
             elif text.strip():
                 self._submit(text)
+
+    def _message(self) -> ANSI:
+        """The prompt; above it what a cell has printed of a line that goes on."""
+        prompt = self._feed.paint(f"In [{self._feed.counter}]: ", CYAN)
+        begun = self._begun.rpartition("\r")[2][-LONGEST_BEGUN:]
+        return ANSI(f"{begun}{PLAIN if self._colour else ''}\n{prompt}" if begun else prompt)
 
     def _submit(self, text: str) -> None:
         self._feed.counter += 1  # until the kernel says its own
@@ -280,6 +291,8 @@ class Front:
         if app.is_running:
             app.erase_when_done = True
             app.exit(result=self._session.default_buffer.text)
+        elif self._dumb:
+            self._say("your command asks something: press Enter, then answer\n")
 
     async def _answer(self) -> None:
         question, self._question = self._question, None
@@ -289,6 +302,8 @@ class Front:
         identity, content = str(question["parent_header"]["msg_id"]), question["content"]
         if identity not in self._feed.running:
             return
+        if self._begun:  # `print("name: ", end=""); input()`
+            self._say("\n")
         asking: PromptSession[str] = PromptSession(history=InMemoryHistory())
         self._app, self._asking = asking.app, (identity, asking.app)
         try:
@@ -408,23 +423,26 @@ class Front:
 
     def _write_out(self) -> None:
         """Write above the line. The terminal stays in raw mode: no key is echoed or lost."""
-        text, self._unsaid = self._unsaid, ""
-        app = self._app
-        if not text:
+        if not self._unsaid:
             return
+        text, self._unsaid, self._begun = self._begun + self._unsaid, "", ""
+        app = self._app
         if app is None or not app.is_running:
+            if self._dumb and self._reading:  # the prompt stands there, and cannot be erased
+                line = f"In [{self._feed.counter}]: {self._session.default_buffer.text}"
+                text = f"\n{text}{'' if text.endswith(NEWLINE) else NEWLINE}{line}"
             sys.stdout.write(text)
             sys.stdout.flush()
             return
-        whole, _, begun = text.rpartition("\n")
-        if begun and whole:  # a line that is not complete waits for its end
-            text, self._unsaid = f"{whole}\n", begun
+        if self._asking is None:  # a line that goes on stands above the prompt until it is whole
+            whole, newline, self._begun = text.rpartition("\n")
+            text = whole + newline
+        elif not text.endswith("\n"):
+            text += "\n"
         app.renderer.erase()
-        app.output.write_raw(text if text.endswith("\n") else f"{text}\n")
+        app.output.write_raw(text)
         app.output.flush()
         app.renderer.reset()
         # the row is not asked for: the status bar would be gone until the terminal has answered
         app.renderer.report_absolute_cursor_row(app.output.get_size().rows)
         app.invalidate()
-        if self._unsaid:
-            asyncio.get_running_loop().call_later(UNFINISHED_S, self._write_out)

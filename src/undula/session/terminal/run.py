@@ -18,6 +18,7 @@ from undula.session.bridge.log import read_log
 from undula.session.display import wants_colour
 from undula.session.kernel.places import KernelPlaces
 from undula.session.terminal.beside import BusBeside
+from undula.session.terminal.feed import harmless
 from undula.session.terminal.front import Front
 from undula.session.terminal.typing import TypingTold
 
@@ -40,7 +41,7 @@ def last_commands(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         when = time.strftime("%H:%M:%S", time.localtime(row["submitted"]))
         ended = row["error"] or row["status"]
-        first = row["line"].splitlines()[0][:100] if row["line"] else ""
+        first = harmless(row["line"].splitlines()[0][:100]) if row["line"] else ""
         text += f"{when} <{row['origin']}:{row['author']}> {first}  {ended}\n"
     return text
 

@@ -38,6 +38,9 @@ class Kept:
     def look(self) -> str:
         """After a cell: put back what is gone. Returns: what is to be told, "" for nothing."""
         here, given = self._here(), self._given()
+        for name in ("exit", "quit"):  # which %reset makes IPython's own, that ends its kernel
+            if name in given and "ExitAutocall" in type(here.get(name)).__name__:
+                here[name] = given[name]
         back = [name for name in given if name not in here]
         for name in back:
             here[name] = given[name]

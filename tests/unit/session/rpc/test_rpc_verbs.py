@@ -95,6 +95,7 @@ def test_devices_in_arguments_are_paths_however_deep() -> None:
         (Outcome("error", error="KeyboardInterrupt"), "exc", "KeyboardInterrupt"),
         (Outcome("died", message="the kernel ended"), "died", "the kernel ended"),
         (Outcome("aborted"), "aborted", "the command aborted"),
+        (Outcome("aborted", message="no prompt. Remedy: try again."), "aborted", "no prompt"),
     ],
 )
 def test_a_command_that_failed_raises_what_it_raised(outcome, code, text) -> None:
