@@ -13,6 +13,7 @@ from undula.core.errors import ConfigError, InputError
 from undula.session.planning.files import PlanFolder, run_script
 from undula.session.planning.modules import MODULES, PlanModule
 from undula.session.planning.pack import Packer, packed
+from undula.session.planning.trials import FileTrials
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def here() -> dict[str, Any]:
 
 @pytest.fixture
 def folder(tmp_path: Path, here: dict[str, Any]) -> PlanFolder:
-    found = PlanFolder(tmp_path, lambda: here)
+    found = PlanFolder(tmp_path, lambda: here, FileTrials(patience_s=60.0))
     found.reserve(here)
     return found
 

@@ -105,6 +105,12 @@ def test_what_is_no_plan_is_refused_with_what_was_meant(shell: Shell, plan: Any,
         names["RE"](given)
 
 
+def test_a_scan_in_the_brackets_has_run_already(shell: Shell) -> None:
+    names = shell.namespace()
+    with pytest.raises(InputError, match="what stands there has run already"):
+        names["RE"](names["scan"](names["samx"], -1, 1, 3))
+
+
 def test_arguments_that_a_plan_does_not_take_are_told_in_one_line(shell: Shell) -> None:
     names = shell.namespace()
 

@@ -15,6 +15,7 @@ from pathlib import PurePath
 from types import FunctionType, ModuleType
 from typing import Any, NoReturn
 
+from undula.client import ScanHandle
 from undula.client.arguments import Named
 from undula.core.errors import InputError
 from undula.messages import PlanSource, SourcePart
@@ -377,7 +378,7 @@ def check_is_plan(plan: Any, commands: Mapping[int, str]) -> None:
         raise InputError(
             f"{name} is not called", remedy=f"write RE({name}(...)), with its arguments"
         )
-    if plan is None:
+    if plan is None or isinstance(plan, ScanHandle):
         raise InputError(
             "there is no plan in the brackets: what stands there has run already",
             remedy="scan(...) and mv(...) act at once; a plan is RE(bp.scan(...)), RE(bps.mv(...))",
