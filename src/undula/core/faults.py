@@ -5,6 +5,7 @@
 `NAME:COUNT:SIGINT` sends that signal instead, `NAME:COUNT:ENOSPC` raises that OSError there.
 `POINTS` lists every name; a test fails when code and list differ. With `UNDULA_FAULT_ONCE=/path`
 the kill happens only while that file exists, and removes it first: a restarted process lives.
+`UNDULA_FAULT=@/path` stands for what that file says when the process starts; nothing without it.
 """
 
 from __future__ import annotations
@@ -72,6 +73,12 @@ def _armed() -> tuple[str, int, str]:
     spec = os.environ.get("UNDULA_FAULT", "")
     if not spec or os.environ.get("UNDULA_TEST") != "1":
         return "", 0, ""
+    if spec.startswith("@"):
+        try:
+            with open(spec[1:], encoding="utf-8") as file:
+                spec = file.read()
+        except FileNotFoundError:
+            return "", 0, ""
     name, count, what, *_ = *spec.split(":"), "", ""
     return name, int(count or "1"), what or "SIGKILL"
 

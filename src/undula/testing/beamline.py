@@ -2,6 +2,7 @@
 
 `with local_beamline(devices=FILE, faults={"writer": "writer.flushed:2"}) as beamline:` starts
 everything and takes everything down. A fault kills its service once; the restarted one lives.
+A service with the fault `LATER` is armed by `arm`, as often as one likes.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -25,10 +27,11 @@ from undula.processes.bringup import bring_up
 from undula.processes.services import service_specs
 from undula.processes.supervisor_model import ServiceSpec
 from undula.session.rpc.client import RpcClient
-from undula.testing.law import until
+from undula.testing.law import ended, until
 
 NAME = "test"
 PROMPT_SERVICES = ("kernel", "session")
+LATER = ""
 RUNNING: list[LocalBeamline] = []
 """Those of this process that are up."""
 
@@ -52,12 +55,37 @@ class LocalBeamline:
 
     def pid(self, service: str) -> int:
         """Process id of a service; 0 while it is started anew."""
-        status = supervisor_client.ask(self.paths, {"do": "status", "memory": False}, timeout_s=5.0)
-        return int(next(s["pid"] for s in status["services"] if s["name"] == service) or 0)
+        rows = self._status()["services"]
+        return int(next(row["pid"] for row in rows if row["name"] == service) or 0)
 
     def token(self, service: str) -> Path:
         """File that exists until the fault of that service has struck."""
         return self.folder / f"fault-{service}"
+
+    def arm(self, service: str, fault: str) -> None:
+        """Start a service anew that dies once at this fault, and wait until it is ready.
+
+        The supervisor is killed before: its successor has seen no end of the service, and lets it
+        wait no longer than at its first one.
+        """
+        _armed_file(self.folder, service).write_text(fault)
+        self.token(service).touch()
+        supervisor = int(self._status()["supervisor"]["pid"])
+        os.kill(supervisor, signal.SIGKILL)
+        ended(supervisor)
+        supervisor_client.ensure(self.paths)
+        before = self.pid(service)
+        supervisor_client.ask(self.paths, {"do": "restart", "name": service})
+
+        def anew() -> bool:
+            row = next(r for r in self._status()["services"] if r["name"] == service)
+            return row["state"] == "ready" and row["pid"] not in (None, before)
+
+        until(anew, f"{service} is not started anew")
+        _armed_file(self.folder, service).unlink()
+
+    def _status(self) -> dict[str, Any]:
+        return supervisor_client.ask(self.paths, {"do": "status", "memory": False}, timeout_s=5.0)
 
     def calm(self) -> None:
         """End what a failed test left: scans that run or wait, commands of the shared prompt.
@@ -96,8 +124,15 @@ def _armed(spec: ServiceSpec, folder: Path, faults: Mapping[str, str]) -> Servic
 def fault_environment(folder: Path, service: str, fault: str) -> dict[str, str]:
     """Environment that kills a process once, at the fault point and passage `NAME:COUNT`."""
     token = folder / f"fault-{service}"
-    token.touch()
+    if fault == LATER:
+        fault = f"@{_armed_file(folder, service)}"
+    else:
+        token.touch()
     return {"UNDULA_TEST": "1", "UNDULA_FAULT": fault, "UNDULA_FAULT_ONCE": str(token)}
+
+
+def _armed_file(folder: Path, service: str) -> Path:
+    return folder / f"armed-{service}"
 
 
 @contextlib.contextmanager

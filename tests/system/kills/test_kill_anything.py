@@ -13,7 +13,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +25,7 @@ from undula.client import Client
 from undula.core.errors import UndulaError
 from undula.core.faults import POINTS as POINTS_OF_THE_HOUSE
 from undula.testing.beamline import (
+    LATER,
     LocalBeamline,
     fault_environment,
     local_beamline,
@@ -118,44 +121,67 @@ def place() -> Iterator[Path]:
         yield folder
 
 
-# each case starts a whole beamline and lets it recover: more than 5 s
-@pytest.mark.parametrize(
-    ("service", "fault"),
-    [
+def cases(*services: str) -> list[Any]:
+    return [
         pytest.param(*case, id=case[1], marks=[pytest.mark.soak] if case[1] in SELDOM else [])
         for case in CASES
-    ],
-)
-def test_a_kill_at_a_named_point_loses_nothing(place: Path, service: str, fault: str) -> None:
-    with local_beamline(_devices(place), {service: fault}, folder=place) as beamline:
-        client, connector = beamline.connect(), beamline.connector()
+        if case[0] in services
+    ]
+
+
+def _killed_in_a_scan(beamline: LocalBeamline, service: str, fault: str) -> None:
+    """A scan through which the service is killed once: the law holds, and everything goes on."""
+    log = beamline.folder / LOG
+    with beamline.connect() as client, closing(beamline.connector()) as connector:
         progress = Progress(connector)
+        before, stops = connector.last_id(RUNS_OPENED), len(noted(log, "stop"))
         accepted, points = True, LONG if fault.startswith("writer.flushed") else POINTS
         try:
             client.scan("wx", 0, 1, points, wait=False)
         except UndulaError:
             accepted = False  # the engine died before it could answer
-        uid = _opened(connector, timeout_s=PATIENCE_S if accepted else 1.0)
+        uid = _opened(connector, before, timeout_s=PATIENCE_S if accepted else 1.0)
         if uid is not None:
             progress.follow(uid)
             closed = file_closed(connector, uid)
-            rows = check_law(closed, progress.reached.get(uid, 0), place / LOG)
+            rows = check_law(closed, progress.reached.get(uid, 0), log)
             if service != "engine" or fault in RUNS_ANEW:
                 assert closed.exit_status == "success"
                 assert rows == points
             elif fault != "engine.item_finished:1":
                 assert closed.exit_status == "fail"
                 assert "engine died" in closed.reason
-                assert noted(place / LOG, "stop"), "the axis was not stopped"
+                assert len(noted(log, "stop")) > stops, "the axis was not stopped"
         _usable_again(client)
-        assert not beamline.token(service).exists(), "the fault never struck"
+        progress.close()
+    assert not beamline.token(service).exists(), "the fault never struck"
 
 
 @pytest.fixture(scope="module")
 def beamline() -> Iterator[LocalBeamline]:
-    """One in which nothing but the broker and clients are killed."""
-    with short_folder("uk-") as folder, local_beamline(_devices(folder), folder=folder) as made:
+    """One for all tests of this file but those that kill its supervisor as it comes up."""
+    later = dict.fromkeys(("engine", "publisher", "writer"), LATER)
+    with (
+        short_folder("uk-") as folder,
+        local_beamline(_devices(folder), later, folder=folder) as made,
+    ):
         yield made
+
+
+@pytest.mark.parametrize(("service", "fault"), cases("engine", "publisher", "writer"))
+def test_a_kill_at_a_named_point_loses_nothing(
+    beamline: LocalBeamline, service: str, fault: str
+) -> None:
+    beamline.arm(service, fault)
+    _killed_in_a_scan(beamline, service, fault)
+
+
+@pytest.mark.parametrize(("service", "fault"), cases("supervisor"))
+def test_a_supervisor_that_is_killed_as_services_come_up_loses_nothing(
+    place: Path, service: str, fault: str
+) -> None:
+    with local_beamline(_devices(place), {service: fault}, folder=place) as own:
+        _killed_in_a_scan(own, service, fault)
 
 
 def test_a_broker_killed_in_mid_scan_costs_nothing(beamline: LocalBeamline) -> None:
