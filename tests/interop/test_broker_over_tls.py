@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from undula.bus import broker as embedded
-from undula.bus import resp
-from undula.bus.link import Address, Link
+from undula.bus.link import LOST, Address, Link
 from undula.testing.local_broker import LocalBroker
 
 pytestmark = pytest.mark.interop
@@ -86,7 +85,7 @@ def test_a_broker_is_known_by_its_certificate(
 
 @pytest.mark.parametrize("options", ["", "?ssl_check_hostname=false"])
 def test_one_with_another_certificate_is_refused(port: int, options: str) -> None:
-    with pytest.raises(resp.LostError, match="certificate"):
+    with pytest.raises(LOST, match="certificate"):
         Link(Address(f"rediss://localhost:{port}{options}")).connect()
 
 

@@ -19,11 +19,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import redis
+
 from undula.bus.access import ROLES, acl_text
 from undula.bus.connector import BrokerConnector
 from undula.bus.endpoints import Role
 from undula.bus.link import LOST, Address, Link, in_words
-from undula.bus.resp import AuthenticationError, RefusedError
 from undula.core.clock import Deadline
 from undula.core.errors import BusError, ConfigError
 from undula.core.paths import MAX_SOCKET_PATH_BYTES, BeamlinePaths
@@ -283,7 +284,7 @@ def _wait_answer(where: Address, deadline: Deadline, alive: Callable[[], bool]) 
             check_server(_info(link, "server"), where)
             link.call("EXISTS", "broker/status")  # refused while the file is loaded
             return
-        except AuthenticationError as exc:
+        except redis.AuthenticationError as exc:
             raise in_words(exc, where) from exc
         except LOST as exc:
             if not alive():
@@ -293,7 +294,7 @@ def _wait_answer(where: Address, deadline: Deadline, alive: Callable[[], bool]) 
                 ) from exc
             if deadline.passed:
                 raise in_words(exc, where) from exc
-        except RefusedError as exc:
+        except redis.ResponseError as exc:
             raise in_words(exc, where) from exc
         finally:
             link.close()
@@ -318,7 +319,7 @@ def check_server(info: dict[str, str], where: Address) -> None:
 
 
 def status(link: Link, paths: BeamlinePaths, settings: BeamlineSettings) -> BrokerStatus:
-    """How safe and how full the broker is. Raises: errors of `resp`."""
+    """How safe and how full the broker is. Raises: errors of redis-py."""
     memory = _info(link, "memory")
     policy, fsync_ms = _policy(link, paths, embedded=settings.broker_url is None)
     return BrokerStatus(
@@ -342,5 +343,5 @@ def _policy(link: Link, paths: BeamlinePaths, *, embedded: bool) -> tuple[str, f
     try:
         reply = link.call("CONFIG", "GET", "appendfsync")
         return str(reply[1], "ascii"), None
-    except (RefusedError, IndexError):
+    except (redis.ResponseError, IndexError):
         return "unknown", None

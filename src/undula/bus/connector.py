@@ -14,12 +14,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import redis
+
 from undula.bus import rules
 from undula.bus.codec import decode, encode
 from undula.bus.endpoints import Endpoint
-from undula.bus.link import LOST, Address, Pool, backoff_s, closed_error, in_words
+from undula.bus.link import LOST, Address, Command, Pool, backoff_s, closed_error, in_words
 from undula.bus.ports import BEGIN
-from undula.bus.resp import AuthenticationError, Command, LoadingError, RefusedError
 from undula.bus.subscription import BrokerSubscription
 from undula.bus.taking import RequestServer
 from undula.core.clock import Deadline, now
@@ -79,9 +80,9 @@ class BrokerConnector:
                 with self._pool.link() as link:
                     sent = True
                     replies = link.pipe(commands)
-            except LoadingError as exc:
+            except redis.BusyLoadingError as exc:
                 error: Exception = exc
-            except AuthenticationError as exc:
+            except redis.AuthenticationError as exc:
                 raise in_words(exc, self.address) from exc
             except LOST as exc:
                 if self._closed.is_set():
@@ -98,7 +99,7 @@ class BrokerConnector:
     def _checked(self, replies: list[Any]) -> list[Any]:
         for reply in replies:
             for part in reply if isinstance(reply, list) else (reply,):
-                if isinstance(part, RefusedError):
+                if isinstance(part, redis.ResponseError):
                     raise in_words(part, self.address) from part
         return replies
 

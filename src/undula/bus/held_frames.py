@@ -12,8 +12,7 @@ from typing import Any
 
 from undula.bus.endpoints import RUN_DOCUMENTS
 from undula.bus.frames import DOCUMENT, PROGRESS, REFUSED, Frame, pack_word
-from undula.bus.link import Link
-from undula.bus.resp import Command
+from undula.bus.link import Command, Link
 
 PROGRESS_KEPT_S = 86_400
 _REFUSALS_A_ROUND = 100

@@ -1,7 +1,7 @@
 """Room: the message bus. Single connections to the broker, a pool of them, and errors in words.
 
 In: commands as tuples. Out: raw RESP2 replies. Called by: `connector`, `publisher`, `broker`. Over
-`resp`, which sends nothing twice: who sends again decides so here.
+redis-py's `Connection`, whose silent retries are switched off: who sends again decides so here.
 """
 
 from __future__ import annotations
@@ -12,14 +12,19 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from undula.bus import resp
-from undula.bus.resp import Command, Part
+import redis
+from redis.backoff import NoBackoff
+from redis.connection import Connection, UnixDomainSocketConnection, parse_url
+from redis.retry import Retry
+
 from undula.core.errors import BusError, ConfigError
 
-LOST = (resp.LostError, resp.NoAnswerError, OSError)
+Part = str | bytes | int | float
+Command = tuple[Part, ...]
+LOST = (redis.ConnectionError, redis.TimeoutError, OSError)
 ANSWER_TIMEOUT_S = 15.0
 CONNECT_TIMEOUT_S = 5.0
 MAX_IDLE = 8
@@ -53,17 +58,18 @@ def in_words(error: Exception, address: Address) -> BusError:
     """Any error of the broker or of the way to it, as a `BusError` with a remedy."""
     text = str(error)
     place = f"the broker at {address.shown}"
-    if isinstance(error, resp.AuthenticationError):
+    authentication = isinstance(error, redis.AuthenticationError)
+    if authentication or text.startswith(("WRONGPASS", "NOAUTH")):
         return BusError(
             f"{place} refuses user {address.user or 'default'} or its password",
             remedy="check the password in the broker folder or in the URL",
         )
-    if isinstance(error, resp.NoPermissionError):
+    if isinstance(error, redis.exceptions.NoPermissionError) or "NOPERM" in text[:8]:
         return BusError(
             f"{place} does not allow this to user {address.user or 'default'}: {text}",
             remedy="use a role that may do this, see the endpoint reference",
         )
-    if isinstance(error, resp.OutOfMemoryError):
+    if isinstance(error, redis.exceptions.OutOfMemoryError) or text.startswith("OOM"):
         return BusError(
             f"{place} is full",
             remedy="raise broker_limit_bytes in the settings, or wait until journals are archived",
@@ -91,45 +97,54 @@ class Link:
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
     ) -> None:
-        target = resp.Target(user=address.user, password=address.password)
+        options: dict[str, Any] = {
+            "username": address.user,
+            "password": address.password,
+            "client_name": address.client_name.replace(" ", "_") or None,
+            "socket_timeout": answer_timeout_s,
+            "socket_connect_timeout": connect_timeout_s,
+            "retry": Retry(NoBackoff(), 0),
+            "protocol": 2,
+            "health_check_interval": 0,
+        }
+        cls: Any = UnixDomainSocketConnection
         if "://" in address.url:
             try:
-                target = resp.parse_url(address.url, target)
+                parsed = dict(parse_url(address.url))
             except ValueError as exc:
                 raise ConfigError(
                     f"{address.shown!r} is no broker URL",
                     remedy="write redis://[user:password@]host:port, rediss:// or unix://path",
                 ) from exc
+            default = UnixDomainSocketConnection if "path" in parsed else Connection
+            cls = parsed.pop("connection_class", default)
+            options = {k: v for k, v in options.items() if v is not None} | parsed
         else:
-            target = replace(target, path=address.url)
+            options["path"] = address.url
         self.address = address
-        self._connection = resp.Connection(
-            target,
-            address.client_name.replace(" ", "_"),
-            answer_timeout_s=answer_timeout_s,
-            connect_timeout_s=connect_timeout_s,
-        )
+        self._connection: Any = cls(**options)
 
     def connect(self) -> None:
-        """Connect and log in. Raises: one of `LOST`, `RefusedError`."""
+        """Connect and log in. Raises: errors of redis-py."""
         self._connection.connect()
 
     def pipe(self, commands: Sequence[Command]) -> list[Any]:
-        """Send all, read all. A refused command's place holds its `RefusedError`.
+        """Send all, read all. A refused command's place holds its `ResponseError`.
 
         Raises: one of `LOST`; then it is unknown how much was carried out.
         """
-        self._connection.send(commands)
+        connection = self._connection
+        connection.send_packed_command(connection.pack_commands(commands), check_health=False)
         replies: list[Any] = []
         for _ in commands:
             try:
-                replies.append(self._connection.read())
-            except resp.RefusedError as exc:
+                replies.append(connection.read_response())
+            except redis.ResponseError as exc:
                 replies.append(exc)
         return replies
 
     def call(self, *command: Part) -> Any:
-        """One command, one reply. Raises: `RefusedError`, or one of `LOST`."""
+        """One command, one reply. Raises: ResponseError, or one of `LOST`."""
         reply = self.pipe([command])[0]
         if isinstance(reply, Exception):
             raise reply
@@ -137,13 +152,14 @@ class Link:
 
     def send(self, *command: Part) -> None:
         """Send and read nothing: for subscriptions."""
-        self._connection.send([command])
+        connection = self._connection
+        connection.send_packed_command(connection.pack_commands([command]), check_health=False)
 
     def receive(self, timeout_s: float) -> Any:
         """The next message of a subscription, None when there is none within the time."""
         if not self._connection.can_read(timeout_s):
             return None
-        return self._connection.read()
+        return self._connection.read_response()
 
     @property
     def usable(self) -> bool:
@@ -156,8 +172,8 @@ class Link:
     def hang_up(self) -> None:
         """From any thread: end the connection; who waits in this link meets one of `LOST`."""
         try:
-            descriptor = os.dup(self._connection.fileno())
-        except (resp.LostError, OSError, ValueError):
+            descriptor = os.dup(self._connection._sock.fileno())
+        except (AttributeError, OSError, ValueError):
             return  # not connected
         with socket.socket(fileno=descriptor) as copy, suppress(OSError):
             copy.shutdown(socket.SHUT_RDWR)
@@ -181,7 +197,7 @@ class Pool:
     def link(self) -> Iterator[Link]:
         """A connected link; kept for others unless an exception passes.
 
-        Raises: errors of `resp` while connecting, before anything was sent.
+        Raises: errors of redis-py while connecting, before anything was sent.
         """
         link = self._take()
         try:

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import redis
+
 from undula.bus import frames
 from undula.bus.codec import encode
 from undula.bus.endpoints import BROKER_STATUS, RUN_PROGRESS
@@ -35,8 +37,7 @@ from undula.bus.held_frames import (
     strictly,
 )
 from undula.bus.journals import Journals
-from undula.bus.link import LOST, Address, Link, backoff_s, in_words
-from undula.bus.resp import Command, LoadingError, RefusedError, RespError
+from undula.bus.link import LOST, Address, Command, Link, backoff_s, in_words
 from undula.core.errors import WireError
 from undula.core.faults import reached
 from undula.core.log import get_logger
@@ -240,7 +241,7 @@ class Publisher:
                 continue
             try:
                 refused = self._append(links.append, batch)
-            except (*LOST, RefusedError) as exc:
+            except (*LOST, redis.ResponseError) as exc:
                 self._put_back(batch)
                 self._break(links, exc)
                 continue
@@ -288,12 +289,12 @@ class Publisher:
                 for link in (links.append, links.confirm):
                     link.connect()
                 links.confirm.call("SET", _MARK, "1")
-            except (*LOST, RespError) as exc:
+            except (*LOST, redis.RedisError) as exc:
                 links.append.close()
                 links.confirm.close()
                 attempt += 1
                 self._troubled(exc)
-                full = isinstance(exc, RefusedError) and not isinstance(exc, LOST)
+                full = isinstance(exc, redis.ResponseError) and not isinstance(exc, LOST)
                 with self._changed:
                     pause = backoff_s(7 if full else attempt)
                     self._changed.wait_for(lambda: self._closing, pause)
@@ -352,7 +353,7 @@ class Publisher:
             return None
         commands: list[Command] = [("MULTI",), *(appending(h.frame) for h in batch), ("EXEC",)]
         done = link.pipe(commands)[-1]
-        if isinstance(done, LoadingError):
+        if isinstance(done, redis.BusyLoadingError):
             raise done
         if isinstance(done, Exception):
             return done
@@ -403,7 +404,7 @@ class Publisher:
                 if moment - last_status >= STATUS_S:
                     last_status = moment
                     self._publish_status(links.confirm)
-            except RefusedError as exc:
+            except redis.ResponseError as exc:
                 self._troubled(exc)
             except LOST as exc:
                 self._break(links, exc)

@@ -9,8 +9,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import redis
+
 from undula.bus.link import LOST, Address, Link, backoff_s
-from undula.bus.resp import LostError, RespError
 from undula.core.log import get_logger
 
 _PING_S = 10.0
@@ -61,7 +62,7 @@ class BrokerSubscription:
                 pending = self._begin(link)
                 attempt = 0
                 self._follow(link, pending)
-            except (*LOST, RespError) as exc:
+            except (*LOST, redis.RedisError) as exc:
                 if self._closed.is_set():
                     break
                 attempt += 1
@@ -76,7 +77,7 @@ class BrokerSubscription:
         link.send("SUBSCRIBE", self._key)
         reply = link.receive(_PING_S)
         if not reply or reply[0] != b"subscribe":
-            raise LostError(f"no confirmation of the subscription: {reply!r}")
+            raise redis.ConnectionError(f"no confirmation of the subscription: {reply!r}")
         pending: list[bytes] = []
         if self._latest:
             kept = self._get_kept()
@@ -111,7 +112,7 @@ class BrokerSubscription:
             if silent_s == _PING_S:
                 link.send("PING")
             elif silent_s > 2 * _PING_S:
-                raise LostError("the broker does not answer")
+                raise redis.ConnectionError("the broker does not answer")
 
     def _safely(self, payload: bytes) -> None:
         try:

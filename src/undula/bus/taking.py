@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 from undula.bus import rules
 from undula.bus.codec import decode, encode
 from undula.bus.endpoints import Endpoint
-from undula.bus.resp import Command
+from undula.bus.link import Command
 from undula.core.clock import now
 from undula.core.errors import BusError, WireError
 from undula.core.log import get_logger
