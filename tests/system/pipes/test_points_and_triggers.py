@@ -123,7 +123,7 @@ class Points:
 
     @property
     def map(self) -> Any:
-        return np.squeeze(self.rows[max(self.rows)]["cam_map_map"], axis=-1)
+        return np.asarray(self.rows[max(self.rows)]["cam_map_map"])
 
     def of(self, rows: list[int]) -> list[float]:
         """Sums of the rows, by number."""

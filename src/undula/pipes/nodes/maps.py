@@ -20,7 +20,9 @@ from undula.pipes.intervals import IntervalSet
 from undula.pipes.nodes.base import AS_INPUT, Misfit, Node, Port, Results, Shape, parameter
 from undula.pipes.nodes.coverage import Coverage
 
-VALUES = Port("values", "one number, or a row of them, (channels,)", ndim=None)
+VALUES = Port(
+    "values", "one number, or a row of them, (channels,); one alone is a number", ndim=None
+)
 MOST_PIXELS = 100_000_000
 
 
@@ -45,6 +47,15 @@ def place_of(
         if turn and rows % 2:
             places[axis] = length - 1 - places[axis]
     return tuple(places)
+
+
+def _one_number(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """A row of one number as the number: its map has no axis for it."""
+    return values.reshape(()) if values.shape == (1,) else values
+
+
+def _channels(shape: Shape) -> Shape:
+    return () if shape == (1,) else shape
 
 
 def _no_numbers(place: str, inputs: Mapping[str, Shape]) -> Iterable[Misfit]:
@@ -106,7 +117,7 @@ class GridMap(Node):
         """The map."""
         if values.shape is None or "values" not in inputs:
             return {}
-        return {"map": (*values.shape, *inputs["values"])}
+        return {"map": (*values.shape, *_channels(inputs["values"]))}
 
     @classmethod
     def misfits(cls, values: Any, inputs: Mapping[str, Shape], frames: int) -> Iterable[Misfit]:
@@ -133,7 +144,7 @@ class GridMap(Node):
         """Put one point into its place."""
         if self.shape is None:
             raise InputError("the map has no shape", remedy="where no scan runs, give it one")
-        values = np.asarray(frame.data, np.float64)
+        values = _one_number(np.asarray(frame.data, np.float64))
         point = frame.seq_num - 1 if frame.trigger is None else frame.trigger
         points = int(np.prod(self.shape))
         if not 0 <= point < points or values.ndim > 1:
@@ -235,7 +246,7 @@ class PositionMap(Node):
         if "values" not in inputs:
             return {}
         pixels = tuple(axis.num for axis in values.axes)
-        return dict.fromkeys(("map", "counts"), (*pixels, *inputs["values"]))
+        return dict.fromkeys(("map", "counts"), (*pixels, *_channels(inputs["values"])))
 
     @classmethod
     def misfits(cls, values: Any, inputs: Mapping[str, Shape], frames: int) -> Iterable[Misfit]:
@@ -266,6 +277,7 @@ class PositionMap(Node):
     def receive(self, port: str, frame: Frame) -> None:
         """Take the values or the positions of a frame."""
         values = np.array(frame.data, np.float64)
+        values = _one_number(values) if port == "values" else values
         if values.ndim > 1:
             raise InputError(
                 f"{port} of frame {frame.seq_num} are of shape {values.shape}",
