@@ -28,6 +28,7 @@ from undula.core.errors import BusyError, InputError
 from undula.core.shown import counted
 from undula.messages import QueueStatus, Readback
 from undula.session.access import People
+from undula.session.completing import complete_graphs
 from undula.session.display import TextDisplay, wants_colour
 from undula.session.follow import Held, follow, held_ctrl_c, wait_for_move
 from undula.session.groups import Group
@@ -466,6 +467,7 @@ class Shell:
         """
         paths, here = self.client.paths, ipython.user_ns
         ipython.input_transformer_manager.cleanup_transforms.append(self.typed)
+        complete_graphs(ipython)
         self.devices.follow()
         self.prompt.packages.live_in(ipython)
         log = LoggedCommands(paths.commands) if shared and paths else OwnCommands(ipython)

@@ -14,11 +14,15 @@ from queue import SimpleQueue
 
 import numpy as np
 import pytest
+from IPython.core.completer import provisionalcompleter
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
 from undula.cli.main import main
 from undula.client import Client
 from undula.core.errors import InputError, UndulaError
 from undula.messages import GraphTold
+from undula.session.completing import complete_graphs
 from undula.testing.beamline import local_beamline
 
 UNDULA = str(Path(sys.executable).with_name("undula"))
@@ -184,3 +188,22 @@ def test_a_graph_that_runs_is_shown_with_its_processes(client: Client) -> None:
         assert str(pid) in said(client, "show", "cam")
         assert str(pid) in said(client, "top", "--once")
     assert f"process {pids['low']}" in repr(client.pipes["cam"]["low"])
+
+
+def test_tab_completes_graphs_nodes_and_parameters_at_each_step(client: Client) -> None:
+    shell = InteractiveShell(config=Config({"IPCompleter": {"use_jedi": False}}))
+    shell.user_ns["pipes"] = client.pipes
+    complete_graphs(shell)
+
+    def completed(line: str) -> set[str]:
+        with provisionalcompleter():
+            found = shell.Completer.completions(line, len(line))
+            return {one.text.rpartition(".")[2].strip('[]"') for one in found}
+
+    assert completed('pipes["') == {"cam"}
+    assert completed('pipes["cam"]["') == {"det", "low", "roi", "total", "out"}
+    assert "low" in completed('pipes["cam"]["low"].lo')
+    assert "rois" in completed('pipes["cam"]["roi"].r')
+    assert completed('pipes["cam"]["roi"].rois.b') == {"beam"}
+    assert completed('pipes["cam"]["roi"].rois["beam"].w') == {"width"}
+    assert "det" not in completed('pipes["nobody"]["')
