@@ -222,7 +222,10 @@ def check(
         )
         elsewhere = sorted({node.host for node in graph.nodes.values() if node.host})
         if elsewhere:
-            print(f"it needs a placement that reaches {', '.join(elsewhere)}: no command has one")
+            print(
+                f"it needs a placement that reaches {', '.join(elsewhere)}, which no command has: "
+                "run it with --place NODE=here"
+            )
         for line in (*_not_known_yet(graph, types), *_not_here(graph, types)):
             print(line)
 

@@ -79,7 +79,7 @@ def status_of(told: GraphTold) -> GraphStatus:
         )  # fmt: skip
     for e in told.edges:
         found.edges[e.name] = EdgeStatus(
-            e.name, e.policy, e.seen, e.passed, e.dropped, e.lost, e.failed, e.depth
+            e.name, e.policy, e.seen, e.passed, e.dropped, e.lost, e.failed, e.depth, e.rate_hz
         )
     return found
 

@@ -12,7 +12,7 @@ from undula.messages import GraphTold, PipeNode
 
 NODE_HEAD = ("node", "state", "pid", "frames", "Hz", "could do Hz", "latency ms", "failed",
              "restarts", "blocked by", "error")  # fmt: skip
-EDGE_HEAD = ("edge", "policy", "seen", "passed", "dropped", "lost", "failed", "waiting")
+EDGE_HEAD = ("edge", "policy", "Hz", "seen", "passed", "dropped", "lost", "failed", "waiting")
 MOST_WAYS = 12
 """A graph with more ways through it is not drawn in lines."""
 
@@ -50,8 +50,9 @@ def node_cells(node: Any) -> list[object]:
 
 def edge_cells(edge: Any) -> list[object]:
     """What a table says of an edge, a `PipeEdge` or the like."""
-    return [edge.name, edge.policy, edge.seen, edge.passed, edge.dropped, edge.lost, edge.failed,
-            edge.depth]  # fmt: skip
+    rate = f"{edge.rate_hz:.4g}" if edge.rate_hz else ""
+    return [edge.name, edge.policy, rate, edge.seen, edge.passed, edge.dropped, edge.lost,
+            edge.failed, edge.depth]  # fmt: skip
 
 
 def flow_text(edges: Iterable[str]) -> str:

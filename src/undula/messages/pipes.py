@@ -40,6 +40,7 @@ class PipeEdge(Event):
     lost: int = Field(default=0, description="gone with a process")
     failed: int = Field(default=0, description="that its target failed on")
     depth: int = Field(default=0, description="frames that wait to be confirmed")
+    rate_hz: float = Field(default=0.0, description="frames that passed a second, lately")
 
 
 class PipeImage(Event):

@@ -117,6 +117,7 @@ def test_a_graph_of_a_command_is_seen_by_all_until_it_ends(client: Client, tmp_p
         assert top["name"] == "live"
         assert top["by"].startswith("a command of")
         assert top["nodes"]["det"]["frames"] > 0
+        assert top["edges"]["det.frames -> low.frames"]["rate_hz"] > 0
         assert 0 <= top["values"]["low.count"] <= 256
         assert "low.count" in said(client, "top", "--once")
         process.send_signal(signal.SIGINT)

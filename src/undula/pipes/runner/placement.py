@@ -202,7 +202,8 @@ def judge_places(graph: Graph, sites: Mapping[str, Site], faults: Faults) -> Non
         faults.add(
             f"nodes.{name}.host",
             f"nothing here can start a process on {host!r} (within reach: {reached})",
-            "leave host out, or run the graph with a placement that reaches it",
+            f"run it on this host, --place {name}=here (of a detector place: {{{name}: here}}),"
+            " or leave host out; or use a placement that reaches it",
         )
     if away or len(set(hosts.values())) == 1:
         return

@@ -52,7 +52,7 @@ class NodeStatus:
 
 @dataclass(slots=True)
 class EdgeStatus:
-    """One edge: what was counted, and frames not yet confirmed."""
+    """One edge: what was counted, how many passed a second lately, and what is not confirmed."""
 
     name: str
     policy: str = "lossless"
@@ -62,6 +62,7 @@ class EdgeStatus:
     lost: int = 0
     failed: int = 0
     depth: int = 0
+    rate_hz: float = 0.0
 
 
 @dataclass(slots=True)

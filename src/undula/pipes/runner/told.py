@@ -72,7 +72,7 @@ def told(
     edges = [
         PipeEdge(
             name=e.name, policy=e.policy, seen=e.seen, passed=e.passed, dropped=e.dropped,
-            lost=e.lost, failed=e.failed, depth=e.depth,
+            lost=e.lost, failed=e.failed, depth=e.depth, rate_hz=e.rate_hz,
         )
         for e in status.edges.values()
     ]  # fmt: skip

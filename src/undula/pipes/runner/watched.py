@@ -17,6 +17,8 @@ from undula.pipes.runner.process import Process
 from undula.pipes.runner.status import EdgeStatus, GraphStatus, NodeStatus
 from undula.pipes.runner.told import told
 
+RATE_S = 0.2
+"""Rates of edges are reckoned over so long at least."""
 MERGING = 20
 """Ledgers are added up for the status so seldom that it takes one part in so many of the time."""
 
@@ -34,6 +36,7 @@ class Watched:
         self._book = book
         self._images: dict[str, dict[str, Any]] = {}
         self._merge_at = 0.0
+        self._rated_at, self._rated = time.monotonic(), dict[str, int]()
         self.news = True
         """Something is known of it since `told` was asked last."""
         self.status = GraphStatus(graph.name)
@@ -80,7 +83,18 @@ class Watched:
                 if key != "on_the_way":
                     setattr(edge, key, count)
         ended = time.monotonic()
+        self._rate(ended)
         self._merge_at = ended + MERGING * (ended - started)
+
+    def _rate(self, now: float) -> None:
+        """How many frames passed each edge a second, since that was reckoned last."""
+        span_s = now - self._rated_at
+        if span_s < RATE_S:
+            return
+        for name, edge in self.status.edges.items():
+            edge.rate_hz = max(0, edge.passed - self._rated.get(name, 0)) / span_s
+            self._rated[name] = edge.passed
+        self._rated_at = now
 
     def told(self, name: str, graph: Graph) -> GraphTold:
         """How it runs, as a message under this name; `graph` has the parameters of now."""
