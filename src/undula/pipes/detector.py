@@ -475,7 +475,7 @@ class GraphDetector:
         """
         books = self._books
         if books.ledger is None:  # it was not finished: a run that failed, or was aborted
-            self._thread.wait_for(self._break_off, LEDGER_S)
+            self._thread.wait_for(self._break_off, 2 * LEDGER_S)  # itself it takes one
         if books.ledger is None:
             return None
         without = self._points.without()

@@ -72,6 +72,7 @@ class RunBooks:
     def add_up(self, runner: Runner, graph: Graph) -> None:
         """The ledger once all that is on its way through lossless edges is through."""
         end = time.monotonic() + LEDGER_S
+        self.keep(runner, graph)  # as it stands: who waits may not wait for all to be heard
         while True:
             heard = runner.tell(max(0.0, end - time.monotonic()))
             self.keep(runner, graph)

@@ -20,6 +20,7 @@ from undula.pipes.intervals import IntervalSet
 from undula.pipes.ledger import EdgeLedger
 from undula.pipes.link import Receiving, Sending
 from undula.pipes.runner.blame import blamed
+from undula.pipes.runner.blocking import Blocking
 from undula.pipes.runner.confirming import Confirming
 from undula.pipes.runner.making import Making
 from undula.pipes.runner.results import Results
@@ -63,10 +64,10 @@ class NodeHost:
         self._first = 0
         self.status = NodeStatus(spec.name, "ready", spec.process or spec.name)
         self.stopped_by = ""
-        self.results = Results(spec.name, node, self.out)
+        self.results = Results(spec, node, self.out)
         self._held = self.results.held
         self._last: Frame | None = None
-        self._blocked_since = 0.0
+        self._blocking = Blocking(self.status)
         self._stop_asked = False
 
     def begin(self, words: Mapping[str, Any]) -> None:
@@ -204,19 +205,20 @@ class NodeHost:
                 if misfits:
                     self._give_up(misfits)
                     return True
-                outlets = self.outlets[port] = self._outlets(port, frame)
+                taken = any(edge.source_port == port for edge in self.out)
+                size = self.results.size_of(port, frame)
+                outlets = self._make(self.spec, port, size) if taken else []
+                self.outlets[port] = outlets
             for number in range(done, len(outlets)):
                 if not self._sent(outlets[number], frame):
                     self._held[0] = (port, frame, number)
-                    self._blocked(outlets[number].blocked_by())
+                    self._blocking.begin(outlets[number].blocked_by())
                     return False
             self._held.popleft()
             self.results.lately.show(port, frame)
         self.confirming.handed_on(self._all_outlets())
-        if self._blocked_since:
-            self.status.blocked_s += time.monotonic() - self._blocked_since
-            self._blocked_since = 0.0
-            self.status.blocked_by = []
+        if self._blocking.since:
+            self._blocking.end()
         return True
 
     def _give_up(self, why: str) -> None:
@@ -232,22 +234,6 @@ class NodeHost:
         except UndulaError as exc:  # e.g. it is larger than the first one was
             self._fail(exc, frame.seq_num)
             return True
-
-    def _outlets(self, port: str, frame: Frame) -> list[Sending]:
-        if not any(edge.source_port == port for edge in self.out):
-            return []
-        largest = self.node.largest_bytes(port)
-        if frame.compression == "bslz4":  # others may compress less
-            from undula.files import bslz4
-
-            largest = max(largest, bslz4.bound_bytes(frame.shape, frame.dtype))
-        size = max(self.spec.frame_bytes or 0, frame.data.nbytes, largest)
-        return self._make(self.spec, port, size)
-
-    def _blocked(self, names: list[str]) -> None:
-        if not self._blocked_since:
-            self._blocked_since = time.monotonic()
-        self.status.blocked_by = names
 
     def settle(self) -> None:
         """Confirm frames whose results are safe with everybody who must have them."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from undula.pipes.frame import Frame
-from undula.pipes.graph.model import EdgeSpec
+from undula.pipes.graph.model import EdgeSpec, NodeSpec
 from undula.pipes.ledger import EdgeLedger
 from undula.pipes.runner.lately import Lately
 
@@ -27,13 +27,13 @@ class Results:
     """Results of one node.
 
     Args:
-        name: of the node.
+        spec: of the node.
         node: itself.
         out: its edges.
     """
 
-    def __init__(self, name: str, node: Any, out: Sequence[EdgeSpec]) -> None:
-        self._node, self._out = node, out
+    def __init__(self, spec: NodeSpec, node: Any, out: Sequence[EdgeSpec]) -> None:
+        self._spec, self._node, self._out = spec, node, out
         self.held: deque[tuple[str, Frame, int]] = deque()
         """Results that wait: port, frame, and how many of the port's outlets have it."""
         self.absorbed: dict[str, EdgeLedger] = {}
@@ -41,7 +41,7 @@ class Results:
         self.only_viewers = all(edge.policy.kind == "latest" for edge in out)
         self.behind = False
         """Viewers have not had the result of the last frame."""
-        self.lately = Lately(name, out)
+        self.lately = Lately(spec.name, out)
         self._viewed_at = 0.0
 
     def take(self, frame: Frame, *, last: bool = False) -> None:
@@ -92,3 +92,12 @@ class Results:
         if covered is not None and covered.frames:
             made.first, made.count = covered.first, covered.frames
         return made
+
+    def size_of(self, port: str, frame: Frame) -> int:
+        """Bytes that a frame of this port may have, by its first one and what the node says."""
+        largest: int = self._node.largest_bytes(port)
+        if frame.compression == "bslz4":  # others may compress less
+            from undula.files import bslz4
+
+            largest = max(largest, bslz4.bound_bytes(frame.shape, frame.dtype))
+        return max(self._spec.frame_bytes or 0, frame.data.nbytes, largest)
