@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,9 +19,10 @@ from undula.cli.pipes_top import value_text
 from undula.core.errors import InputError
 from undula.pipes.frame import Frame
 from undula.pipes.graph import Graph, GraphBuilder, checked
+from undula.pipes.nodes.frame_file import FrameFileWriter
 from undula.pipes.nodes.registry import Shipped
 from undula.pipes.replaying import as_replay, chosen, first_number
-from undula.pipes.runner import Outcome, Runner
+from undula.pipes.runner import GraphStatus, Outcome, Runner
 
 TYPES = Shipped()
 FRAMES = 30
@@ -232,3 +234,31 @@ def test_a_file_whose_writer_was_killed_is_replayed_and_repaired(tmp_path: Path)
     assert repaired.stdout == f"{path}: repaired\n{path}: nothing to repair\n", repaired.stderr
     with h5py.File(path) as file:
         assert file["entry/data/seq_num"][()].tolist() == [4, 5, 6]
+
+
+def test_a_replay_whose_processes_are_killed_goes_on_with_the_numbers_of_the_record(
+    tmp_path: Path,
+) -> None:
+    writer = FrameFileWriter(folder=str(tmp_path), compression="none")
+    for n in range(11, 91):
+        writer.accumulate(Frame(n, np.full((4, 4), n, "u2"), trigger=n - 11, time=1e9 + n / 100))
+    writer.close()
+    found = chosen(tmp_path / "frames_0001.h5", None)
+    made = (
+        GraphBuilder("kept").node("det", "simulated").node("file", "frame_file").edge("det -> file")
+    )
+    again = as_replay(checked(made.graph(), TYPES), found, TYPES, folder=tmp_path / "again")
+    victims = ["file", "det"]
+
+    def kill(status: GraphStatus) -> None:
+        if victims and status.edges["det.frames -> file.frames"].passed > 20 / len(victims):
+            os.kill(status.nodes[victims.pop()].pid, signal.SIGKILL)
+
+    with Runner(again, TYPES) as runner:
+        outcome = runner.run(show=kill, first=first_number(found))
+    assert not victims
+    assert outcome.ok, outcome.report.text
+    assert outcome.report.triggers == 80
+    numbers = [n for path in sorted((tmp_path / "again/file").iterdir())
+               for n in contents(path)["seq_num"].tolist()]  # fmt: skip
+    assert numbers == list(range(11, 91))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -169,6 +170,14 @@ def test_a_node_behind_is_the_bottleneck_before_the_frames_on_their_way_fill_the
     assert found.bottleneck == "file"
     held = judged(status(0.0, det=200, roi=5000, file=101), 100.0)
     assert "rate of 100 Hz is held" in held.advice
+
+
+def test_a_writer_in_a_shared_process_is_at_work_while_it_writes_behind_a_frame() -> None:
+    found = written(status(5.0, det=900, roi=300, file=900), writing_s=9.0)
+    made = judged(found, made=graph("one"))
+    assert made.bottleneck == "file"
+    assert "file writes for 90% of the time" in made.advice.lower()
+    assert made.could_hz["file"] == pytest.approx(1000 / 9)
 
 
 def test_a_source_that_nobody_holds_up_is_the_bottleneck_itself() -> None:

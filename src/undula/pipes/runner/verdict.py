@@ -60,7 +60,10 @@ class Rehearsed:
     def work(self, name: str) -> float:
         """The part of the time, 0 to 1, for which a node was at work, or waited inside."""
         node = self.nodes[name]
-        work_s = max(node.busy_s, node.at_work_s) if self.alone(name) else node.busy_s
+        m, bare = node.measured, not self.threads(name)
+        written_s = sum(m.get(key, 0.0) for key in ("waiting_s", "writing_s"))
+        written_s += m.get("compressing_s", 0.0) if bare else 0.0
+        work_s = max(node.busy_s, written_s, node.at_work_s if self.alone(name) else 0.0)
         return work_s / self.duration_s
 
     def held(self, name: str) -> float:
