@@ -8,7 +8,6 @@ only what it is told and what is written down.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,9 +15,8 @@ from typing import Any
 
 from bluesky.run_engine import RunEngine
 
-from undula.catalogue import Catalogue, RunRecord
+from undula.catalogue import Catalogue
 from undula.core.clock import now
-from undula.core.errors import BusyError
 from undula.core.faults import reached
 from undula.core.log import get_logger
 from undula.core.settings import BeamlineSettings
@@ -38,6 +36,7 @@ from undula.scans.documents import DocumentGate
 from undula.scans.file_layouts import FileLayouts
 from undula.scans.frames import tell_grid, tell_path, tell_points, tell_repeats, with_ledgers
 from undula.scans.held_up import HeldUp
+from undula.scans.lease_wait import await_leases
 from undula.scans.leases import Holding, Leases
 from undula.scans.line import Line
 from undula.scans.lost import LostDevices
@@ -49,6 +48,7 @@ from undula.scans.ports import Documents
 from undula.scans.queue_events import Ended
 from undula.scans.recovery import count_start
 from undula.scans.refusals import Unsettled
+from undula.scans.run_record import record_of
 from undula.scans.safety import Touched
 from undula.scans.samples import ChangerFaultError, Samples
 from undula.scans.scan_hooks import ScanHooks
@@ -285,21 +285,7 @@ class ScanRunner:
         tell_grid(scan, start, self.devices)
         if self._holder:
             self.leases.call(self._holder, f"run {start['scan_id']}, {self._holder}")
-        self._catalogue.open_run(
-            RunRecord(
-                uid=start["uid"],
-                number=start["scan_id"],
-                plan=str(start.get("plan_name", "")),
-                command=str(start.get("command", "")),
-                user=str(start.get("user", "")),
-                item_id=self._gate.item_id,
-                path=str(path),
-                start_time=start["time"],
-                devices=list(scan.devices) if scan else [],
-                num_points=_expected(scan, start),
-                metadata=dict(start),
-            )
-        )
+        self._catalogue.open_run(record_of(start, path, self._gate.item_id, scan))
         return path
 
     def _with_ledgers(self, stop: dict[str, Any]) -> dict[str, Any]:
@@ -437,29 +423,11 @@ class ScanRunner:
         return wait.get(status) == "wait"
 
     def _lease(self, scan: CheckedScan, holder: str) -> None:
-        begin = time.monotonic()
         read = [*baseline_of(scan, self.devices), *pushing(scan, self.devices)]
         read = [n for n in read if not isinstance(self.devices[n].obj, Condition)]
-        while True:
-            while other := self.leases.wait_free(scan.devices, 0.5, shared=read):
-                self.steering.waits_for(f"waiting for {other}", begin)
-                self.steering.stop_if_aborted()
-            try:
-                self.leases.take(scan.devices, holder)
-                self.leases.share(read, holder)  # a condition may be lifted while it holds the scan
-                break
-            except BusyError:  # somebody was quicker
-                self.leases.release(holder)
-        self.steering.waits_for("")
+        await_leases(self.leases, holder, scan.devices, read, self.steering)
 
     def _lease_more(self, holding: Holding, names: Sequence[str]) -> None:
         """Devices that a plan turns out to need. Raises: BusyError when somebody has one."""
         holding.take(names)
         self._lost.also(names)
-
-
-def _expected(scan: CheckedScan | None, start: dict[str, Any]) -> int | None:
-    """Points of a run: of its own where a plan makes several."""
-    if scan is None:
-        return None
-    return start.get("num_points") if scan.parts else scan.num_points

@@ -23,3 +23,13 @@ def test_every_command_of_the_queue_shows_an_example_and_the_exit_codes(name: st
     words = " ".join(shown.output.split())
     assert f"Example: undula queue {name}" in words or f"Examples: undula queue {name}" in words
     assert "Exit: 0 ok" in words
+
+
+@pytest.mark.parametrize("word", ["2h", "1.5d", "2026-03-01", "2026-03-01T12:00"])
+def test_the_history_goes_back_from_a_time(word: str) -> None:
+    assert isinstance(queue._time_or_id(word), float)
+
+
+@pytest.mark.parametrize("word", ["", "3f2a", "1234567d", "10fb899f-6d0e-4d1c-9b6a-0123456789ab"])
+def test_the_history_goes_back_from_an_id(word: str) -> None:
+    assert queue._time_or_id(word) == word
