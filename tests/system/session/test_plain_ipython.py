@@ -324,6 +324,19 @@ def test_devices_may_be_added_while_it_runs(plain: Plain, free: None) -> None:
     plain.rpc.call("cmd", cmd="del D['two']")
 
 
+def test_a_device_with_a_wrong_name_is_told_once_and_ends_no_session(
+    plain: Plain, free: None
+) -> None:
+    plain.rpc.call("cmd", cmd='D.odd = SynSignal(name="D.other", func=lambda: 2)')
+    plain.rpc.call("cmd", cmd="1 + 1")
+    assert plain.rpc.call("cmd", cmd="6 * 7") == "42"
+    assert plain.desk.text.replace("\n", "").count("is named D.other, which is another path") == 1
+    with pytest.raises(ZError, match=r"is named D\.other"):
+        plain.rpc.call("cmd", cmd="server_start(M, D, RE, name='plain')")
+    assert plain.rpc.call("cmd", cmd="del D['odd']") == ""
+    assert plain.rpc.call("dev/keys", path="D") == ["D.det"]
+
+
 def test_a_monitor_follows_a_motor(plain: Plain, free: None) -> None:
     with plain.rpc.listen("monitor/M.m2", "rpc/alive") as listener:
         listener.next(60.0)

@@ -50,6 +50,7 @@ class PlainSession:
         self._rpc = RpcService(self.folder, self.bridge, devices, self._scans, options)
         self._thread = threading.Thread(target=self._run, name="undula-rpc", daemon=True)
         self._closed = False
+        self._told = ""
 
     def open(self) -> None:
         """Begin. Raises: BusyError when another session answers there; OSError."""
@@ -73,8 +74,11 @@ class PlainSession:
         """Devices may have been added by the cell that has just ended."""
         try:
             self.names.adopt()
+            self._told = ""
         except UndulaError as error:
-            say(str(error))
+            if self._told != str(error):
+                self._told = str(error)
+                say(self._told)
 
     def close(self) -> None:
         """End it; IPython goes on as before."""
@@ -126,16 +130,16 @@ def server_start(
         if shell.user_ns.get(group, given) is not given:
             raise InputError(
                 f"{group} at the prompt is another object than the one given",
-                remedy=f"assign it first: {group} = ...",
+                remedy=f"give {group} there this value first",
             )
         shell.user_ns.setdefault(group, given)
-    before = _open.pop(id(shell), None)
-    if before is not None:
-        before.close()
     options = RpcOptions(
         name=name or f"ipython-{os.getpid()}", code=tuple(code), raw=raw, plugins=tuple(plugins)
     )
     session = PlainSession(shell, RE, ["M", "D"], options)
+    before = _open.pop(id(shell), None)  # ended only when the new one can begin
+    if before is not None:
+        before.close()
     log.configure("rpc", None)  # its events must not be printed across the prompt
     session.open()
     _open[id(shell)] = session
