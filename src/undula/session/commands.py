@@ -38,6 +38,7 @@ from undula.session.trajectory import drawn, limits_of
 from undula.session.words.experiment import experiment_words
 from undula.session.words.fitting import Fitting
 from undula.session.words.following import DeviceNames
+from undula.session.words.guide import guide
 from undula.session.words.keeping import Kept
 from undula.session.words.macros import LoggedCommands, Macros, OwnCommands
 from undula.session.words.selecting import Selecting
@@ -440,6 +441,7 @@ class Shell:
         names["md"] = self.client.metadata
         names["scan_group"] = scan_group
         names["lsdev"], names["plotselect"] = self.selecting.lsdev, self.selecting.plotselect
+        names["help"] = guide
         names["typing_helper"] = self.typed.typing_helper
         self.prompt.install(names)
         self._own = dict(names)
@@ -470,6 +472,7 @@ class Shell:
         complete_graphs(ipython)
         self.devices.follow()
         self.prompt.packages.live_in(ipython)
+        ipython.show_usage = guide  # what a lone ? shows
         log = LoggedCommands(paths.commands) if shared and paths else OwnCommands(ipython)
         macros = Macros(log, self.prompt.folder.place)
         ipython.register_magic_function(macros.magic, "line", "script")

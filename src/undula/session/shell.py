@@ -22,7 +22,7 @@ from undula.session.planning.trials import PATIENCE_S
 from undula.session.words.meant import meant, no_such
 
 BANNER = """Undula, {beamline}. Devices: {groups}. Plans: scan, grid_scan, count, ascan ...
-Try: dev    wa()    scan(samx, -1, 1, 21, time=0.1)    scan?    runs    exit
+Try: help    wa    scan(samx, -1, 1, 21, time=0.1)    scan?    runs    exit
 """
 
 IN_ONE_LINE = (UndulaError, NameError, AttributeError, SyntaxError, KeyboardInterrupt)

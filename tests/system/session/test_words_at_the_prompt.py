@@ -102,15 +102,25 @@ def test_the_last_commands_become_a_macro_that_runs_again(
 def test_a_start_up_file_gives_names_and_its_fault_is_told(
     sit_down: SitDown, prompt: LocalBeamline
 ) -> None:
+    def restart() -> None:
+        before = prompt.pid("kernel")
+        supervisor_client.ask(prompt.paths, {"do": "restart", "name": "kernel"}, timeout_s=60.0)
+        until(lambda: prompt.pid("kernel") not in (0, before), "the kernel does not come back")
+
     file = prompt.paths.state / "startup.py"
     file.write_text("def align():\n    return 'al' + 'igned'\n\n1 / 0\n")
     try:
-        before = prompt.pid("kernel")
-        supervisor_client.ask(prompt.paths, {"do": "restart", "name": "kernel"}, timeout_s=30.0)
-        until(lambda: prompt.pid("kernel") not in (0, before), "the kernel does not come back")
+        restart()
         anna = sit_down("anna")
         anna.see(r"start-up file: .*startup\.py, line 4: 1 / 0")
         anna.enter("align()")
         anna.see("Out.*aligned")
+        file.write_text("import os; os._exit(1)\n")
+        restart()
+        anna.see("The shared prompt is back")
+        anna.enter("'still' + ' here'")
+        anna.see("Out.*still here")
+        ben = sit_down("ben")
+        ben.see(r"start-up file: \[startup.py\] a prompt ended in the middle of it")
     finally:
         file.unlink()

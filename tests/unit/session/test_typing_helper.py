@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import undula.session.commands
 import undula.session.words.typed
 from undula.client import Client
 from undula.session.shell import make_ipython
+from undula.session.words.guide import GUIDE
 from undula.session.words.typed import ALONE, alone, as_call, as_calls, compiles
 
 WORDS = {"umv", "scan", "ct", "wm", "newsample", "lsdev", "tw"}
@@ -92,6 +94,18 @@ def test_a_word_that_needs_more_says_how_it_is_called(
     assert "(scan? tells more)" in capsys.readouterr().out
     ipython.run_cell("def mine(): 'of my own'\nmine")
     assert "<function" in capsys.readouterr().out
+
+
+def test_help_is_about_the_beamline(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    ipython, names = make_ipython(client, plot=False)
+    for line in ("help", "help()", "?"):
+        ipython.run_cell(line)
+        assert capsys.readouterr().out == GUIDE
+    ipython.run_cell("help(wm)")
+    assert "where they are, and their limits" in capsys.readouterr().out
+    assert max(map(len, GUIDE.splitlines())) <= 80
+    words = re.findall(r"(?:^\w+ +|   )(\w+)", GUIDE, re.M)
+    assert set(words) & names.keys() >= {"wa", "umv", "ascan", "peak", "queue", "newproposal", "RE"}
 
 
 PIECES = st.sampled_from(

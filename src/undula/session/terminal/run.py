@@ -23,7 +23,7 @@ from undula.session.terminal.front import Front
 from undula.session.terminal.typing import TypingTold
 
 GREETING = """Undula, {beamline}: the shared prompt. Others see what you run; Ctrl-D leaves.
-Try: dev    wa()    scan(samx, -1, 1, 21, time=0.1)    scan?    runs
+Try: help    wa    scan(samx, -1, 1, 21, time=0.1)    scan?    runs
 """
 LAST = 5
 START_S = 30.0

@@ -22,7 +22,7 @@ ALONE = frozenset(
         "wa", "lsdev", "stop", "pause", "resume", "skip", "retake", "complete", "abort",
         "cen", "com", "peak", "fwhm", "goto_cen", "goto_com", "goto_peak",
         "edge", "goto_edge", "goto_fit", "plotselect", "endproposal", "reload_plans",
-        "typing_helper", "login", "logout", "whoami",
+        "typing_helper", "help", "login", "logout", "whoami",
     }
 )  # fmt: skip
 """Words that may stand alone: `wa` is `wa()`."""
