@@ -17,8 +17,10 @@ import hdf5plugin
 import numpy as np
 import pytest
 
+from undula.core.errors import InputError
 from undula.messages import ItemFinished, QueueRequest
 from undula.pipes.detector import GraphDetector
+from undula.pipes.replaying import chosen
 from undula.testing.scan_house import ScanHouse
 
 DEVICES = """
@@ -112,7 +114,11 @@ class Points:
         path = Path(house.catalogue.run(uid).path)
         self.triggers: list[int] = []
         self.sums: list[float] = []
+        self.shapes: list[Any] = []
         for file in sorted(path.parent.glob(f"{path.stem}_cam_*.h5")):
+            graph = chosen(file, None).graph
+            assert graph is not None
+            self.shapes.append(graph.nodes["map"].parameters["shape"])
             with h5py.File(file) as opened:
                 self.triggers += opened["entry/data/trigger"][()].tolist()
                 self.sums += opened["entry/data/data"][()].sum(axis=(1, 2), dtype=float).tolist()
@@ -148,9 +154,23 @@ def test_a_map_has_the_grid_of_each_scan_by_itself(scans: Scans) -> None:
     assert larger.map.tolist() == np.reshape(larger.of(list(range(1, 13))), (3, 4)).tolist()
     line = scans.run("scan", "samx", 0, 1, 3)
     assert line.map.tolist() == line.of([1, 2, 3])
+    assert (found.shapes, larger.shapes) == ([[2, 3]], [[3, 4]]), "for a replay"
     assert [found.triggers, larger.triggers, line.triggers] == [
         list(range(6)), list(range(12)), list(range(3))
     ]  # fmt: skip
+
+
+def test_a_graph_that_does_not_fit_its_frames_is_refused_before_anything_moves(
+    scans: Scans,
+) -> None:
+    graph = scans.cam.live_graph
+    fits = graph.scan
+    beyond = {"all": {"shape": "box", "x": 400, "y": 0, "width": 4, "height": 4}}
+    graph.scan = fits.changed("roi", {"rois": beyond})  # as when its frames become smaller
+    with pytest.raises(InputError, match=r"nodes.roi.*all.*x 0 to 31"):
+        scans.house.check("scan", "samx", 0, 1, 3)
+    graph.scan = fits
+    scans.house.check("scan", "samx", 0, 1, 3)
 
 
 def test_a_pause_behind_a_reading_takes_the_point_again_and_shifts_nothing(scans: Scans) -> None:
