@@ -91,7 +91,7 @@ class ScanRunner:
         self._aside = Aside(engine, lambda: self.steering.aborted)
         self._shutters = Shutters(devices)
         self._lost = LostDevices(devices, settings.lost_deadline_s)
-        self._held_up = HeldUp(devices)
+        self._held_up = HeldUp(devices, settings.lost_deadline_s)
         self.steering = Steering(
             engine,
             shutters=self._shutters,

@@ -74,11 +74,13 @@ class Watching:
 
     def held_up(self) -> None:
         """Pause while a device cannot keep up, and go on by itself when it has caught up."""
-        steering, why = self._steering, self._held_up.text
+        steering, why = self._steering, self._held_up.look()
         with steering.lock:
             running = steering.state == "running" and steering.in_plan
             waits = steering.state == "paused" and self._held_up.paused
-        if running and why:
+        if (running or waits) and (late := self._held_up.overdue):
+            steering.fail(late)
+        elif running and why:
             self._held_up.paused = True
             steering.pause_by_itself(f"paused by itself: {why}")
         elif waits and not why and not (steering.trips() or self._lost.look()):
