@@ -28,6 +28,7 @@ from undula.core.log import get_logger
 from undula.devices.registry import Registry
 from undula.messages import ItemFinished, QueueItem, RunDocument, RunOpened
 from undula.messages.runs import ExitStatus
+from undula.scans.ledger_unknown import unknown_ledgers
 from undula.scans.line import ended_as
 from undula.scans.ports import Documents
 from undula.scans.safety import left_behind
@@ -86,6 +87,7 @@ def _stop_document(start: dict[str, Any], journal: list[RunDocument]) -> dict[st
             counts[streams.get(entry.doc["descriptor"], "primary")] += 1
         elif entry.name == "event_page":
             counts[streams.get(entry.doc["descriptor"], "primary")] += len(entry.doc["seq_num"])
+    ledgers = unknown_ledgers(journal)
     return {
         "uid": str(uuid4()),
         "time": now(),
@@ -93,7 +95,7 @@ def _stop_document(start: dict[str, Any], journal: list[RunDocument]) -> dict[st
         "exit_status": "fail",
         "reason": REASON,
         "num_events": dict(counts),
-    }
+    } | ({"ledger": ledgers} if ledgers else {})
 
 
 def _documents(connector: Connector, uid: str) -> tuple[list[RunDocument], int]:
