@@ -42,7 +42,9 @@ def set_parameter(
             f"{parameter!r} names no parameter", remedy="write NODE.PARAMETER, e.g. low.low"
         )
     with connect(beamline) as client:
-        reply = client.pipes[graph].set(node, {path: plain_value(value)})
+        known = client.pipes[graph].nodes.get(node, {}).get("parameters", {})
+        typed = str(known.get(path, {}).get("type", ""))
+        reply = client.pipes[graph].set(node, {path: plain_value(value, typed)})
     if as_json:
         print_json(reply)
         return
@@ -69,15 +71,24 @@ def clear(
     print(f"{graph}: {node} begins anew")
 
 
-def plain_value(text: str) -> Any:
-    """A value as it is typed. Raises: InputError.
+def plain_value(text: str, typed: str = "") -> Any:
+    """A value as it is typed.
+
+    Args:
+        typed: of the parameter, as a node tells it: `string` and one of its choices take the word.
+    Raises: InputError.
 
     >>> plain_value("1.5"), plain_value("[1, 2]"), plain_value("mask.h5::/data")
     (1.5, [1, 2], 'mask.h5::/data')
+    >>> plain_value("none"), plain_value("none", "bslz4 or none"), plain_value("5", "string")
+    (None, 'none', '5')
     """
-    if text.lower() == "none":
-        return None
+    if typed == "string":
+        return text
     try:
-        return yaml.safe_load(text)
+        value = yaml.safe_load(text)
     except yaml.YAMLError as exc:
         raise InputError(f"{text!r} is no value", remedy="write it as in a graph file") from exc
+    if text in typed.split(" or ") and type(value) not in (int, float):
+        return text
+    return None if text.lower() == "none" else value
