@@ -20,11 +20,13 @@ from undula.pipes.graph_of_device import as_saved
 from undula.pipes.graph_thread import GraphThread
 from undula.pipes.nodes.user_nodes import NodeFolder
 from undula.pipes.parameters import (
+    Changed,
     can_clear,
     changed,
     node_of,
     output_of,
     refuse_misfits,
+    refuse_reshaping,
     shown,
 )
 from undula.pipes.pictures import picture_path
@@ -91,7 +93,7 @@ class LiveGraph:
         done: dict[str, list[Any]] = {}
 
         def work(runner: Runner | None) -> None:
-            scan, pairs = changed(self.scan, node, given)
+            scan, pairs = self._changed(node, given)
             names = {path.partition(".")[0] for path in pairs}
             if runner is not None:
                 parameters = scan.graph.nodes[node].parameters
@@ -102,9 +104,16 @@ class LiveGraph:
                 done[path] = [before, after]
 
         with self._lock:
-            changed(self.scan, node, given)  # what does not fit need not wait for the node
+            self._changed(node, given)  # what does not fit need not wait for the node
             runs = self._do(node, work)
         return {"changed": done, "runs": runs}
+
+    def _changed(self, node: str, given: Mapping[str, Any]) -> Changed:
+        """See `parameters.changed`. Raises: InputError; BusyError for what a run must keep."""
+        scan, pairs = changed(self.scan, node, given)
+        if self._thread.needed:
+            refuse_reshaping(self.scan, scan, node)
+        return scan, pairs
 
     def clear(self, node: str, user: str) -> dict[str, Any]:
         """Let a node forget all frames so far. Raises: InputError, PipeError, BusyError."""

@@ -11,13 +11,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from undula.core.errors import InputError
+from undula.core.errors import BusyError, InputError
 from undula.core.text_keys import with_text_keys
 from undula.pipes.errors import GraphError
 from undula.pipes.for_scans import SET_BY_DETECTOR, WRITER, ScanGraph
 from undula.pipes.graph.check import checked
 from undula.pipes.graph.faults import nearest
 from undula.pipes.graph.model import CHANNEL
+from undula.pipes.graph.shapes import known_shapes
+
+Changed = tuple[ScanGraph, dict[str, tuple[Any, Any]]]
+"""The graph with other parameters; and each that was given: before, and now."""
 
 
 def values_of(scan: ScanGraph, node: str) -> dict[str, Any]:
@@ -72,9 +76,7 @@ def node_of(scan: ScanGraph, node: str) -> str:
     return node
 
 
-def changed(
-    scan: ScanGraph, node: str, given: Mapping[str, Any]
-) -> tuple[ScanGraph, dict[str, tuple[Any, Any]]]:
+def changed(scan: ScanGraph, node: str, given: Mapping[str, Any]) -> Changed:
     """The graph with other parameters of a node; and each that was given: before, and now.
 
     Raises: InputError naming the parameter; nothing is changed then.
@@ -124,6 +126,32 @@ def refuse_misfits(scan: ScanGraph) -> None:
             remedy=first.remedy,
             device=scan.device,
         ) from error
+
+
+def refuse_reshaping(before: ScanGraph, after: ScanGraph, node: str) -> None:
+    """What its source makes, and what comes to files, keeps its shape and dtype.
+
+    Values may become longer or shorter. Raises: BusyError where one would have another form.
+    """
+    known_before, known_after = (_forms(scan) for scan in (before, after))
+    for edge in before.graph.edges:
+        form, now = known_before.get(edge.start), known_after.get(edge.start)
+        if form != now and (edge.source == before.source or edge.target in before.writers):
+            raise BusyError(
+                f"with that {edge.start} would be {now} in place of {form}, and a run is on, whose "
+                "frames are of one form",
+                remedy="set it after this run; undula queue complete ends it early, as good",
+                where=node, device=before.device,
+            )  # fmt: skip
+
+
+def _forms(scan: ScanGraph) -> dict[str, str]:
+    """Shape, and dtype where a parameter says it, of what each port gives, as far as is known."""
+    found = {}
+    for port, shape in known_shapes(scan.graph, scan.types).items():
+        dtype = values_of(scan, port.partition(".")[0]).get("dtype", "")
+        found[port] = f"{shape} {dtype}".strip()
+    return found
 
 
 def _part(values: Any, path: str) -> Any:
