@@ -233,6 +233,12 @@ class Book:
         """Which of these edges have a node that raised on this frame."""
         return [n for n in edges if seq_num in self.ledger(n).failed]
 
+    def failed_until(self, seq_num: int, edges: Iterable[str]) -> int | None:
+        """The first frame up to this one on which a node of these edges raised; None: no one."""
+        found = [part[0][0] for n in edges if (part := self.ledger(n).failed.intervals()[:1])]
+        first = min(found, default=seq_num + 1)
+        return first if first <= seq_num else None
+
     def waits_at(self, seq_num: int, edges: Iterable[str]) -> list[str]:
         """On which of these edges a frame is on its way."""
         return [n for n in edges if seq_num in self.ledger(n).on_the_way]

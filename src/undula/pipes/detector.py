@@ -29,8 +29,9 @@ from undula.pipes.graph import Graph
 from undula.pipes.graph_of_device import fault_of_config, nodes_there, usable_graph
 from undula.pipes.graph_thread import LOOK_S, GraphThread
 from undula.pipes.live_graph import LiveGraph
+from undula.pipes.noticed import SourceWatch, ViewerWatch
 from undula.pipes.pictures import forget_pictures
-from undula.pipes.points import Awaited, Points, SourceWatch
+from undula.pipes.points import Awaited, Points
 from undula.pipes.run_books import LEDGER_S, RunBooks
 from undula.pipes.run_files import RunFiles, close_files
 from undula.pipes.runner.runner import Runner
@@ -38,6 +39,10 @@ from undula.pipes.runner.status import GraphStatus
 
 REMEMBERED = 1000
 """Triggers that a plan may repeat after a pause."""
+BEGIN_S = 8.0
+"""So long the nodes may take to begin a run: the scan would give the trigger up soon after."""
+ASLEEP_S = 1.0
+"""A viewer that has not begun a run for so long is said to sleep."""
 
 
 class GraphDetector:
@@ -77,6 +82,8 @@ class GraphDetector:
         self._told_count_time_s: float | None = None
         self.held_up = ""
         """Which edge cannot keep up, for the scan that then pauses; '' while all do."""
+        self.away_s: float | None = None
+        """So long a frame should take, s, while its source is away; None while it is there."""
         self._thread = GraphThread(self, idle_after)
         self.live_graph = LiveGraph(scan, self._thread, there, self._use)
         self._began_with = scan.types
@@ -87,6 +94,7 @@ class GraphDetector:
         self._points = Points(scan)
         self.obeys_count_time = self.scan.exposure_s is not None
         self._books = RunBooks()
+        self._points.place_of = self._books.place_of
         self._fresh = True
         self._starting: list[SimStatus] = []
         self._run: Path | None = None
@@ -98,7 +106,8 @@ class GraphDetector:
         self._point, self._used = -1, True
         self._given: deque[int] = deque(maxlen=REMEMBERED)
         self._awaited: Awaited | None = None
-        self._source = SourceWatch(name)
+        self._source, self._viewers = SourceWatch(name), ViewerWatch(name)
+        self._causes: Mapping[str, str] = {}
         self._waiting: SimStatus | None = None
         self._stamp = 0.0
         self._files: dict[str, RunFiles] = {}
@@ -164,6 +173,7 @@ class GraphDetector:
         self._started()
         self._judge(runner)
         self._source.look(runner.status.nodes[self.scan.source])
+        self._viewers.look(runner.asleep(ASLEEP_S), runner.status.nodes)
         if runner.news:
             self.tell.graph(runner.told)
         awaited = self._awaited
@@ -177,7 +187,9 @@ class GraphDetector:
         return self._staged or self._waiting is not None
 
     def graph_ends(self, runner: Runner) -> None:
-        """Keep what its ledger says."""
+        """Keep what its ledger says; where it broke, with what its processes still know."""
+        if runner.failed:
+            runner.tell(LEDGER_S)
         self._books.keep(runner, self.graph)
         self.tell.graph(runner.told)
         forget_pictures(self.name)
@@ -209,6 +221,7 @@ class GraphDetector:
             self._give_up(found.error)
         else:
             self.held_up = found.held_up
+            self.away_s = awaited.timeout_s if found.away else None
             if found.ask:
                 runner.ask()
 
@@ -234,7 +247,8 @@ class GraphDetector:
 
     def _give_up(self, error: UndulaError | None) -> None:
         """Wait for no frame any more, because it came, or because of an error."""
-        waiting, self._waiting, self._awaited, self.held_up = self._waiting, None, None, ""
+        waiting, self._waiting, self._awaited = self._waiting, None, None
+        self.held_up, self.away_s = "", None
         if waiting is not None:
             waiting.finish(error)
 
@@ -325,22 +339,22 @@ class GraphDetector:
             self._largest_map = max(self._largest_map, math.prod(self._grid[0]))
         self._books.begin(runner.begin_run())
         self._points.forget_frames()
-        for node in self.graph.nodes:
-            if node in runner.channels or node == self.scan.source:
-                continue
-            if node in self.scan.writers:
-                stem = self._stem(node)
-                runner.change(node, folder=str(folder), name_of_files=stem, flush_s=0.0)
-                if node in files:
-                    files[node].begin_anew(runner.restarts(node))
-                else:
-                    files[node] = RunFiles(
-                        folder, stem, self.scan.frames_key(node),
-                        lambda path: self.tell.file(path, "open"), runner.restarts(node),
-                    )  # fmt: skip
-            if node in self._of_scan:
-                runner.change(node, **self._of_scan[node])
-            runner.clear(node)
+        stems = {writer: self._stem(writer) for writer in self.scan.writers}
+        for writer, of_run in files.items():
+            of_run.begin_anew(runner.restarts(writer))
+        changes: dict[str, dict[str, Any]] = {
+            writer: {"folder": str(folder), "name_of_files": stem, "flush_s": 0.0}
+            for writer, stem in stems.items()
+        }  # fmt: skip
+        for node, parameters in self._of_scan.items():
+            changes.setdefault(node, {}).update(parameters)
+        runner.begin_nodes(changes, BEGIN_S)
+        for writer, stem in stems.items():
+            if writer not in files:
+                files[writer] = RunFiles(
+                    folder, stem, self.scan.frames_key(writer),
+                    lambda path: self.tell.file(path, "open"), runner.restarts(writer),
+                )  # fmt: skip
         with self._lock:
             self._refuse_after_stop(turn)
             self._files, self._fresh = files, False
@@ -373,7 +387,8 @@ class GraphDetector:
             if self._fresh:
                 self._prepare(runner, turn)
             if self.obeys_count_time and self._count_time_s != self._told_count_time_s:
-                runner.change(self.scan.source, exposure_s=self._count_time_s)
+                told = {"exposure_s": self._count_time_s}
+                runner.change_within(BEGIN_S, self.scan.source, told)
                 self._told_count_time_s = self._count_time_s
             counts_s, now = self._count_time_s or 0.0, time.monotonic()
             with self._lock:  # stopped behind this, it is a frame of this run that nobody waits for
@@ -452,6 +467,7 @@ class GraphDetector:
             for writer in self.scan.writers:
                 runner.clear(writer)
             self._books.add_up(runner, self.graph)
+            self._causes = dict(runner.causes)
 
         refused = self._thread.wait_for(close, self.frame_timeout_s + LEDGER_S)
         if refused is not None:
@@ -462,8 +478,12 @@ class GraphDetector:
             self._disk_use.learn(writer, files.files)
         ledger = self._books.ledger
         if ledger is not None and ledger.broken:
+            ends = {
+                missing.edge.partition(" -> ")[2].partition(".")[0] for missing in ledger.broken
+            }
+            said = [f"; {node}: {why}" for node, why in self._causes.items() if node in ends]
             raise DeviceError(
-                f"frames are missing: {ledger.text}",
+                f"frames are missing: {ledger.text}{''.join(said)}",
                 remedy="take those points again; see why in undula logs",
                 device=self.name,
             )

@@ -7,47 +7,23 @@ say. Pure but for the clock that is handed in. Called by: `detector`, on the gra
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 import numpy as np
 
 from undula.core.errors import DeviceError
-from undula.core.log import get_logger
 from undula.pipes.coming import NOBODY, nothing_comes
 from undula.pipes.for_scans import ScanGraph
 from undula.pipes.frame import Array, Frame
 from undula.pipes.intervals import IntervalSet
 from undula.pipes.ledger import EdgeLedger
-from undula.pipes.runner.status import GraphStatus, NodeStatus
+from undula.pipes.reasons import Progress, failed, failed_untold, late, not_kept, who_is_slow
 
 ASK_FIRST_S, ASK_LAST_S = 0.02, 0.25
 """What is missing is asked for so soon, and then ever more seldom."""
-
-
-class Progress(Protocol):
-    """What a runner knows of a frame."""
-
-    @property
-    def ledgers(self) -> Mapping[str, EdgeLedger]:
-        """Of each edge, as it was heard last."""
-
-    status: GraphStatus
-    asked: int
-    """The number of the last question to all its processes how they are doing."""
-
-    def answered(self, nodes: Iterable[str]) -> int:
-        """The processes of all these nodes have spoken behind the question with this number."""
-
-    def is_safe(self, node: str, seq_num: int) -> bool:
-        """Whether a writer is done with it."""
-
-    def failed_on(self, seq_num: int) -> list[str]:
-        """Lossless edges whose node raised on it."""
-
-    def waits_at(self, seq_num: int) -> list[str]:
-        """Lossless edges where it is on its way."""
+SAY_S = 2.0
+"""So long a node that failed may take to say why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +51,18 @@ class Awaited:
     timeout_s: float
     ask_at: float = 0.0
     doubt: Doubt | None = None
+    failed_at: float | None = None
 
     def __post_init__(self) -> None:
         self.ask_at = self.since + ASK_FIRST_S
+
+    def asks(self, now: float) -> bool:
+        """Whether the graph is to say now how it is doing: soon, and then ever more seldom."""
+        due = now >= self.ask_at
+        if due:
+            most_s = ASK_FIRST_S if self.doubt else ASK_LAST_S
+            self.ask_at = now + min(most_s, max(ASK_FIRST_S, now - self.since))
+        return due
 
 
 @dataclass(slots=True)
@@ -85,13 +70,15 @@ class Verdict:
     """What is to be done about the frame that is waited for.
 
     `through`: it is safe everywhere, `without` has the edges that brought nothing, and why.
-    `error`: it will not come. `held_up`: who is slow. `ask`: let the graph say how it is doing.
+    `error`: it will not come. `held_up`: who is slow. `away`: that is its source, which hears
+    nothing. `ask`: let the graph say how it is doing.
     """
 
     through: bool = False
     without: dict[str, str] = field(default_factory=dict)
     error: DeviceError | None = None
     held_up: str = ""
+    away: bool = False
     ask: bool = False
 
 
@@ -104,6 +91,8 @@ class Points:
         self._shapes: dict[str, Array] = {}
         self.last: dict[str, Array] = {}
         self._without: dict[tuple[str, str], IntervalSet] = {}
+        self.place_of: Callable[[int], int] = lambda number: number
+        """Of a frame among those of its run, from 1 on."""
 
     @property
     def numbers(self) -> list[str]:
@@ -139,10 +128,11 @@ class Points:
         number, waited_s = awaited.seq_num, now - awaited.since
         unsafe = [w for w in self.scan.writers if not progress.is_safe(w, number)]
         silent = [edge for edge, values in self._heard.items() if number not in values]
+        at = progress.failed_until(number)  # an earlier one perhaps, for which nobody waited
+        if at is not None:
+            return self._failed(awaited, progress, at, now)
         if not unsafe and not silent:
             return Verdict(through=True)
-        if progress.failed_on(number):
-            return Verdict(error=self._lost(progress, number, unsafe, silent, "it failed"))
         if waited_s < ASK_FIRST_S:
             return Verdict()
         nothing_more, after = self._nothing_more(progress.ledgers, number, unsafe, silent)
@@ -155,16 +145,23 @@ class Points:
                 return nothing_more
         else:
             awaited.doubt, awaited.ask_at = Doubt(after, progress.asked), now
-        found = Verdict(ask=now >= awaited.ask_at)
-        if found.ask:
-            most_s = ASK_FIRST_S if awaited.doubt else ASK_LAST_S
-            awaited.ask_at = now + min(most_s, max(ASK_FIRST_S, waited_s))
+        found = Verdict(ask=awaited.asks(now))
         if waited_s > min(awaited.slow_s, awaited.timeout_s):
-            found.held_up = _who_is_slow(progress, number, self.scan.source)
+            found.held_up = who_is_slow(self.scan, progress, number)
+            found.away = bool(found.held_up) and progress.status.nodes[self.scan.source].away
             if not found.held_up and waited_s > awaited.timeout_s:
-                late = f"not in {awaited.timeout_s:g} s"
-                found.error = self._lost(progress, number, unsafe, silent, late)
+                missing = [*unsafe, *silent]
+                found.error = late(self.scan, progress, number, missing, awaited.timeout_s)
         return found
+
+    def _failed(self, awaited: Awaited, progress: Progress, frame: int, now: float) -> Verdict:
+        """A node raised on a frame; the node before it may say so earlier than itself."""
+        error = failed(self.scan, progress, frame, self.place_of)
+        if awaited.failed_at is None:
+            awaited.failed_at, awaited.ask_at = now, now
+        if error is None and now - awaited.failed_at > SAY_S:
+            error = failed_untold(self.scan, progress, frame, self.place_of)
+        return Verdict(error=error, ask=error is None and awaited.asks(now))
 
     def take(self, number: int, without: Mapping[str, str], place: int) -> None:
         """The frame is through: its values are those of the point.
@@ -199,7 +196,7 @@ class Points:
         for writer in unsafe:
             none = nothing_comes(graph, types, ledgers, graph.into(writer)[0], number)
             if none is not None:
-                return Verdict(error=self._not_kept(writer, number, none.why)), none.after
+                return Verdict(error=not_kept(self.scan, writer, number, none.why)), none.after
         if unsafe:
             return None, NOBODY
         edges = {name: self.scan.values[name].edge for name in silent}
@@ -210,51 +207,3 @@ class Points:
         without = {name: none.why for name, none in sure.items()}
         after = NOBODY.union(*(none.after for none in sure.values()))
         return Verdict(through=True, without=without), after
-
-    def _lost(
-        self, progress: Progress, number: int, unsafe: list[str], silent: list[str], why: str
-    ) -> DeviceError:
-        nodes: Any = progress.status.nodes.values()
-        errors = [f"{node.name}: {node.error}" for node in nodes if node.error]
-        errors += [f"{node.name} waits for {node.waits_for}" for node in nodes if node.waits_for]
-        return DeviceError(
-            f"frame {number} did not come to {', '.join([*unsafe, *silent])}, {why}: "
-            f"{'; '.join(errors) or 'no node says why'}",
-            remedy="look at that node: undula pipes show, undula logs",
-            device=self.scan.device,
-        )
-
-    def _not_kept(self, writer: str, number: int, why: str) -> DeviceError:
-        return DeviceError(
-            f"frame {number} did not come to {writer}: {why}",
-            remedy=f"let {writer} hear the source, so that it has the frame of every point",
-            device=self.scan.device,
-        )
-
-
-class SourceWatch:
-    """Says in the log when the source of a graph hears nothing, and when it hears again."""
-
-    def __init__(self, device: str) -> None:
-        self._device, self._away = device, False
-
-    def look(self, source: NodeStatus) -> None:
-        """How the source does now."""
-        if source.away == self._away:
-            return
-        self._away = source.away
-        if source.away:
-            get_logger().warning("source_away", device=self._device, waits_for=source.waits_for)
-        else:
-            get_logger().info("source_there", device=self._device)
-
-
-def _who_is_slow(progress: Progress, number: int, source: str) -> str:
-    """The edges where a frame is on its way, and of what lives behind them; or its source."""
-    edges = progress.waits_at(number)
-    first = progress.status.nodes[source]
-    if not edges:
-        return f"{source} waits for {first.waits_for}" if first.away else ""
-    dead = [n.name for n in progress.status.nodes.values() if n.state == "dead"]
-    again = f", {', '.join(dead)} is started again" if dead else ""
-    return f"edge {', '.join(edges)} cannot keep up: frame {number} is on its way{again}"

@@ -7,6 +7,7 @@ by: `detector`. How a ledger is made of what the edges counted is in `run_ledger
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 
 from undula.pipes.graph import Graph
 from undula.pipes.run_ledger import RunLedger, run_ledger, together
@@ -14,6 +15,8 @@ from undula.pipes.runner.runner import Runner
 
 LEDGER_S = 2.0
 """So long the sums at the end of a run may take to agree."""
+VIEWERS_S = 0.25
+"""So long a viewer may take to say what it has done: it may as well sleep."""
 AGAIN_S = 0.02
 
 
@@ -30,6 +33,7 @@ class RunBooks:
         """The run has had its first trigger."""
         self._part: RunLedger | None = None
         self._before: list[RunLedger] = []
+        self._viewers: Collection[str] = ()
 
     @property
     def ledger(self) -> RunLedger | None:
@@ -64,20 +68,30 @@ class RunBooks:
 
     @property
     def is_through(self) -> bool:
-        """When it was added up last, no frame of the run was on its way any more."""
-        return self._part is not None and not any(
-            counts["on_the_way"] for counts in self._part.edges.values()
-        )
+        """When it was added up last, no frame of the run was on its way any more.
+
+        But to viewers: they may sleep on one as long as they like.
+        """
+        return self._part is not None and not self._on_the_way(self._viewers)
+
+    def _on_the_way(self, but_to: Collection[str]) -> bool:
+        """Whether a frame was on its way to a node that is none of these."""
+        counts = {} if self._part is None else self._part.edges
+        ends = (name.partition(" -> ")[2].partition(".")[0]
+                for name, edge in counts.items() if edge["on_the_way"])  # fmt: skip
+        return any(end not in but_to for end in ends)
 
     def add_up(self, runner: Runner, graph: Graph) -> None:
-        """The ledger once all that is on its way through lossless edges is through."""
-        end = time.monotonic() + LEDGER_S
+        """The ledger once all that is on its way is through; viewers are waited for but shortly."""
+        begun, self._viewers = time.monotonic(), runner.viewers
         self.keep(runner, graph)  # as it stands: who waits may not wait for all to be heard
         while True:
-            heard = runner.tell(max(0.0, end - time.monotonic()))
+            left_s, viewers_s = (begun + s - time.monotonic() for s in (LEDGER_S, VIEWERS_S))
+            heard = runner.tell(max(0.0, left_s), viewers_s=max(0.0, viewers_s))
             self.keep(runner, graph)
             if not heard or self._part is None or self._part.complete:
                 return
-            if time.monotonic() >= end or self.is_through:
+            left = self._on_the_way(runner.viewers if viewers_s <= 0 else ())
+            if left_s <= 0 or not left:
                 return
             runner.pump(AGAIN_S)

@@ -120,6 +120,13 @@ class Confirming:
             held[inlet] -= 1
             inlet.confirm(frame)
 
+    def fail(self, number: int) -> None:
+        """What was made of a frame cannot be handed on."""
+        failed = [one for one in self._worked_on if one[1].seq_num == number]
+        self._worked_on = [one for one in self._worked_on if one[1].seq_num != number]
+        for inlet, frame in failed:
+            inlet.fail(frame)
+
     def give_up(self, number: int) -> None:
         """A frame that was kept will not be worked on."""
         for inlet, frame in self._kept.pop(number, ()):

@@ -1,7 +1,7 @@
-"""Room: pipes. Which frames a node passes on one by one, and what its process alone knows. Pure.
+"""Room: pipes. What follows from the edges of a graph: who passes frames on, who may sleep. Pure.
 
-In: a graph, the classes of its nodes. Out: what the book of a run must know of them. Called by:
-`runner`.
+In: a graph, the classes of its nodes. Out: which frames a node passes on one by one, what its
+process alone knows; which nodes are viewers, for whom nobody waits. Called by: `runner`, `worker`.
 """
 
 from __future__ import annotations
@@ -54,3 +54,17 @@ class Follows:
             edge.name for node in there for edge in self._graph.out_of(node)
             if self.inputs(node) or edge.name not in self._lossless or edge.target in there
         ]  # fmt: skip
+
+
+def viewers(graph: Graph) -> frozenset[str]:
+    """Nodes that nobody waits for: on each way to them frames may be left out.
+
+    Each of their inputs is `latest` or `sample`, or comes from such a node.
+    """
+    awake: set[str] = set()
+    for name in graph.order():
+        into = [edge for edge in graph.into(name) if not edge.feedback]
+        must = [e for e in into if e.policy.kind not in ("latest", "sample") and e.source in awake]
+        if must or not into:
+            awake.add(name)
+    return frozenset(graph.nodes) - awake

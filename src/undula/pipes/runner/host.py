@@ -69,6 +69,10 @@ class NodeHost:
         self._last: Frame | None = None
         self._blocking = Blocking(self.status)
         self._stop_asked = False
+        self.urgent = False
+        """It failed, and the runner has not heard so."""
+        self.hear: Callable[[], object] | None = None
+        """Of a viewer: hears what the runner said before the frames that it just took were made."""
 
     def begin(self, words: Mapping[str, Any]) -> None:
         """Let it work; a source goes on where the one before it was."""
@@ -82,9 +86,15 @@ class NodeHost:
         except Exception as exc:  # a node's own code may raise anything: it is counted and told
             self._fail(exc, 0)
 
+    @property
+    def first(self) -> int:
+        """The first frame of the run that it knows of."""
+        return self._first
+
     def begin_run(self, first: int) -> None:
         """Another run of a warm graph: frames before this number are not worked on any more."""
         self._first, self.results.behind = first, False
+        self.status.error, self.status.error_at = "", 0
         self.forget_frames(IntervalSet([(0, first)]))
         if self.source:
             self.making.begin_run(first)
@@ -149,6 +159,8 @@ class NodeHost:
     def _worked(self) -> bool:
         if not self._queue and not self._stop_asked:
             self.status.error = self.taking.fill() or self.status.error
+            if self._queue and self.hear is not None:
+                self.hear()
         worked = bool(self._queue)
         until = time.monotonic() + TURN_S
         while self._queue and not self._stop_asked:
@@ -233,6 +245,7 @@ class NodeHost:
             return outlet.send(frame, timeout_s=0.0)
         except UndulaError as exc:  # e.g. it is larger than the first one was
             self._fail(exc, frame.seq_num)
+            self.confirming.fail(frame.seq_num)
             return True
 
     def settle(self) -> None:
@@ -255,7 +268,8 @@ class NodeHost:
     # ---- failing and ending --------------------------------------------------------------------
 
     def _fail(self, exc: Exception, seq_num: int, *, stop: bool = False) -> None:
-        self.status.error = blamed(exc, self.node, seq_num)
+        self.urgent = self.urgent or not self.status.error  # the first of this run
+        self.status.error, self.status.error_at = blamed(exc, self.node, seq_num), seq_num
         self.status.failed += 1
         if stop or self.spec.on_failure == "stop" or self.source:
             self.stopped_by = self.status.error

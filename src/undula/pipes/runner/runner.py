@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,9 @@ from undula.pipes.intervals import packed
 from undula.pipes.ledger import Edge, EdgeLedger, Report
 from undula.pipes.link.slab import PAGE, SpillSlab
 from undula.pipes.nodes.user_nodes import own_texts
+from undula.pipes.runner.asking import Asking, Question
 from undula.pipes.runner.channels import Channels
-from undula.pipes.runner.follows import Follows
+from undula.pipes.runner.follows import Follows, viewers
 from undula.pipes.runner.indices import TriggerIndices
 from undula.pipes.runner.parent import QUIT_S
 from undula.pipes.runner.placement import HERE, LocalPlacement, Placement, placeable
@@ -39,7 +39,6 @@ from undula.pipes.runner.status import GraphStatus
 from undula.pipes.runner.watched import Watched
 from undula.pipes.runner.writing import put_in_order
 
-_asks = count(1)
 MAX_RESTARTS = 5
 READY_S = 60.0
 
@@ -98,6 +97,7 @@ class Runner:
         self._waker = os.eventfd(0, os.EFD_NONBLOCK)
         self._paths: dict[str, str] = {}
         self._lossless = [e.name for e in graph.edges if e.policy.kind == "lossless"]
+        self._awaited = [e.name for e in graph.edges if e.policy.kind in ("lossless", "spill")]
         self._follows = Follows(graph, types)
         self.book = Book(
             [Edge(edge.start, edge.end) for edge in graph.edges],
@@ -116,8 +116,9 @@ class Runner:
         self._round = Round()
         self._failed = ""
         self._killed = False
-        self._asking, self._answer = 0, ""
-        """The number of the question that is open, 0 when it has its answer: '' or why not."""
+        self._asking = Asking(lambda node: self._processes[self._where[node]])
+        self.viewers = viewers(graph)
+        """Nodes that may sleep as long as they like: nobody waits for them."""
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._waker, selectors.EVENT_READ, "")
         self._watched = Watched(graph, self._where, self.book)
@@ -257,7 +258,7 @@ class Runner:
         self._first = max(self._given.values(), default=0) + 1
         self._channels.forget(self.book.begin_run(self._first))
         self._round = Round()
-        self._watched.merge()
+        self._watched.begin_run(self._first)
         for process in self._processes.values():
             process.forgiven = process.restarts
             if process.ready:
@@ -287,6 +288,7 @@ class Runner:
                 self._hear(process, words)
             if process.line.ended:
                 self._died(process)
+        self._asking.ask_again()
         self._keep_short()
 
     def _let_listen(self, process: Process) -> None:
@@ -294,7 +296,7 @@ class Runner:
         line = process.line
         if line.deaf:
             for name in process.nodes:
-                self.status.nodes[name].error = "it did not listen any more, and was killed"
+                self._watched.note(name, "it did not listen any more, and was killed")
             process.process.kill()
         if line.keeps != process.writing and not line.ended:
             process.writing = line.keeps
@@ -333,8 +335,17 @@ class Runner:
         return self._failed
 
     def failed_on(self, seq_num: int) -> list[str]:
-        """Edges that may lose nothing, and whose node raised on this frame."""
-        return self.book.failed_on(seq_num, self._lossless)
+        """Edges that wait for their node, and whose node raised on this frame."""
+        return self.book.failed_on(seq_num, self._awaited)
+
+    def failed_until(self, seq_num: int) -> int | None:
+        """The first frame of this run up to that one on which a node raised that is waited for."""
+        return self.book.failed_until(seq_num, self._awaited)
+
+    @property
+    def causes(self) -> Mapping[str, str]:
+        """What nodes said that went wrong in this run, each first, in the order it was heard."""
+        return self._watched.causes
 
     def waits_at(self, seq_num: int) -> list[str]:
         """Edges that may lose nothing, where this frame is on its way, and not beyond."""
@@ -368,22 +379,28 @@ class Runner:
         """How often the process of a node was started anew."""
         return self._processes[self._where[node]].restarts
 
-    def tell(self, timeout_s: float) -> bool:
-        """Hear now how all processes are doing; False when one does not say so in time."""
-        end = time.monotonic() + timeout_s
+    def tell(self, timeout_s: float, *, viewers_s: float = 0.0) -> bool:
+        """Hear now how all processes are doing.
+
+        Processes in which are only viewers are waited for until `viewers_s` at most.
+        Returns: False when another one does not say so in time.
+        """
+        begun = time.monotonic()
+        end, viewers_end = begun + timeout_s, begun + min(timeout_s, viewers_s)
         asked: dict[str, Process] = {}
         for process in self._processes.values():
             process.told = process.over
-        while time.monotonic() < end and not self._failed:
+        while True:
             waiting = [p for p in self._processes.values() if not p.told and not p.over]
-            if not waiting:
-                return True
             for process in waiting:  # one that died meanwhile: its successor
                 if process.ready and asked.get(process.name) is not process:
                     asked[process.name] = process
                     process.line.say(do="tell")
-            self.pump(max(0.0, end - time.monotonic()))
-        return False
+            awake = any(not self.viewers.issuperset(process.nodes) for process in waiting)
+            left_s = (end if awake else viewers_end) - time.monotonic()
+            if not waiting or left_s <= 0:
+                return not awake
+            self.pump(left_s)
 
     def wake(self) -> None:
         """From any thread: let a `pump` that waits return."""
@@ -404,8 +421,7 @@ class Runner:
         elif "trouble" in words:
             self._fail(str(words["trouble"]))
         elif "answer" in words:
-            if words["answer"] == self._asking:  # else it is a late one, to an earlier question
-                self._asking, self._answer = 0, str(words["refused"])
+            self._answered(int(words["answer"]), str(words["refused"]))
         else:
             self._note(process, words)
 
@@ -417,7 +433,7 @@ class Runner:
             self._remembered[str(words["name"])] = words["remembered"]
         elif "fault" in words:  # its last words; a successor may do better
             for name in process.nodes:
-                self.status.nodes[name].error = str(words["fault"])
+                self._watched.note(name, str(words["fault"]))
 
     def _connect(self, path: str, edges: Sequence[str]) -> None:
         """A producer is there: let its consumers know."""
@@ -470,7 +486,9 @@ class Runner:
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         for name in process.nodes:
             status = self.status.nodes[name]
-            status.state, status.error = "dead", status.error or f"its process ended: {how}"
+            status.state = "dead"
+            if not status.error:
+                self._watched.note(name, f"its process ended: {how}")
             for edge in self.graph.out_of(name):
                 self._paths.pop(edge.name, None)
         often = process.restarts - process.forgiven >= MAX_RESTARTS
@@ -500,11 +518,51 @@ class Runner:
 
     def change(self, node: str, **parameters: Any) -> None:
         """Change parameters of a node; they hold from its next frame on. Raises: PipeError."""
+        self.change_within(self.answer_s, node, parameters)
+
+    def change_within(self, within_s: float, node: str, parameters: Mapping[str, Any]) -> None:
+        """The same; raises PipeError naming its process when it has not answered in time, too."""
         if node not in self._where:
             raise PipeError(
                 f"there is no node {node!r}", remedy=f"there are {', '.join(sorted(self._where))}"
             )
-        self._ask(node, do="change", parameters=parameters)
+        asked = self._asking.ask(node, do="change", parameters=dict(parameters))
+        self._wait([asked], within_s)
+        self._note_change(node, parameters)
+
+    def clear(self, node: str) -> None:
+        """Let a node forget what it has accumulated; a file begins anew. Raises: PipeError."""
+        self._wait([self._asking.ask(node, do="clear")], self.answer_s)
+
+    def begin_nodes(self, changes: Mapping[str, Mapping[str, Any]], within_s: float) -> None:
+        """Let all nodes behind the sources forget the run before; some with other parameters.
+
+        All are asked at once. Viewers are not waited for: one that sleeps forgets when it wakes,
+        before it works on a frame of this run; see `asleep`.
+
+        Raises: PipeError with what a node says, or naming the one that has not answered in time.
+        """
+        asked: list[Question] = []
+        for node in self._where:
+            if not self._follows.inputs(node):
+                continue
+            words: list[dict[str, Any]] = [{"do": "clear"}]
+            if node in changes:
+                words.insert(0, {"do": "change", "parameters": dict(changes[node])})
+            waited_for = node not in self.viewers
+            questions = [self._asking.ask(node, waited_for=waited_for, **one) for one in words]
+            asked += questions if waited_for else ()
+        self._wait(asked, within_s)
+        for node, parameters in changes.items():
+            self._note_change(node, parameters)
+
+    def asleep(self, for_s: float) -> dict[str, int]:
+        """Viewers that have not begun this run for so long, and their process ids."""
+        since = time.monotonic() - for_s
+        late = [one for one in self._asking.asleep() if one.since <= since]
+        return {one.node: self._processes[self._where[one.node]].process.pid for one in late}
+
+    def _note_change(self, node: str, parameters: Mapping[str, Any]) -> None:
         spec = self.graph.nodes[node]  # a process that is started anew has them too
         changed = replace(spec, parameters={**spec.parameters, **parameters})
         self.graph = replace(self.graph, nodes={**self.graph.nodes, node: changed})
@@ -512,9 +570,10 @@ class Runner:
             if process.ready:
                 process.line.say(do="note", name=node, parameters=dict(changed.parameters))
 
-    def clear(self, node: str) -> None:
-        """Let a node forget what it has accumulated; a file begins anew. Raises: PipeError."""
-        self._ask(node, do="clear")
+    def _answered(self, number: int, refused: str) -> None:
+        found = self._asking.answered(number, refused)
+        if found is not None and not found.waited_for and refused:
+            self._watched.note(found.node, refused)
 
     def write_latest(self, node: str, port: str, path: Path | None = None) -> Path:
         """Write what a port gave lately into a numpy file, in full.
@@ -526,33 +585,45 @@ class Runner:
         if node in self.channels:
             raise PipeError(f"{node} gives nothing", remedy="ask the node before it")
         path = path or self._folder / f"{node}.{port}.npy"
-        self._ask(node, do="write", port=port, path=str(path))
+        asked = self._asking.ask(node, do="write", port=port, path=str(path))
+        self._wait([asked], self.answer_s)
         return path
 
-    def _ask(self, node: str, **words: Any) -> None:
-        self._asking = number = next(_asks)
-        asked: Process | None = None
-        end = time.monotonic() + self.answer_s
-        while self._asking and not self._failed and time.monotonic() < end:
-            process = self._processes[self._where[node]]
-            if process.given_up:
+    def _wait(self, questions: Iterable[Question], within_s: float) -> None:
+        """Until all are answered. Raises: PipeError."""
+        asked = list(questions)
+        end = time.monotonic() + within_s
+        while not self._failed and any(one.answer is None for one in asked):
+            nodes = {one.node for one in asked if one.answer is None}
+            given_up = any(self._processes[self._where[node]].given_up for node in nodes)
+            if given_up or time.monotonic() >= end or any(one.answer for one in asked):
                 break
-            if process is not asked:  # it died: ask its successor
-                asked = process
-                process.line.say(name=node, ask=number, **words)
             self.pump(max(0.0, end - time.monotonic()))
-        unanswered, self._asking = bool(self._asking), 0
-        if unanswered or self._answer:
-            given_up = self._processes[self._where[node]].given_up
-            why = self._failed or (
-                f"the process of {node} has ended" if given_up else f"{node} did not answer"
-            )
-            what, _, remedy = (why if unanswered else self._answer).partition(". Remedy: ")
-            raise PipeError(
-                what,
-                remedy=remedy.rstrip(".") or "see its state: undula pipes top",
-                where=node,
-            )
+        self._asking.forget(asked)
+        for one in asked:
+            if one.answer:
+                what, _, remedy = one.answer.partition(". Remedy: ")
+                remedy = remedy.rstrip(".") or "see its state: undula pipes top"
+                raise PipeError(what, remedy=remedy, where=one.node)
+        for one in asked:
+            if one.answer is None:
+                raise self._unanswered(one.node, within_s)
+
+    def _unanswered(self, node: str, within_s: float) -> PipeError:
+        process = self._processes[self._where[node]]
+        if self._failed or process.given_up:
+            why = self._failed or f"the process of {node} has ended"
+            return PipeError(why, remedy="see undula logs", where=node)
+        others = ", ".join(name for name in process.nodes if name != node)
+        beside = f", which it shares with {others}" if others else ""
+        pid = process.process.pid
+        return PipeError(
+            f"{node} did not answer within {within_s:g} s: its process {pid}{beside} is at work "
+            "on something else, or hangs",
+            remedy=f"wait until it is done (undula pipes top), or end it: kill {pid}; it is "
+            "started anew by itself",
+            where=node,
+        )
 
     def stop(self) -> None:
         """Let the sources make no further frame; what is on its way is worked on."""

@@ -16,6 +16,7 @@ class NodeStatus:
     `frames` were worked on (or made, by a source), `failed` raised; `busy_s` is the time in its own
     code, `latency_s` from a frame's host time to its result, the last and the greatest.
     `blocked_by` names the edges that hold it up; `restarts` counts its processes after the first.
+    `error_at` is the frame at which it said `error`, 0 when it was at none.
     `left_out` came to a source that hears the network and were not handed on. `waits_for` is what a
     source waits for beside its frames, `away` that it is not there. Of its whole process, s:
     `since_s` it began until it had something to do last, of that `at_work_s` without waiting for
@@ -35,6 +36,7 @@ class NodeStatus:
     blocked_by: list[str] = field(default_factory=list)
     blocked_s: float = 0.0
     error: str = ""
+    error_at: int = 0
     restarts: int = 0
     left_out: int = 0
     waits_for: str = ""

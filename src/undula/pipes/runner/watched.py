@@ -37,6 +37,9 @@ class Watched:
         self._images: dict[str, dict[str, Any]] = {}
         self._merge_at = 0.0
         self._rated_at, self._rated = time.monotonic(), dict[str, int]()
+        self._first = 0
+        self.causes: dict[str, str] = {}
+        """What nodes said that went wrong in this run: each first, in the order it was heard."""
         self.news = True
         """Something is known of it since `told` was asked last."""
         self.status = GraphStatus(graph.name)
@@ -66,14 +69,33 @@ class Watched:
             if produced:
                 self._book.made(name, produced)
             stopped_by = plain.pop("stopped_by")
+            first = plain.pop("first")
             status = NodeStatus(**plain)
             status.restarts = process.restarts
-            status.error = status.error or self.status.nodes[name].error
+            before = self.status.nodes[name]
+            if first < self._first or not status.error:  # it has not heard of this run yet
+                status.error, status.error_at = before.error, before.error_at
+            elif status.error:
+                self.causes.setdefault(name, status.error)
             self.status.nodes[name] = status
             if status.state == "ended":
                 self._book.ended(name)
             if stopped_by:
                 yield name, stopped_by
+
+    def begin_run(self, first: int) -> None:
+        """Another run begins with this frame: what went wrong before is not its."""
+        self._first = first
+        self.causes = {}
+        for status in self.status.nodes.values():
+            status.error, status.error_at = "", 0
+        self.merge()
+
+    def note(self, node: str, error: str) -> None:
+        """Something went wrong with a node that it did not say itself."""
+        self.status.nodes[node].error = error
+        self.causes.setdefault(node, error)
+        self.news = True
 
     def merge(self) -> None:
         """Add up what both ends of each edge counted."""

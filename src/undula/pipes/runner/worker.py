@@ -24,6 +24,7 @@ from undula.pipes.intervals import IntervalSet, packed, unpacked
 from undula.pipes.runner.confirming import waited_for
 from undula.pipes.runner.control import Line
 from undula.pipes.runner.ends import Ends, Far
+from undula.pipes.runner.follows import viewers
 from undula.pipes.runner.host import NodeHost
 from undula.pipes.runner.rate import Rate
 from undula.pipes.runner.use import Use
@@ -54,12 +55,14 @@ class Worker:
         self._begun_at = time.monotonic()
         self.hosts: dict[str, NodeHost] = {}
         self._ends = Ends(graph, process, self.hosts, line, folder, spill=spill, far=far)
+        sleepers = viewers(graph)
         for name in graph.processes()[process]:
             spec = graph.nodes[name]
             node = types[spec.kind](**spec.parameters)
             self.hosts[name] = NodeHost(spec, node, graph, self._ends.make)
             self.hosts[name].tell = line.say
             self.hosts[name].look = self._look
+            self.hosts[name].hear = self._listen if name in sleepers else None
         self._waiting: list[NodeHost] = []
         """Those that confirm a frame only when others did; the last of the graph first."""
         for name, host in reversed(self.hosts.items()):
@@ -248,6 +251,7 @@ class Worker:
         now = time.monotonic()
         asked, self._asked = self._asked, False
         due = not self._told_end if over else now - self._told_at >= self.tell_s
+        due = due or any(host.urgent for host in self.hosts.values())
         if not due and not asked:
             return
         self._told_at = now
@@ -258,7 +262,7 @@ class Worker:
         worked = any(h.status.frames != self._told_frames.get(n, 0) for n, h in self.hosts.items())
         times = self._use.times() if worked else {}
         for name, host in self.hosts.items():
-            status = host.status
+            status, host.urgent = host.status, False
             status.pid = os.getpid()
             if worked:
                 status.measured = dict(host.node.own_measures())
@@ -274,8 +278,8 @@ class Worker:
                 status.state = "blocked" if host.blocked else "running"
             nodes[name] = asdict(status) | {
                 "produced": packed(host.making.produced.changes()),
-                "stopped_by": host.stopped_by,
-            }
+                "stopped_by": host.stopped_by, "first": host.first,
+            }  # fmt: skip
             depths |= host.depths()
             images |= host.images()
             for edges, view in host.views():
