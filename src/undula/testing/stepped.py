@@ -144,13 +144,14 @@ class SteppedGraph:
         """Started: every process is ready, and no frame was made."""
         struck, faults._strike = faults._strike, _strike
         try:
-            self._with_steps(self.runner.start)
+            self.with_steps(self.runner.start)
             yield self.runner
         finally:
-            self._with_steps(self.runner.close)
+            self.with_steps(self.runner.close)
             faults._strike = struck
 
-    def _with_steps(self, work: Callable[[], object]) -> None:
+    def with_steps(self, work: Callable[[], object]) -> None:
+        """Do what waits for answers of processes, while they go on."""
         thread = threading.Thread(target=work)
         thread.start()
         while thread.is_alive():

@@ -43,8 +43,8 @@ class Scan:
         self.stepped, self.points, self.now = stepped, Points(scan), 0.0
         stepped.runner.heard = self.points.hear
 
-    def trigger(self, number: int) -> Awaited:
-        self.stepped.runner.trigger("det", number - 1)
+    def trigger(self, number: int, index: int | None = None) -> Awaited:
+        self.stepped.runner.trigger("det", number - 1 if index is None else index)
         return Awaited(number, self.now, 1000.0, 1000.0)
 
     def look(self, awaited: Awaited) -> bool:
@@ -124,3 +124,32 @@ def test_a_node_that_had_nothing_to_say_leaves_a_gap_also_where_one_died(victim:
         (why,) = points.points.without().values()
         assert why.endswith("low had nothing to say")
         assert np.isnan(points.values()).all()
+
+
+@pytest.mark.parametrize("steps", range(5))
+@pytest.mark.parametrize("victim", NODES)
+def test_a_run_may_begin_however_far_the_successor_of_a_process_has_got(
+    victim: str, steps: int
+) -> None:
+    """Its first words, the begin of the graph, that of the run, what it is to forget: in order."""
+    scan = scan_graph()
+    stepped = SteppedGraph(scan.graph, TYPES, tell_s=inf)
+    with stepped.running() as runner:
+        runner.begin(triggered=True)
+        points = Scan(stepped, scan)
+        assert points.goes_through(points.trigger(1))
+        stepped.processes[victim].kill()
+        for _ in range(steps):
+            runner.pump(0.0)
+            stepped.processes[victim].step()
+        assert runner.begin_run() == 2
+        points.points.forget_frames()
+        for node in NODES[1:]:
+            stepped.with_steps(lambda node=node: runner.clear(node))
+        for index in (0, 1):
+            assert points.goes_through(points.trigger(index + 2, index))
+            measured = np.isfinite(points.values()).ravel()
+            assert measured.tolist() == [n <= index for n in range(3)]
+        stepped.with_steps(lambda: runner.tell(60.0))
+        report = runner.outcome(3).report
+        assert report.complete, report.text
