@@ -25,6 +25,7 @@ from undula.cli.output import (
 )
 from undula.core.errors import InputError, StorageError
 from undula.core.paths import BeamlinePaths, beamline_paths, default_beamline
+from undula.core.suggest import near
 
 if TYPE_CHECKING:
     from undula.pipes.frame import Frame
@@ -127,18 +128,7 @@ def show(
         _show_node(name, types, as_json)
         return
     if not Path(name).suffix and not Path(name).exists():
-        runs = running_now(beamline)
-        if name not in runs:
-            from undula.pipes.graph.faults import nearest
-
-            raise InputError(
-                f"there is no node, no file and no graph that runs called {name!r}",
-                remedy=nearest(name, [*types, *runs]),
-            )
-        if as_json:
-            print_json(runs[name].plain())
-        else:
-            print(status_text(runs[name]))
+        _show_running(name, types, beamline, as_json)
         return
     graph = load(Path(name), types)
     if svg is not None:
@@ -155,6 +145,31 @@ def show(
     print(table(["node", "kind", "process", "pid", "host", "on failure", "parameters"], rows))
     print()
     print(table(["edge", "policy"], [[e.name, e.policy.text] for e in graph.edges]))
+
+
+def _show_running(name: str, types: NodeFolder, beamline: str | None, as_json: bool) -> None:
+    """A graph that runs, or that a device has whose first scan has yet to come."""
+    from undula.cli.pipes_top import of_devices, running_now
+
+    runs = running_now(beamline)
+    if name in runs:
+        if as_json:
+            print_json(runs[name].plain())
+        else:
+            print(status_text(runs[name]))
+        return
+    others = of_devices(beamline)
+    if name in others:
+        if as_json:
+            print_json({"name": name, "state": "not started"})
+        else:
+            print(f"{name}: not started, the next scan of it does that")
+        return
+    meant = near(name, [*types, *runs, *others])
+    raise InputError(
+        f"{name!r} is no node, no file, and no graph of this beamline",
+        remedy=f"did you mean {meant}?" if meant else "see undula pipes list, undula pipes top",
+    )
 
 
 def _words(parameters: Any) -> str:

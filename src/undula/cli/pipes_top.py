@@ -160,6 +160,15 @@ def running_now(beamline: str | None) -> dict[str, GraphStatus]:
             client.close()
 
 
+def of_devices(beamline: str | None) -> list[str]:
+    """Devices that have a graph, of a beamline that is up."""
+    client = client_of(beamline or default_beamline())
+    if client is None:
+        return []
+    with client:
+        return client.pipes.of_devices()
+
+
 @kind
 def top(
     once: Annotated[bool, typer.Option("--once", help="Show it once, and end.")] = False,

@@ -171,7 +171,8 @@ class Pipes(Mapping[str, PipesOfGraph]):
         known = self._names()
         if str(name) not in known:
             meant = near(str(name), known)
-            there = f"there are {', '.join(known)}" if known else "no device here has one"
+            are = "is" if len(known) == 1 else "are"
+            there = f"there {are} {', '.join(known)}" if known else "no device here has one"
             raise InputError(
                 f"there is no graph {str(name)!r}",
                 remedy=f"did you mean {meant}?" if meant else there,

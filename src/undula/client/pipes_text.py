@@ -104,8 +104,9 @@ def node_text(graph: str, name: str, node: Mapping[str, Any], told: PipeNode | N
     """A node: what it does, how it does, its parameters, its outputs."""
     lines = [f"{graph}: {name}, a {node['kind']}", "", str(node["help"]).partition("\n\n")[0]]
     if told is not None:
+        frames = f"{told.frames} frame{'s' * (told.frames != 1)}"
         process = f", process {told.pid}" if told.pid else ""
-        lines += ["", f"{told.state}{process}, {told.frames} frames, {told.rate_hz:.4g} Hz, "
+        lines += ["", f"{told.state}{process}, {frames}, {told.rate_hz:.4g} Hz, "
                   f"latency {told.latency_s * 1e3:.3g} ms, {told.failed} failed"]  # fmt: skip
         if told.error:
             lines.append(f"error: {told.error}")

@@ -104,7 +104,7 @@ def changed(scan: ScanGraph, node: str, given: Mapping[str, Any]) -> Changed:
         now[name] = _with_part(now.get(name, before[name]), parts, value, f"{node}.{name}", scan)
     whole = {**spec.parameters, **now}
     for place, what, remedy in kind.wrong(whole):
-        raise InputError(what, remedy=remedy, device=scan.device, where=f"{node}.{place}")
+        raise InputError(f"{node}.{place}: {what}", remedy=remedy, device=scan.device)
     kind.checked(**whole)  # a node of somebody's own may ask for more
     refuse_misfits(scan.changed(node, now))
     after = values_of(scan.changed(node, now), node)

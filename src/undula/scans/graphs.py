@@ -49,7 +49,8 @@ def answer_pipes(request: PipesRequest, devices: Registry, connector: Connector)
         if told is not None:
             return ask_command(connector, request, told)
         meant = near(request.graph, names)
-        there = f"there are {', '.join(names)}" if names else "no device here has one"
+        are = "is" if len(names) == 1 else "are"
+        there = f"there {are} {', '.join(names)}" if names else "no device here has one"
         raise InputError(
             f"there is no graph {request.graph!r}",
             remedy=f"did you mean {meant}?" if meant else there,

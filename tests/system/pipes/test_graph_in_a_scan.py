@@ -454,9 +454,9 @@ def test_parameters_of_a_node_are_read_and_changed_by_name(client: Client) -> No
 @pytest.mark.parametrize(
     ("node", "parameter", "value", "words"),
     [
-        ("low", "low", "bright", r"\[low\.low\].*'bright' is not a number"),
+        ("low", "low", "bright", r"low\.low: 'bright' is not a number"),
         ("low", "lwo", 3, "no parameter 'lwo'.*did you mean low"),
-        ("det", "width", 0, r"\[det\.width\].*0 is less than 1. Remedy: give 1 or more"),
+        ("det", "width", 0, r"det\.width: 0 is less than 1. Remedy: give 1 or more"),
         ("even", "size", 1, "even has no parameters"),
         ("lo", "low", 1, "no node 'lo'.*low"),
     ],

@@ -11,7 +11,7 @@ class Rate:
 
     >>> rate = Rate(0.0)
     >>> [rate.at(n // 4, n * 0.25) for n in range(1, 10)]
-    [0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
+    [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0]
     >>> rate.at(2, 4.0), rate.at(2, 9.0)
     (0.5, 0.0)
     """
@@ -28,7 +28,8 @@ class Rate:
         """
         passed_s = max(1e-6, now - self._since)
         if count > self._count:
-            self._rate_hz = (count - self._count) / passed_s
+            periods = count - max(1, self._count)  # between events: the first one ends none
+            self._rate_hz = periods / passed_s
             self._count, self._since = count, now
             return self._rate_hz
         if self._rate_hz * passed_s > PATIENCE:
