@@ -6,15 +6,12 @@ In: calls. Out: requests to the engine, and what the bus, the history and the fi
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 from undula.bus.endpoints import (
-    DEVICE_READBACK,
     ENGINE_DEVICE_SET,
-    ENGINE_MOVE,
     ENGINE_READ,
     ENGINE_SCAN,
 )
@@ -24,9 +21,10 @@ from undula.client.arguments import Named, command_line, names, plain, plain_cal
 from undula.client.config import ConfigView
 from undula.client.devices import Devices, Reading
 from undula.client.fits import fit_metadata
-from undula.client.link import MOVE_TIMEOUT_S, Background, Link
+from undula.client.link import Background, Link
 from undula.client.metadata import Metadata, group_now
 from undula.client.motors import Motors
+from undula.client.moving import MoveProgress, start_move
 from undula.client.pipes import Pipes
 from undula.client.plans import PlansView
 from undula.client.queue import QueueView
@@ -39,12 +37,10 @@ from undula.core.kept_token import KeptToken, token_file
 from undula.core.paths import BeamlinePaths, beamline_paths, default_beamline
 from undula.core.secret import Secret
 from undula.core.settings import load_settings
-from undula.messages import Place, PlanSource, QueueOptions, Readback
+from undula.messages import Place, PlanSource, QueueOptions
 
 SCAN_TIMEOUT_S = 60.0
 """Checking a scan reads limits live and computes every point: seconds until the reply."""
-
-MoveProgress = Callable[[Readback], None]
 
 
 def connect(beamline: str | None = None, *, logged_in: bool = True) -> Client:
@@ -344,37 +340,7 @@ class Client:
 
         `more` are further fields of the request: `jog`, `velocity`; see `Motors.start_jog`.
         """
-        request_id = new_id()
-
-        def call() -> dict[str, Any]:
-            with self._watched(to, progress):
-                result = self.link.ask(
-                    ENGINE_MOVE, MOVE_TIMEOUT_S, request_id=request_id, targets=to,
-                    relative=relative, **more,
-                )  # fmt: skip
-            return dict(result["readbacks"])
-
-        return Background(call, request_id)
-
-    @contextmanager
-    def _watched(self, devices: Iterable[str], progress: MoveProgress | None) -> Iterator[None]:
-        if progress is None:
-            yield
-            return
-        watch = progress
-
-        def moving(readback: Readback) -> None:
-            if readback.moving:
-                watch(readback)
-
-        subscriptions = [
-            self.link.connector.subscribe(DEVICE_READBACK, moving, name=name) for name in devices
-        ]
-        try:
-            yield
-        finally:
-            for subscription in subscriptions:
-                subscription.close()
+        return start_move(self.link, to, relative, progress, **more)
 
     def read(self, *devices: Any) -> dict[str, Reading]:
         """Read now: device to data key to `{"value", "timestamp" (UTC epoch s), "unit"}`."""

@@ -22,8 +22,8 @@ from undula.client import (
     main_value,
 )
 from undula.client.arguments import targets
-from undula.client.client import MoveProgress
 from undula.client.metadata import scan_group
+from undula.client.moving import MoveProgress
 from undula.core.errors import BusyError, InputError
 from undula.core.shown import counted
 from undula.messages import QueueStatus, Readback
