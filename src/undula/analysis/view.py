@@ -177,8 +177,12 @@ class RunView:
     @property
     def points(self) -> list[int]:
         """The point of the trajectory that each row is of, from 1."""
+        return self.points_since(0)
+
+    def points_since(self, row: int) -> list[int]:
+        """The same of the rows from that index on."""
         first = (self.start.get("continues") or {}).get("first_point", 1)
-        return points_of(self.turns, self.seq_nums, int(first))
+        return points_of(self.turns, self.seq_nums[row:], int(first))
 
     @property
     def kept(self) -> list[int]:

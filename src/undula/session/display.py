@@ -140,9 +140,10 @@ class TextDisplay(Views):
             hidden = fresh - MAX_ROWS_A_REDRAW
             lines.append(f"     ⋮ {counted(hidden, 'point')} not shown")
             self._printed += hidden
-        table = self._table
+        table, printed = self._table, self._printed
+        points = view.points_since(printed)
         lines += [
-            table.row(view.seq_nums[i], view.rows[i]) for i in range(self._printed, len(view.rows))
+            table.row(point, row) for point, row in zip(points, view.rows[printed:], strict=True)
         ]
         self._printed = len(view.rows)
         return lines

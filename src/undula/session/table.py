@@ -45,14 +45,14 @@ class TableText:
             lines.append(f"not shown: {', '.join(self.left_out)}"[:WIDTH])
         return lines
 
-    def row(self, seq_num: int, values: list[float]) -> str:
-        """One point."""
+    def row(self, point: int, values: list[float]) -> str:
+        """One row, with the number of its point."""
         cells = (
             # An axis that returns to zero by sums of steps is at 0, not at -2e-16.
             _cell_text(round(values[i], 9) if self._columns[i].axis else values[i]).rjust(wide)
             for i, wide in self._shown
         )
-        return f"{seq_num:>{_SEQ}} " + " ".join(cells)
+        return f"{point:>{_SEQ}} " + " ".join(cells)
 
 
 def _cell_text(value: float) -> str:

@@ -212,3 +212,24 @@ def test_two_points_have_no_centre_of_mass_and_no_width() -> None:
         if step.document is not None:
             view.feed(step.document.name, step.document.doc)
     assert "along samx" not in " ".join(summary_lines(view, 0.0))
+
+
+def test_the_table_has_the_points_of_rows_and_not_their_numbers() -> None:
+    out = io.StringIO()
+    display, found = TextDisplay(out, plot=False), steps(4, 3)
+    turns = {"uid": "s", "name": "steering", "data_keys": {}}
+    again = {"action": "retaken", "point": 2, "row": 3, "next": 2}
+    on = {"action": "resumed", "point": 2, "row": 4, "next": 3}
+    turned = [
+        ("event", {"descriptor": "s", "seq_num": n, "time": 102.0,
+                   "data": {f"steering_{key}": value for key, value in turn.items()}})
+        for n, turn in enumerate((again, on), 1)
+    ]  # fmt: skip
+    told = [Step(document=RunDocument(index=9, name=name, doc=doc))
+            for name, doc in (("descriptor", turns), *turned)]  # fmt: skip
+    for step in [*found[:5], *told, *found[5:]]:
+        display.step(step)
+    display.close()
+    rows = [line.split()[0] for line in out.getvalue().splitlines()[3:7]]
+    assert rows == ["1", "2", "2", "3"]
+    assert "3 of 3 points, 1 retaken" in out.getvalue()
