@@ -56,6 +56,11 @@ def _sizes(graph: Graph, types: NodeFolder, text: str | None) -> dict[str, Size]
             f"nobody knows beforehand how large the frames of {', '.join(real)} are",
             remedy="say it: --size 2048x2048:uint16",
         )
+    if text is not None and not real:
+        raise InputError(
+            "every source of this graph says itself how large its frames are",
+            remedy="leave --size out, or change width and height in the graph",
+        )
     return {name: _size(text) for name in real} if text is not None else {}
 
 

@@ -83,6 +83,7 @@ def test_a_rehearsal_names_the_bottleneck_and_leaves_no_file(place: Path) -> Non
     assert found["advice"]
     assert not (place / "frames").exists(), "no folder is left that was not there"
     assert "no graph runs" in pipes("top", "--once")
+    assert "leave --size out" in pipes("rehearse", graph, "--size", "48x64", code=2)
     full = pipes("rehearse", graph, "--for", 1e9, "--rate", 1e6, code=1)
     assert "GB are free" in full
     graph.write_text(
@@ -130,7 +131,7 @@ def test_a_rehearsal_knows_a_writer_that_is_held_up_by_compression(place: Path) 
     graph.write_text(
         "nodes:\n"
         "  det: {node: simulated, budget: 20 MB,\n"
-        "        parameters: {width: 1024, height: 1024, level: 5000, background: 3000}}\n"
+        "        parameters: {width: 1024, height: 1024, level: 1, background: 0.1}}\n"
         f"  file: {{node: frame_file, parameters: {{folder: {place}/new/frames, threads: 0}}}}\n"
         "edges: [det -> file]\n"
     )

@@ -117,6 +117,12 @@ def test_a_writer_that_writes_all_the_time_needs_a_faster_disk() -> None:
     assert advice == "File writes for 91% of the time, /data/x took 220 MB/s: a faster disk " + (
         "for 200 Hz"
     )
+    both = written(
+        status(8.0, det=900, roi=5000, file=101), compressing_s=9.0, waiting_s=3.7, writing_s=5.6
+    )
+    advice = judged(both, idle_cores=1.4, made=graph(threads=1)).advice
+    assert advice.endswith("threads: 2, as it also waits 37% of the time for those that compress")
+    assert "threads" not in judged(both, made=graph(threads=1)).advice, "no core is idle"
     bare = written(status(8.0, det=900, roi=5000, file=101), writing_s=9.1, file_bytes=8e9)
     found_bare = judged(bare, made=graph(compression="none"))
     assert "or compression: bslz4" in found_bare.advice

@@ -257,6 +257,11 @@ def _of_writer(seen: Rehearsed, name: str) -> str:
         if writing_s / seen.duration_s < BUSY:
             return _of_node(seen, name)
         more = "" if packs else ", or compression: bslz4 where frames become much smaller by it"
+        if threads and waits_s > SHARED * seen.duration_s and seen.idle_cores >= 1:
+            more += (
+                f"; threads: {threads + int(seen.idle_cores)}, as it also waits "
+                f"{waits_s / seen.duration_s:.0%} of the time for those that compress"
+            )
         return (
             f"{name} writes for {writing_s / seen.duration_s:.0%} of the time, {where}: a faster "
             f"disk{wanted}{more}"
