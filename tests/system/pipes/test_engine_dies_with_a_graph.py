@@ -117,6 +117,10 @@ def test_an_engine_that_dies_takes_its_graph_along_and_the_next_scan_has_one(
         assert taken >= 20
         with h5py.File(failed.path) as file:
             assert file["entry/instrument/cam/cam"].shape[0] == taken
+            ledger = file["entry/ledger/results/cam"]
+            assert ledger["triggers"][()] == taken
+            known = (ledger["passed"][()] + ledger["unknown"][()]).tolist()
+            assert known == [taken] * 4, "what a file has has passed, the rest nobody knows"
         run = client.scan("samx", 0, 1, 3, detectors=["cam"]).run
         assert run.status == "success", run.record.reason
         frames = run.data["cam"][()]

@@ -19,6 +19,7 @@ from undula.pipes.errors import GraphError
 from undula.pipes.graph import checked, read_graph
 from undula.pipes.ledger import EdgeLedger
 from undula.pipes.nodes.registry import Shipped
+from undula.pipes.runner.follows import viewers
 
 BOX = {"shape": "box", "x": 0, "y": 0, "width": 4, "height": 4}
 DET = {"node": "simulated", "parameters": {"width": 8, "height": 8, "rate_hz": 0}}
@@ -267,3 +268,16 @@ def test_a_made_up_camera_takes_the_count_time_like_any_other() -> None:
     assert slow.default_count_time_s == 0.5
     slow.live_graph.change("det", {"exposure_s": 3.0}, "ann")
     assert slow.default_count_time_s == 3.0
+
+
+def test_viewers_are_those_to_whom_all_ways_leave_frames_out() -> None:
+    plain = {
+        "name": "g",
+        "nodes": {"det": DET, "low": "threshold", "view": "preview", "mean": "mean_variance", "more": "sum",
+                  "both": "join", "out": "channel"},
+        "edges": ["det -> low", {"low.frames -> mean": "latest"}, "mean.mean -> more",
+                  {"det -> view": "sample(1/3)"}, "det -> both.frames",
+                  {"low.count -> both.positions": "latest"}, "low.count -> out"],
+    }  # fmt: skip
+    types = Shipped()
+    assert viewers(checked(read_graph(plain), types)) == {"view", "mean", "more"}

@@ -258,6 +258,34 @@ def test_a_frame_that_a_node_kept_and_could_not_work_on_counts_as_failed() -> No
     assert "damaged at frame 2" in bench.host.status.error
 
 
+class Swells(Each):
+    """Its third result is larger than all before."""
+
+    name = "swells"
+
+    def result(self) -> Results:
+        return {"n": np.zeros(1000 if self.taken == 3 else 1)}
+
+
+def test_a_result_that_cannot_be_handed_on_is_a_failure_at_its_frame_and_told_at_once() -> None:
+    bench = Bench(Swells(), "threshold", behind=True)
+    bench.begin()
+    bench.send(1, 2)
+    bench.steps()
+    assert not bench.host.urgent
+    bench.send(3, 4)
+    bench.steps()
+    (inlet,) = bench.out.values()
+    for frame in inlet.take():
+        inlet.confirm(frame)
+    bench.host.settle()
+    assert fates(bench) == ("1-2, 4", "3", 0)
+    assert bench.host.urgent
+    assert bench.host.status.error_at == 3
+    bench.host.begin_run(5)
+    assert not bench.host.status.error, "it is no fault of the next run"
+
+
 def test_a_node_that_cannot_say_what_is_safe_ends_and_leaves_nobody_waiting() -> None:
     class Broken(Keeper):
         def done(self) -> list[int]:
