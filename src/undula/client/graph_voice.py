@@ -76,7 +76,7 @@ class GraphVoice:
             asked = self._asked.get_nowait()
             try:
                 answered = GraphAnswered(ask_id=asked.ask_id, result=does(asked))
-            except UndulaError as error:
+            except Exception as error:  # whatever it is, who asked hears of it; the graph goes on
                 answered = GraphAnswered(ask_id=asked.ask_id, error=ErrorReport.of(error))
             self._answers.put(answered)
             self._news.set()
