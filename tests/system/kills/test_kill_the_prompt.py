@@ -19,7 +19,13 @@ from undula.core.errors import UndulaError
 from undula.core.faults import POINTS
 from undula.session.bridge.log import read_log
 from undula.session.rpc.client import RpcClient, ZError
-from undula.testing.beamline import NAME, LocalBeamline, fault_environment, local_beamline
+from undula.testing.beamline import (
+    LATER,
+    NAME,
+    LocalBeamline,
+    fault_environment,
+    local_beamline,
+)
 from undula.testing.law import until
 from undula.testing.terminal import PtyPerson
 
@@ -66,21 +72,26 @@ def answers(client: RpcClient) -> bool:
 
 
 EVERY_TIME = ("kernel.cell_taken", "session.command_sent")
-"""Struck at each change; the others, which cost services of their own each, in the long tests."""
+"""Struck at each change; the others in the long tests."""
+
+
+@pytest.fixture(scope="module")
+def beamline() -> Iterator[LocalBeamline]:
+    """One for all tests of this file."""
+    with local_beamline(prompt=True, faults={"kernel": LATER, "session": LATER}) as made:
+        yield made
 
 
 @pytest.mark.parametrize(
     "fault",
     [f if f in EVERY_TIME else pytest.param(f, marks=pytest.mark.soak) for f in sorted(ENDINGS)],
 )
-def test_a_service_of_the_prompt_is_killed_in_mid_command(fault: str) -> None:
-    """Each needs services of its own: a fault strikes once a process."""
+def test_a_service_of_the_prompt_is_killed_in_mid_command(
+    beamline: LocalBeamline, fault: str
+) -> None:
     service = fault.partition(".")[0]
-    with (
-        local_beamline(prompt=True, faults={service: f"{fault}:4"}) as beamline,
-        RpcClient(beamline.paths.run) as client,
-        person() as anna,
-    ):
+    beamline.arm(service, f"{fault}:4")
+    with RpcClient(beamline.paths.run) as client, person() as anna:
         until(lambda: answers(client), "the prompt does not answer")
         anna.type("half = ")
         with scanning(beamline):
@@ -89,23 +100,23 @@ def test_a_service_of_the_prompt_is_killed_in_mid_command(fault: str) -> None:
                 assert not deadline.passed, f"{sent} commands were sent, and nobody was killed"
                 sent += 1
                 with contextlib.suppress(UndulaError, ZError):
-                    client.call("cmd", cmd=f"'command' + '{sent}'", policy="queue", timeout_s=3.0)
+                    client.call("cmd", cmd=f"'{fault}' + '{sent}'", policy="queue", timeout_s=3.0)
             until(lambda: answers(client), "the prompt is not back")
         anna.enter("'ha' + 'lf'")
         anna.see("half = 'half'|Out.*'half'|In.*half = 'ha' \\+ 'lf'")
         until(
             lambda: all(
-                row["status"] != "open" for row in read_log(beamline.paths.commands, 50, "command")
+                row["status"] != "open" for row in read_log(beamline.paths.commands, 50, fault)
             ),
             "a command is open for ever",
         )
-        rows = read_log(beamline.paths.commands, 50, "'command' + ")
+        rows = read_log(beamline.paths.commands, 50, f"'{fault}' + ")
         assert rows[-1]["status"] in ENDINGS[fault], rows
         assert {row["status"] for row in rows[:-1]} <= {"ok"}
 
 
-def test_a_terminal_is_killed_in_mid_command(tmp_path: Path) -> None:
-    with local_beamline(prompt=True) as beamline, person() as ben:
+def test_a_terminal_is_killed_in_mid_command(beamline: LocalBeamline, tmp_path: Path) -> None:
+    with person() as ben:
         ben.type("half = 'ben' ")
         with scanning(beamline):
             for fault in ("terminal.line_sent", "terminal.reply_received"):
