@@ -37,6 +37,7 @@ def player() -> Iterator[Player]:
             subprocess.run(["undula", "down"], env=made.env, check=False, capture_output=True)
 
 
+@pytest.mark.timeout(600)  # some fifty lines, each with a deadline of its own
 @pytest.mark.parametrize("tour", TOURS)
 def test_every_line_of_the_tour_does_what_the_page_shows(player: Player, tour: str) -> None:
     for step in steps_of(TUTORIALS / tour):
