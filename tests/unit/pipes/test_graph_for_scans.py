@@ -273,8 +273,8 @@ def test_a_made_up_camera_takes_the_count_time_like_any_other() -> None:
 def test_viewers_are_those_to_whom_all_ways_leave_frames_out() -> None:
     plain = {
         "name": "g",
-        "nodes": {"det": DET, "low": "threshold", "view": "preview", "mean": "mean_variance", "more": "sum",
-                  "both": "join", "out": "channel"},
+        "nodes": {"det": DET, "low": "threshold", "view": "preview", "mean": "mean_variance",
+                  "more": "sum", "both": "join", "out": "channel"},
         "edges": ["det -> low", {"low.frames -> mean": "latest"}, "mean.mean -> more",
                   {"det -> view": "sample(1/3)"}, "det -> both.frames",
                   {"low.count -> both.positions": "latest"}, "low.count -> out"],

@@ -1,8 +1,8 @@
-"""Room: pipes. What nodes of a graph are asked, until they answer. Pure, but for the lines.
+"""Room: pipes. What nodes of a graph are asked, until they answer.
 
 In: questions to nodes, answers by their numbers, processes that are started anew. Out: each
-question said to the process that has the node now; those that are still open. Called by: `runner`,
-which waits for the answers; not for those of viewers, which may sleep.
+question said to the process that has the node now; those that are still open. Called by: `runner`.
+Viewers may sleep: nobody waits for their answers.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from undula.pipes.errors import PipeError
 from undula.pipes.runner.process import Process
 
 _numbers = count(1)
@@ -39,10 +40,15 @@ class Asking:
 
     Args:
         process_of: the process that has a node now.
+        pump: hears the processes for so many seconds at most.
+        failed: why the graph ends; '' while it does not.
     """
 
-    def __init__(self, process_of: Callable[[str], Process]) -> None:
-        self._process_of = process_of
+    def __init__(
+        self, process_of: Callable[[str], Process], pump: Callable[[float], object],
+        failed: Callable[[], str],
+    ) -> None:  # fmt: skip
+        self._process_of, self._pump, self._failed = process_of, pump, failed
         self._open: dict[int, Question] = {}
 
     def ask(self, node: str, *, waited_for: bool = True, **words: Any) -> Question:
@@ -86,3 +92,39 @@ class Asking:
     def asleep(self) -> list[Question]:
         """Those that nobody waits for."""
         return [one for one in self._open.values() if not one.waited_for]
+
+    def wait(self, questions: Iterable[Question], within_s: float) -> None:
+        """Until all are answered. Raises: PipeError: what a node says, or who did not answer."""
+        asked = list(questions)
+        end = time.monotonic() + within_s
+        while not self._failed() and (waiting := [one for one in asked if one.answer is None]):
+            given_up = any(self._process_of(one.node).given_up for one in waiting)
+            left_s = end - time.monotonic()
+            if given_up or left_s <= 0 or any(one.answer for one in asked):
+                break
+            self._pump(left_s)
+        self.forget(asked)
+        for one in asked:
+            if one.answer:
+                what, _, remedy = one.answer.partition(". Remedy: ")
+                remedy = remedy.rstrip(".") or "see its state: undula pipes top"
+                raise PipeError(what, remedy=remedy, where=one.node)
+        for one in asked:
+            if one.answer is None:
+                raise self._unanswered(one.node, within_s)
+
+    def _unanswered(self, node: str, within_s: float) -> PipeError:
+        process, failed = self._process_of(node), self._failed()
+        if failed or process.given_up:
+            why = failed or f"the process of {node} has ended"
+            return PipeError(why, remedy="see undula logs", where=node)
+        others = ", ".join(name for name in process.nodes if name != node)
+        beside = f", which it shares with {others}" if others else ""
+        pid = process.process.pid
+        return PipeError(
+            f"{node} did not answer within {within_s:g} s: its process {pid}{beside} is at work "
+            "on something else, or hangs",
+            remedy=f"wait until it is done (undula pipes top), or end it: kill {pid}; it is "
+            "started anew by itself",
+            where=node,
+        )

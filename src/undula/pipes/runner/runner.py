@@ -116,7 +116,9 @@ class Runner:
         self._round = Round()
         self._failed = ""
         self._killed = False
-        self._asking = Asking(lambda node: self._processes[self._where[node]])
+        self._asking = Asking(
+            lambda node: self._processes[self._where[node]], self.pump, lambda: self._failed
+        )
         self.viewers = viewers(graph)
         """Nodes that may sleep as long as they like: nobody waits for them."""
         self._selector = selectors.DefaultSelector()
@@ -527,12 +529,12 @@ class Runner:
                 f"there is no node {node!r}", remedy=f"there are {', '.join(sorted(self._where))}"
             )
         asked = self._asking.ask(node, do="change", parameters=dict(parameters))
-        self._wait([asked], within_s)
+        self._asking.wait([asked], within_s)
         self._note_change(node, parameters)
 
     def clear(self, node: str) -> None:
         """Let a node forget what it has accumulated; a file begins anew. Raises: PipeError."""
-        self._wait([self._asking.ask(node, do="clear")], self.answer_s)
+        self._asking.wait([self._asking.ask(node, do="clear")], self.answer_s)
 
     def begin_nodes(self, changes: Mapping[str, Mapping[str, Any]], within_s: float) -> None:
         """Let all nodes behind the sources forget the run before; some with other parameters.
@@ -552,7 +554,7 @@ class Runner:
             waited_for = node not in self.viewers
             questions = [self._asking.ask(node, waited_for=waited_for, **one) for one in words]
             asked += questions if waited_for else ()
-        self._wait(asked, within_s)
+        self._asking.wait(asked, within_s)
         for node, parameters in changes.items():
             self._note_change(node, parameters)
 
@@ -586,44 +588,8 @@ class Runner:
             raise PipeError(f"{node} gives nothing", remedy="ask the node before it")
         path = path or self._folder / f"{node}.{port}.npy"
         asked = self._asking.ask(node, do="write", port=port, path=str(path))
-        self._wait([asked], self.answer_s)
+        self._asking.wait([asked], self.answer_s)
         return path
-
-    def _wait(self, questions: Iterable[Question], within_s: float) -> None:
-        """Until all are answered. Raises: PipeError."""
-        asked = list(questions)
-        end = time.monotonic() + within_s
-        while not self._failed and any(one.answer is None for one in asked):
-            nodes = {one.node for one in asked if one.answer is None}
-            given_up = any(self._processes[self._where[node]].given_up for node in nodes)
-            if given_up or time.monotonic() >= end or any(one.answer for one in asked):
-                break
-            self.pump(max(0.0, end - time.monotonic()))
-        self._asking.forget(asked)
-        for one in asked:
-            if one.answer:
-                what, _, remedy = one.answer.partition(". Remedy: ")
-                remedy = remedy.rstrip(".") or "see its state: undula pipes top"
-                raise PipeError(what, remedy=remedy, where=one.node)
-        for one in asked:
-            if one.answer is None:
-                raise self._unanswered(one.node, within_s)
-
-    def _unanswered(self, node: str, within_s: float) -> PipeError:
-        process = self._processes[self._where[node]]
-        if self._failed or process.given_up:
-            why = self._failed or f"the process of {node} has ended"
-            return PipeError(why, remedy="see undula logs", where=node)
-        others = ", ".join(name for name in process.nodes if name != node)
-        beside = f", which it shares with {others}" if others else ""
-        pid = process.process.pid
-        return PipeError(
-            f"{node} did not answer within {within_s:g} s: its process {pid}{beside} is at work "
-            "on something else, or hangs",
-            remedy=f"wait until it is done (undula pipes top), or end it: kill {pid}; it is "
-            "started anew by itself",
-            where=node,
-        )
 
     def stop(self) -> None:
         """Let the sources make no further frame; what is on its way is worked on."""
