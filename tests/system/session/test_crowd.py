@@ -58,7 +58,8 @@ def asks(client: RpcClient, name: str, count: int, faults: list[str]) -> None:
 def test_each_of_many_commands_has_one_result_with_its_own_author(
     count: int, prompt: LocalBeamline, sit_down: Callable[..., PtyPerson]
 ) -> None:
-    names = [f"person{n}" for n in range(PEOPLE)]
+    names = [f"person{n}of{count}" for n in range(PEOPLE)]
+    programs = [f"program{n}of{count}" for n in range(PROGRAMS)]
     people = [sit_down(name) for name in names]
     quiet = sit_down("quiet")
     quiet.type("half_typed = 'un'; ")
@@ -72,8 +73,8 @@ def test_each_of_many_commands_has_one_result_with_its_own_author(
             for person, name in zip(people, names, strict=True)
         ),
         *(
-            threading.Thread(target=asks, args=(client, f"program{n}", count, faults))
-            for n, client in enumerate(clients)
+            threading.Thread(target=asks, args=(client, name, count, faults))
+            for client, name in zip(clients, programs, strict=True)
         ),
     ]
     with prompt.connect() as beamline:
@@ -98,7 +99,7 @@ def test_each_of_many_commands_has_one_result_with_its_own_author(
     )
     rows = logged()
     ends = collections.Counter(row["line"] for row in rows)
-    for name in [*names, *(f"program{n}" for n in range(PROGRAMS))]:
+    for name in [*names, *programs]:
         mine = [row for row in rows if f"'{name}'" in row["line"]]
         assert [row["line"] for row in mine] == [said(name, n)[0] for n in range(count)]
         assert {row["author"] for row in mine} == {name if name in names else "root"}

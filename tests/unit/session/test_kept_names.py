@@ -43,6 +43,13 @@ def test_names_that_are_deleted_come_back(ipython: Any, capsys: pytest.CaptureFi
     assert ipython.run_cell("lsdev samx").success
 
 
+def test_a_device_that_is_removed_meanwhile_does_not_come_back() -> None:
+    told = iter([{"samz": 1, "scan": 2}, {"scan": 2}, {"scan": 2}])
+    here: dict[str, Any] = {}
+    assert Kept(lambda: next(told), lambda: here).look() == "note: scan is here again"
+    assert here == {"scan": 2}
+
+
 def test_exit_of_the_shared_prompt_stays_harmless() -> None:
     here = {"exit": ZMQExitAutocall()}
     kept = Kept(lambda: {"exit": "harmless"}, lambda: here)

@@ -42,6 +42,9 @@ class Kept:
             if name in given and "ExitAutocall" in type(here.get(name)).__name__:
                 here[name] = given[name]
         back = [name for name in given if name not in here]
+        if back:  # a device may have been removed in this moment: then it is given no more
+            given = self._given()
+            back = [name for name in back if name in given]
         for name in back:
             here[name] = given[name]
         taken = self._overwritten()
