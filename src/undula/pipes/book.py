@@ -276,6 +276,8 @@ class Book:
         going = [last for name, last in made.items() if name not in self._ended]
         last = min(going, default=max(made.values(), default=0))
         found = IntervalSet([(1, last + 1 - self._late)]) - self.closed
+        if not found:  # a source is silent: the edges of the others may be long by now
+            return found
         for name in self.edges:
             found = found - self.ledger(name).on_the_way
         return found
