@@ -63,7 +63,7 @@ def test_a_host_that_is_not_reached_is_refused_with_its_place(placement: Placeme
         GraphError, match=r"nodes\.total\.host\] nothing here can start a process on 'farm'"
     ) as caught:
         Runner(graph("farm"), TYPES, placement=placement)
-    assert "run the graph with a placement that reaches it" in str(caught.value)
+    assert "use a placement that reaches it" in str(caught.value)
 
 
 def test_a_host_without_keys_takes_part_in_no_link() -> None:
