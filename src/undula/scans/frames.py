@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +63,26 @@ def tell_points(steps: Steps | None, devices: Registry) -> None:
 def tell_grid(scan: CheckedScan | None, start: dict[str, Any], devices: Registry) -> None:
     """The grid of the points of a run that opens, as its plan declares it or its metadata say."""
     path = None if scan is None else scan.trajectory
-    num = start.get("num_points")
-    shape = path.shape if path is not None else start.get("shape") or ([num] if num else ())
-    snaking = path.snaking if path is not None else start.get("snaking") or ()
+    shape, snaking = (path.shape, path.snaking) if path is not None else _told_grid(start)
     for name in devices.names():
         tell = getattr(devices[name].obj, "set_grid", None)
         if tell is not None:
-            tell(tuple(map(int, shape)), tuple(map(bool, snaking)))
+            tell(tuple(shape), tuple(snaking))
+
+
+def _told_grid(start: Mapping[str, Any]) -> tuple[Sequence[int], Sequence[bool]]:
+    """The grid that a start document tells, where it is one: anybody may call something `shape`.
+
+    >>> _told_grid({"shape": (2, 3), "snaking": [False, True], "num_points": 6})
+    ((2, 3), (False, True))
+    >>> _told_grid({"shape": "round", "num_points": 6}), _told_grid({})
+    (((6,), ()), ((), ()))
+    """
+    num, shape, snaking = start.get("num_points"), start.get("shape"), start.get("snaking")
+    if isinstance(shape, list | tuple) and shape and all(type(one) is int for one in shape):
+        back = snaking if isinstance(snaking, list | tuple) and len(snaking) == len(shape) else ()
+        return tuple(shape), tuple(map(bool, back))
+    return ((num,), ()) if isinstance(num, int) and num > 0 else ((), ())
 
 
 def tell_repeats(engine: RunEngine, devices: Registry) -> None:
