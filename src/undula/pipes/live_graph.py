@@ -26,7 +26,7 @@ from undula.pipes.parameters import (
     node_of,
     output_of,
     refuse_misfits,
-    refuse_reshaping,
+    reshaped,
     shown,
 )
 from undula.pipes.pictures import picture_path
@@ -104,15 +104,24 @@ class LiveGraph:
                 done[path] = [before, after]
 
         with self._lock:
-            self._changed(node, given)  # what does not fit need not wait for the node
-            runs = self._do(node, work)
+            after, _ = self._changed(node, given)  # what does not fit need not wait for the node
+            if reshaped(self.scan, after):  # slots and files are for frames as they were
+                work(None)
+                self._thread.renew()
+                runs = False
+            else:
+                runs = self._do(node, work)
         return {"changed": done, "runs": runs}
 
     def _changed(self, node: str, given: Mapping[str, Any]) -> Changed:
         """See `parameters.changed`. Raises: InputError; BusyError for what a run must keep."""
         scan, pairs = changed(self.scan, node, given)
-        if self._thread.needed:
-            refuse_reshaping(self.scan, scan, node)
+        if self._thread.needed and (what := reshaped(self.scan, scan)):
+            raise BusyError(
+                f"with that {what}, and a run is on, whose frames are of one form",
+                remedy="set it after this run; undula queue complete ends it early, as good",
+                where=node, device=self.scan.device,
+            )  # fmt: skip
         return scan, pairs
 
     def clear(self, node: str, user: str) -> dict[str, Any]:

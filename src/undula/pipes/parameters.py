@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from undula.core.errors import BusyError, InputError
+from undula.core.errors import InputError
 from undula.core.text_keys import with_text_keys
 from undula.pipes.errors import GraphError
 from undula.pipes.for_scans import SET_BY_DETECTOR, WRITER, ScanGraph
@@ -128,21 +128,17 @@ def refuse_misfits(scan: ScanGraph) -> None:
         ) from error
 
 
-def refuse_reshaping(before: ScanGraph, after: ScanGraph, node: str) -> None:
-    """What its source makes, and what comes to files, keeps its shape and dtype.
+def reshaped(before: ScanGraph, after: ScanGraph) -> str:
+    """What its source makes, or what comes to files, that has another shape or dtype; '' if none.
 
-    Values may become longer or shorter. Raises: BusyError where one would have another form.
+    Values may become longer or shorter.
     """
     known_before, known_after = (_forms(scan) for scan in (before, after))
     for edge in before.graph.edges:
         form, now = known_before.get(edge.start), known_after.get(edge.start)
         if form != now and (edge.source == before.source or edge.target in before.writers):
-            raise BusyError(
-                f"with that {edge.start} would be {now} in place of {form}, and a run is on, whose "
-                "frames are of one form",
-                remedy="set it after this run; undula queue complete ends it early, as good",
-                where=node, device=before.device,
-            )  # fmt: skip
+            return f"{edge.start} would be {now} in place of {form}"
+    return ""
 
 
 def _forms(scan: ScanGraph) -> dict[str, str]:

@@ -266,6 +266,9 @@ def test_the_form_of_frames_is_not_changed_while_a_run_is_on_that_of_values_is(
     detector.live_graph.change("roi", {"rois": {"all": BOX}}, "ann")
     detector._finish()
     detector.unstage()
-    detector.close()
-    detector.live_graph.change("det", {name: value}, "ann")
-    detector.live_graph.change("det", {name: before[name]["value"]}, "ann")
+    for another in (value, before[name]["value"]):  # its graph is begun anew, with other slots
+        assert not detector.live_graph.change("det", {name: another}, "ann")["runs"]
+        begin(detector, tmp_path / "next.h5")
+        take(detector, 2)
+        detector._finish()
+        detector.unstage()
