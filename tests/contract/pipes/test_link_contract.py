@@ -518,3 +518,30 @@ def test_what_the_consumer_before_failed_on_is_not_handed_to_its_successor_by_a_
     inlet.flush()
     links.hand(outlet)
     assert outlet.ledgers()["file"].failed.text() == "2"
+
+
+def test_confirmations_that_find_no_room_are_owed_until_the_producer_listens_again(
+    tmp_path: Path,
+) -> None:
+    """A node that ended would else keep them for ever, and its producer wait as long."""
+    links = Links("sockets", tmp_path)
+    frames = 1000
+    outlet = links.outlet(frames + 2)
+    inlet = links.inlet(outlet, "low")
+    for seq in range(1, frames + 1):
+        assert outlet.send(frame(seq), timeout_s=0)
+    outlet.finish()
+    got: list[Frame] = []
+    while len(got) < frames:
+        got += inlet.take()
+    assert not inlet.owing
+    for each in got:
+        inlet.confirm(each)
+        inlet.flush()  # one packet each, as of large frames
+    assert inlet.owing
+    while inlet.owing:
+        outlet.pump(0.0)
+        inlet.flush()
+    outlet.pump(0.0)
+    assert outlet.in_flight == 0
+    links.close()
