@@ -16,6 +16,7 @@ import h5py
 import hdf5plugin
 import numpy as np
 import pytest
+from bluesky.utils import Msg
 
 from undula.core.errors import InputError
 from undula.messages import ItemFinished, QueueRequest
@@ -186,6 +187,25 @@ def test_a_pause_behind_a_reading_takes_the_point_again_and_shifts_nothing(scans
     assert found.datums[3] == 3, "and the row names its frame"
     assert found.ledger["triggers"] == 7
     assert found.ledger["complete"]
+
+
+def test_a_pause_in_the_delay_between_two_points_takes_neither_again(scans: Scans) -> None:
+    engine, steering = scans.house.engine, scans.house.runner.steering
+
+    def see(message: Msg) -> None:
+        if message.command == "sleep":
+            engine.msg_hook = None
+            steering._wanted = steering.wanted.paused_by(person=True)
+            pause = engine._request_pause_coro()
+            asyncio.ensure_future(pause)  # noqa: RUF006  # it runs as soon as the delay does
+
+    engine.msg_hook = see
+    scans.house.ask("count", 3, delay=0.01)
+    scans.until_paused(1)
+    scans.do("resume")
+    found = scans.points(scans.house.wait())
+    assert (found.events, found.triggers) == (3, [0, 1, 2])
+    assert found.map.tolist() == found.of([1, 2, 3])
 
 
 def test_a_point_that_was_left_out_or_taken_again_is_in_its_place_on_the_map(scans: Scans) -> None:
