@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from undula.core.errors import InputError
+from undula.core.shown import counted
 
 
 @runtime_checkable
@@ -107,7 +108,7 @@ def targets(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """
     if len(args) % 2 or not (args or kwargs):
         raise InputError(
-            f"{len(args)} arguments do not pair up to devices and targets",
+            f"{counted(len(args), 'argument')} cannot be pairs of a device and its target",
             remedy="give a device and its target, e.g. mv(samx, 3)",
         )
     result: dict[str, Any] = {}

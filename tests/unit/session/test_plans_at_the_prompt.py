@@ -109,6 +109,8 @@ def test_a_scan_in_the_brackets_has_run_already(shell: Shell) -> None:
     names = shell.namespace()
     with pytest.raises(InputError, match="what stands there has run already"):
         names["RE"](names["scan"](names["samx"], -1, 1, 3))
+    with pytest.raises(InputError, match="there is no plan in the brackets"):
+        names["RE"]()
 
 
 def test_arguments_that_a_plan_does_not_take_are_told_in_one_line(shell: Shell) -> None:

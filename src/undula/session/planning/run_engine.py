@@ -40,7 +40,7 @@ class RunEngineHere:
         self._tokens = 0
         self._last: ScanHandle | None = None
 
-    def __call__(self, plan: Any, subs: Any = None, /, **metadata: Any) -> tuple[str, ...]:
+    def __call__(self, plan: Any = None, subs: Any = None, /, **metadata: Any) -> tuple[str, ...]:
         """Run a plan to its end. Returns: the uids of its runs.
 
         Args:
