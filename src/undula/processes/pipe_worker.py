@@ -24,8 +24,9 @@ import traceback
 from contextlib import suppress
 from typing import Any, NoReturn
 
+from setproctitle import setproctitle, setthreadtitle
+
 from undula.core import faults
-from undula.core.process_title import SHORT, call_process
 from undula.pipes.graph import Graph
 from undula.pipes.nodes import frame_file, live, replay, rois, simulated, statistics
 from undula.pipes.runner.control import Line
@@ -34,11 +35,13 @@ from undula.pipes.runner.serving import serve
 
 PRELOADED = (frame_file, live, replay, rois, simulated, statistics)
 """Nodes, and what they import, that every worker shares; others are imported when asked for."""
+SHORT = 15
+"""Letters of a process's short name, which `top` shows."""
 
 
 def parent(descriptor: int) -> int:
     """Fork a worker for each socket that comes; say how each ends."""
-    call_process([WORKER, f"parent of the graphs of process {os.getppid()}"], "undula pipes")
+    _call([WORKER, f"parent of the graphs of process {os.getppid()}"], "undula pipes")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the runner, which ends us in order
     control = socket.socket(fileno=descriptor)
     workers: dict[int, int] = {}  # descriptor of a process: its number
@@ -95,12 +98,17 @@ def _fork(control: socket.socket, workers: dict[int, int], poll: select.poll) ->
     return True
 
 
+def _call(words: list[str], short: str) -> None:
+    setproctitle(" ".join(words))
+    setthreadtitle(short)
+
+
 def _be_called(graph: Graph, process: str) -> None:
     """Let `ps` and `top` show which part of which graph this process is."""
     nodes = graph.processes()[process]
     several = [f"({', '.join(nodes)})"] * (nodes != [process])
     short = f"{graph.name[: max(0, SHORT - 1 - len(process))]}/{process}"[-SHORT:]
-    call_process([WORKER, f"{graph.name}/{process}", *several], short)
+    _call([WORKER, f"{graph.name}/{process}", *several], short)
 
 
 def _become_worker(line: int, words: dict[str, Any]) -> NoReturn:

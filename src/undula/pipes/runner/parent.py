@@ -22,7 +22,6 @@ import threading
 import time
 from typing import Any
 
-from undula.core.process_title import ROOM
 from undula.pipes.errors import PipeError
 
 WORKER = "undula.processes.pipe_worker"
@@ -75,7 +74,7 @@ class Parent:
             environment.pop(name, None)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", WORKER, str(theirs.fileno()), ROOM],
+                [sys.executable, "-m", WORKER, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=environment,
             )  # fmt: skip
 
