@@ -6,10 +6,15 @@ and how each node stands.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 from undula.core.clock import Deadline
+from undula.core.procs import environment_of
 from undula.pipes.runner import Runner
+from undula.pipes.runner.parent import WORKER
 from undula.testing.law import PATIENCE_S
 
 LOOK_S = 0.1
@@ -52,3 +57,17 @@ def standing(runner: Runner) -> str:
         for name, node in runner.status.nodes.items()
     )
     return "; ".join([*nodes, runner.failed]).rstrip("; ")
+
+
+def graph_workers() -> list[int]:
+    """Processes of graphs of this very beamline (`XDG_STATE_HOME`), of no other on this host."""
+    own = os.environ["XDG_STATE_HOME"]
+    found = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        with suppress(OSError):
+            words, pid = (folder / "cmdline").read_bytes(), int(folder.name)
+            if WORKER.encode() in words and environment_of(pid, "XDG_STATE_HOME") == own:
+                found.append(pid)
+    return found

@@ -12,8 +12,8 @@ from pathlib import Path
 import h5py
 import pytest
 
-from undula.core.procs import environment_of
 from undula.testing.beamline import local_beamline
+from undula.testing.flow import graph_workers
 from undula.testing.law import until
 
 DEVICES = """
@@ -39,24 +39,6 @@ cam:
   readoutPriority: monitored
   enabled: true
 """
-
-
-def workers() -> list[int]:
-    """Processes of graphs of this very beamline."""
-    own = os.environ["XDG_STATE_HOME"]
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                words = (folder / "cmdline").read_bytes()
-            except OSError:
-                continue
-            pid = int(folder.name)
-            if b"undula.processes.pipe_worker" in words and (
-                environment_of(pid, "XDG_STATE_HOME") == own
-            ):
-                found.append(pid)
-    return found
 
 
 ENGINE = """
@@ -106,11 +88,11 @@ def test_an_engine_that_dies_takes_its_graph_along_and_the_next_scan_has_one(
         before: list[int] = []
         for event in scan.events():
             if event["seq_num"] == 20:
-                before = workers()
+                before = graph_workers()
                 os.kill(beamline.pid("engine"), signal.SIGKILL)
                 break
         assert before
-        until(lambda: not set(before) & set(workers()), "its graph lives on")
+        until(lambda: not set(before) & set(graph_workers()), "its graph lives on")
         until(lambda: client.runs[-1].status == "fail", "the run is not ended")
         failed = client.runs[-1]
         taken = len(failed.data["cam_roi_sum"])
@@ -125,5 +107,5 @@ def test_an_engine_that_dies_takes_its_graph_along_and_the_next_scan_has_one(
         assert run.status == "success", run.record.reason
         frames = run.data["cam"][()]
         assert run.data["cam_roi_sum"].tolist() == [float(f.sum()) for f in frames]
-        after = workers()
+        after = graph_workers()
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in after), "processes are left")

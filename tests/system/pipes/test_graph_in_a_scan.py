@@ -23,13 +23,13 @@ from undula.client.scans import ScanHandle
 from undula.core.clock import Deadline
 from undula.core.errors import InputError, StorageError
 from undula.core.paths import beamline_paths
-from undula.core.procs import environment_of
 from undula.messages import GraphTold, QueueStatus
 from undula.pipes.graph import checked
 from undula.pipes.nodes.registry import Shipped
 from undula.pipes.replaying import as_replay, chosen, first_number
 from undula.pipes.runner import Runner
 from undula.testing.beamline import NAME, local_beamline
+from undula.testing.flow import graph_workers
 
 DEVICES = """
 samx:
@@ -192,25 +192,6 @@ def held(shut: Path) -> Iterator[None]:
         yield
 
 
-def workers(client: Client) -> list[int]:
-    """Processes of the graph of this very beamline, and of no other on this host."""
-    del client
-    own = os.environ["XDG_STATE_HOME"]
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                words = (folder / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            pid = int(folder.name)
-            if b"undula.processes.pipe_worker" in words and (
-                environment_of(pid, "XDG_STATE_HOME") == own
-            ):
-                found.append(pid)
-    return found
-
-
 def the_run(scan: ScanHandle) -> Run:
     """The run of a scan, which there must be."""
     assert scan.run is not None
@@ -241,12 +222,12 @@ def test_a_scan_reads_frames_and_sums_of_a_graph_at_each_point(client: Client) -
 
 def test_the_graph_stays_warm_and_each_run_has_its_own_file(client: Client) -> None:
     client.scan("samx", 0, 1, 2, detectors=["cam"])
-    before = sorted(workers(client))
+    before = sorted(graph_workers())
     first = client.scan("samx", 0, 1, 3, detectors=["cam"]).run
     second = client.scan("samx", 0, 1, 4, detectors=["cam"]).run
     checked_run(first, 3)
     checked_run(second, 4)
-    assert sorted(workers(client)) == before
+    assert sorted(graph_workers()) == before
 
 
 def test_a_client_sees_how_the_graph_runs_and_what_its_ports_gave(client: Client) -> None:
@@ -309,7 +290,7 @@ def test_a_scan_whose_frames_would_fill_the_disk_is_refused_before_it_starts(
 
 def test_any_process_of_the_graph_is_killed_and_the_next_scan_is_whole(client: Client) -> None:
     checked_run(client.scan("samx", 0, 1, 2, detectors=["cam"]).run, 2)
-    for pid in workers(client):
+    for pid in graph_workers():
         os.kill(pid, signal.SIGKILL)
         checked_run(client.scan("samx", 0, 1, 3, detectors=["cam"]).run, 3)
 
@@ -328,7 +309,7 @@ def passed(path: Path, device: str) -> tuple[int, dict[str, int]]:
 
 def test_each_process_is_killed_in_mid_scan_and_every_point_has_its_frame(client: Client) -> None:
     checked_run(client.scan("samx", 0, 1, 2, detectors=["cam"]).run, 2)
-    victims = workers(client)
+    victims = graph_workers()
     kills = [10 + 25 * n for n in range(len(victims))]
     scan = client.scan("samx", 0, 1, kills[-1] + 15, detectors=["cam"], wait=False)
     for event in scan.events():

@@ -25,6 +25,8 @@ from typing import Any
 from undula.pipes.errors import PipeError
 
 WORKER = "undula.processes.pipe_worker"
+ROOM = " " * 120
+"""An argument that means nothing, and makes room for the title of a process (`ps`)."""
 PACKET_BYTES = 1 << 17
 START_S = 60.0
 QUIT_S = 5.0
@@ -70,11 +72,12 @@ class Parent:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket = ours
         environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}  # a fork wants one thread
+        environment["SPT_NOENV"] = "1"  # a title that leaves /proc/PID/environ as it is
         for name in ("UNDULA_FAULT", "UNDULA_FAULT_ONCE"):  # of a worker, which is told
             environment.pop(name, None)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", WORKER, str(theirs.fileno())],
+                [sys.executable, "-m", WORKER, str(theirs.fileno()), ROOM],
                 pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=environment,
             )  # fmt: skip
 
