@@ -8,7 +8,7 @@ Viewers may sleep: nobody waits for their answers.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -62,6 +62,24 @@ class Asking:
         self._open[made.number] = made
         self._say(made)
         return made
+
+    def ask_to_begin(
+        self, nodes: Iterable[str], viewers: Collection[str],
+        changes: Mapping[str, Mapping[str, Any]],
+    ) -> list[Question]:  # fmt: skip
+        """Ask nodes to forget the run before, some with other parameters, all at once.
+
+        Returns: the questions that are waited for; those to viewers are not.
+        """
+        asked: list[Question] = []
+        for node in nodes:
+            words: list[dict[str, Any]] = [{"do": "clear"}]
+            if node in changes:
+                words.insert(0, {"do": "change", "parameters": dict(changes[node])})
+            waited_for = node not in viewers
+            questions = [self.ask(node, waited_for=waited_for, **one) for one in words]
+            asked += questions if waited_for else ()
+        return asked
 
     def _say(self, question: Question) -> None:
         process = self._process_of(question.node)

@@ -1,7 +1,8 @@
 """Room: pipes. Where edges of a graph end in the runner itself: its channels.
 
 In: the address of each producer, when it is there. Out: each frame to whoever listens, what the
-edges counted to the book. Frames are confirmed when the listener has returned. Called by: `runner`.
+edges counted to the book. Frames are confirmed when the listener has returned. Called by: `runner`,
+`alive`.
 """
 
 from __future__ import annotations

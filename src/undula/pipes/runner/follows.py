@@ -1,7 +1,8 @@
 """Room: pipes. What follows from the edges of a graph: who passes frames on, who may sleep. Pure.
 
 In: a graph, the classes of its nodes. Out: which frames a node passes on one by one, what its
-process alone knows; which nodes are viewers, for whom nobody waits. Called by: `runner`, `worker`.
+process alone knows; which nodes are viewers, for whom nobody waits. Called by: `runner`,
+`alive`, `worker`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Room: pipes. What the runner knows of each process of a graph; and a round of questions to all.
 
-In: words of the processes. Out: whether all have spoken since a round began. Called by: `runner`.
+In: words of the processes. Out: whether all have spoken since a round began. Called by: `alive`.
 """
 
 from __future__ import annotations

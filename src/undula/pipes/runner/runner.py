@@ -1,8 +1,8 @@
-"""Room: pipes. The runner: starts the processes of a graph, watches them, adds up the ledger.
+"""Room: pipes. The runner: what one asks of a graph in processes, from its start to its `Outcome`.
 
-In: a graph that was checked. Out: its status as it runs, and at the end an `Outcome`. A process
-that dies is started again: its lossless edges go on where they were. One that dies again and again
-ends the graph, and is named.
+In: a graph that was checked. Out: its status as it runs, and at the end an `Outcome`. How its
+processes are kept alive is in `alive`, what they are told first in `starting`, what their sources
+were given in `begun`.
 """
 
 from __future__ import annotations
@@ -10,51 +10,35 @@ from __future__ import annotations
 import os
 import selectors
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from undula.core.errors import UndulaError
 from undula.messages import GraphTold
 from undula.pipes.book import Book
 from undula.pipes.errors import PipeError
 from undula.pipes.frame import Frame
 from undula.pipes.graph.model import Graph
-from undula.pipes.intervals import packed
-from undula.pipes.ledger import Edge, EdgeLedger, Report
-from undula.pipes.link.slab import PAGE, SpillSlab
+from undula.pipes.ledger import Edge, EdgeLedger
 from undula.pipes.nodes.user_nodes import own_texts
-from undula.pipes.runner.asking import Asking, Question
+from undula.pipes.runner.alive import Alive
+from undula.pipes.runner.asking import Asking
+from undula.pipes.runner.begun import Begun
 from undula.pipes.runner.channels import Channels
 from undula.pipes.runner.follows import Follows, viewers
 from undula.pipes.runner.indices import TriggerIndices
-from undula.pipes.runner.parent import QUIT_S
-from undula.pipes.runner.placement import HERE, LocalPlacement, Placement, placeable
+from undula.pipes.runner.outcome import Outcome
+from undula.pipes.runner.placement import LocalPlacement, Placement, placeable
 from undula.pipes.runner.places import SPILL, OwnFolder
-from undula.pipes.runner.process import Process, Round
+from undula.pipes.runner.starting import Starter, try_disks
 from undula.pipes.runner.status import GraphStatus
+from undula.pipes.runner.telling import all_told
 from undula.pipes.runner.watched import Watched
 from undula.pipes.runner.writing import put_in_order
 
-MAX_RESTARTS = 5
 READY_S = 60.0
-
-
-@dataclass(slots=True)
-class Outcome:
-    """How a graph ended: the ledger of the run, the last status, why it stopped if it failed."""
-
-    report: Report
-    status: GraphStatus
-    failed: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """It ended by itself or as asked, and every frame is accounted for."""
-        return not self.failed and self.report.complete
 
 
 class Runner:
@@ -79,24 +63,17 @@ class Runner:
         spill: Path | None = None,
         placement: Placement | None = None,
     ) -> None:
-        self._placement: Placement = placement or LocalPlacement()
+        placement = placement or LocalPlacement()
         self.answer_s = READY_S
         """So long a node may take to answer, s."""
-        self._sites = self._placement.sites()
-        placeable(graph, self._sites)
-        self._far = len({node.host for node in graph.nodes.values()}) > 1
-        self.graph = graph
+        sites = placement.sites()
+        placeable(graph, sites)
         self._kinds = {node.kind: types[node.kind] for node in graph.nodes.values()}
         self._temporary = None if folder else OwnFolder()
         self._folder = folder or (self._temporary.path if self._temporary else Path())
         self._spill = spill or SPILL
-        self._nodes = own_texts(types, [node.kind for node in graph.nodes.values()])
-        self._processes: dict[str, Process] = {}
         self.channels = {n for n, node in graph.nodes.items() if node.kind == "channel"}
-        self._where = {n: process for process, nodes in graph.processes().items() for n in nodes}
         self._waker = os.eventfd(0, os.EFD_NONBLOCK)
-        self._paths: dict[str, str] = {}
-        self._lossless = [e.name for e in graph.edges if e.policy.kind == "lossless"]
         self._awaited = [e.name for e in graph.edges if e.policy.kind in ("lossless", "spill")]
         self._follows = Follows(graph, types)
         self.book = Book(
@@ -104,28 +81,33 @@ class Runner:
             [name for name in graph.nodes if not self._follows.inputs(name)],
             self._follows.all(),
         )
-        self._begun_at, self._triggered, self._stopping = 0.0, False, False
         self.asked = 0
         """How often `ask` has asked: the number of the last question."""
-        self._given: dict[str, int] = {}
-        self._indices: dict[str, TriggerIndices] = {}
-        self._first = 0
-        self._before = 0
-        """Numbers below that of the first frame that is made: nobody asked for them."""
-        self._remembered: dict[str, dict[str, int]] = {}
-        self._round = Round()
-        self._failed = ""
-        self._killed = False
-        self._asking = Asking(
-            lambda node: self._processes[self._where[node]], self.pump, lambda: self._failed
-        )
         self.viewers = viewers(graph)
         """Nodes that may sleep as long as they like: nobody waits for them."""
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._waker, selectors.EVENT_READ, "")
+        self._where = {n: process for process, nodes in graph.processes().items() for n in nodes}
         self._watched = Watched(graph, self._where, self.book)
         self.status = self._watched.status
-        self._channels = Channels(graph, self._sites, self._selector, self.book, self.status)
+        self._channels = Channels(graph, sites, self._selector, self.book, self.status)
+        self._begun = Begun()
+        own = own_texts(types, [node.kind for node in graph.nodes.values()])
+        self._alive = Alive(
+            graph, self._where, self._follows,
+            starter=Starter(placement, sites, self._folder, self._spill, own),
+            begun=self._begun, book=self.book, watched=self._watched, channels=self._channels,
+            selector=self._selector, answered=self._answered,
+        )  # fmt: skip
+        self._processes = self._alive.processes
+        self._asking = Asking(
+            lambda node: self._processes[self._where[node]], self.pump, lambda: self._alive.failed
+        )
+
+    @property
+    def graph(self) -> Graph:
+        """The graph with its parameters as they are now."""
+        return self._alive.graph
 
     @property
     def heard(self) -> Callable[[str, Frame], object] | None:
@@ -150,50 +132,23 @@ class Runner:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
-            self._try_disks()
+            try_disks(self.graph, self._spill)
         except BaseException:  # whatever it is, it goes on to the caller
             self.close()
             raise
-        for name, nodes in self.graph.processes().items():
-            self._spawn(name, nodes, 0)
+        self._alive.start()
         end = time.monotonic() + READY_S
         while not all(p.ready for p in self._processes.values()):
             self.pump(max(0.0, end - time.monotonic()))
             waiting = [p.name for p in self._processes.values() if not p.ready]
-            if self._failed or (waiting and time.monotonic() >= end):
-                failed = self._failed or f"{', '.join(waiting)} did not become ready"
+            if self._alive.failed or (waiting and time.monotonic() >= end):
+                failed = self._alive.failed or f"{', '.join(waiting)} did not become ready"
                 self.close()
                 raise PipeError(
                     f"graph {self.graph.name} cannot start: {failed}",
                     remedy="look at what the node itself says above",
                 )
         self.status.state = "ready"
-
-    def _try_disks(self) -> None:
-        """Raises: StorageError when a folder on this host can take no frames."""
-        spilling = {edge.source for edge in self.graph.edges if edge.policy.kind == "spill"}
-        here = [self.graph.nodes[n] for n in spilling if self.graph.nodes[n].host == HERE]
-        for folder in {node.spill or str(self._spill) for node in here}:
-            SpillSlab(Path(folder).expanduser(), 1, PAGE).close()
-
-    def _spawn(self, name: str, nodes: list[str], restarts: int) -> None:
-        host = self.graph.nodes[nodes[0]].host
-        process = self._placement.start(name, host)
-        line = process.line
-        made = Process(name, nodes, process, line, restarts=restarts)
-        self._processes[name] = made
-        self._selector.register(line.fileno(), selectors.EVENT_READ, name)
-        line.say(
-            graph=self.graph.plain(), process=name,
-            folder=str(self._folder), spill=str(self._spill),
-            nodes=self._nodes, far=self._far_words(host, restarts),
-        )  # fmt: skip
-
-    def _far_words(self, host: str, turn: int) -> dict[str, Any] | None:
-        """What a process needs for links to other hosts."""
-        site = self._sites[host]
-        words = {"address": site.address, "keys": str(site.keys), "ports": site.ports}
-        return words | {"turn": turn} if self._far else None
 
     def begin(self, *, triggered: bool = False, first: int = 1) -> None:
         """Let the sources make frames; `triggered`: one for each call of `trigger`.
@@ -202,50 +157,28 @@ class Runner:
             first: number of the first frame, where there are recorded ones to be made again, whose
                 detector had counted before.
         """
+        begun = self._begun
         if first > 1:
-            self._first, self._before = first, first - 1
-            self._given = {name: first - 1 for name in self.graph.nodes
+            begun.first, begun.before = first, first - 1
+            begun.given = {name: first - 1 for name in self.graph.nodes
                            if not self._follows.inputs(name)}  # fmt: skip
             self._channels.forget(self.book.begin_run(first))
-        self._begun_at, self._triggered = time.monotonic(), triggered
-        self._stopping = False
+        begun.at, begun.triggered, begun.stopping = time.monotonic(), triggered, False
         self.status.state = "running"
         for name in self.channels:
             self.status.nodes[name].state = "running"
         for process in self._processes.values():
-            self._begin(process)
-
-    def _begin(self, process: Process) -> None:
-        sources = {
-            name: {
-                "resume": self.book.resumed(name, self._lossless),
-                "given": self._given.get(name, 0),
-                "indices": self._indices.get(name, TriggerIndices()).plain(),
-                "again": process.restarts > 0,
-                "made": self.book.made_by(name),
-                "remembered": self._remembered.get(name, {}),
-            }
-            for name in process.nodes
-            if not self._follows.inputs(name) and not process.finished
-        }
-        if process.finished:
-            process.line.say(do="stop")
-        inside = [e.name for e in self.graph.edges if {e.source, e.target} <= set(process.nodes)]
-        process.line.say(
-            do="begin", at=self._begun_at, triggered=self._triggered, sources=sources,
-            first=self._first, done=self._done_on(inside) if process.restarts else {},
-        )  # fmt: skip
-        if self._stopping:  # it was asked of the one before
-            process.line.say(do="stop")
+            self._alive.begin(process)
 
     def trigger(self, source: str, index: int | None = None) -> None:
         """Let a source make one frame, after `begin(triggered=True)`.
 
         `index` is that of the trigger in its run, from 0 on; None: as the source itself says.
         """
-        number = self._given[source] = self._given.get(source, 0) + 1
+        begun = self._begun
+        number = begun.given[source] = begun.given.get(source, 0) + 1
         if index is not None:
-            self._indices.setdefault(source, TriggerIndices()).give(number, index)
+            begun.indices.setdefault(source, TriggerIndices()).give(number, index)
         process = self._processes[self._where[source]]
         if process.ready:  # one that is just starting is told how many it owes
             process.line.say(do="trigger", name=source, number=number, index=index)
@@ -257,75 +190,38 @@ class Runner:
         process may be started anew as often as in the first run. Whoever begins a run clears the
         nodes. Returns: the number of the run's first frame.
         """
-        self._first = max(self._given.values(), default=0) + 1
-        self._channels.forget(self.book.begin_run(self._first))
-        self._round = Round()
-        self._watched.begin_run(self._first)
-        for process in self._processes.values():
-            process.forgiven = process.restarts
-            if process.ready:
-                process.line.say(do="run", first=self._first)
-        return self._first
+        self._begun.first = first = max(self._begun.given.values(), default=0) + 1
+        self._channels.forget(self.book.begin_run(first))
+        self._watched.begin_run(first)
+        self._alive.begin_run(first)
+        return first
 
     # ---- while it runs -------------------------------------------------------------------------
 
     def pump(self, timeout_s: float | None = 0.0) -> None:
         """Hear the processes, start those anew that died; wait so long for the first word."""
+        alive = self._alive
         for process in self._processes.values():
-            self._let_listen(process)
+            alive.let_listen(process)
         for name in self._channels.to_look_at():
-            self._or_fail(partial(self._channels.take, name))
+            alive.or_fail(partial(self._channels.take, name))
         for key, mask in self._selector.select(self._channels.at_most(timeout_s)):
             if not key.data:
                 with suppress(BlockingIOError):
                     os.eventfd_read(self._waker)
                 continue
             if key.data in self._channels:
-                self._or_fail(partial(self._channels.take, key.data))
+                alive.or_fail(partial(self._channels.take, key.data))
                 continue
             process = self._processes[key.data]
             if mask & selectors.EVENT_WRITE:
                 process.line.flush()
             for words in process.line.heard():
-                self._hear(process, words)
+                alive.hear(process, words)
             if process.line.ended:
-                self._died(process)
+                alive.died(process)
         self._asking.ask_again()
-        self._keep_short()
-
-    def _let_listen(self, process: Process) -> None:
-        """Wait for room for the words that are kept for it; one that listens no more is killed."""
-        line = process.line
-        if line.deaf:
-            for name in process.nodes:
-                self._watched.note(name, "it did not listen any more, and was killed")
-            process.process.kill()
-        if line.keeps != process.writing and not line.ended:
-            process.writing = line.keeps
-            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if line.keeps else 0)
-            self._selector.modify(line.fileno(), events, process.name)
-
-    def _or_fail(self, work: Callable[[], object]) -> None:
-        try:
-            work()
-        except UndulaError as exc:
-            self._fail(str(exc))
-
-    def _keep_short(self) -> None:
-        """Close a page of the book, once all processes have said what they know of its frames."""
-        processes = list(self._processes.values())
-        if self._round.begin_if(self.book, processes):
-            for process in processes:
-                if not process.over:
-                    process.line.say(do="tell", round=self._round.number)
-        elif self._round.is_done(processes):
-            page = self._round.end()
-            self.book.all_told()
-            if page:
-                closed = self.book.close(page)
-                self._channels.forget(closed)
-                for process in processes:
-                    process.line.say(do="close", frames=packed(closed.intervals()))
+        alive.keep_short()
 
     def is_safe(self, node: str, seq_num: int) -> bool:
         """Whether a node which keeps frames is done with one."""
@@ -334,7 +230,7 @@ class Runner:
     @property
     def failed(self) -> str:
         """Why the graph ends; '' while it does not, or when it was asked to."""
-        return self._failed
+        return self._alive.failed
 
     def failed_on(self, seq_num: int) -> list[str]:
         """Edges that wait for their node, and whose node raised on this frame."""
@@ -351,7 +247,7 @@ class Runner:
 
     def waits_at(self, seq_num: int) -> list[str]:
         """Edges that may lose nothing, where this frame is on its way, and not beyond."""
-        names = set(self.book.waits_at(seq_num, self._lossless))
+        names = set(self.book.waits_at(seq_num, self._alive.lossless))
         there = [edge for edge in self.graph.edges if edge.name in names]
         beyond = {edge.source for edge in there}
         return [edge.name for edge in there if edge.target not in beyond]
@@ -387,136 +283,12 @@ class Runner:
         Processes in which are only viewers are waited for until `viewers_s` at most.
         Returns: False when another one does not say so in time.
         """
-        begun = time.monotonic()
-        end, viewers_end = begun + timeout_s, begun + min(timeout_s, viewers_s)
-        asked: dict[str, Process] = {}
-        for process in self._processes.values():
-            process.told = process.over
-        while True:
-            waiting = [p for p in self._processes.values() if not p.told and not p.over]
-            for process in waiting:  # one that died meanwhile: its successor
-                if process.ready and asked.get(process.name) is not process:
-                    asked[process.name] = process
-                    process.line.say(do="tell")
-            awake = any(not self.viewers.issuperset(process.nodes) for process in waiting)
-            left_s = (end if awake else viewers_end) - time.monotonic()
-            if not waiting or left_s <= 0:
-                return not awake
-            self.pump(left_s)
+        processes, viewers = self._processes, self.viewers
+        return all_told(processes, viewers, self.pump, timeout_s, min(timeout_s, viewers_s))
 
     def wake(self) -> None:
         """From any thread: let a `pump` that waits return."""
         os.eventfd_write(self._waker, 1)
-
-    def _hear(self, process: Process, words: Mapping[str, Any]) -> None:
-        if "ready" in words:
-            process.ready = True
-            for edge in self.graph.edges:
-                if edge.target in process.nodes and edge.name in self._paths:
-                    self._say_connect(process, edge.name)
-            if self._begun_at:
-                self._begin(process)
-        elif "outlet" in words:
-            self._connect(words["outlet"], words["edges"])
-        elif "nodes" in words:
-            self._take_status(process, words)
-        elif "trouble" in words:
-            self._fail(str(words["trouble"]))
-        elif "answer" in words:
-            self._answered(int(words["answer"]), str(words["refused"]))
-        else:
-            self._note(process, words)
-
-    def _note(self, process: Process, words: Mapping[str, Any]) -> None:
-        """What must be known of a process should it die."""
-        if "safe" in words:
-            self.book.kept(str(words["safe"]), words["frames"])
-        elif "remembered" in words:
-            self._remembered[str(words["name"])] = words["remembered"]
-        elif "fault" in words:  # its last words; a successor may do better
-            for name in process.nodes:
-                self._watched.note(name, str(words["fault"]))
-
-    def _connect(self, path: str, edges: Sequence[str]) -> None:
-        """A producer is there: let its consumers know."""
-        for name in edges:
-            self._paths[name] = path
-            edge = next(e for e in self.graph.edges if e.name == name)
-            if edge.target in self.channels:
-                self._or_fail(partial(self._channels.join, edge, path))
-                continue
-            other = self._processes[self._where[edge.target]]
-            if other.ready:
-                self._say_connect(other, name)
-
-    def _say_connect(self, process: Process, edge: str) -> None:
-        """Where the producer of an edge is, and what is done there."""
-        done = self._done_on([edge]) if process.restarts else {}
-        process.line.say(do="connect", name=edge, path=self._paths[edge], done=done)
-
-    def _done_on(self, edges: Sequence[str]) -> dict[str, list[list[list[int]]]]:
-        """Frames of edges that their nodes have done with, and those on which they raised."""
-        found = {name: (self.book.done_on(name, self._lossless), self.book.failed(name))
-                 for name in edges}  # fmt: skip
-        return {name: [packed(fate.intervals()) for fate in fates]
-                for name, fates in found.items() if any(fates)}  # fmt: skip
-
-    def _take_status(self, process: Process, words: Mapping[str, Any]) -> None:
-        process.over = bool(words["over"])
-        process.told = process.told or bool(words.get("asked"))
-        process.answered = max(process.answered, words["question"])
-        self._round.heard(process, words.get("asked"))
-        for name, stopped_by in self._watched.take(process, words):
-            if not self._failed:
-                self._fail(f"node {name}: {stopped_by}")
-                self._give_up(name)
-
-    def _died(self, process: Process) -> None:
-        self._selector.unregister(process.line.fileno())
-        process.line.close()
-        code = process.process.wait() or 0
-        finished = process.over or process.finished
-        if self._killed or (process.over and self.over):
-            process.over = True
-            return  # nobody needs it any more; before that others may still have to hear its end
-        if process.over:
-            self.book.left(process.nodes, self._lossless)
-        else:
-            self.book.died(process.nodes, self._follows.untold(process.nodes), self._lossless)
-        process.over = False
-        self._round = Round()
-        how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-        for name in process.nodes:
-            status = self.status.nodes[name]
-            status.state = "dead"
-            if not status.error:
-                self._watched.note(name, f"its process ended: {how}")
-            for edge in self.graph.out_of(name):
-                self._paths.pop(edge.name, None)
-        often = process.restarts - process.forgiven >= MAX_RESTARTS
-        if often or (not process.ready and code >= 0):  # killed at its start: start it again
-            said = {self.status.nodes[name].error for name in process.nodes}
-            why = "".join(f": {text}" for text in sorted(said) if text and how not in text)
-            self._fail(
-                f"process {process.name} ended ({how}), {process.restarts} times before{why}"
-            )
-            process.over = process.given_up = True
-            for name in process.nodes:
-                self._give_up(name)
-            return
-        self._spawn(process.name, process.nodes, process.restarts + 1)
-        successor = self._processes[process.name]
-        successor.forgiven, successor.finished = process.forgiven, finished
-
-    def _give_up(self, node: str) -> None:
-        """Nobody will take its frames: let those before it go on to the end."""
-        for edge in self.graph.into(node):
-            self._processes[self._where[edge.source]].line.say(do="forget", name=edge.name)
-
-    def _fail(self, why: str) -> None:
-        self._failed = self._failed or why
-        self.status.state = "failed"
-        self.stop()
 
     def change(self, node: str, **parameters: Any) -> None:
         """Change parameters of a node; they hold from its next frame on. Raises: PipeError."""
@@ -530,7 +302,7 @@ class Runner:
             )
         asked = self._asking.ask(node, do="change", parameters=dict(parameters))
         self._asking.wait([asked], within_s)
-        self._note_change(node, parameters)
+        self._alive.note_change(node, parameters)
 
     def clear(self, node: str) -> None:
         """Let a node forget what it has accumulated; a file begins anew. Raises: PipeError."""
@@ -544,33 +316,16 @@ class Runner:
 
         Raises: PipeError with what a node says, or naming the one that has not answered in time.
         """
-        asked: list[Question] = []
-        for node in self._where:
-            if not self._follows.inputs(node):
-                continue
-            words: list[dict[str, Any]] = [{"do": "clear"}]
-            if node in changes:
-                words.insert(0, {"do": "change", "parameters": dict(changes[node])})
-            waited_for = node not in self.viewers
-            questions = [self._asking.ask(node, waited_for=waited_for, **one) for one in words]
-            asked += questions if waited_for else ()
-        self._asking.wait(asked, within_s)
+        nodes = [node for node in self._where if self._follows.inputs(node)]
+        self._asking.wait(self._asking.ask_to_begin(nodes, self.viewers, changes), within_s)
         for node, parameters in changes.items():
-            self._note_change(node, parameters)
+            self._alive.note_change(node, parameters)
 
     def asleep(self, for_s: float) -> dict[str, int]:
         """Viewers that have not begun this run for so long, and their process ids."""
         since = time.monotonic() - for_s
         late = [one for one in self._asking.asleep() if one.since <= since]
         return {one.node: self._processes[self._where[one.node]].process.pid for one in late}
-
-    def _note_change(self, node: str, parameters: Mapping[str, Any]) -> None:
-        spec = self.graph.nodes[node]  # a process that is started anew has them too
-        changed = replace(spec, parameters={**spec.parameters, **parameters})
-        self.graph = replace(self.graph, nodes={**self.graph.nodes, node: changed})
-        for process in self._processes.values():  # files that are begun now tell of it
-            if process.ready:
-                process.line.say(do="note", name=node, parameters=dict(changed.parameters))
 
     def _answered(self, number: int, refused: str) -> None:
         found = self._asking.answered(number, refused)
@@ -593,14 +348,12 @@ class Runner:
 
     def stop(self) -> None:
         """Let the sources make no further frame; what is on its way is worked on."""
-        self._stopping = True
-        for process in self._processes.values():
-            process.line.say(do="stop")
+        self._alive.stop()
 
     @property
     def over(self) -> bool:
         """Whether every node has ended."""
-        return self._channels.ended and all(p.over for p in self._processes.values())
+        return self._alive.over
 
     def told(self, name: str) -> GraphTold:
         """How it runs, as a message under this name."""
@@ -634,45 +387,34 @@ class Runner:
                 end = None
             if show is not None:
                 show(self.status)
-            if self._failed and any(p.over for p in self._processes.values()):
+            if self._alive.failed and any(p.over for p in self._processes.values()):
                 break
         return self.outcome(triggers)
 
     def outcome(self, triggers: int | None = None) -> Outcome:
         """The ledger and the status now. `triggers`: frames asked for, by default those made."""
         report = self.book.report(triggers)
-        report.triggers -= self._before if triggers is None else 0
-        if self.over and not self._failed:
+        report.triggers -= self._begun.before if triggers is None else 0
+        if self.over and not self._alive.failed:
             self.status.state = "ended"
             for name in self.channels:
                 self.status.nodes[name].state = "ended"
-        return Outcome(report, self.status, self._failed)
+        return Outcome(report, self.status, self._alive.failed)
 
     def close(self) -> None:
         """End all processes, whatever they do."""
-        for process in self._processes.values():
-            process.line.say(do="quit")
-        end = time.monotonic() + QUIT_S
-        for process in self._processes.values():
-            if process.process.wait(max(0.0, end - time.monotonic())) is None:
-                process.process.kill()
-                process.process.wait()
-            process.line.close()
+        self._alive.close()
         self._channels.close()
         self._selector.close()
         os.close(self._waker)
-        for edge in self._paths.values():
-            if not edge.startswith("tcp://"):
-                Path(edge).unlink(missing_ok=True)
+        self._alive.unlink()
         put_in_order(self.graph, self._kinds)
         if self._temporary is not None:
             self._temporary.close()
 
     def kill(self, why: str) -> None:
         """From any thread: end all processes at once, as one that does not listen must be."""
-        self._killed, self._failed = True, self._failed or why
-        for process in list(self._processes.values()):
-            process.process.kill()
+        self._alive.kill(why)
         self.wake()
 
     def __enter__(self) -> Runner:

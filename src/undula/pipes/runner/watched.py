@@ -1,7 +1,7 @@
 """Room: pipes. How a graph runs: what its processes say of their nodes, and the sums of its edges.
 
 In: words of the processes, the book. Out: the status, small pictures, nodes that stopped by
-themselves. Called by: `runner`.
+themselves. Called by: `alive`, `runner`.
 """
 
 from __future__ import annotations
