@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from undula.core.errors import InputError
+from undula.core.errors import BusyError, InputError
 from undula.core.log import get_logger
 from undula.messages import GraphAsked
 from undula.pipes.for_scans import ScanGraph
-from undula.pipes.parameters import can_clear, changed, output_of, shown
+from undula.pipes.parameters import can_clear, changed, output_of, reshaped, shown
 from undula.pipes.pictures import picture_path
 from undula.pipes.runner.runner import Runner
 
@@ -33,13 +33,19 @@ class AskedGraph:
         self._scan = ScanGraph(name, runner.graph, types, "", (), {})
 
     def do(self, asked: GraphAsked) -> dict[str, Any]:
-        """Do it. Returns: as `LiveGraph` does. Raises: InputError, PipeError; nothing is done."""
+        """Do it. Returns: as `LiveGraph` does. Raises: InputError, PipeError, BusyError."""
         node, scan, runner = asked.node, self._scan, self._runner
         match asked.action:
             case "show":
                 return shown(scan) | {"runs": True}
             case "set":
                 new, pairs = changed(scan, node, asked.parameters)
+                if what := reshaped(scan, new):  # slots and files are for frames as they are
+                    raise BusyError(
+                        f"with that {what}, and it runs with frames of one form",
+                        remedy="let who runs it stop it, change its file, and run it again",
+                        where=node,
+                    )
                 names = {path.partition(".")[0] for path in pairs}
                 given = new.graph.nodes[node].parameters
                 runner.change(node, **{name: given[name] for name in names})

@@ -129,14 +129,17 @@ def refuse_misfits(scan: ScanGraph) -> None:
 
 
 def reshaped(before: ScanGraph, after: ScanGraph) -> str:
-    """What its source makes, or what comes to files, that has another shape or dtype; '' if none.
+    """What a source makes, or what comes to files, that has another shape or dtype; '' if none.
 
     Values may become longer or shorter.
     """
+    kinds = {node: spec.kind for node, spec in before.graph.nodes.items()}
+    sources = {node for node, kind in kinds.items() if not before.types[kind].inputs}
+    writers = {node for node, kind in kinds.items() if kind == WRITER}
     known_before, known_after = (_forms(scan) for scan in (before, after))
     for edge in before.graph.edges:
         form, now = known_before.get(edge.start), known_after.get(edge.start)
-        if form != now and (edge.source == before.source or edge.target in before.writers):
+        if form != now and (edge.source in sources or edge.target in writers):
             return f"{edge.start} would be {now} in place of {form}"
     return ""
 
