@@ -33,7 +33,7 @@ from undula.pipes.noticed import SourceWatch, ViewerWatch
 from undula.pipes.pictures import forget_pictures
 from undula.pipes.points import Awaited, Points
 from undula.pipes.run_books import LEDGER_S, RunBooks
-from undula.pipes.run_files import RunFiles, close_files
+from undula.pipes.run_files import RunFiles, StillMarked, close_files
 from undula.pipes.runner.runner import Runner
 from undula.pipes.runner.status import GraphStatus
 
@@ -111,6 +111,7 @@ class GraphDetector:
         self._waiting: SimStatus | None = None
         self._stamp = 0.0
         self._files: dict[str, RunFiles] = {}
+        self._still_marked = StillMarked()
         self._disk_use = DiskUse()
         self._documents: list[tuple[str, dict[str, Any]]] = []
 
@@ -337,6 +338,7 @@ class GraphDetector:
         self._of_scan = self.scan.grid_parameters(*self._grid)
         if self._of_scan:
             self._largest_map = max(self._largest_map, math.prod(self._grid[0]))
+        self._still_marked.let_in()
         self._books.begin(runner.begin_run())
         self._points.forget_frames()
         stems = {writer: self._stem(writer) for writer in self.scan.writers}
@@ -473,7 +475,7 @@ class GraphDetector:
         if refused is not None:
             get_logger().warning("graph_not_finished", device=self.name, error=str(refused))
         made = [file for files in self._files.values() for file in files.files]
-        close_files(made, self.tell, self.name)
+        close_files(made, self.tell, self.name, self._still_marked)
         for writer, files in self._files.items():
             self._disk_use.learn(writer, files.files)
         ledger = self._books.ledger
@@ -525,4 +527,5 @@ class GraphDetector:
     def close(self) -> None:
         """End the graph's processes; the next trigger starts them anew."""
         self._thread.end(self.frame_timeout_s)
+        self._still_marked.let_in()
         get_logger().info("graph_ended", device=self.name)

@@ -8,15 +8,17 @@ frame that belongs to no point (it was taken again) has a row all the same. Call
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from undula.core.errors import DeviceError
+from undula.core.log import get_logger
 from undula.devices.telling import Telling
 from undula.files.frame_file import DATASET, let_in_after_kill
 from undula.files.frames import frames_in
+from undula.files.repair import marked
 
 NUMBERS = "/entry/data/seq_num"
 Documents = list[tuple[str, dict[str, Any]]]
@@ -112,13 +114,41 @@ class RunFiles:
                 self._told(path)
 
 
-def close_files(files: Iterable[RunFile], tell: Telling, device: str) -> None:
+class StillMarked:
+    """Files of killed writers that other programs have open: they are let in when those end.
+
+    Until then only who follows them (SWMR) can read them.
+    """
+
+    def __init__(self) -> None:
+        self._paths: set[Path] = set()
+
+    def let_in(self, paths: Iterable[Path] = ()) -> None:
+        """Open these to every reader, and those that could not be before."""
+        before = self._paths
+        left = set()
+        for path in {*before, *paths}:
+            let_in_after_kill(path)
+            if marked(path):
+                left.add(path)
+        self._paths = left
+        for path in sorted(left - before):
+            get_logger().warning(
+                "frame_file_stays_marked",
+                path=str(path),
+                remedy="end the program that has it open, then: undula files repair FILE",
+            )
+
+
+def close_files(
+    files: Sequence[RunFile], tell: Telling, device: str, still_marked: StillMarked
+) -> None:
     """Say of each file of a run that it is closed. Raises: DeviceError when one lacks frames.
 
-    Those of writers that were killed are opened to every reader.
+    Those of writers that were killed are opened to every reader, when nobody has them open.
     """
+    still_marked.let_in(file.path for file in files)
     for file in files:
-        let_in_after_kill(file.path)
         there = frames_in(file.path, DATASET)
         missing = there is None or there < file.frames
         tell.file(file.path, "missing" if missing else "closed", dataset=DATASET, frames=there)

@@ -24,7 +24,7 @@ import h5py
 from undula.core.errors import InputError, StorageError
 from undula.files import bslz4
 from undula.files.frame_file import DATASET, FrameFile, FramesOf, Row, let_in_after_kill
-from undula.files.places import check_space
+from undula.files.places import can_follow_live, check_space
 from undula.pipes.frame import Frame
 from undula.pipes.intervals import IntervalSet
 from undula.pipes.nodes.base import Array, Node, Port, Results, parameter
@@ -102,10 +102,13 @@ class FrameFileWriter(Node):
 
     @classmethod
     def put_in_order(cls, values: Any) -> None:
-        """Files that killed writers have left: let readers in."""
-        for path in _newest_first(values.folder, values.name_of_files):
-            if not let_in_after_kill(path):
-                return
+        """Files that killed writers have left: let readers in.
+
+        All are looked at: an old one may have been open elsewhere when it was to be let in.
+        """
+        if can_follow_live(Path(values.folder).expanduser()):
+            for path in _newest_first(values.folder, values.name_of_files):
+                let_in_after_kill(path)
 
     def prepare(self) -> None:
         """The writer before this one may have been killed."""
@@ -292,7 +295,7 @@ class FrameFileWriter(Node):
         self._done += appended
 
     def _fail(self, numbers: list[int], exc: Exception) -> None:
-        """They are not in the file; should they come again, they are written."""
+        """They are not in the file; their link has them as failed, and brings them no more."""
         self._failed += [(number, exc) for number in numbers]
         self._numbers -= IntervalSet([(number, number + 1) for number in numbers])
 
