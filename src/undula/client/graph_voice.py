@@ -15,11 +15,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from undula.bus.endpoints import PIPES_ANSWERED, PIPES_ASKED, PIPES_OPENED, PIPES_STATUS
+from undula.bus.endpoints import PIPES_ANSWERED, PIPES_ASKED, PIPES_STATUS
+from undula.client.graph_name import take_name
 from undula.core.clock import now
 from undula.core.errors import UndulaError
 from undula.core.log import get_logger
-from undula.messages import ErrorReport, GraphAnswered, GraphAsked, GraphOpened, GraphTold
+from undula.messages import ErrorReport, GraphAnswered, GraphAsked, GraphTold
 
 if TYPE_CHECKING:
     from undula.bus.ports import Connector, Subscription
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 EVERY_S = 1.0
 TELL_S = 0.25
 CLOSE_S = 5.0
+OVER = ("ended", "failed")
 
 
 class Telling(Protocol):
@@ -51,6 +53,14 @@ class GraphVoice:
         self._listening: Subscription | None = None
         self._thread = threading.Thread(target=self._work, name="graph-voice", daemon=True)
         self._thread.start()
+
+    def tell_start(self) -> None:
+        """It is there, though its processes are not yet: the name is taken."""
+        self._latest = GraphTold(
+            name=self.name, by=self._by, every_s=EVERY_S, state="starting", nodes=[], edges=[],
+            time=now(),
+        )  # fmt: skip
+        self._put(self._latest)
 
     def tell(self, runner: Telling, *, at_once: bool = False) -> None:
         """How the graph runs; what comes too soon is left out."""
@@ -94,9 +104,6 @@ class GraphVoice:
         self._thread.join(CLOSE_S)
 
     def _work(self) -> None:
-        self._try(lambda: self._connector.append(
-            PIPES_OPENED, GraphOpened(name=self.name, by=self._by, time=now())
-        ))  # fmt: skip
         while True:
             self._news.wait(EVERY_S)
             ends = self._closing.is_set()
@@ -105,6 +112,8 @@ class GraphVoice:
                 self._say_answer(self._answers.get_nowait())
             told = self._latest
             if told is not None:
+                if ends and told.state not in OVER:  # it never ran, or broke
+                    told = told.model_copy(update={"state": "ended"})
                 self._put(told.model_copy(update={"time": now()}))
             if ends:
                 return
@@ -128,6 +137,8 @@ class GraphVoice:
 
 def voice_of(client: Client, graph: str) -> GraphVoice:
     """The voice of a graph that this process runs, under a name that nobody else has."""
-    taken = {told.name for told in client.pipes.running()} | set(client.pipes.of_devices())
-    name = graph if graph not in taken else f"{graph}-{os.getpid()}"
-    return GraphVoice(client.link.connector, name, f"a command of {client.link.user}")
+    connector, by = client.link.connector, f"a command of {client.link.user}"
+    name = take_name(connector, graph, f"{graph}-{os.getpid()}", by, client.pipes.of_devices())
+    voice = GraphVoice(connector, name, by)
+    voice.tell_start()
+    return voice

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 from queue import SimpleQueue
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from undula.bus.endpoints import PIPES_STATUS
-from undula.bus.memory import MemoryConnector
-from undula.client.graph_voice import GraphVoice
+from undula.bus.endpoints import PIPES_OPENED, PIPES_STATUS
+from undula.bus.memory import MemoryBroker, MemoryConnector
+from undula.client.graph_name import take_name
+from undula.client.graph_voice import GraphVoice, voice_of
 from undula.core.clock import now
 from undula.core.errors import BusyError, InputError
-from undula.messages import GraphAsked, GraphTold, PipesRequest
+from undula.messages import GraphAsked, GraphOpened, GraphTold, PipesRequest
 from undula.scans.graphs_of_commands import ask_command, of_command
 
 PATIENCE_S = 60.0
@@ -88,3 +90,45 @@ def test_a_command_that_does_not_answer_or_cannot_is_told() -> None:
     assert of_command(bus, "live") is None
     bus.put(PIPES_STATUS, silent.model_copy(update={"time": now() - 60}), name="live")
     assert of_command(bus, "live") is None, "it was killed"
+
+
+def test_of_commands_that_begin_together_one_has_the_name_and_who_has_ended_leaves_it() -> None:
+    bus = MemoryConnector()
+    client: Any = SimpleNamespace(
+        pipes=SimpleNamespace(of_devices=lambda: ["cam"]),
+        link=SimpleNamespace(connector=bus, user="ann"),
+    )
+    first, second = voice_of(client, "live"), voice_of(client, "live")
+    assert first.name == "live"
+    assert second.name.startswith("live-"), "both would obey what is asked of one"
+    said = bus.get(PIPES_STATUS, name="live")
+    assert said is not None
+    assert (said.state, said.answers) == ("starting", False)
+    first.close()
+    again = voice_of(client, "live")
+    assert again.name == "live", "its owner ended before it ran"
+    device = voice_of(client, "cam")
+    assert device.name.startswith("cam-")
+    for voice in (second, again, device):
+        voice.close()
+
+
+def test_a_name_belongs_to_who_entered_it_first_though_nothing_is_said_yet() -> None:
+    broker, barrier, names = MemoryBroker(), threading.Barrier(8), SimpleQueue[str]()
+
+    def take(number: int) -> None:
+        bus = MemoryConnector(broker)
+        barrier.wait(PATIENCE_S)
+        names.put(take_name(bus, "live", f"live-{number}", "ann", ()))
+
+    threads = [threading.Thread(target=take, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    found = [names.get(timeout=PATIENCE_S) for _ in threads]
+    assert len(set(found)) == 8
+    assert "live" in found
+    bus = MemoryConnector()
+    bus.append(PIPES_OPENED, GraphOpened(name="live", by="bob", time=now() - 3600.0))
+    assert take_name(bus, "live", "other", "ann", ()) == "live", "whoever it was is gone"
