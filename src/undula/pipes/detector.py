@@ -29,6 +29,7 @@ from undula.pipes.graph import Graph
 from undula.pipes.graph_of_device import fault_of_config, nodes_there, usable_graph
 from undula.pipes.graph_thread import LOOK_S, GraphThread
 from undula.pipes.live_graph import LiveGraph
+from undula.pipes.map_room import MapRoom, behind
 from undula.pipes.noticed import SourceWatch, ViewerWatch
 from undula.pipes.pictures import forget_pictures
 from undula.pipes.points import Awaited, Points
@@ -101,8 +102,7 @@ class GraphDetector:
         self._place: Callable[[], int] | None = None
         self._grid: Grid = ((), ())
         self._of_scan: dict[str, dict[str, Any]] = {}
-        self._largest_map = 0
-        """Points of the largest grid since the graph began."""
+        self._map_room = MapRoom()
         self._point, self._used = -1, True
         self._given: deque[int] = deque(maxlen=REMEMBERED)
         self._awaited: Awaited | None = None
@@ -163,7 +163,8 @@ class GraphDetector:
         """It is started: who staged the detector need wait no longer."""
         runner.heard = self._points.hear
         self._books.restart()
-        self._fresh, self._largest_map = True, 0
+        self._fresh = True
+        self._map_room.restart()
         self._points.forget_frames()
         self._told_count_time_s = None
         runner.begin(triggered=True)
@@ -278,8 +279,11 @@ class GraphDetector:
             snaking: for each axis whether it runs back on every other pass.
         """
         self._grid = shape, snaking
-        if self._staged and 0 < self._largest_map < math.prod(shape):
-            self._thread.renew()  # its maps had room for so many points
+        runner, room = self._thread.runner, self._map_room
+        if self._staged and runner is not None:
+            points = room.points({node: runner.restarts(node) for node in room.nodes})
+            if 0 < points < math.prod(shape):
+                self._thread.renew()
 
     def repeat_triggers(self, count: int) -> None:
         """The plan was paused and repeats its last triggers, also of points that were read."""
@@ -337,7 +341,12 @@ class GraphDetector:
         folder = Path() if self._run is None else self._run.parent
         self._of_scan = self.scan.grid_parameters(*self._grid)
         if self._of_scan:
-            self._largest_map = max(self._largest_map, math.prod(self._grid[0]))
+            maps, ledgers = behind(self.graph, self._of_scan), runner.ledgers
+            self._map_room.begin(
+                math.prod(self._grid[0]),
+                {node: runner.restarts(node) for node in maps},
+                {e.source for e in self.graph.edges if ledgers[e.name].counts["seen"]},
+            )
         self._still_marked.let_in()
         self._books.begin(runner.begin_run())
         self._points.forget_frames()
