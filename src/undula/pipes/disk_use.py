@@ -1,7 +1,7 @@
 """Room: pipes. How much a graph will write, for the check before it does. Pure.
 
 In: the graph; how large the files of runs before became. Out: bytes a point of a scan, or of all
-frames of a command. Called by: `detector`, for `scans.involved`; the commands. Frames count as they
+frames of a command. Called by: `graph_run`, for `scans.involved`; commands. Frames count as they
 are until a run has shown how small they become; what nobody knows beforehand (the size of a
 camera's frames) counts from its first run on.
 """

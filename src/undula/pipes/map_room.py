@@ -3,7 +3,7 @@
 In: the grids of runs; how often the processes of such nodes, and of those behind them, were started
 anew. Out: the points of the largest grid they have room for. A node makes room when it hands on its
 first frame, for frames as large as that one: a process that is started anew makes it by the grid
-of then. Called by: `detector`, which begins the graph anew for a larger one.
+of then. Called by: `graph_run`; `detector`, which begins the graph anew for a larger one.
 """
 
 from __future__ import annotations

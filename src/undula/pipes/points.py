@@ -2,7 +2,7 @@
 
 In: frames that come to channels, and how the graph is doing. Out: whether the frame is through, is
 late, or cannot come, and the values of the point: NaN, with the reason, where a node had nothing to
-say. Pure but for the clock that is handed in. Called by: `detector`, on the graph's thread.
+say. Pure but for the clock that is handed in. Called by: `graph_run`, on the graph's thread.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Room: pipes. The books of a detector's run: which frames are its own, and what became of them.
 
 In: a runner, asked on its thread. Out: the ledger of the run, as it stands or at its end. Called
-by: `detector`. How a ledger is made of what the edges counted is in `run_ledger`.
+by: `detector`, `graph_run`. How a ledger is made of what the edges counted is in `run_ledger`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 In: where the run's file is, and the number of a frame that is safe. Out: the file and the row in
 it, as Bluesky documents. A writer that died has left a file, its successor writes the next one; a
-frame that belongs to no point (it was taken again) has a row all the same. Called by: `detector`.
+frame that belongs to no point (it was taken again) has a row all the same. Called by: `graph_run`.
 """
 
 from __future__ import annotations

@@ -145,12 +145,12 @@ def test_a_frame_that_no_file_of_the_run_has_is_no_success(
 ) -> None:
     begin(detector, tmp_path / "run.h5")
     take(detector)
-    detector._files.clear()
+    detector._run.files.clear()
     with pytest.raises(DeviceError, match="in no file of this run"):
         take(detector)
 
 
-@pytest.mark.parametrize("step", ["_give_up", "_prepare"])
+@pytest.mark.parametrize("step", ["give_up", "_prepare"])
 def test_a_trigger_of_a_run_that_is_aborted_in_its_midst_leaves_the_next_run_alone(
     detector: GraphDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -162,7 +162,7 @@ def test_a_trigger_of_a_run_that_is_aborted_in_its_midst_leaves_the_next_run_alo
         staged.put(detector.stage())
 
     begin(detector, tmp_path / "aborted.h5")
-    once(abort, monkeypatch, detector, step)
+    once(abort, monkeypatch, detector._run, step)
     with pytest.raises(UndulaError, match="it was stopped"):
         take(detector)
     staged.get(timeout=60).wait(60)
@@ -219,7 +219,7 @@ def test_a_run_whose_graph_broke_and_was_started_anew_has_one_ledger_and_all_its
         ("run_cam_0002.h5", i) for i in range(2)
     ]
     detector._finish()
-    assert [len(files.files) for files in detector._files.values()] == [2]
+    assert [len(files.files) for files in detector._run.files.values()] == [2]
     ledger = detector.run_ledger()
     assert ledger is not None
     assert (ledger["triggers"], ledger["passed"], ledger["complete"]) == (7, [7, 7], True)

@@ -176,7 +176,7 @@ def test_a_node_that_must_answer_and_does_not_is_named_with_its_process_and_what
     wait_for(folder / "slept")
     detector.stop()
     begin(detector, tmp_path / "run.h5")
-    monkeypatch.setattr("undula.pipes.detector.BEGIN_S", 0.2)
+    monkeypatch.setattr("undula.pipes.graph_run.BEGIN_S", 0.2)
     pid = pid_of(detector, "moods")
     with pytest.raises(
         PipeError, match=f"moods did not answer within 0.2 s: its process {pid}"

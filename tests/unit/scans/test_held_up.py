@@ -35,12 +35,17 @@ def cam(devices: Registry) -> GraphDetector:
     return found
 
 
+def says(detector: GraphDetector, held_up: str, away_s: float | None = None) -> None:
+    """As the graph does, on its thread."""
+    detector._run.held_up, detector._run.away_s = held_up, away_s
+
+
 def test_one_that_cannot_keep_up_may_take_as_long_as_it_likes(devices: Registry) -> None:
     time = [100.0]
     held = HeldUp(devices, 300.0, clock=lambda: time[0])
     held.begin(["samx", "cam"])
     assert held.look() == ""
-    cam(devices).held_up = "edge det.frames -> file.frames cannot keep up: frame 12 is on its way"
+    says(cam(devices), "edge det.frames -> file.frames cannot keep up: frame 12 is on its way")
     assert held.look() == f"[cam] {cam(devices).held_up}"
     time[0] += 100_000.0
     held.look()
@@ -53,7 +58,7 @@ def test_a_source_that_is_away_has_a_deadline_which_is_told_before_and_after(
     time = [100.0]
     held = HeldUp(devices, 300.0, clock=lambda: time[0])
     held.begin(["samx", "cam"])
-    cam(devices).held_up, cam(devices).away_s = "det waits for X:CAM, which is not connected", 9.0
+    says(cam(devices), "det waits for X:CAM, which is not connected", 9.0)
     assert held.look() == f"[cam] {cam(devices).held_up}; the scan waits for 309 s at most"
     time[0] += 308.0
     held.look()
@@ -62,9 +67,9 @@ def test_a_source_that_is_away_has_a_deadline_which_is_told_before_and_after(
     held.look()
     assert held.overdue.startswith("[cam] det waits for X:CAM, which is not connected: it did not")
     assert "within 309 s. Remedy: start its IOC" in held.overdue
-    cam(devices).held_up, cam(devices).away_s = "", None  # it is back
+    says(cam(devices), "")  # it is back
     assert held.look() == ""
     assert not held.overdue
-    cam(devices).held_up, cam(devices).away_s = "det waits for X:CAM", 9.0
+    says(cam(devices), "det waits for X:CAM", 9.0)
     held.look()
     assert not held.overdue, "it is another time that it is away"
