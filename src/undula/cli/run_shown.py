@@ -19,6 +19,8 @@ from undula.cli.run_notes import note_lines
 from undula.core.errors import InputError, StorageError
 
 FATES = ("policy", "seen", "passed", "dropped", "lost", "failed")
+RARE = {"on_the_way": "on the way", "unknown": "unknown"}
+"""Columns that are shown where a frame is in them, and what they are called."""
 
 
 def when(stamp: float) -> str:
@@ -66,11 +68,7 @@ def show(
             print(f"  {key:<{17 if joined else 10}}{shown}")
     for name, ledger in ledgers.items():
         print(f"  {'ledger':<{17 if joined else 10}}{name}: {ledger['text']}")
-        print(
-            "\n".join(
-                f"    {line}" for line in table(["edge", *FATES], edges_of(ledger)).split("\n")
-            )
-        )
+        print("\n".join(f"    {line}" for line in table(*edges_of(ledger)).split("\n")))
     for line in note_lines(notes):
         print(f"  {line}")
 
@@ -83,9 +81,12 @@ def ledgers_of(run: Any) -> dict[str, dict[str, Any]]:
         return {}
 
 
-def edges_of(ledger: dict[str, Any]) -> list[list[Any]]:
-    """The counts of each edge in a row."""
-    return [list(row) for row in zip(*(ledger[key] for key in ("edge", *FATES)), strict=True)]
+def edges_of(ledger: dict[str, Any]) -> tuple[list[str], list[list[Any]]]:
+    """Names of the columns, and the counts of each edge in a row."""
+    rare = [key for key in RARE if any(ledger.get(key, ()))]
+    columns = (ledger[key] for key in ("edge", *FATES, *rare))
+    names = ["edge", *FATES, *(RARE[key] for key in rare)]
+    return names, [list(row) for row in zip(*columns, strict=True)]
 
 
 def joined_facts(data: Any) -> dict[str, Any]:

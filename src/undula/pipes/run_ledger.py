@@ -6,7 +6,7 @@ that are missing, as plain values for the run's stop document and its file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,9 +20,9 @@ class RunLedger:
 
     `broken` are frames that an edge lost which may lose none; `left` those that others lost, or
     that went with a graph which broke in mid-run: its successor took their points again. `earlier`
-    counts the frames of such graphs, which are numbered anew each time. A
-    frame still on its way to a viewer is neither: it may sleep as long as it likes. Of `unknown`
-    frames nobody can say whether they passed: who knew died before saying so.
+    counts the frames of such graphs, which are numbered anew each time. A frame still on its way to
+    a viewer is neither, and `text` says so: it may sleep as long as it likes. Of `unknown` frames
+    nobody can say whether they passed: who knew died before saying so.
     """
 
     first: int
@@ -55,8 +55,16 @@ class RunLedger:
         if self.complete:
             many = f"{len(self.edges)} edge{'s' * (len(self.edges) != 1)}"
             frames = f"{self.triggers} frame{'s' * (self.triggers != 1)}"
-            return f"complete: {frames}, each accounted for on {many}"
+            text = f"complete: {frames}, each accounted for on {many}"
+            return "; ".join([text, *self._on_the_way()])
         return "; ".join(missing.text for missing in (*self.broken, *self.left, *self.unknown))
+
+    def _on_the_way(self) -> Iterator[str]:
+        """What viewers had not come to when the run ended."""
+        for name, counts in self.edges.items():
+            if many := counts["on_the_way"]:
+                viewer = name.partition(" -> ")[2].partition(".")[0]
+                yield f"{many} of them were still on the way to {viewer} at the end"
 
     def plain(self) -> dict[str, Any]:
         """For a stop document: edges as a table."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from undula.cli.run_shown import edges_of
 from undula.pipes.book import Book
 from undula.pipes.ledger import SETS, Edge, EdgeLedger
 from undula.pipes.run_ledger import RunLedger, run_ledger, together
@@ -39,6 +40,18 @@ def test_a_frame_on_its_way_to_a_viewer_is_not_missing_and_one_to_a_file_is() ->
     found = of(1, 20, file=ledger(passed=(1, 18)), view=ledger(passed=(1, 9)))
     assert not found.left
     assert found.text == f"{FILE}: 2 frames 19-20 still on the way to file"
+
+
+def test_a_complete_ledger_says_what_a_viewer_had_not_come_to() -> None:
+    found = of(1, 20, file=ledger(passed=(1, 20)), view=ledger(passed=(1, 14), dropped=(15, 18)))
+    assert found.complete
+    assert found.text == (
+        "complete: 20 frames, each accounted for on 2 edges; "
+        "2 of them were still on the way to view at the end"
+    )
+    names, rows = edges_of(found.plain())
+    assert names[-1] == "on the way"
+    assert [row[2] - sum(row[3:]) for row in rows] == [0, 0], "each frame is in one column"
 
 
 def test_what_a_viewer_took_along_is_named_and_breaks_nothing() -> None:
