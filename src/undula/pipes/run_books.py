@@ -10,7 +10,7 @@ import time
 from collections.abc import Collection
 
 from undula.pipes.graph import Graph
-from undula.pipes.run_ledger import RunLedger, run_ledger, together
+from undula.pipes.run_ledger import RunLedger, end_of, run_ledger, together
 from undula.pipes.runner.runner import Runner
 
 LEDGER_S = 2.0
@@ -64,7 +64,9 @@ class RunBooks:
         if not self.open or self.last < self.first:
             return
         policies = {edge.name: edge.policy.text for edge in graph.edges}
-        self._part = run_ledger(runner.outcome(self.last).report, policies, self.first, self.last)
+        self._part = run_ledger(
+            runner.outcome(self.last).report, policies, self.first, self.last, runner.viewers
+        )
 
     @property
     def is_through(self) -> bool:
@@ -77,9 +79,7 @@ class RunBooks:
     def _on_the_way(self, but_to: Collection[str]) -> bool:
         """Whether a frame was on its way to a node that is none of these."""
         counts = {} if self._part is None else self._part.edges
-        ends = (name.partition(" -> ")[2].partition(".")[0]
-                for name, edge in counts.items() if edge["on_the_way"])  # fmt: skip
-        return any(end not in but_to for end in ends)
+        return any(end_of(n) not in but_to for n, edge in counts.items() if edge["on_the_way"])
 
     def add_up(self, runner: Runner, graph: Graph) -> None:
         """The ledger once all that is on its way is through; viewers are waited for but shortly."""

@@ -6,7 +6,7 @@ that are missing, as plain values for the run's stop document and its file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,11 +18,12 @@ from undula.pipes.ledger import SETS, Missing, Report
 class RunLedger:
     """What became of the frames `first` to `last`.
 
-    `broken` are frames that an edge lost which may lose none; `left` those that others lost, or
-    that went with a graph which broke in mid-run: its successor took their points again. `earlier`
-    counts the frames of such graphs, which are numbered anew each time. A frame still on its way to
-    a viewer is neither, and `text` says so: it may sleep as long as it likes. Of `unknown` frames
-    nobody can say whether they passed: who knew died before saying so.
+    `broken` are frames that an edge lost which may lose none, unless it leads to a viewer; `left`
+    those that others lost, or that went with a graph which broke in mid-run: its successor took
+    their points again. `earlier` counts the frames of such graphs, which are numbered anew each
+    time. A frame still on its way to a viewer is neither, and `text` says so: it may sleep as long
+    as it likes. Of `unknown` frames nobody can say whether they passed: who knew died before saying
+    so.
     """
 
     first: int
@@ -63,8 +64,7 @@ class RunLedger:
         """What viewers had not come to when the run ended."""
         for name, counts in self.edges.items():
             if many := counts["on_the_way"]:
-                viewer = name.partition(" -> ")[2].partition(".")[0]
-                yield f"{many} of them were still on the way to {viewer} at the end"
+                yield f"{many} of them were still on the way to {end_of(name)} at the end"
 
     def plain(self) -> dict[str, Any]:
         """For a stop document: edges as a table."""
@@ -110,10 +110,15 @@ def _before(missing: Missing) -> Missing:
     return replace(missing, place=f"{missing.place}, before the graph was started anew")
 
 
-def run_ledger(report: Report, policies: Mapping[str, str], first: int, last: int) -> RunLedger:
+def run_ledger(
+    report: Report, policies: Mapping[str, str], first: int, last: int,
+    viewers: Collection[str] = (),
+) -> RunLedger:  # fmt: skip
     """The part of a graph's report that is about the frames `first` to `last`.
 
-    `policies` has the policy of each edge by its name.
+    Args:
+        policies: of each edge, by its name.
+        viewers: nodes that nobody waits for: what an edge to one of them lost breaks no run.
     """
     found = RunLedger(first, last, policies=dict(policies))
     span = IntervalSet([(first, last + 1)])
@@ -124,10 +129,19 @@ def run_ledger(report: Report, policies: Mapping[str, str], first: int, last: in
         if frames := unknown.frames & span:
             found.unknown.append(replace(unknown, frames=frames))
     for missing in report.missing:
-        lossless = policies.get(missing.edge) == "lossless"
+        lossless = policies.get(missing.edge) == "lossless" and end_of(missing.edge) not in viewers
         frames = missing.frames & span
         if not lossless:
             frames = frames - report.edges[missing.edge].on_the_way
         if frames:
             (found.broken if lossless else found.left).append(replace(missing, frames=frames))
     return found
+
+
+def end_of(edge: str) -> str:
+    """The node that takes the frames of an edge.
+
+    >>> end_of("det.frames -> roi.frames")
+    'roi'
+    """
+    return edge.partition(" -> ")[2].partition(".")[0]

@@ -81,14 +81,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shared(folder: Path) -> Iterator[dict[str, GraphDetector]]:
-    """One graph with a viewer, one with a side way, one with the node in the way of a value."""
+    """Graphs with the node as a viewer, below a viewer, on a side way, in the way of a value."""
     found = {}
     for name, edges in {
         "viewer": ["det -> roi", {"det -> moods": "latest"}, "roi.sum -> out"],
+        "below": ["det -> roi", {"det -> bin": "latest"}, "bin -> moods", "roi.sum -> out"],
         "side": ["det -> roi", "det -> moods", "roi.sum -> out"],
         "way": ["det -> roi", "det -> moods", "roi.sum -> out", "moods.n -> out"],
     }.items():
         nodes = {"det": DET, "roi": ROI, "moods": "moods", "out": "channel"}
+        nodes |= {"bin": "binning"} if name == "below" else {}
         graph = {"nodes": nodes, "edges": edges}
         found[name] = GraphDetector("cam", graph=graph, nodes=str(folder), frame_timeout=30.0)
         found[name].tell = Voice()
@@ -209,9 +211,28 @@ def test_a_node_that_fails_ends_its_point_in_its_own_words_and_no_later_run_spea
     assert "moods.py, line" in str(found.value)
     assert "killed" not in str(found.value)
     (folder / "rage").unlink()
+    take(detector, 2)  # whoever takes the point again has it
     begin(detector, tmp_path / "after.h5")
     take(detector, 2)
     detector._finish()
+    detector.unstage()
+
+
+def test_a_node_below_a_viewer_that_fails_ends_no_run(
+    shared: dict[str, GraphDetector], folder: Path, tmp_path: Path
+) -> None:
+    detector = shared["below"]
+    begin(detector, tmp_path / "run.h5")
+    (folder / "rage").touch()
+    take(detector)
+    status = detector.status
+    assert status is not None
+    until(lambda: "I will not" in status.nodes["moods"].error, "it did not fail")
+    take(detector)
+    detector._finish()
+    ledger = detector.run_ledger()
+    assert ledger is not None
+    assert "failed in moods" in ledger["text"]
     detector.unstage()
 
 

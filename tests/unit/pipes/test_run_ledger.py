@@ -61,6 +61,16 @@ def test_what_a_viewer_took_along_is_named_and_breaks_nothing() -> None:
     assert found.text == f"{VIEW}: 1 frame 20 went with view when it died"
 
 
+def test_what_fails_in_a_viewer_breaks_nothing_also_where_its_edge_may_lose_nothing() -> None:
+    below = "view.image -> odd.frames"
+    book = Book([Edge("view.image", "odd.frames")], ["view"], {})
+    book.made("view", [(1, 21)])
+    book.learn(below, {"seen": [(1, 21)], "passed": [(1, 18)], "failed": [(18, 19)]})
+    found = run_ledger(book.report(20), {below: "lossless"}, 1, 20, {"view", "odd"})
+    assert not found.broken
+    assert found.text == f"{below}: 1 frame 18 failed in odd", "one on its way is not missing"
+
+
 def test_parts_of_a_run_whose_graph_broke_are_one_ledger() -> None:
     before = of(1, 20, file=ledger(passed=(1, 19)), view=ledger(passed=(1, 20)))
     after = of(1, 10, file=ledger(passed=(1, 20)), view=ledger(passed=(1, 20)))

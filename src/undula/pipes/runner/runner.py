@@ -74,7 +74,6 @@ class Runner:
         self._spill = spill or SPILL
         self.channels = {n for n, node in graph.nodes.items() if node.kind == "channel"}
         self._waker = os.eventfd(0, os.EFD_NONBLOCK)
-        self._awaited = [e.name for e in graph.edges if e.policy.kind in ("lossless", "spill")]
         self._follows = Follows(graph, types)
         self.book = Book(
             [Edge(edge.start, edge.end) for edge in graph.edges],
@@ -85,6 +84,8 @@ class Runner:
         """How often `ask` has asked: the number of the last question."""
         self.viewers = viewers(graph)
         """Nodes that may sleep as long as they like: nobody waits for them."""
+        self._awaited = [e.name for e in graph.edges if e.policy.kind in ("lossless", "spill")
+                         and e.target not in self.viewers]  # fmt: skip
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._waker, selectors.EVENT_READ, "")
         self._where = {n: process for process, nodes in graph.processes().items() for n in nodes}
