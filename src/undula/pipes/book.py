@@ -233,9 +233,15 @@ class Book:
         """Which of these edges have a node that raised on this frame."""
         return [n for n in edges if seq_num in self.ledger(n).failed]
 
-    def failed_until(self, seq_num: int, edges: Iterable[str]) -> int | None:
-        """The first frame up to this one on which a node of these edges raised; None: no one."""
-        found = [part[0][0] for n in edges if (part := self.ledger(n).failed.intervals()[:1])]
+    def failed_until(self, seq_num: int, edges: Iterable[str], after: int = 0) -> int | None:
+        """The first frame on which a node of these edges raised; None: no one.
+
+        Of those behind `after`, up to `seq_num`.
+        """
+        found = [
+            max(start, after + 1) for name in edges
+            for start, stop in self.ledger(name).failed.intervals() if stop > after + 1
+        ]  # fmt: skip
         first = min(found, default=seq_num + 1)
         return first if first <= seq_num else None
 

@@ -91,6 +91,8 @@ class Points:
         self._shapes: dict[str, Array] = {}
         self.last: dict[str, Array] = {}
         self._without: dict[tuple[str, str], IntervalSet] = {}
+        self._told = 0
+        """The last frame on which a node failed, and that was told: it ends no further trigger."""
         self.place_of: Callable[[int], int] = lambda number: number
         """Of a frame among those of its run, from 1 on."""
 
@@ -114,6 +116,7 @@ class Points:
 
     def forget_frames(self) -> None:
         """What came is of frames that nobody waits for any more."""
+        self._told = 0
         for values in self._heard.values():
             values.clear()
 
@@ -128,7 +131,7 @@ class Points:
         number, waited_s = awaited.seq_num, now - awaited.since
         unsafe = [w for w in self.scan.writers if not progress.is_safe(w, number)]
         silent = [edge for edge, values in self._heard.items() if number not in values]
-        at = progress.failed_until(number)  # an earlier one perhaps, for which nobody waited
+        at = progress.failed_until(number, self._told)  # an earlier one perhaps, nobody waited for
         if at is not None:
             return self._failed(awaited, progress, at, now)
         if not unsafe and not silent:
@@ -148,7 +151,8 @@ class Points:
         found = Verdict(ask=awaited.asks(now))
         if waited_s > min(awaited.slow_s, awaited.timeout_s):
             found.held_up = who_is_slow(self.scan, progress, number)
-            found.away = bool(found.held_up) and progress.status.nodes[self.scan.source].away
+            away = bool(found.held_up) and progress.status.nodes[self.scan.source].away
+            found.away = away and not progress.waits_at(number)
             if not found.held_up and waited_s > awaited.timeout_s:
                 missing = [*unsafe, *silent]
                 found.error = late(self.scan, progress, number, missing, awaited.timeout_s)
@@ -161,6 +165,8 @@ class Points:
             awaited.failed_at, awaited.ask_at = now, now
         if error is None and now - awaited.failed_at > SAY_S:
             error = failed_untold(self.scan, progress, frame, self.place_of)
+        if error is not None:
+            self._told = frame
         return Verdict(error=error, ask=error is None and awaited.asks(now))
 
     def take(self, number: int, without: Mapping[str, str], place: int) -> None:

@@ -40,8 +40,8 @@ class Progress(Protocol):
     def failed_on(self, seq_num: int) -> list[str]:
         """Edges that wait for their node, and whose node raised on it."""
 
-    def failed_until(self, seq_num: int) -> int | None:
-        """The first frame of this run up to it on which such a node raised."""
+    def failed_until(self, seq_num: int, after: int) -> int | None:
+        """The first frame of this run behind `after`, up to it, on which such a node raised."""
 
     def waits_at(self, seq_num: int) -> list[str]:
         """Lossless edges where it is on its way."""

@@ -64,8 +64,8 @@ class Known:
     def failed_on(self, seq_num: int) -> list[str]:
         return self.book.failed_on(seq_num, AWAITED)
 
-    def failed_until(self, seq_num: int) -> int | None:
-        return self.book.failed_until(seq_num, AWAITED)
+    def failed_until(self, seq_num: int, after: int) -> int | None:
+        return self.book.failed_until(seq_num, AWAITED, after)
 
     def waits_at(self, seq_num: int) -> list[str]:
         return self.book.waits_at(seq_num, AWAITED)
@@ -129,6 +129,21 @@ def test_a_node_for_which_no_point_waits_ends_the_scan_and_names_the_frame_at_wh
     assert error.what == "node side failed at frame 2 of this run: RuntimeError: full"
 
 
+def test_a_frame_on_which_a_node_failed_ends_one_trigger_and_none_behind_it() -> None:
+    points, known = Points(scan_graph()), Known(scan_graph())
+    known.causes["side"] = "RuntimeError: full"
+    for number, fates in enumerate([["failed"], ["passed"], ["failed"], ["passed"]], 1):
+        known.learn(SIDE, number, *fates)
+        points._heard[OUT][number] = scan_graph().values[OUT].nothing(None)
+    assert points.judge(awaited(1), known, 100.0).error is not None
+    assert points.judge(awaited(2), known, 100.0).through
+    error = points.judge(awaited(4), known, 100.0).error
+    assert error is not None
+    assert "at frame 3 of" in error.what
+    points.forget_frames()
+    assert points.judge(awaited(1), known, 100.0).error is not None, "frames are counted anew"
+
+
 def test_a_viewer_that_fails_ends_no_scan() -> None:
     points, known = Points(scan_graph()), Known(scan_graph())
     known.learn(VIEW, 1, "failed")
@@ -156,3 +171,13 @@ def test_a_source_that_is_away_holds_the_point_up_and_is_said_to_be_away() -> No
     assert verdict.error is None
     assert verdict.held_up == f"det waits for {det.waits_for}"
     assert verdict.away
+
+
+def test_a_source_that_is_away_is_not_blamed_for_a_frame_that_it_made() -> None:
+    points, known = Points(scan_graph()), Known(scan_graph())
+    det = known.status.nodes["det"]
+    det.waits_for, det.away = "X:CAM, which is not connected since 03:12:40", True
+    known.learn(ROI, 1)
+    verdict = points.judge(awaited(1), known, 109.0)
+    assert verdict.held_up == f"edge {ROI} cannot keep up: frame 1 is on its way"
+    assert not verdict.away

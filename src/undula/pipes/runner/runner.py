@@ -237,9 +237,12 @@ class Runner:
         """Edges that wait for their node, and whose node raised on this frame."""
         return self.book.failed_on(seq_num, self._awaited)
 
-    def failed_until(self, seq_num: int) -> int | None:
-        """The first frame of this run up to that one on which a node raised that is waited for."""
-        return self.book.failed_until(seq_num, self._awaited)
+    def failed_until(self, seq_num: int, after: int = 0) -> int | None:
+        """The first frame of this run on which a node raised that is waited for.
+
+        Of those behind `after`, up to `seq_num`.
+        """
+        return self.book.failed_until(seq_num, self._awaited, after)
 
     @property
     def causes(self) -> Mapping[str, str]:
