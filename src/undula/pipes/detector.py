@@ -78,7 +78,6 @@ class GraphDetector:
         self.live_graph = LiveGraph(scan, self._thread, there, self._use)
         self._run = GraphRun(name, self.live_graph, lambda path: self.tell.file(path, "open"))
         self._points, self._books = self._run.points, self._run.books
-        self._began_with = scan.types
         self._staged = False
         self._starting: list[SimStatus] = []
         self._place: Callable[[], int] | None = None
@@ -142,7 +141,7 @@ class GraphDetector:
     def make_runner(self) -> Runner:
         """The graph, not yet started."""
         beside = None if self._run.path is None else self._run.path.parent
-        self._began_with = self.scan.types
+        self.live_graph.began_with = self.scan.types
         return Runner(self.graph, self.scan.types, spill=self._spill or beside)
 
     def graph_began(self, runner: Runner) -> None:
@@ -168,7 +167,12 @@ class GraphDetector:
     @property
     def busy(self) -> bool:
         """Whether a scan has it, or a frame is waited for."""
-        return self._staged or self._run.waiting is not None
+        return self._staged or self.waits
+
+    @property
+    def waits(self) -> bool:
+        """Whether a frame is waited for."""
+        return self._run.waiting is not None
 
     def graph_ends(self, runner: Runner) -> None:
         """Keep what its ledger says; where it broke, with what its processes still know."""
@@ -240,13 +244,17 @@ class GraphDetector:
         self._forget()
         for fault in self.live_graph.look(begins=True):
             get_logger().warning("former_nodes_used", device=self.name, error=fault)
-        if self._began_with is not self.scan.types:
-            self._thread.renew()
+        self._renew_for_nodes()
         self._staged = True
         status = SimStatus(self)
         self._starting.append(status)
         self._thread.ask(lambda _: None, status.finish)
         return status
+
+    def _renew_for_nodes(self) -> None:
+        """Where its processes are of other nodes than are used now, begin it anew."""
+        if self.live_graph.began_with is not self.scan.types:
+            self._thread.renew()
 
     def _use(self, scan: ScanGraph) -> None:
         """Its nodes are others from now on, and so may be its values and its source."""
@@ -273,6 +281,7 @@ class GraphDetector:
         if self._place is not None:
             self._point = self._place()
         self._given.append(self._point)
+        self._renew_for_nodes()  # a plan need not stage it
         work = partial(
             self._run.take, status=status, point=self._point, turn=self._run.turn(),
             slow_s=self._slow_s, timeout_s=self.frame_timeout_s,

@@ -8,6 +8,7 @@ Called by: `detector`, when it is made and when its device file is checked; `liv
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +95,19 @@ def as_saved(scan: ScanGraph, nodes: NodeFolder) -> ScanGraph:
             "config reload",
             device=scan.device,
         ) from error
+
+
+def with_parameters_of(scan: ScanGraph, other: ScanGraph) -> ScanGraph:
+    """The same graph with its nodes as in `scan`, their parameters as in `other`.
+
+    Raises: InputError when a node does not take one of them.
+    """
+    nodes = {
+        name: replace(spec, parameters=other.graph.nodes[name].parameters)
+        for name, spec in scan.graph.nodes.items()
+    }
+    for name, spec in nodes.items():
+        kind = scan.types[spec.kind]
+        for place, what, remedy in kind.wrong(spec.parameters):
+            raise InputError(f"{name}.{place}: {what}", remedy=remedy, device=scan.device)
+    return replace(scan, graph=replace(scan.graph, nodes=nodes))

@@ -34,6 +34,10 @@ class Owner(Protocol):
     def busy(self) -> bool:
         """Whether the graph is needed now."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether somebody waits for a frame: it is not begun anew before that is judged."""
+
     def make_runner(self) -> Runner:
         """The runner, not yet started. Raises: UndulaError."""
 
@@ -106,18 +110,23 @@ class GraphThread:
         return found[0] if found else None
 
     def renew(self) -> None:
-        """End the graph now; the next work, which must be asked for behind this, starts it anew."""
-        self._outdated = True
-        runner = self.runner
-        if runner is not None:
-            runner.wake()
+        """End the graph; the next work, which must be asked for behind this, starts it anew.
+
+        It ends now, or when the frame that somebody waits for is judged.
+        """
+        with self._lock:  # its end takes `runner` away under it, and closes what wakes it
+            self._outdated = True
+            if self.runner is not None:
+                self.runner.wake()
 
     def end(self, timeout_s: float) -> None:
         """Stop the graph, and wait for its end; after so long its processes are killed."""
-        thread, runner = self._thread, self.runner
-        if thread is None or runner is None:
-            return
-        self.ask(lambda runner: runner.stop())
+        with self._lock:
+            thread, runner = self._thread, self.runner
+            if thread is None or runner is None:
+                return
+            self._work.put((lambda runner: runner.stop(), lambda _: None))
+            runner.wake()
         thread.join(timeout_s)
         with self._lock:  # its thread closes it only after that
             stuck = self.runner is runner
@@ -173,9 +182,14 @@ class GraphThread:
             owner.graph_began(runner)
             look_s, needed_at = LOOK_S, time.monotonic()
             while not runner.over and not runner.failed:
-                if not self._outdated and (self._do_all(runner) or owner.busy):
+                over = False
+                if self._outdated:
+                    over = not owner.waits
+                elif self._do_all(runner) or owner.busy:
                     needed_at = time.monotonic()
-                elif self._outdated or time.monotonic() - needed_at > self._idle_s:
+                else:
+                    over = time.monotonic() - needed_at > self._idle_s
+                if over:
                     said = "graph_outdated" if self._outdated else "graph_idle"
                     get_logger().info(said, device=owner.name, idle_s=self._idle_s)
                     runner.status.state = "ended"

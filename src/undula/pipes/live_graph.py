@@ -16,7 +16,7 @@ from undula.core.clock import now
 from undula.core.errors import BusyError, InputError
 from undula.core.log import get_logger
 from undula.pipes.for_scans import ScanGraph
-from undula.pipes.graph_of_device import as_saved
+from undula.pipes.graph_of_device import as_saved, with_parameters_of
 from undula.pipes.graph_thread import GraphThread
 from undula.pipes.nodes.user_nodes import NodeFolder
 from undula.pipes.parameters import (
@@ -45,12 +45,16 @@ class LiveGraph:
     ) -> None:  # fmt: skip
         self.scan = scan
         """The graph with its parameters as they are now."""
+        self.began_with = scan.types
+        """The nodes that its processes are of."""
         self.answer_s = CHANGE_S
         """So long one waits for a node to do what it was asked, s."""
         self._thread = thread
         self._lock = threading.Lock()
         self._nodes, self._taken = nodes, taken
         self._reading = threading.Lock()
+        self._writing = threading.Lock()
+        """Held while `scan` becomes another that was made of it."""
         self._changes: list[dict[str, Any]] | None = None
 
     def begin_run(self) -> None:
@@ -66,15 +70,19 @@ class LiveGraph:
         """Before a scan: the nodes as their files are now, and what they name, fit the frames.
 
         What was saved is used from the next scan on: from now on, unless another scan has the
-        graph and `begins` does not say that it is over. The former nodes of a file that cannot be
-        used stay in use. Returns: such files, with what is wrong. Raises: InputError.
+        graph, or a run is open, and `begins` does not say that it is over. The former nodes of a file that cannot be
+        used stay in use.
+
+        Returns: such files, with what is wrong. Raises: InputError.
         """
         with self._reading:
             found = as_saved(self.scan, self._nodes)
             refuse_misfits(found)
-            if found is not self.scan and (begins or not self._thread.needed):
-                self.scan = found
-                self._taken(found)
+            is_free = not self._thread.needed and self._changes is None
+            if found is not self.scan and (begins or is_free):
+                with self._writing:  # with what was changed since
+                    self.scan = found = with_parameters_of(found, self.scan)
+                    self._taken(found)
                 get_logger().info("nodes_taken_up", device=found.device)
             kinds = {spec.kind for spec in found.graph.nodes.values()}
             return [str(fault) for fault in self._nodes.faults_of(kinds)]
@@ -98,7 +106,10 @@ class LiveGraph:
             if runner is not None:
                 parameters = scan.graph.nodes[node].parameters
                 runner.change(node, **{name: parameters[name] for name in names})
-            self.scan = scan
+            with self._writing:
+                if self.scan.types is not scan.types:  # others were taken up meanwhile
+                    scan, pairs = self._changed(node, given)
+                self.scan = scan
             for path, (before, after) in pairs.items():
                 self._note(node, path, before, after, user)
                 done[path] = [before, after]
@@ -108,6 +119,9 @@ class LiveGraph:
             if reshaped(self.scan, after):  # slots and files are for frames as they were
                 work(None)
                 self._thread.renew()
+                runs = False
+            elif self.began_with is not self.scan.types:  # the next start is of these nodes
+                work(None)
                 runs = False
             else:
                 runs = self._do(node, work)

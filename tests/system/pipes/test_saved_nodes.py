@@ -1,0 +1,121 @@
+"""A node's file that is saved while its graph is warm: when it is used, and what is kept then."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from undula.pipes import live_graph
+from undula.pipes.detector import GraphDetector
+
+ODD = '''
+def odd(image, times: float = 2.0{more}):
+    """Twice the number of pixels."""
+    return float(image.size) * times{use}
+{tail}
+'''
+GRAPH: dict[str, Any] = {
+    "nodes": {
+        "det": {"node": "simulated", "parameters": {"width": 4, "height": 4, "rate_hz": 0}},
+        "odd": "odd",
+        "out": "channel",
+    },
+    "edges": ["det -> odd", "odd.result -> out"],
+}
+Save = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("nodes")
+
+
+@pytest.fixture(scope="module")
+def save(folder: Path) -> Save:
+    stamps = count(1)
+
+    def write(more: str = "", use: str = "", tail: str = "") -> None:
+        (folder / "odd.py").write_text(ODD.format(more=more, use=use, tail=tail))
+        os.utime(folder / "odd.py", (next(stamps), 0))
+
+    write()
+    return write
+
+
+@pytest.fixture(scope="module")
+def cam(folder: Path, save: Save) -> Iterator[GraphDetector]:
+    del save
+    made = GraphDetector("cam", graph=GRAPH, nodes=str(folder), frame_timeout=30.0)
+    yield made
+    made.close()
+
+
+def value(cam: GraphDetector) -> float:
+    """Of one more frame."""
+    cam.trigger().wait(60)
+    return float(cam.read()["cam_odd_result"]["value"])
+
+
+def test_a_plan_that_stages_nothing_has_one_version_of_its_nodes_in_a_run(
+    cam: GraphDetector, save: Save, tmp_path: Path
+) -> None:
+    cam.set_run_path(tmp_path / "run.nxs")
+    cam.trigger().wait(60)
+    save(use=" + 1.0")
+    cam.live_graph.look()  # somebody else's scan is checked
+    assert cam.read()["cam_odd_result"]["value"] == 32.0
+    assert "cam_odd_result" in cam.describe()
+    assert value(cam) == 32.0
+    cam.run_changes()
+    cam.live_graph.look()
+    cam.set_run_path(tmp_path / "next.nxs")
+    assert value(cam) == 33.0
+    cam.run_changes()
+
+
+def test_what_is_changed_while_nodes_are_taken_up_stays_changed(
+    cam: GraphDetector, save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_saved = live_graph.as_saved
+
+    def changed_meanwhile(*args: Any) -> Any:
+        found = as_saved(*args)
+        cam.live_graph.change("odd", {"times": 7.0}, "ann")
+        return found
+
+    value(cam)
+    save(tail="# again")
+    monkeypatch.setattr(live_graph, "as_saved", changed_meanwhile)
+    cam.live_graph.look()
+    monkeypatch.undo()
+    assert cam.live_graph.shown()["nodes"]["odd"]["parameters"]["times"]["value"] == 7.0
+    assert value(cam) == 16 * 7.0
+    cam.live_graph.change("odd", {"times": 2.0}, "ann")
+
+
+def test_a_new_parameter_of_a_saved_node_is_set_while_the_graph_is_warm(
+    cam: GraphDetector, save: Save
+) -> None:
+    value(cam)
+    save(more=", gain: float = 1.0", use=" * gain")
+    cam.live_graph.look()
+    assert "gain" in cam.live_graph.shown()["nodes"]["odd"]["parameters"]
+    assert not cam.live_graph.change("odd", {"gain": 3.0}, "ann")["runs"]
+    assert value(cam) == 16 * 2.0 * 3.0
+
+
+def test_who_waits_for_a_frame_has_it_before_the_graph_is_begun_anew(cam: GraphDetector) -> None:
+    value(cam)
+    cam.live_graph.change("det", {"rate_hz": 2.0}, "ann")
+    value(cam)
+    runner = cam._thread.runner
+    status = cam.trigger()
+    cam._thread.renew()
+    status.wait(30)
+    assert value(cam) > 0.0
+    assert cam._thread.runner is not runner
