@@ -85,7 +85,14 @@ def replay(
     Example: undula pipes replay frames_0001.h5 other.yaml --step
     """
     from undula.pipes.graph import checked, load_graph
-    from undula.pipes.replaying import Values, as_replay, chosen, first_number
+    from undula.pipes.replaying import (
+        Values,
+        as_replay,
+        chosen,
+        first_number,
+        of_no_point,
+        without,
+    )
 
     if step and speed != "1":
         raise InputError("--step takes no --speed", remedy="leave one of them out")
@@ -97,7 +104,7 @@ def replay(
             f"{found.file} says not by which graph it was recorded",
             remedy="name a graph: undula pipes replay FILE GRAPH",
         )
-    first = first_number(found)
+    first, beside = first_number(found), of_no_point(found)
     place = folder or Path(f"replay-{found.file.stem}")
     if place.exists():
         raise InputError(f"{place} exists", remedy="choose a new folder by --folder")
@@ -112,7 +119,10 @@ def replay(
     if not outcome.failed and values.newest():
         place.mkdir(parents=True, exist_ok=True)
         values.save(place / "values.h5")
+    outcome.report = without(outcome.report, beside, first)
     _tell(outcome, place, as_json)
+    if beside and not as_json:
+        print(f"left out: {beside.text()}, of points that were taken again")
     if not outcome.ok:
         raise typer.Exit(FAILED)
 

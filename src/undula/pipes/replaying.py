@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,11 @@ from undula.pipes.frame import Array, Frame
 from undula.pipes.graph.check import checked
 from undula.pipes.graph.load import read_graph
 from undula.pipes.graph.model import Graph
+from undula.pipes.intervals import IntervalSet
+from undula.pipes.ledger import Report
+
+if TYPE_CHECKING:
+    from undula.pipes.nodes.replay import Replay
 
 TRANSPARENT = frozenset({"compress", "decompress"})
 """Nodes behind which the frames are still those of the source."""
@@ -196,15 +201,38 @@ def _stacks(path: Path) -> list[str]:
     return found
 
 
-def first_number(recording: Recording) -> int:
-    """The number of its first frame. Raises: InputError when it has none, ConfigError."""
+@contextmanager
+def _replayed(recording: Recording) -> Iterator[Replay]:
     from undula.pipes.nodes.replay import Replay
 
     node = Replay(file=str(recording.file.absolute()), dataset=recording.dataset)
     try:
-        lowest = node.lowest
+        yield node
     finally:
         node.close()
+
+
+def of_no_point(recording: Recording) -> IntervalSet:
+    """Frames of a run whose points were taken again: they were made, and no replay makes them."""
+    with _replayed(recording) as node:
+        return IntervalSet((number, number + 1) for number in sorted(node.beside))
+
+
+def without(report: Report, frames: IntervalSet, first: int) -> Report:
+    """The report of a replay from the frame `first` on that was to leave out these frames."""
+    told = {
+        name: [replace(m, frames=m.frames - frames) for m in getattr(report, name)]
+        for name in ("missing", "unknown")
+    }
+    kept = {name: [m for m in found if m.count] for name, found in told.items()}
+    there = frames & IntervalSet([(first, first + report.triggers)])
+    return replace(report, triggers=report.triggers - len(there), **kept)
+
+
+def first_number(recording: Recording) -> int:
+    """The number of its first frame. Raises: InputError when it has none, ConfigError."""
+    with _replayed(recording) as node:
+        lowest = node.lowest
     if not lowest:
         raise InputError(
             f"{recording.file} has no frame at {recording.dataset}",

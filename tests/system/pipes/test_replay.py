@@ -19,9 +19,10 @@ from undula.cli.pipes_top import value_text
 from undula.core.errors import InputError
 from undula.pipes.frame import Frame
 from undula.pipes.graph import Graph, GraphBuilder, checked
+from undula.pipes.intervals import IntervalSet
 from undula.pipes.nodes.frame_file import FrameFileWriter
 from undula.pipes.nodes.registry import Shipped
-from undula.pipes.replaying import as_replay, chosen, first_number
+from undula.pipes.replaying import as_replay, chosen, first_number, of_no_point, without
 from undula.pipes.runner import GraphStatus, Outcome, Runner
 
 TYPES = Shipped()
@@ -262,3 +263,32 @@ def test_a_replay_whose_processes_are_killed_goes_on_with_the_numbers_of_the_rec
     numbers = [n for path in sorted((tmp_path / "again/file").iterdir())
                for n in contents(path)["seq_num"].tolist()]  # fmt: skip
     assert numbers == list(range(11, 91))
+
+
+def test_a_frame_whose_point_was_taken_again_is_left_out_and_not_missed(tmp_path: Path) -> None:
+    writer = FrameFileWriter(folder=str(tmp_path), compression="none")
+    for n in range(11, 17):
+        writer.accumulate(Frame(n, np.full((4, 4), n, "u2"), trigger=n - 11, time=1e9 + n / 100))
+    writer.close()
+    of_points = [0, 1, 3, 5]  # 13 and 15 were cut by a pause
+    layout = h5py.VirtualLayout((4, 4, 4), "u2")
+    source = h5py.VirtualSource("frames_0001.h5", "/entry/data/data", shape=(6, 4, 4), dtype="u2")
+    for point, row in enumerate(of_points):
+        layout[point] = source[row]
+    with h5py.File(tmp_path / "run.nxs", "w") as file:
+        data = file.create_virtual_dataset("entry/instrument/cam/cam", layout)
+        data.attrs["frame_numbers"] = of_points
+    found = chosen(tmp_path / "run.nxs", None)
+    beside = of_no_point(found)
+    assert beside.text() == "13, 15"
+    made = (
+        GraphBuilder("kept").node("det", "simulated").node("file", "frame_file").edge("det -> file")
+    )
+    again = as_replay(checked(made.graph(), TYPES), found, TYPES, folder=tmp_path / "again")
+    with Runner(again, TYPES) as runner:
+        report = runner.run(first=first_number(found)).report
+    assert not report.complete, "the numbers are those of the record"
+    told = without(report, beside, first_number(found))
+    assert told.complete
+    assert told.text == "complete: 4 frames, each accounted for on 1 edge"
+    assert without(report, IntervalSet([(13, 14)]), 11).missing[0].frames.text() == "15"

@@ -75,6 +75,7 @@ class Replay(Source):
         self._rows: list[Row | None] = []
         self._at = 0
         self._begun_at = 0.0
+        self._beside: set[int] = set()
         self._data: Any = None
 
     def changed(self, names: frozenset[str]) -> None:
@@ -108,7 +109,10 @@ class Replay(Source):
                 f"{path} has no frames at {self.dataset}",
                 remedy="name the dataset that holds them, (frames, ...)",
             ) from exc
-        rows = numbered_apart(self._recorded(count))
+        recorded = self._recorded(count)
+        rows = numbered_apart(recorded)
+        if rows != recorded or self.from_one:
+            self._beside.clear()  # their numbers are those of others now
         known = [row.seq_num for row in rows if row is not None]
         if self.from_one and known:
             less = min(known) - 1
@@ -149,6 +153,8 @@ class Replay(Source):
             for point in range(begin, end + 1):
                 if 0 <= numbers[point] < len(told):
                     rows[point] = told[numbers[point]]
+            self._beside.update(row.seq_num for row in told)
+        self._beside -= {row.seq_num for row in rows if row is not None}
         return rows
 
     @property
@@ -157,6 +163,12 @@ class Replay(Source):
         self._open()
         rows = [row for row in self._rows if row is not None]
         return min((max(1, row.seq_num - (row.trigger or 0)) for row in rows), default=0)
+
+    @property
+    def beside(self) -> set[int]:
+        """Numbers of frames that lie beside those of a run and are of no point: taken again."""
+        self._open()
+        return set(self._beside)
 
     def resume(self, seq_num: int) -> None:
         """Go on behind a frame, and those before it in the file."""
