@@ -70,8 +70,8 @@ class LiveGraph:
         """Before a scan: the nodes as their files are now, and what they name, fit the frames.
 
         What was saved is used from the next scan on: from now on, unless another scan has the
-        graph, or a run is open, and `begins` does not say that it is over. The former nodes of a file that cannot be
-        used stay in use.
+        graph, or a run is open, and `begins` does not say that it is over. The former nodes of a
+        file that cannot be used stay in use.
 
         Returns: such files, with what is wrong. Raises: InputError.
         """

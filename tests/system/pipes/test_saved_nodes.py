@@ -12,6 +12,7 @@ import pytest
 
 from undula.pipes import live_graph
 from undula.pipes.detector import GraphDetector
+from undula.testing.law import until
 
 ODD = '''
 def odd(image, times: float = 2.0{more}):
@@ -111,10 +112,12 @@ def test_a_new_parameter_of_a_saved_node_is_set_while_the_graph_is_warm(
 
 def test_who_waits_for_a_frame_has_it_before_the_graph_is_begun_anew(cam: GraphDetector) -> None:
     value(cam)
-    cam.live_graph.change("det", {"rate_hz": 2.0}, "ann")
+    cam.live_graph.change("det", {"rate_hz": 1.0}, "ann")
     value(cam)
     runner = cam._thread.runner
     status = cam.trigger()
+    until(lambda: cam._run.awaited is not None, "its frame is not asked for")
+    assert not status.done
     cam._thread.renew()
     status.wait(30)
     assert value(cam) > 0.0
