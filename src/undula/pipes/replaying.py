@@ -25,7 +25,7 @@ from undula.pipes.graph.check import checked
 from undula.pipes.graph.load import read_graph
 from undula.pipes.graph.model import Graph
 from undula.pipes.intervals import IntervalSet
-from undula.pipes.ledger import Report
+from undula.pipes.ledger import Missing, Report
 
 if TYPE_CHECKING:
     from undula.pipes.nodes.replay import Replay
@@ -220,13 +220,16 @@ def of_no_point(recording: Recording) -> IntervalSet:
 
 def without(report: Report, frames: IntervalSet, first: int) -> Report:
     """The report of a replay from the frame `first` on that was to leave out these frames."""
-    told = {
-        name: [replace(m, frames=m.frames - frames) for m in getattr(report, name)]
-        for name in ("missing", "unknown")
-    }
-    kept = {name: [m for m in found if m.count] for name, found in told.items()}
+
+    def but_these(found: list[Missing]) -> list[Missing]:
+        rest = [replace(missing, frames=missing.frames - frames) for missing in found]
+        return [missing for missing in rest if missing.count]
+
     there = frames & IntervalSet([(first, first + report.triggers)])
-    return replace(report, triggers=report.triggers - len(there), **kept)
+    return replace(
+        report, triggers=report.triggers - len(there),
+        missing=but_these(report.missing), unknown=but_these(report.unknown),
+    )  # fmt: skip
 
 
 def first_number(recording: Recording) -> int:
