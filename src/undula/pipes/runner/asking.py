@@ -95,9 +95,9 @@ class Asking:
         return found
 
     def ask_again(self) -> None:
-        """Ask those that were started anew; one that nobody waits for has begun by that."""
+        """Ask those that were started anew; whoever nobody waits for has forgotten by that."""
         for question in list(self._open.values()):
-            if question.waited_for:
+            if question.waited_for or question.words["do"] != "clear":
                 self._say(question)
             elif self._process_of(question.node) is not question.asked:
                 self.forget([question])

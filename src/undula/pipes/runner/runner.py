@@ -306,7 +306,6 @@ class Runner:
             )
         asked = self._asking.ask(node, do="change", parameters=dict(parameters))
         self._asking.wait([asked], within_s)
-        self._alive.note_change(node, parameters)
 
     def clear(self, node: str) -> None:
         """Let a node forget what it has accumulated; a file begins anew. Raises: PipeError."""
@@ -322,8 +321,8 @@ class Runner:
         """
         nodes = [node for node in self._where if self._follows.inputs(node)]
         self._asking.wait(self._asking.ask_to_begin(nodes, self.viewers, changes), within_s)
-        for node, parameters in changes.items():
-            self._alive.note_change(node, parameters)
+        for node in {one.node for one in self._asking.asleep()} & changes.keys():
+            self._alive.note_change(node, changes[node])
 
     def asleep(self, for_s: float) -> dict[str, int]:
         """Viewers that have not begun this run for so long, and their process ids."""
@@ -333,7 +332,11 @@ class Runner:
 
     def _answered(self, number: int, refused: str) -> None:
         found = self._asking.answered(number, refused)
-        if found is not None and not found.waited_for and refused:
+        if found is None:
+            return
+        if found.words["do"] == "change" and not refused:  # at once: it may die before the others
+            self._alive.note_change(found.node, found.words["parameters"])
+        if not found.waited_for and refused:
             self._watched.note(found.node, refused)
 
     def write_latest(self, node: str, port: str, path: Path | None = None) -> Path:
