@@ -347,6 +347,7 @@ def _ended(
     runner.stop()  # what is on its way is still worked on
     while not runner.over:
         runner.pump(None)
+        look(runner.status)  # and whoever asks meanwhile is answered
     return runner.outcome()
 
 
