@@ -24,5 +24,6 @@ def forget_pictures(graph: str, folder: Path | None = None) -> None:
     """The graph has ended: nobody looks at what it gave any more."""
     folder = folder or own_pictures()
     if folder is not None:
-        for path in folder.glob(f"{graph}.*.*.npy"):
-            path.unlink(missing_ok=True)
+        for path in folder.glob("*.*.*.npy"):
+            if path.name.rsplit(".", 3)[0] == graph:  # the name of a graph may have dots itself
+                path.unlink(missing_ok=True)
