@@ -26,6 +26,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import sleep
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -35,6 +36,8 @@ from undula.pipes.nodes.base import Node, Port, Results, parameter
 from undula.pipes.nodes.registry import Shipped
 
 PREFIX = "undula_user_nodes"
+REPLACED_S = 0.05
+"""So long a file may be away while somebody saves it anew, by removing the former one."""
 ANY_FRAME = Port("frames", "arrays of any shape", ndim=None)
 
 
@@ -141,7 +144,10 @@ class NodeFolder(Mapping[str, type[Node]]):
     def refresh(self) -> list[str]:
         """Read new and changed files. Returns: names of nodes that are new, changed or gone."""
         before = {name: cls for name, (_, cls) in self._nodes.items()}
-        paths = [path for folder in self._folders for path in sorted(folder.glob("*.py"))]
+        paths = self._paths()
+        if self._files.keys() - set(paths):
+            sleep(REPLACED_S)
+            paths = self._paths()
         for gone in self._files.keys() - set(paths):
             del self._files[gone]
         for path in paths:
@@ -151,6 +157,9 @@ class NodeFolder(Mapping[str, type[Node]]):
         return sorted(
             name for name in before.keys() | after.keys() if before.get(name) is not after.get(name)
         )
+
+    def _paths(self) -> list[Path]:
+        return [path for folder in self._folders for path in sorted(folder.glob("*.py"))]
 
     @classmethod
     def of_texts(cls, texts: Mapping[str, str]) -> NodeFolder:
@@ -199,17 +208,17 @@ class NodeFolder(Mapping[str, type[Node]]):
                     self._nodes[name] = (path, cls)
 
     def _read(self, path: Path) -> None:
+        known = self._files.get(path)
         try:
             info = path.stat()
+            stamp = (info.st_mtime_ns, info.st_size)
+            if known is not None and known.stamp == stamp:
+                return
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as exc:
             fault = ConfigError(f"{path} cannot be read: {exc}", remedy="check the file's mode")
-            former = self._files.get(path, _File((0, 0)))
+            former = known or _File((0, 0))
             self._files[path] = _File((0, 0), former.nodes, former.text, fault)
-            return
-        stamp = (info.st_mtime_ns, info.st_size)
-        known = self._files.get(path)
-        if known is not None and known.stamp == stamp:
             return
         if known is not None and known.nodes and known.text == text:  # saved as it was
             self._files[path] = _File(stamp, known.nodes, text)
