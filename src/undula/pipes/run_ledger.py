@@ -122,8 +122,12 @@ def run_ledger(
     """
     found = RunLedger(first, last, policies=dict(policies))
     span = IntervalSet([(first, last + 1)])
+    unsure = {name: IntervalSet() for name in report.edges}
+    for unknown in report.unknown:
+        unsure[unknown.edge].update(unknown.frames)
     for name, ledger in report.edges.items():
         counts = {n: len(getattr(ledger, n) & span) + ledger.before[n] for n in SETS}
+        counts["lost"] -= len(ledger.lost & span & unsure[name])  # it is told as unknown
         found.edges[name] = counts | {"on_the_way": len(ledger.on_the_way & span)}
     for unknown in report.unknown:
         if frames := unknown.frames & span:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from undula.cli.run_shown import edges_of
 from undula.pipes.book import Book
-from undula.pipes.ledger import SETS, Edge, EdgeLedger
+from undula.pipes.intervals import IntervalSet
+from undula.pipes.ledger import SETS, Edge, EdgeLedger, Missing
 from undula.pipes.run_ledger import RunLedger, run_ledger, together
 
 FILE, VIEW = "det.frames -> file.frames", "det.frames -> view.frames"
@@ -52,6 +53,21 @@ def test_a_complete_ledger_says_what_a_viewer_had_not_come_to() -> None:
     names, rows = edges_of(found.plain())
     assert names[-1] == "on the way"
     assert [row[2] - sum(row[3:]) for row in rows] == [0, 0], "each frame is in one column"
+
+
+def test_a_frame_of_which_nobody_knows_is_in_no_other_column() -> None:
+    book = Book([EDGES[1]], ["det"], {})
+    book.made("det", [(1, 11)])
+    book.learn(VIEW, {"seen": [(1, 11)], "passed": [(1, 8)], "dropped": [(9, 10)]})
+    report = book.report(10)
+    report.edges[VIEW].lost.add(8)
+    report.unknown.append(Missing(VIEW, IntervalSet([(8, 9)]), "on its way when det died", False))
+    plain = run_ledger(report, {VIEW: "latest"}, 1, 10).plain()
+    fates = (*SETS[1:], "on_the_way", "unknown")
+    assert {name: plain[name] for name in fates} == {
+        "passed": [7], "dropped": [1], "lost": [0], "failed": [0], "on_the_way": [1],
+        "unknown": [1],
+    }  # fmt: skip
 
 
 def test_what_a_viewer_took_along_is_named_and_breaks_nothing() -> None:
