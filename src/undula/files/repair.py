@@ -1,9 +1,10 @@
 """Room: files. Make a file readable whose writer was killed: clear the mark "being written".
 
 In: a file. Out: the same file, which any program opens. For files of frames, whose writers hold a
-lock as long as they live (`held_while_written`), that is safe at any time (`let_readers_in`); for
-all others somebody must know that nobody writes them. Of the file of a run, rebuilding it from the
-journal is preferred (`undula.writer.rebuild`).
+lock as long as they live (`held_while_written`), that is safe at any time on the host of the writer
+(`let_readers_in`); for all others, and where a file system has the locks of one host alone (BeeGFS,
+Lustre with `localflock`, FUSE), somebody must know that nobody writes them. Of the file of a run,
+rebuilding it from the journal is preferred (`undula.writer.rebuild`).
 
 The mark is the status byte of an HDF5 superblock of version 2 or 3, guarded by a checksum.
 Source: HDF5 file format specification 3.0, section II.A; Bob Jenkins, lookup3 (public domain).

@@ -83,7 +83,7 @@ class GraphRun:
         """Another run is to come."""
         with self._lock:
             self._turn += 1
-            self.files, self.documents = {}, []
+            self.files, self.documents, self.of_scan = {}, [], {}
             self.points.forget()
             self.books.forget()
             self._fresh = True
@@ -224,6 +224,7 @@ class GraphRun:
                 files[writer] = RunFiles(
                     folder, stem, scan.frames_key(writer),
                     self._file_begins, runner.restarts(writer),
+                    far=bool(scan.graph.nodes[writer].host),
                 )  # fmt: skip
         with self._lock:
             self._refuse_after_stop(turn)

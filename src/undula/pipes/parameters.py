@@ -3,7 +3,7 @@
 In: a graph as scans use it, the name of a node, values by the names of its parameters;
 `rois.beam.x` is a part of a parameter that has parts. Out: the graph with these values, what they
 were before; or an error that says what there is, which type and which bounds. Called by:
-`live_graph`.
+`live_graph`, `asked_graph` and `graph_of_device`.
 """
 
 from __future__ import annotations
@@ -98,9 +98,10 @@ def changed(scan: ScanGraph, node: str, given: Mapping[str, Any]) -> Changed:
             )  # fmt: skip
         if spec.kind == WRITER and name in SET_BY_DETECTOR:
             raise InputError(
-                f"{node}.{name} is set by each run", remedy="see the data folder: undula status",
+                f"{node}.{name} is set by who runs the graph: each run, or the file of a command",
+                remedy="see the data folder: undula status",
                 device=scan.device,
-            )  # fmt: skip
+            )
         now[name] = _with_part(now.get(name, before[name]), parts, value, f"{node}.{name}", scan)
     whole = {**spec.parameters, **now}
     for place, what, remedy in kind.wrong(whole):

@@ -26,7 +26,10 @@ Documents = list[tuple[str, dict[str, Any]]]
 
 @dataclass(slots=True)
 class RunFile:
-    """A file of this run. `frames` are the rows up to the last one that a document names."""
+    """A file of this run. `frames` are the rows up to the last one that a document names.
+
+    That its writer lives can be seen on its own host only: `far` says that it is another one.
+    """
 
     path: Path
     shape: tuple[int, ...]
@@ -34,6 +37,7 @@ class RunFile:
     uid: str = field(default_factory=lambda: str(uuid.uuid4()))
     frames: int = 0
     told: int = 0
+    far: bool = False
     newest: int = 0
 
 
@@ -44,12 +48,15 @@ class RunFiles:
         key: the data key of its frames.
         found: called with the path of each new file.
         writer: how often its writer had been started anew when the run began.
+        far: its writer is on another host.
     """
 
     def __init__(
-        self, folder: Path, stem: str, key: str, found: Callable[[Path], object], writer: int = 0
-    ) -> None:
+        self, folder: Path, stem: str, key: str, found: Callable[[Path], object], writer: int = 0,
+        *, far: bool = False,
+    ) -> None:  # fmt: skip
         self._folder, self._stem, self._key, self._told = folder, stem, key, found
+        self._far = far
         self.files: list[RunFile] = []
         self._writer = writer
         self._before = 0
@@ -110,7 +117,7 @@ class RunFiles:
                 continue
             opened = _opened(path)
             if opened is not None:
-                self.files.append(RunFile(path, *opened))
+                self.files.append(RunFile(path, *opened, far=self._far))
                 self._told(path)
 
 
@@ -145,9 +152,10 @@ def close_files(
 ) -> None:
     """Say of each file of a run that it is closed. Raises: DeviceError when one lacks frames.
 
-    Those of writers that were killed are opened to every reader, when nobody has them open.
+    Those of writers of this host that were killed are opened to every reader, when nobody has them
+    open.
     """
-    still_marked.let_in(file.path for file in files)
+    still_marked.let_in(file.path for file in files if not file.far)
     for file in files:
         there = frames_in(file.path, DATASET)
         missing = there is None or there < file.frames

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from undula.pipes.errors import PipeError
 from undula.pipes.graph import GraphBuilder, checked
 from undula.pipes.graph.model import Graph
 from undula.pipes.link.far import Liveness
@@ -39,6 +40,13 @@ def test_edges_between_hosts_lose_nothing(tmp_path: Path) -> None:
     assert outcome.ok, outcome.report.text + outcome.failed
     for name in EDGES:
         assert outcome.report.edges[name].counts["passed"] == FRAMES
+
+
+def test_what_a_node_on_another_host_gave_is_not_written_there(tmp_path: Path) -> None:
+    with Runner(graph(), TYPES, placement=NamedHosts(tmp_path)) as runner:
+        with pytest.raises(PipeError, match="low runs on far") as refused:
+            runner.write_latest("low", "frames", tmp_path / "low.npy")
+        assert "ask a node on this host" in refused.value.remedy
 
 
 def trigger(runner: Runner, times: int) -> None:

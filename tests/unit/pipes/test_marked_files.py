@@ -69,3 +69,10 @@ def test_a_file_that_a_reader_has_open_at_the_end_is_let_in_later(tmp_path: Path
     assert not marked(path)
     with h5py.File(path) as file:
         assert len(file["entry/data/data"]) == 3
+
+
+def test_the_file_of_a_writer_on_another_host_is_left_to_that_host(tmp_path: Path) -> None:
+    path = left_by_a_killed_writer(tmp_path / "cam_0001.h5")
+    made = [RunFile(path, (3, 4), "<u2", frames=3, far=True)]
+    close_files(made, Telling("cam", lambda _: None), "cam", StillMarked())
+    assert marked(path), "nobody can see from here whether its writer lives"

@@ -348,6 +348,11 @@ class Runner:
         """
         if node in self.channels:
             raise PipeError(f"{node} gives nothing", remedy="ask the node before it")
+        if host := self.graph.nodes[node].host:
+            raise PipeError(
+                f"{node} runs on {host}: what it gave would be written there",
+                remedy="ask a node on this host that gets it",
+            )
         path = path or self._folder / f"{node}.{port}.npy"
         asked = self._asking.ask(node, do="write", port=port, path=str(path))
         self._asking.wait([asked], self.answer_s)
