@@ -361,6 +361,8 @@ def one_line(status: GraphStatus) -> str:
         if node.blocked_by:
             part += " blocked by " + ", ".join(node.blocked_by)
         parts.append(part)
+    if waits := status.waits_for():
+        parts.append(f"all frames are made; waiting for {', '.join(waits)}")
     return "  ".join(parts)
 
 

@@ -84,6 +84,19 @@ class GraphStatus:
         )
         return self.nodes[source].frames >= frames and not on_the_way
 
+    def waits_for(self) -> list[str]:
+        """Nodes with frames on the way to them, when no source makes any more."""
+        ends = {edge.name: edge.name.split(" -> ") for edge in self.edges.values()}
+        fed = {target.partition(".")[0] for _, target in ends.values()}
+        if any(node.state != "ended" for name, node in self.nodes.items() if name not in fed):
+            return []
+        found = (
+            ends[edge.name][1].partition(".")[0]
+            for edge in self.edges.values()
+            if edge.seen > edge.passed + edge.dropped + edge.lost + edge.failed
+        )
+        return list(dict.fromkeys(found))
+
     def plain(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
