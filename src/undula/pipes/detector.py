@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,7 @@ from typing import Any
 
 from undula.core.errors import DeviceError, InputError, UndulaError
 from undula.core.log import get_logger
-from undula.devices.sim.status import SimStatus
+from undula.devices.sim.status import DoneStatus, SimStatus
 from undula.devices.telling import SILENT, Telling
 from undula.pipes.errors import GraphError
 from undula.pipes.for_scans import Configuration, ScanGraph, configuration_key
@@ -79,7 +80,7 @@ class GraphDetector:
         self._run = GraphRun(name, self.live_graph, lambda path: self.tell.file(path, "open"))
         self._points, self._books = self._run.points, self._run.books
         self._staged = False
-        self._starting: list[SimStatus] = []
+        self._staging: SimStatus = DoneStatus(self)
         self._place: Callable[[], int] | None = None
         self._point, self._used = -1, True
         self._given: deque[int] = deque(maxlen=REMEMBERED)
@@ -145,15 +146,13 @@ class GraphDetector:
         return Runner(self.graph, self.scan.types, spill=self._spill or beside)
 
     def graph_began(self, runner: Runner) -> None:
-        """It is started: who staged the detector need wait no longer."""
+        """It is started: its source is triggered from now on."""
         runner.heard = self._points.hear
         self._run.graph_began()
         runner.begin(triggered=True)
-        self._started()
 
     def graph_turn(self, runner: Runner) -> float:
         """Look after the frame that is waited for."""
-        self._started()
         self._run.judge(runner)
         self._source.look(runner.status.nodes[self.live_graph.scan.source])
         self._viewers.look(runner.asleep(ASLEEP_S), runner.status.nodes)
@@ -184,13 +183,7 @@ class GraphDetector:
 
     def graph_broke(self, error: UndulaError) -> None:
         """Nobody need wait any longer."""
-        self._started(error)
         self._run.give_up(error)
-
-    def _started(self, error: UndulaError | None = None) -> None:
-        starting, self._starting = self._starting, []
-        for status in starting:
-            status.finish(error)
 
     # ---- told before a run ---------------------------------------------------------------------
 
@@ -239,17 +232,28 @@ class GraphDetector:
     def stage(self) -> SimStatus:
         """Forget what was; done when the graph runs, by the files of its nodes as they are now.
 
-        Raises: InputError when the graph does not fit nodes that were saved.
+        These files are read aside, for they run meanwhile. It fails with an InputError when the
+        graph does not fit nodes that were saved.
         """
         self._forget()
-        for fault in self.live_graph.look(begins=True):
-            get_logger().warning("former_nodes_used", device=self.name, error=fault)
-        self._renew_for_nodes()
         self._staged = True
-        status = SimStatus(self)
-        self._starting.append(status)
-        self._thread.ask(lambda _: None, status.finish)
+        status = self._staging = SimStatus(self)
+        threading.Thread(
+            target=self._stage, args=(status,), name=f"{self.name}-stage", daemon=True
+        ).start()
         return status
+
+    def _stage(self, status: SimStatus) -> None:
+        try:
+            for fault in self.live_graph.look(begins=True):
+                get_logger().warning("former_nodes_used", device=self.name, error=fault)
+        except Exception as error:  # whatever it is, who waits hears of it
+            if status is self._staging:
+                self._staged = False
+            status.finish(error)
+            return
+        self._renew_for_nodes()
+        self._thread.ask(lambda _: status.finish(), status.finish)
 
     def _renew_for_nodes(self) -> None:
         """Where its processes are of other nodes than are used now, begin it anew."""
@@ -281,12 +285,16 @@ class GraphDetector:
         if self._place is not None:
             self._point = self._place()
         self._given.append(self._point)
-        self._renew_for_nodes()  # a plan need not stage it
         work = partial(
             self._run.take, status=status, point=self._point, turn=self._run.turn(),
             slow_s=self._slow_s, timeout_s=self.frame_timeout_s,
         )  # fmt: skip
-        self._thread.ask(work, partial(self._run.refused, status))
+
+        def ask(_: SimStatus) -> None:
+            self._renew_for_nodes()  # a plan need not stage it
+            self._thread.ask(work, partial(self._run.refused, status))
+
+        self._staging.add_callback(ask)
         return status
 
     def read(self) -> dict[str, Any]:

@@ -69,14 +69,12 @@ def fault_of_config(error: GraphError) -> InputError:
     return found
 
 
-def as_saved(scan: ScanGraph, nodes: NodeFolder) -> ScanGraph:
-    """The same graph with its nodes as their files are now; `scan` itself when none was changed.
+def as_saved(scan: ScanGraph, types: NodeFolder) -> ScanGraph:
+    """The same graph with its nodes as they were read now; `scan` itself when none was changed.
 
     Raises: InputError when the graph does not fit its nodes any more, naming the file and what to
     change.
     """
-    nodes.refresh()
-    types = nodes.as_read()
     kinds = {spec.kind for spec in scan.graph.nodes.values()}
     new = sorted(kind for kind in kinds if types.get(kind) is not scan.types.get(kind))
     if not new:

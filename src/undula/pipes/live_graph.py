@@ -18,6 +18,7 @@ from undula.core.log import get_logger
 from undula.pipes.for_scans import ScanGraph
 from undula.pipes.graph_of_device import as_saved, with_parameters_of
 from undula.pipes.graph_thread import GraphThread
+from undula.pipes.nodes.saved import SavedNodes
 from undula.pipes.nodes.user_nodes import NodeFolder
 from undula.pipes.parameters import (
     Changed,
@@ -51,7 +52,7 @@ class LiveGraph:
         """So long one waits for a node to do what it was asked, s."""
         self._thread = thread
         self._lock = threading.Lock()
-        self._nodes, self._taken = nodes, taken
+        self.saved, self._taken = SavedNodes(nodes), taken
         self._reading = threading.Lock()
         self._writing = threading.Lock()
         """Held while `scan` becomes another that was made of it."""
@@ -76,7 +77,9 @@ class LiveGraph:
         Returns: such files, with what is wrong. Raises: InputError.
         """
         with self._reading:
-            found = as_saved(self.scan, self._nodes)
+            kinds = {spec.kind for spec in self.scan.graph.nodes.values()}
+            types, late = self.saved.read(kinds)
+            found = as_saved(self.scan, types)
             refuse_misfits(found)
             is_free = not self._thread.needed and self._changes is None
             if found is not self.scan and (begins or is_free):
@@ -84,8 +87,7 @@ class LiveGraph:
                     self.scan = found = with_parameters_of(found, self.scan)
                     self._taken(found)
                 get_logger().info("nodes_taken_up", device=found.device)
-            kinds = {spec.kind for spec in found.graph.nodes.values()}
-            return [str(fault) for fault in self._nodes.faults_of(kinds)]
+            return [*late, *(str(fault) for fault in types.faults_of(kinds))]
 
     def shown(self) -> dict[str, Any]:
         """The graph, its nodes with their parameters, and whether it runs."""

@@ -20,6 +20,13 @@ def odd(image, times: float = 2.0{more}):
     return float(image.size) * times{use}
 {tail}
 '''
+GAIN = ", gain: float = 1.0"
+WAITS = """
+import time
+from pathlib import Path
+while not Path({path!r}).exists():
+    time.sleep(0.02)
+"""
 GRAPH: dict[str, Any] = {
     "nodes": {
         "det": {"node": "simulated", "parameters": {"width": 4, "height": 4, "rate_hz": 0}},
@@ -103,7 +110,7 @@ def test_a_new_parameter_of_a_saved_node_is_set_while_the_graph_is_warm(
     cam: GraphDetector, save: Save
 ) -> None:
     value(cam)
-    save(more=", gain: float = 1.0", use=" * gain")
+    save(more=GAIN, use=" * gain")
     cam.live_graph.look()
     assert "gain" in cam.live_graph.shown()["nodes"]["odd"]["parameters"]
     assert not cam.live_graph.change("odd", {"gain": 3.0}, "ann")["runs"]
@@ -122,3 +129,34 @@ def test_who_waits_for_a_frame_has_it_before_the_graph_is_begun_anew(cam: GraphD
     status.wait(30)
     assert value(cam) > 0.0
     assert cam._thread.runner is not runner
+
+
+def test_a_file_that_runs_on_when_it_is_read_holds_no_scan_and_its_former_nodes_are_used(
+    cam: GraphDetector, save: Save, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = value(cam)
+    monkeypatch.setattr(cam.live_graph.saved, "within_s", 0.5)
+    save(more=GAIN, tail=WAITS.format(path=str(folder / "go")))
+    status = cam.stage()
+    assert not status.done, "whoever stages it waits for the status, not for the file"
+    assert value(cam) == before, "triggered behind it"
+    status.wait(60)
+    (fault,) = cam.live_graph.look()
+    assert "odd.py" in fault
+    assert "former nodes are used" in fault
+    cam.unstage()
+    save(more=GAIN, use=" + 5.0")
+    cam.stage().wait(60)
+    assert value(cam) == 16 * 2.0 + 5.0, "what was saved since is read"
+    cam.unstage()
+    (folder / "go").touch()
+
+
+def test_files_of_nodes_that_the_graph_does_not_use_are_not_run_for_a_scan(
+    cam: GraphDetector, folder: Path
+) -> None:
+    (folder / "other.py").write_text(
+        f"from pathlib import Path\nPath({str(folder / 'ran')!r}).touch()\n"
+    )
+    assert cam.live_graph.look() == []
+    assert not (folder / "ran").exists()

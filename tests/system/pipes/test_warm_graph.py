@@ -243,7 +243,7 @@ def test_a_node_that_was_saved_is_taken_up_by_the_next_run_whoever_is_killed_mea
         assert f"{folder / 'level.py'}:1" in fault
         save(LEVEL.format(ndim=0, value="1.0").replace('"value"', '"other"'))
         with pytest.raises(InputError, match=r"level.py was saved.*level has no output 'value'"):
-            detector.stage()
+            detector.stage().wait(60)
         save("def level(:")
         with pytest.raises(InputError, match=r"no output 'value'; since then .*level.py:1"):
             detector.live_graph.look()

@@ -24,6 +24,7 @@ import linecache
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import sleep
@@ -141,9 +142,15 @@ class NodeFolder(Mapping[str, type[Node]]):
         self.faults: dict[Path, UndulaError] = {}
         self.refresh()
 
-    def refresh(self) -> list[str]:
-        """Read new and changed files. Returns: names of nodes that are new, changed or gone."""
+    def refresh(self, kinds: Iterable[str] | None = None) -> list[str]:
+        """Read new and changed files. Returns: names of nodes that are new, changed or gone.
+
+        Args:
+            kinds: only the files of these nodes, as long as they have them.
+        """
         before = {name: cls for name, (_, cls) in self._nodes.items()}
+        if kinds is not None and self._read_again(set(kinds)):
+            return self._changed_since(before)
         paths = self._paths()
         if self._files.keys() - set(paths):
             sleep(REPLACED_S)
@@ -153,6 +160,19 @@ class NodeFolder(Mapping[str, type[Node]]):
         for path in paths:
             self._read(path)
         self._name_all()
+        return self._changed_since(before)
+
+    def _read_again(self, kinds: set[str]) -> bool:
+        """Read the files of these nodes; whether these have them still."""
+        paths = {self._nodes[kind][0] for kind in kinds if kind in self._nodes}
+        if not all(path.exists() for path in paths):
+            return False
+        for path in sorted(paths):
+            self._read(path)
+        self._name_all()
+        return all(kind in self for kind in kinds)
+
+    def _changed_since(self, before: Mapping[str, type[Node]]) -> list[str]:
         after = {name: cls for name, (_, cls) in self._nodes.items()}
         return sorted(
             name for name in before.keys() | after.keys() if before.get(name) is not after.get(name)
@@ -179,6 +199,21 @@ class NodeFolder(Mapping[str, type[Node]]):
         made._files, made._nodes = dict(self._files), dict(self._nodes)
         made.faults = dict(self.faults)
         return made
+
+    def to_read(self) -> NodeFolder:
+        """The same, to be read anew: what comes of that changes nothing here."""
+        made = self.as_read()
+        made._folders = self._folders
+        return made
+
+    def stamps(self, kinds: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """When the files of these nodes were saved last (mtime, ns), and their sizes, by path."""
+        found = {}
+        for path in sorted({self._nodes[kind][0] for kind in kinds if kind in self._nodes}):
+            with suppress(OSError):
+                info = path.stat()
+                found[str(path)] = (info.st_mtime_ns, info.st_size)
+        return found
 
     def texts(self, kinds: Iterable[str]) -> dict[str, str]:
         """The texts of the files that these nodes are of, by path; the shipped ones have none."""
