@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from undula.core.errors import DeviceError, InputError, UndulaError
+from undula.core.errors import DeviceError, InputError, TimeoutUndulaError, UndulaError
 from undula.core.log import get_logger
 from undula.devices.sim.status import DoneStatus, SimStatus
 from undula.devices.telling import SILENT, Telling
@@ -338,15 +338,21 @@ class GraphDetector:
     async def finish_data(self) -> None:
         """Close the files, compare them with the points, add up the ledger.
 
-        Raises: DeviceError when a file lacks frames, or an edge lost some which may lose none.
+        Raises: DeviceError when a file lacks frames, or an edge lost some which may lose none;
+        TimeoutUndulaError when the graph does not answer, and nothing is known of its edges.
         """
         await asyncio.to_thread(self._finish)
 
     def _finish(self) -> None:
-        refused = self._thread.wait_for(self._run.finish, self.frame_timeout_s + LEDGER_S)
+        within_s = self.frame_timeout_s
+        work = partial(self._run.finish, within_s=within_s)
+        refused = self._thread.wait_for(work, within_s + 2 * LEDGER_S)  # itself it takes one
         if refused is not None:
             get_logger().warning("graph_not_finished", device=self.name, error=str(refused))
+            self._books.not_added_up = refused.what
         self._run.close_files(self.tell)
+        if isinstance(refused, TimeoutUndulaError) and self._books.ledger is None:
+            raise refused  # nobody knows where its frames are
 
     def run_ledger(self) -> dict[str, Any] | None:
         """Where the frames of this run are, for its stop document; None before the first one.

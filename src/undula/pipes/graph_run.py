@@ -268,13 +268,18 @@ class GraphRun:
                     )
                 self.documents += self.files[writer].place(number, runner.restarts(writer))
 
-    def finish(self, runner: Runner) -> None:
-        """Let its files be closed, and add up its ledger."""
-        scan = self._live.scan
-        for writer in scan.writers:
-            runner.clear(writer)
-        self.books.add_up(runner, scan.graph)
-        self._causes = dict(runner.causes)
+    def finish(self, runner: Runner, within_s: float) -> None:
+        """Let its files be closed, and add up its ledger, also when a writer does not close its.
+
+        Raises: PipeError with what a writer says, or naming one that has not done so in time.
+        """
+        scan, end = self._live.scan, time.monotonic() + within_s
+        try:
+            for writer in scan.writers:
+                runner.clear(writer, round(max(0.0, end - time.monotonic()), 1))
+        finally:
+            self.books.add_up(runner, scan.graph)
+            self._causes = dict(runner.causes)
 
     def break_off(self, runner: Runner) -> None:
         """Add up the ledger of a run that is not finished, and close its files all the same.

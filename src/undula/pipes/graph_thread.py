@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from undula.core.errors import DeviceError, UndulaError
+from undula.core.errors import DeviceError, TimeoutUndulaError, UndulaError
 from undula.core.log import get_logger
 from undula.pipes.runner.parent import QUIT_S
 from undula.pipes.runner.runner import Runner
@@ -92,7 +92,11 @@ class GraphThread:
                 self.runner.wake()
 
     def wait_for(self, work: Work, timeout_s: float) -> UndulaError | None:
-        """Let it be done, if the graph runs, and wait until it is. Returns: why it was refused."""
+        """Let it be done, if the graph runs, and wait until it is.
+
+        Returns: why it was refused; a TimeoutUndulaError when it is not done after so long, and may
+        still be done later.
+        """
         done = threading.Event()
         found: list[UndulaError] = []
 
@@ -106,7 +110,13 @@ class GraphThread:
 
         if self.runner is not None:
             self.ask(do, refused)
-            done.wait(timeout_s)
+            if not done.wait(timeout_s):
+                return TimeoutUndulaError(
+                    f"its graph did not do within {timeout_s:g} s what was asked: a node hangs, or "
+                    "is at work on something else",
+                    remedy="see which, and end its process: undula pipes top",
+                    device=self._owner.name,
+                )
         return found[0] if found else None
 
     def renew(self) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from undula.core.clock import now
-from undula.core.errors import BusyError, InputError
+from undula.core.errors import BusyError, InputError, TimeoutUndulaError
 from undula.core.log import get_logger
 from undula.pipes.for_scans import ScanGraph
 from undula.pipes.graph_of_device import as_saved, with_parameters_of
@@ -187,21 +187,15 @@ class LiveGraph:
         if self._thread.runner is None:
             work(None)
             return False
-        done: list[bool] = []
-
-        def do(runner: Runner) -> None:
-            work(runner)
-            done.append(True)
-
-        refused = self._thread.wait_for(do, self.answer_s)
-        if refused is not None:
-            raise refused
-        if not done:
+        refused = self._thread.wait_for(work, self.answer_s)
+        if isinstance(refused, TimeoutUndulaError):
             raise BusyError(
                 f"{node} does not answer: it may still do what was asked",
                 remedy="look at its state: undula pipes top",
                 device=self.scan.device,
             )
+        if refused is not None:
+            raise refused
         return True
 
     def _note(self, node: str, path: str, before: Any, after: Any, user: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
+from dataclasses import replace
 
 from undula.pipes.graph import Graph
 from undula.pipes.run_ledger import RunLedger, end_of, run_ledger, together
@@ -31,6 +32,8 @@ class RunBooks:
         self.first, self.last = 1, 0
         self.open = False
         """The run has had its first trigger."""
+        self.not_added_up = ""
+        """Why not all is known at its end: who did not answer; '' while that is not so."""
         self._part: RunLedger | None = None
         self._before: list[RunLedger] = []
         self._viewers: Collection[str] = ()
@@ -38,7 +41,8 @@ class RunBooks:
     @property
     def ledger(self) -> RunLedger | None:
         """As it was added up last, over all parts; None before that."""
-        return together([*self._before, *([self._part] if self._part else [])])
+        found = together([*self._before, *([self._part] if self._part else [])])
+        return found and replace(found, not_added_up=self.not_added_up)
 
     def place_of(self, number: int) -> int:
         """Of frame `number` among those of the run, from 1 on."""
@@ -54,6 +58,7 @@ class RunBooks:
     def forget(self) -> None:
         """Another run is to come."""
         self._part, self._before, self.open = None, [], False
+        self.not_added_up = ""
 
     def begin(self, first: int) -> None:
         """The first frame of the run will be this one."""

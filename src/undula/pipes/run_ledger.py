@@ -34,6 +34,8 @@ class RunLedger:
     left: list[Missing] = field(default_factory=list)
     unknown: list[Missing] = field(default_factory=list)
     earlier: int = 0
+    not_added_up: str = ""
+    """Why not all is known at the end of the run: who did not answer; '' while that is not so."""
 
     @property
     def triggers(self) -> int:
@@ -57,14 +59,18 @@ class RunLedger:
             many = f"{len(self.edges)} edge{'s' * (len(self.edges) != 1)}"
             frames = f"{self.triggers} frame{'s' * (self.triggers != 1)}"
             text = f"complete: {frames}, each accounted for on {many}"
-            return "; ".join([text, *self._on_the_way()])
-        return "; ".join(missing.text for missing in (*self.broken, *self.left, *self.unknown))
+            return "; ".join([text, *self._on_the_way(), *self._why()])
+        missing = [one.text for one in (*self.broken, *self.left, *self.unknown)]
+        return "; ".join([*missing, *self._why()])
 
     def _on_the_way(self) -> Iterator[str]:
         """What viewers had not come to when the run ended."""
         for name, counts in self.edges.items():
             if many := counts["on_the_way"]:
                 yield f"{many} of them were still on the way to {end_of(name)} at the end"
+
+    def _why(self) -> list[str]:
+        return [f"not added up: {self.not_added_up}"] if self.not_added_up else []
 
     def plain(self) -> dict[str, Any]:
         """For a stop document: edges as a table."""

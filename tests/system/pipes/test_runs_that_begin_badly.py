@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -12,7 +16,7 @@ from urllib.parse import urlparse
 import h5py
 import pytest
 
-from undula.core.errors import DeviceError, UndulaError
+from undula.core.errors import DeviceError, TimeoutUndulaError, UndulaError
 from undula.devices.sim.status import SimStatus
 from undula.pipes.detector import GraphDetector
 from undula.pipes.errors import PipeError
@@ -92,6 +96,18 @@ def detector(shared: GraphDetector, tmp_path: Path) -> GraphDetector:
     begin(shared, tmp_path / "before.h5")
     assert take(shared) == [("before_cam_0001.h5", 0)]
     return shared
+
+
+@contextmanager
+def stopped(detector: GraphDetector, node: str) -> Iterator[None]:
+    """The process of a node does nothing meanwhile, as one that hangs."""
+    assert detector.status is not None
+    pid = detector.status.nodes[node].pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def begin(detector: GraphDetector, path: Path) -> None:
@@ -223,3 +239,51 @@ def test_a_run_whose_graph_broke_and_was_started_anew_has_one_ledger_and_all_its
     ledger = detector.run_ledger()
     assert ledger is not None
     assert (ledger["triggers"], ledger["passed"], ledger["complete"]) == (7, [7, 7], True)
+
+
+def test_a_writer_that_hangs_at_the_end_of_a_run_leaves_a_ledger_that_names_it(
+    detector: GraphDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(detector, tmp_path / "run.h5")
+    for row in range(3):
+        assert take(detector) == [("run_cam_0001.h5", row)]
+    monkeypatch.setattr(detector, "frame_timeout_s", 0.1)
+    monkeypatch.setattr("undula.pipes.run_books.LEDGER_S", 0.3)
+    with stopped(detector, "file"):
+        detector._finish()
+        ledger = detector.run_ledger()
+    assert ledger is not None
+    assert ledger["triggers"] == 3
+    assert dict(zip(ledger["edge"], ledger["seen"], strict=True)) == dict.fromkeys(
+        ledger["edge"], 3
+    )
+    assert "not added up: file did not answer within 0.1 s: its process" in ledger["text"]
+    begin(detector, tmp_path / "next.h5")
+    assert take(detector) == [("next_cam_0001.h5", 0)]
+    detector._finish()
+    ledger = detector.run_ledger()
+    assert ledger is not None
+    assert ledger["text"].startswith("complete: 1 frame,")
+    assert "not added up" not in ledger["text"]
+
+
+def test_a_graph_that_does_not_listen_at_the_end_of_a_run_makes_no_success_of_it(
+    detector: GraphDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(detector, tmp_path / "run.h5")
+    take(detector)
+    monkeypatch.setattr(detector, "frame_timeout_s", 0.1)
+    monkeypatch.setattr("undula.pipes.detector.LEDGER_S", 0.1)
+    held, goes_on = threading.Event(), threading.Event()
+
+    def holds(_: Runner) -> None:
+        held.set()
+        goes_on.wait(60)
+
+    detector._thread.ask(holds)
+    assert held.wait(60)
+    try:
+        with pytest.raises(TimeoutUndulaError, match="a node hangs"):
+            detector._finish()
+    finally:
+        goes_on.set()

@@ -307,9 +307,13 @@ class Runner:
         asked = self._asking.ask(node, do="change", parameters=dict(parameters))
         self._asking.wait([asked], within_s)
 
-    def clear(self, node: str) -> None:
-        """Let a node forget what it has accumulated; a file begins anew. Raises: PipeError."""
-        self._asking.wait([self._asking.ask(node, do="clear")], self.answer_s)
+    def clear(self, node: str, within_s: float | None = None) -> None:
+        """Let a node forget what it has accumulated; a file begins anew. Raises: PipeError.
+
+        `within_s`: so long it may take to answer; `answer_s` by default.
+        """
+        within_s = self.answer_s if within_s is None else within_s
+        self._asking.wait([self._asking.ask(node, do="clear")], within_s)
 
     def begin_nodes(self, changes: Mapping[str, Mapping[str, Any]], within_s: float) -> None:
         """Let all nodes behind the sources forget the run before; some with other parameters.
