@@ -88,7 +88,7 @@ def test_settings_are_plain_and_the_digest_follows_every_change() -> None:
         ("roi", {"rois.other.x": 20}, "no 'other'.*beam"),
         ("roi", {"rois.beam.size": 2}, "there is no size in it"),
         ("low", {"low.part": 2}, "low.low has no parts"),
-        ("file", {"folder": "/tmp"}, "set by each run"),
+        ("file", {"folder": "/tmp"}, "set by who runs the graph: each run"),
         ("out", {"x": 1}, "out has no parameters"),
         ("nobody", {"x": 1}, "no node 'nobody'.*there are"),
     ],
