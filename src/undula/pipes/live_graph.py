@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from undula.core.clock import now
-from undula.core.errors import BusyError, InputError, TimeoutUndulaError
+from undula.core.errors import BusyError, InputError
 from undula.core.log import get_logger
 from undula.pipes.for_scans import ScanGraph
 from undula.pipes.graph_of_device import as_saved, with_parameters_of
@@ -32,6 +33,7 @@ from undula.pipes.parameters import (
 )
 from undula.pipes.pictures import picture_path
 from undula.pipes.runner.runner import Runner
+from undula.pipes.wishes import Ask, Then, Wish, Wishes
 
 CHANGE_S = 15.0
 """A node that does not answer within so long is said to be busy."""
@@ -57,6 +59,7 @@ class LiveGraph:
         self._writing = threading.Lock()
         """Held while `scan` becomes another that was made of it."""
         self._changes: list[dict[str, Any]] | None = None
+        self._wishes = Wishes()
 
     def begin_run(self) -> None:
         """What is changed from now on is changed while a run is open."""
@@ -102,16 +105,16 @@ class LiveGraph:
         """
         done: dict[str, list[Any]] = {}
 
-        def work(runner: Runner | None) -> None:
+        def ask(runner: Runner, then: Then) -> None:
             scan, pairs = self._changed(node, given)
             names = {path.partition(".")[0] for path in pairs}
-            if runner is not None:
-                parameters = scan.graph.nodes[node].parameters
-                runner.change(node, **{name: parameters[name] for name in names})
+            parameters = scan.graph.nodes[node].parameters
+            told = {name: parameters[name] for name in names}
+            runner.ask_node(node, then, do="change", parameters=told)
+
+        def did() -> None:
             with self._writing:
-                if self.scan.types is not scan.types:  # others were taken up meanwhile
-                    scan, pairs = self._changed(node, given)
-                self.scan = scan
+                self.scan, pairs = self._changed(node, given)
             for path, (before, after) in pairs.items():
                 self._note(node, path, before, after, user)
                 done[path] = [before, after]
@@ -119,14 +122,14 @@ class LiveGraph:
         with self._lock:
             after, _ = self._changed(node, given)  # what does not fit need not wait for the node
             if reshaped(self.scan, after):  # slots and files are for frames as they were
-                work(None)
+                did()
                 self._thread.renew()
                 runs = False
             elif self.began_with is not self.scan.types:  # the next start is of these nodes
-                work(None)
+                did()
                 runs = False
             else:
-                runs = self._do(node, work)
+                runs = self._do(node, ask, did)
         return {"changed": done, "runs": runs}
 
     def _changed(self, node: str, given: Mapping[str, Any]) -> Changed:
@@ -143,9 +146,10 @@ class LiveGraph:
     def clear(self, node: str, user: str) -> dict[str, Any]:
         """Let a node forget all frames so far. Raises: InputError, PipeError, BusyError."""
 
-        def work(runner: Runner | None) -> None:
-            if runner is not None:
-                runner.clear(node)
+        def ask(runner: Runner, then: Then) -> None:
+            runner.ask_node(node, then, do="clear")
+
+        def did() -> None:
             self._note(node, "clear", None, None, user)
 
         with self._lock:
@@ -155,7 +159,7 @@ class LiveGraph:
                     remedy="clear a node that sums up, e.g. a sum, a map, a histogram",
                     device=self.scan.device,
                 )
-            runs = self._do(node, work)
+            runs = self._do(node, ask, did)
         return {"runs": runs}
 
     def result(self, node: str, port: str) -> dict[str, Any]:
@@ -168,12 +172,12 @@ class LiveGraph:
         path = picture_path(self.scan.device, node, port)
         written: list[Path] = []
 
-        def work(runner: Runner | None) -> None:
-            if runner is not None:
-                written.append(runner.write_latest(node, port, path))
+        def ask(runner: Runner, then: Then) -> None:
+            written.append(runner.path_of_latest(node, port, path))
+            runner.ask_node(node, then, do="write", port=port, path=str(written[0]))
 
         with self._lock:
-            self._do(node, work)
+            self._do(node, ask, lambda: None)
         if not written:
             raise InputError(
                 "its graph does not run, and what its nodes gave is gone",
@@ -182,20 +186,21 @@ class LiveGraph:
             )
         return {"path": str(written[0])}
 
-    def _do(self, node: str, work: Callable[[Runner | None], object]) -> bool:
-        """Do it on the graph's thread, however late, or here when it does not run: False then."""
+    def _do(self, node: str, ask: Ask, did: Callable[[], object]) -> bool:
+        """Let a node do it, and `did` behind it; at once when it does not run: False then."""
         if self._thread.runner is None:
-            work(None)
+            did()
             return False
-        refused = self._thread.wait_for(work, self.answer_s)
-        if isinstance(refused, TimeoutUndulaError):
+        wish = Wish(ask, did)
+        self._thread.ask(partial(self._wishes.add, wish), wish.end)
+        if not wish.over.wait(self.answer_s):
             raise BusyError(
                 f"{node} does not answer: it may still do what was asked",
                 remedy="look at its state: undula pipes top",
                 device=self.scan.device,
             )
-        if refused is not None:
-            raise refused
+        if wish.error is not None:
+            raise wish.error
         return True
 
     def _note(self, node: str, path: str, before: Any, after: Any, user: str) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
-from undula.core.errors import BusyError, DeviceError
+from undula.core.errors import BusyError, DeviceError, UndulaError
 from undula.pipes.detector import GraphDetector
 from undula.pipes.errors import PipeError
 from undula.pipes.graph import Graph, GraphBuilder, checked
@@ -201,4 +205,71 @@ def test_a_change_that_a_node_makes_too_late_is_noted_all_the_same(
     detector.live_graph.change("bad", {"limit": 6}, "bob")  # done behind it
     told = [(one["user"], one["before"], one["after"]) for one in detector.run_changes()]
     assert told == [("ann", 0, 5), ("bob", 5, 6)]
+    detector.close()
+
+
+@pytest.mark.parametrize("asked", ["set", "clear", "result"])
+def test_what_is_asked_of_a_viewer_that_is_busy_for_long_holds_no_scan(
+    nodes: Path, asked: str
+) -> None:
+    plain = {
+        "nodes": {
+            "det": {"node": "simulated", "parameters": {"width": 8, "height": 8, "rate_hz": 0}},
+            "low": "threshold",
+            "bad": "hangs",
+            "out": "channel",
+        },
+        "edges": ["det -> low", "low.count -> out", {"det -> bad": "latest"}],
+    }
+    detector = GraphDetector("cam", graph=plain, nodes=str(nodes), frame_timeout=10.0)
+    graph = detector.live_graph
+    do: dict[str, Callable[[], object]] = {
+        "set": lambda: graph.change("bad", {"limit": 5}, "ann"),
+        "clear": lambda: graph.clear("bad", "ann"),
+        "result": lambda: graph.result("bad", "n"),
+    }
+    try:
+        detector.trigger().wait(60)
+        until((nodes / "hung").exists, "the node does not hang")
+        graph.answer_s = 0.5
+        with pytest.raises(BusyError, match="may still do"):
+            do[asked]()
+        for _ in range(3):
+            detector.trigger().wait(8)
+        assert (nodes / "mark").exists(), "it is busy still"
+        (nodes / "mark").unlink()
+        graph.answer_s = 60.0
+        graph.change("bad", {"limit": 6}, "bob")
+        assert graph.shown()["nodes"]["bad"]["parameters"]["limit"]["value"] == 6
+    finally:
+        detector.close()
+
+
+def test_who_asks_a_node_of_a_graph_that_ends_meanwhile_is_told_and_the_next_is_heard(
+    nodes: Path,
+) -> None:
+    detector = hanging_detector(nodes)
+    graph, told = detector.live_graph, SimpleQueue[UndulaError]()
+    graph.answer_s = 0.1
+    detector.trigger()
+    until((nodes / "hung").exists, "the node does not hang")
+    with pytest.raises(BusyError, match="may still do"):
+        graph.change("bad", {"limit": 4}, "ann")
+    graph.answer_s = 60.0
+
+    def ask() -> None:
+        try:
+            graph.change("bad", {"limit": 5}, "bob")
+        except UndulaError as error:
+            told.put(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    until(lambda: len(graph._wishes) == 2, "it is not asked")
+    detector.close()
+    assert re.search("ended|killed", str(told.get(timeout=30)))
+    thread.join(30)
+    (nodes / "mark").unlink()
+    detector.trigger().wait(60)
+    assert graph.change("bad", {"limit": 6}, "cyd")["changed"] == {"limit": [0, 6]}
     detector.close()

@@ -16,6 +16,7 @@ from typing import Any
 from undula.pipes.errors import PipeError
 from undula.pipes.runner.process import Process
 
+ENDED = "its graph has ended"
 _numbers = count(1)
 
 
@@ -31,6 +32,8 @@ class Question:
     words: Mapping[str, Any]
     since: float
     waited_for: bool
+    then: Callable[[str], object] | None = None
+    """Called with the answer, where nobody waits in `Asking.wait`."""
     asked: Process | None = None
     answer: str | None = None
 
@@ -50,10 +53,19 @@ class Asking:
     ) -> None:  # fmt: skip
         self._process_of, self._pump, self._failed = process_of, pump, failed
         self._open: dict[int, Question] = {}
+        self._ended = False
 
-    def ask(self, node: str, *, waited_for: bool = True, **words: Any) -> Question:
-        """Ask a node; nobody waits for the answer of one that may sleep."""
-        made = Question(next(_numbers), node, words, time.monotonic(), waited_for)
+    def ask(
+        self, node: str, *, waited_for: bool = True, then: Callable[[str], object] | None = None,
+        **words: Any,
+    ) -> Question:  # fmt: skip
+        """Ask a node; nobody waits for the answer of one that may sleep.
+
+        Raises: PipeError behind `end`.
+        """
+        if self._ended:
+            raise refusal(node, self._failed() or ENDED)
+        made = Question(next(_numbers), node, words, time.monotonic(), waited_for, then)
         if not waited_for:
             same = (node, words["do"])
             for earlier in [one for one in self.asleep() if (one.node, one.words["do"]) == same]:
@@ -97,10 +109,25 @@ class Asking:
     def ask_again(self) -> None:
         """Ask those that were started anew; whoever nobody waits for has forgotten by that."""
         for question in list(self._open.values()):
-            if question.waited_for or question.words["do"] != "clear":
+            process = self._process_of(question.node)
+            if question.then is not None and (process.given_up or self._failed()):
+                self._tell(question, self._failed() or f"the process of {question.node} has ended")
+            elif question.waited_for or question.words["do"] != "clear":
                 self._say(question)
-            elif self._process_of(question.node) is not question.asked:
+            elif process is not question.asked:
                 self.forget([question])
+
+    def end(self) -> None:
+        """The graph is over: who is told of an answer hears of that instead."""
+        self._ended = True
+        for question in list(self._open.values()):
+            if question.then is not None:
+                self._tell(question, self._failed() or ENDED)
+
+    def _tell(self, question: Question, refused: str) -> None:
+        self.forget([question])
+        if question.then is not None:
+            question.then(refused)
 
     def forget(self, questions: Iterable[Question]) -> None:
         """Whatever is answered to these comes too late."""
@@ -124,9 +151,7 @@ class Asking:
         self.forget(asked)
         for one in asked:
             if one.answer:
-                what, _, remedy = one.answer.partition(". Remedy: ")
-                remedy = remedy.rstrip(".") or "see its state: undula pipes top"
-                raise PipeError(what, remedy=remedy, where=one.node)
+                raise refusal(one.node, one.answer)
         for one in asked:
             if one.answer is None:
                 raise self._unanswered(one.node, within_s)
@@ -146,3 +171,10 @@ class Asking:
             "started anew by itself",
             where=node,
         )
+
+
+def refusal(node: str, answer: str) -> PipeError:
+    """Why a node did not do what it was asked, as an error."""
+    what, _, remedy = answer.partition(". Remedy: ")
+    remedy = remedy.rstrip(".") or "see its state: undula pipes top"
+    return PipeError(what, remedy=remedy, where=node)

@@ -24,7 +24,7 @@ from undula.pipes.graph.model import Graph
 from undula.pipes.ledger import Edge, EdgeLedger
 from undula.pipes.nodes.user_nodes import own_texts
 from undula.pipes.runner.alive import Alive
-from undula.pipes.runner.asking import Asking
+from undula.pipes.runner.asking import Asking, refusal
 from undula.pipes.runner.begun import Begun
 from undula.pipes.runner.channels import Channels
 from undula.pipes.runner.follows import Follows, viewers
@@ -342,6 +342,17 @@ class Runner:
             self._alive.note_change(found.node, found.words["parameters"])
         if not found.waited_for and refused:
             self._watched.note(found.node, refused)
+        if found.then is not None:
+            found.then(refused)
+
+    def ask_node(self, node: str, then: Callable[[PipeError | None], object], **words: Any) -> None:
+        """Ask a node something, and do not wait: it may be busy for long.
+
+        `then` is called by `pump`, or by `close`, with what the node says against it.
+        """
+        self._asking.ask(
+            node, then=lambda refused: then(refusal(node, refused) if refused else None), **words
+        )
 
     def write_latest(self, node: str, port: str, path: Path | None = None) -> Path:
         """Write what a port gave lately into a numpy file, in full.
@@ -350,6 +361,13 @@ class Runner:
             path: of the file; None: beside the sockets of the graph, as long as it runs.
         Returns: its path. Raises: PipeError.
         """
+        path = self.path_of_latest(node, port, path)
+        asked = self._asking.ask(node, do="write", port=port, path=str(path))
+        self._asking.wait([asked], self.answer_s)
+        return path
+
+    def path_of_latest(self, node: str, port: str, path: Path | None = None) -> Path:
+        """Where what a port gave is written. Raises: PipeError when it cannot be, here."""
         if node in self.channels:
             raise PipeError(f"{node} gives nothing", remedy="ask the node before it")
         if host := self.graph.nodes[node].host:
@@ -357,10 +375,7 @@ class Runner:
                 f"{node} runs on {host}: what it gave would be written there",
                 remedy="ask a node on this host that gets it",
             )
-        path = path or self._folder / f"{node}.{port}.npy"
-        asked = self._asking.ask(node, do="write", port=port, path=str(path))
-        self._asking.wait([asked], self.answer_s)
-        return path
+        return path or self._folder / f"{node}.{port}.npy"
 
     def stop(self) -> None:
         """Let the sources make no further frame; what is on its way is worked on."""
@@ -419,6 +434,7 @@ class Runner:
 
     def close(self) -> None:
         """End all processes, whatever they do."""
+        self._asking.end()
         self._alive.close()
         self._channels.close()
         self._selector.close()
