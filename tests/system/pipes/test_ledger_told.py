@@ -10,8 +10,8 @@ import pytest
 
 from undula.pipes.graph import Graph, GraphBuilder, checked
 from undula.pipes.nodes.registry import Shipped
-from undula.pipes.runner import GraphStatus, Runner
-from undula.testing.flow import flow_until, run_out
+from undula.pipes.runner import Runner
+from undula.testing.flow import flow_past, flow_until, run_out
 
 TYPES = Shipped()
 DET_LOW, LOW_TOTAL = "det.frames -> low.frames", "low.frames -> total.frames"
@@ -33,17 +33,21 @@ def graph(frames: int) -> Graph:
 
 
 def test_a_long_run_whose_edge_passes_scattered_frames_has_a_short_book_through_kills() -> None:
-    frames, victims = 12_000, ["low", "det", "view"]
-
-    def look(status: GraphStatus) -> None:
-        if victims and status.edges[LOW_TOTAL].passed > 3000 * (4 - len(victims)):
-            os.kill(status.nodes[victims.pop(0)].pid, signal.SIGKILL)
-
+    frames = 12_000
     with Runner(graph(frames), TYPES) as runner:
         runner.book.long = 50
-        outcome = runner.run(show=look, triggers=frames)
+        runner.begin(triggered=True)
+        for turn, victim in enumerate(["low", "det", "view", ""]):
+            for _ in range(frames // 4):
+                runner.trigger("det")
+            flow_past(runner, LOW_TOTAL, turn * frames // 4 + 1000)
+            if victim:
+                os.kill(runner.pids()[victim], signal.SIGKILL)
+        run_out(runner)
+        outcome = runner.outcome(frames)
     assert not outcome.failed
-    assert not victims
+    restarts = {name: node.restarts for name, node in outcome.status.nodes.items()}
+    assert all(restarts[victim] for victim in ("low", "det", "view")), restarts
     assert runner.book.closed.highest > frames / 4, "frames were kept one by one"
     for name in (DET_LOW, LOW_TOTAL):
         counts = outcome.report.edges[name].counts
