@@ -85,7 +85,8 @@ def test_arguments_are_given_by_name_unless_they_stand_in_their_place(file: Path
         ),
         (
             "scan:\n  metadata:\n    time: 5\n",
-            r"line 2\] scan.metadata: each run says its time itself. Remedy: leave it out of the metadata, or choose another name",
+            r"line 2\] scan.metadata: each run says its time itself. Remedy: leave it out of the "
+            "metadata, or choose another name",
         ),
         ("scan: [\n", r"\[defaults.yaml, line 2\]"),
         ("- scan\n", "it is no table"),
