@@ -22,6 +22,8 @@ import pyte
 from undula.core.clock import Deadline
 
 CTRL_C, CTRL_D, TAB, ESCAPE = "\x03", "\x04", "\t", "\x1b"
+DRAWN_S = 5.0
+"""A prompt is drawn to its end within so long, s."""
 
 
 class PtyPerson:
@@ -85,9 +87,13 @@ class PtyPerson:
         os.write(self._master, keys.encode())
 
     def enter(self, line: str) -> None:
-        """Type a line and Enter; `see` looks from this line on."""
-        while self.read():
-            pass
+        """Type a line and Enter; `see` looks from this line on.
+
+        A prompt that is drawn just now hides its cursor, which then stands anywhere.
+        """
+        drawn = Deadline(DRAWN_S)
+        while self.read() or (self._screen.cursor.hidden and not drawn.passed):
+            self.read(0.01)
         self._since = self.here
         self.type(line + "\r")
 
