@@ -261,8 +261,11 @@ class NodeFolder(Mapping[str, type[Node]]):
         try:
             self._files[path] = _File(stamp, nodes_of(path, text), text)
         except UndulaError as fault:
-            nodes, before = (known.nodes, known.text) if known else ({}, "")
-            self._files[path] = _File(stamp, nodes, before, fault)
+            if known is not None and known.nodes:
+                self._files[path] = _File(stamp, known.nodes, known.text, fault)
+            else:
+                alone = ConfigError(fault.what, remedy="correct the file", where=fault.where)
+                self._files[path] = _File(stamp, fault=alone)
 
     def __getitem__(self, name: str) -> type[Node]:
         return self._nodes[name][1] if name in self._nodes else self._shipped[name]

@@ -9,6 +9,8 @@ import sys
 import traceback
 from typing import Any
 
+from undula.core.errors import UndulaError
+
 
 def blamed(exc: Exception, node: Any, seq_num: int) -> str:
     """One line: which exception, where in the node's file, at which frame (0: at none)."""
@@ -21,9 +23,12 @@ def blamed(exc: Exception, node: Any, seq_num: int) -> str:
 def _place(exc: Exception, node: Any) -> traceback.FrameSummary | None:
     """Where an exception came from: the last line of the node's own file, if it went through it.
 
-    None when it was never raised.
+    None when it was never raised, and for an error of ours that did not: it says by itself what to
+    look at.
     """
     frames = traceback.extract_tb(exc.__traceback__)
     home = getattr(sys.modules.get(type(node).__module__), "__file__", None)
     own = [frame for frame in frames if frame.filename == home]
+    if isinstance(exc, UndulaError):
+        return next(reversed(own), None)
     return next(reversed(own or frames), None)

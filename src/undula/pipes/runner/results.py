@@ -14,11 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from undula.pipes.errors import PipeError
 from undula.pipes.frame import Frame
 from undula.pipes.graph.model import EdgeSpec, NodeSpec
 from undula.pipes.ledger import EdgeLedger
 from undula.pipes.runner.lately import Lately
 
+NUMBERS = "biufc"
+"""Kinds of dtypes that a frame may have."""
 VIEW_S = 0.1
 """A result that only viewers want, and that covers many frames, is made so often at most."""
 
@@ -62,9 +65,9 @@ class Results:
                         absorbed.dropped.add(frame.seq_num)
             for port, value in results.items():
                 if any(edge.source_port == port for edge in self._out):
-                    self.held.append((port, self._frame(frame, value), 0))
+                    self.held.append((port, self._frame(port, frame, value), 0))
                 elif not self._out and (self.lately.shows_now(port) or self._is_own(value, frame)):
-                    self.lately.show(port, self._frame(frame, value))  # an end, e.g. a preview
+                    self.lately.show(port, self._frame(port, frame, value))  # an end: a preview
             if not node.queued or not results:
                 return
 
@@ -76,11 +79,17 @@ class Results:
             or np.may_share_memory(np.asarray(value), frame.data)
         )  # fmt: skip
 
-    def _frame(self, frame: Frame, value: Any) -> Frame:
+    def _frame(self, port: str, frame: Frame, value: Any) -> Frame:
         if isinstance(value, Frame):
             shared = np.may_share_memory(value.data, frame.data)  # whose slot is reused
             return replace(value, data=value.data.copy()) if shared else value
         data = np.asarray(value)
+        if data.dtype.kind not in NUMBERS:
+            raise PipeError(
+                f"{self._spec.kind} gave {port} a value that is no number: {value!r:.40}",
+                remedy="let it give a number, or an array of numbers",
+                where=f"{self._spec.name}.{port}",
+            )
         changes = self._node.covers != "frame" and not self._node.fresh
         if changes or np.may_share_memory(data, frame.data):
             data = np.array(data)  # its own: the node goes on with its array, the slot is reused

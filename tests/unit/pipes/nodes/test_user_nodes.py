@@ -241,3 +241,15 @@ def test_a_file_that_was_not_changed_is_not_read_again(tmp_path: Path) -> None:
     os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
     assert nodes.refresh() == []
     assert nodes.faults == {}
+
+
+def test_nothing_former_is_promised_of_a_file_that_never_could_be_used(tmp_path: Path) -> None:
+    path = tmp_path / "bright.py"
+    write(path, "def half(")
+    nodes = NodeFolder(tmp_path)
+    assert nodes.faults[path].remedy == "correct the file"
+    write(path, BRIGHT)
+    nodes.refresh()
+    write(path, "def half(")
+    nodes.refresh()
+    assert "its former nodes are used" in nodes.faults[path].remedy
