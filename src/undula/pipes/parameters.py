@@ -98,7 +98,7 @@ def changed(scan: ScanGraph, node: str, given: Mapping[str, Any]) -> Changed:
             )  # fmt: skip
         if spec.kind == WRITER and name in SET_BY_DETECTOR:
             raise InputError(
-                f"{node}.{name} is set by each run, or in the file of the graph of a command",
+                f"{node}.{name} is set by who runs the graph: each run, or the file of a command",
                 remedy="see the data folder: undula status",
                 device=scan.device,
             )
