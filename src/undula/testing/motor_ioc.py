@@ -41,6 +41,7 @@ class Motor(PVGroup):
         self._velocity = velocity
         self._target = 0.0
         self._moving: asyncio.Event | None = None
+        self._on_its_way = False
 
     @motor.startup  # type: ignore[no-redef]  # caproto's way to name a hook
     async def motor(self, instance: Any, async_lib: Any) -> None:
@@ -77,12 +78,16 @@ class Motor(PVGroup):
         await fields.limit_violation.write(int(outside))
         if outside:
             return float(instance.value)
-        self._target = float(value)
-        await instance.write(value, verify_value=False)
-        if self._moving is not None:  # under way already: it goes on to the new target
+        if self._moving is not None and self._on_its_way and not fields.stop.value:
+            self._target = float(value)  # it goes on to the new target
+            await instance.write(value, verify_value=False)
             await self._moving.wait()
             return float(instance.value)
+        while self._moving is not None:  # it stops, or has arrived: this is a motion of its own
+            await self._moving.wait()
         self._moving = asyncio.Event()
+        self._target = float(value)
+        await instance.write(value, verify_value=False)
         try:
             await self._move(instance)
         finally:
@@ -110,7 +115,9 @@ class Motor(PVGroup):
         await fields.motor_status.write(MOVING | self._bits(forward))
         await fields.motor_is_moving.write(1)
         await fields.done_moving_to_value.write(0)
+        self._on_its_way = True
         status = await self._travel(fields, start)
+        self._on_its_way = False
         await asyncio.sleep(TICK_S)  # as in a real IOC, the last readback leaves before the answer
         if status:
             await self._alarm(instance, status)
