@@ -66,8 +66,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> str:
         [uv, "pip", "install", "-q", "--python", found, *wanted],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    if done.returncode:
-        pytest.skip(f"the Qt console cannot be installed: {done.stderr.strip()[-300:]}")
+    assert done.returncode == 0, f"the Qt console cannot be installed: {done.stderr[-300:]}"
     return found
 
 

@@ -32,7 +32,6 @@ from undula.pipes.graph_thread import LOOK_S, GraphThread
 from undula.pipes.live_graph import LiveGraph
 from undula.pipes.noticed import SourceWatch, ViewerWatch
 from undula.pipes.pictures import forget_pictures
-from undula.pipes.run_books import LEDGER_S
 from undula.pipes.runner.runner import Runner
 from undula.pipes.runner.status import GraphStatus
 
@@ -176,7 +175,7 @@ class GraphDetector:
     def graph_ends(self, runner: Runner) -> None:
         """Keep what its ledger says; where it broke, with what its processes still know."""
         if runner.failed:
-            runner.tell(LEDGER_S)
+            runner.tell(self._books.ledger_s)
         self._books.keep(runner, self.graph)
         self.tell.graph(runner.told)
         forget_pictures(self.name)
@@ -346,7 +345,9 @@ class GraphDetector:
     def _finish(self) -> None:
         within_s = self.frame_timeout_s
         work = partial(self._run.finish, within_s=within_s)
-        refused = self._thread.wait_for(work, within_s + 2 * LEDGER_S)  # itself it takes one
+        refused = self._thread.wait_for(
+            work, within_s + 2 * self._books.ledger_s
+        )  # itself it takes one
         if refused is not None:
             get_logger().warning("graph_not_finished", device=self.name, error=str(refused))
             self._books.not_added_up = refused.what
@@ -361,7 +362,7 @@ class GraphDetector:
         """
         books = self._books
         if books.ledger is None:  # it was not finished: a run that failed, or was aborted
-            self._thread.wait_for(self._run.break_off, 2 * LEDGER_S)  # itself it takes one
+            self._thread.wait_for(self._run.break_off, 2 * books.ledger_s)  # itself it takes one
         if books.ledger is None:
             return None
         without = self._points.without()

@@ -50,6 +50,7 @@ class GraphRun:
         self.map_room = MapRoom()
         self.obeys_count_time = live.scan.exposure_s is not None
         self.count_time_s: float | None = None
+        self.begin_s = BEGIN_S
         self._told_count_time_s: float | None = None
         self.held_up = ""
         """Which edge cannot keep up; '' while all do."""
@@ -166,7 +167,7 @@ class GraphRun:
         source = self._live.scan.source
         if self.obeys_count_time and self.count_time_s != self._told_count_time_s:
             told = {"exposure_s": self.count_time_s}
-            runner.change_within(BEGIN_S, source, told)
+            runner.change_within(self.begin_s, source, told)
             self._told_count_time_s = self.count_time_s
         counts_s, now = self.count_time_s or 0.0, time.monotonic()
         with self._lock:  # stopped behind this, it is a frame of this run that nobody waits for
@@ -218,7 +219,7 @@ class GraphRun:
         }  # fmt: skip
         for node, parameters in self.of_scan.items():
             changes.setdefault(node, {}).update(parameters)
-        runner.begin_nodes(changes, BEGIN_S)
+        runner.begin_nodes(changes, self.begin_s)
         for writer, stem in stems.items():
             if writer not in files:
                 files[writer] = RunFiles(

@@ -30,6 +30,7 @@ class RunBooks:
 
     def __init__(self) -> None:
         self.first, self.last = 1, 0
+        self.ledger_s = LEDGER_S
         self.open = False
         """The run has had its first trigger."""
         self.not_added_up = ""
@@ -91,7 +92,7 @@ class RunBooks:
         begun, self._viewers = time.monotonic(), runner.viewers
         self.keep(runner, graph)  # as it stands: who waits may not wait for all to be heard
         while True:
-            left_s, viewers_s = (begun + s - time.monotonic() for s in (LEDGER_S, VIEWERS_S))
+            left_s, viewers_s = (begun + s - time.monotonic() for s in (self.ledger_s, VIEWERS_S))
             heard = runner.tell(max(0.0, left_s), viewers_s=max(0.0, viewers_s))
             self.keep(runner, graph)
             if not heard or self._part is None or self._part.complete:

@@ -79,7 +79,7 @@ def _only_one(paths: BeamlinePaths) -> IO[str]:
     return lock
 
 
-def _stop_left_behind(paths: BeamlinePaths) -> None:
+def _stop_left_behind(paths: BeamlinePaths, within_s: float = STOPPER_S) -> None:
     """Stop what a dead engine had moved: connecting may take long, where a device does not answer.
 
     By a process of its own, over its own connections: this one needs none of its libraries.
@@ -89,7 +89,7 @@ def _stop_left_behind(paths: BeamlinePaths) -> None:
     argv = [sys.executable, "-m", "undula.processes.stopper", "--beamline", paths.name]
     try:
         done = subprocess.run(
-            [*argv, "--left-behind"], capture_output=True, timeout=STOPPER_S, check=False
+            [*argv, "--left-behind"], capture_output=True, timeout=within_s, check=False
         )
     except (subprocess.TimeoutExpired, OSError) as error:  # they are stopped again when connected
         log.get_logger().error("left_behind_not_stopped", error=str(error))

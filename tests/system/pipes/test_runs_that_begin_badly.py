@@ -242,13 +242,12 @@ def test_a_run_whose_graph_broke_and_was_started_anew_has_one_ledger_and_all_its
 
 
 def test_a_writer_that_hangs_at_the_end_of_a_run_leaves_a_ledger_that_names_it(
-    detector: GraphDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    detector: GraphDetector, tmp_path: Path
 ) -> None:
     begin(detector, tmp_path / "run.h5")
     for row in range(3):
         assert take(detector) == [("run_cam_0001.h5", row)]
-    monkeypatch.setattr(detector, "frame_timeout_s", 0.1)
-    monkeypatch.setattr("undula.pipes.run_books.LEDGER_S", 0.3)
+    detector.frame_timeout_s, detector._books.ledger_s = 0.1, 0.3
     with stopped(detector, "file"):
         detector._finish()
         ledger = detector.run_ledger()
@@ -268,12 +267,11 @@ def test_a_writer_that_hangs_at_the_end_of_a_run_leaves_a_ledger_that_names_it(
 
 
 def test_a_graph_that_does_not_listen_at_the_end_of_a_run_makes_no_success_of_it(
-    detector: GraphDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    detector: GraphDetector, tmp_path: Path
 ) -> None:
     begin(detector, tmp_path / "run.h5")
     take(detector)
-    monkeypatch.setattr(detector, "frame_timeout_s", 0.1)
-    monkeypatch.setattr("undula.pipes.detector.LEDGER_S", 0.1)
+    detector.frame_timeout_s, detector._books.ledger_s = 0.1, 0.1
     held, goes_on = threading.Event(), threading.Event()
 
     def holds(_: Runner) -> None:

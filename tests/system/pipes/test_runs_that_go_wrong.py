@@ -168,7 +168,7 @@ def test_a_viewer_that_sleeps_delays_no_run_is_named_and_begins_when_it_wakes(
 
 
 def test_a_node_that_must_answer_and_does_not_is_named_with_its_process_and_what_to_do(
-    shared: dict[str, GraphDetector], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shared: dict[str, GraphDetector], folder: Path, tmp_path: Path
 ) -> None:
     detector = shared["side"]
     begin(detector, tmp_path / "before.h5")
@@ -178,14 +178,14 @@ def test_a_node_that_must_answer_and_does_not_is_named_with_its_process_and_what
     wait_for(folder / "slept")
     detector.stop()
     begin(detector, tmp_path / "run.h5")
-    monkeypatch.setattr("undula.pipes.graph_run.BEGIN_S", 0.2)
+    patient_s, detector._run.begin_s = detector._run.begin_s, 0.2
     pid = pid_of(detector, "moods")
     with pytest.raises(
         PipeError, match=f"moods did not answer within 0.2 s: its process {pid}"
     ) as e:
         take(detector)
     assert f"kill {pid}" in e.value.remedy
-    monkeypatch.undo()
+    detector._run.begin_s = patient_s
     os.kill(pid, signal.SIGKILL)
     (folder / "sleep").unlink()
     take(detector)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from undula.pipes import live_graph
 from undula.pipes.detector import GraphDetector
 from undula.testing.law import until
 
@@ -21,6 +21,10 @@ def odd(image, times: float = 2.0{more}):
 {tail}
 '''
 GAIN = ", gain: float = 1.0"
+READ = """
+from pathlib import Path
+Path({path!r}).touch()
+"""
 WAITS = """
 import time
 from pathlib import Path
@@ -87,20 +91,16 @@ def test_a_plan_that_stages_nothing_has_one_version_of_its_nodes_in_a_run(
 
 
 def test_what_is_changed_while_nodes_are_taken_up_stays_changed(
-    cam: GraphDetector, save: Save, monkeypatch: pytest.MonkeyPatch
+    cam: GraphDetector, save: Save, folder: Path
 ) -> None:
-    as_saved = live_graph.as_saved
-
-    def changed_meanwhile(*args: Any) -> Any:
-        found = as_saved(*args)
-        cam.live_graph.change("odd", {"times": 7.0}, "ann")
-        return found
-
     value(cam)
-    save(tail="# again")
-    monkeypatch.setattr(live_graph, "as_saved", changed_meanwhile)
-    cam.live_graph.look()
-    monkeypatch.undo()
+    save(tail=READ.format(path=str(folder / "read")) + WAITS.format(path=str(folder / "changed")))
+    with ThreadPoolExecutor() as beside:
+        looks = beside.submit(cam.live_graph.look)
+        until((folder / "read").exists, "its file is not read")
+        cam.live_graph.change("odd", {"times": 7.0}, "ann")
+        (folder / "changed").touch()
+        assert looks.result(60) == []
     assert cam.live_graph.shown()["nodes"]["odd"]["parameters"]["times"]["value"] == 7.0
     assert value(cam) == 16 * 7.0
     cam.live_graph.change("odd", {"times": 2.0}, "ann")

@@ -20,7 +20,6 @@ PV = "UNDULA:NOBODY:HAS:THIS.STOP"
 def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BeamlinePaths:
     for name in ("XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(tmp_path / name))
-    monkeypatch.setattr(engine, "STOPPER_S", 60.0)  # a loaded machine starts a process late
     monkeypatch.setenv("EPICS_CA_AUTO_ADDR_LIST", "NO")
     monkeypatch.setenv("EPICS_CA_ADDR_LIST", "127.0.0.1:9")  # where nobody listens
     found = beamline_paths("leftbehind")
@@ -31,7 +30,7 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BeamlinePaths:
 def _logged(paths: BeamlinePaths, stop: list[Any]) -> dict[str, dict[str, Any]]:
     paths.touched.write_text(json.dumps({"devices": {"mtr": {"stop": stop}}}))
     with capture_logs() as said:
-        engine._stop_left_behind(paths)
+        engine._stop_left_behind(paths, 60.0)  # a loaded machine starts a process late
     return {str(one["event"]): dict(one) for one in said}
 
 

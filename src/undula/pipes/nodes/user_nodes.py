@@ -132,9 +132,13 @@ class NodeFolder(Mapping[str, type[Node]]):
     """All nodes a graph may name: the shipped ones, and those of a beamline's folders.
 
     `refresh` reads what was changed since; `faults` says which files cannot be used, and why.
+
+    Args:
+        pause: waits so long, s, before a file that is missing counts as gone, not as replaced.
     """
 
-    def __init__(self, *folders: Path | None) -> None:
+    def __init__(self, *folders: Path | None, pause: Callable[[float], object] = sleep) -> None:
+        self._pause = pause
         self._folders = [folder for folder in folders if folder is not None]
         self._shipped = Shipped()
         self._files: dict[Path, _File] = {}
@@ -153,7 +157,7 @@ class NodeFolder(Mapping[str, type[Node]]):
             return self._changed_since(before)
         paths = self._paths()
         if self._files.keys() - set(paths):
-            sleep(REPLACED_S)
+            self._pause(REPLACED_S)
             paths = self._paths()
         for gone in self._files.keys() - set(paths):
             del self._files[gone]

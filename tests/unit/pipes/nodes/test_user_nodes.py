@@ -13,7 +13,6 @@ from undula.core.errors import ConfigError, InputError
 from undula.pipes.errors import GraphError
 from undula.pipes.frame import Frame
 from undula.pipes.graph import checked, read_graph
-from undula.pipes.nodes import user_nodes
 from undula.pipes.nodes.user_nodes import NodeFolder, fault_in, function_node, own_texts
 
 BRIGHT = '''"""Nodes of this beamline."""
@@ -213,22 +212,15 @@ def test_a_graph_keeps_what_was_read_and_its_processes_make_the_same_of_the_text
     assert nodes.texts(["mine"]) == {str(tmp_path / "mine.py"): "def mine(image):\n    return 2\n"}
 
 
-def test_a_file_that_is_replaced_just_now_is_not_gone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_is_replaced_just_now_is_not_gone(tmp_path: Path) -> None:
     path = tmp_path / "bright.py"
     write(path, BRIGHT)
-    nodes = NodeFolder(tmp_path)
+    edits = [lambda: write(path, BRIGHT.replace("Part", "The part")), lambda: None]
+    nodes = NodeFolder(tmp_path, pause=lambda _: edits.pop(0)())
     path.rename(tmp_path / "bright.py~")
-
-    def the_editor_goes_on(duration_s: float) -> None:
-        write(path, BRIGHT.replace("Part", "The part"))
-
-    monkeypatch.setattr(user_nodes, "sleep", the_editor_goes_on)
     nodes.refresh()
     assert "bright_fraction" in nodes
     path.unlink()
-    monkeypatch.setattr(user_nodes, "sleep", lambda _: None)
     assert nodes.refresh() == ["bright_fraction"], "now it is gone"
 
 
